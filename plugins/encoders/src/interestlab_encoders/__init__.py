@@ -1,0 +1,1 @@
+"""Encoders of interestlab: item ids, and any Hugging Face text model frozen or fine-tuned whole."""

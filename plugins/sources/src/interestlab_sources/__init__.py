@@ -1,0 +1,1 @@
+"""Sources of interestlab: event logs as they are published."""
