@@ -64,6 +64,6 @@ class Candidates(NamedTuple):
     items: Tensor
     log_q: Tensor
 
-    def index(self, items: Tensor) -> Tensor:
+    def positions(self, items: Tensor) -> Tensor:
         """Where each of ``items`` (any shape, all of them candidates) stands among the candidates."""
         return torch.searchsorted(self.items, items)

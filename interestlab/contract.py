@@ -39,6 +39,8 @@ State = Any
 class Plugin(ABC):
     """Remembers how it was built, so that plain values rebuild it."""
 
+    _init_args: dict[str, Any]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)

@@ -66,12 +66,18 @@ class Registry:
         if not claims:
             near = difflib.get_close_matches(name, self.names(), n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise PluginError(f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}.")
+            raise PluginError(
+                f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
+            )
         if not name.isidentifier():
-            raise PluginError(f"plugin name '{name}' (from {distribution(claims[0])}) is not a Python identifier; rename its entry point.")
+            raise PluginError(
+                f"plugin name '{name}' (from {distribution(claims[0])}) is not a Python identifier; rename its entry point."
+            )
         if len(claims) > 1:
             who = " and ".join(f"{distribution(ep)} ({ep.value})" for ep in claims)
-            raise PluginError(f"{self.group} name '{name}' is claimed by {who}; uninstall one, or give the class path instead.")
+            raise PluginError(
+                f"{self.group} name '{name}' is claimed by {who}; uninstall one, or give the class path instead."
+            )
         (ep,) = claims
         try:
             cls = ep.load()
@@ -81,7 +87,9 @@ class Registry:
             ) from err
         base = getattr(importlib.import_module("interestlab.contract"), self.base)
         if not (isinstance(cls, type) and issubclass(cls, base)):
-            raise PluginError(f"plugin '{name}' ({ep.value}, from {distribution(ep)}) is not a subclass of interestlab.contract.{self.base}.")
+            raise PluginError(
+                f"plugin '{name}' ({ep.value}, from {distribution(ep)}) is not a subclass of interestlab.contract.{self.base}."
+            )
         self._loaded[cls] = name
         return cls
 
