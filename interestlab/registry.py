@@ -75,9 +75,7 @@ class Registry:
             )
         if len(claims) > 1:
             who = " and ".join(f"{distribution(ep)} ({ep.value})" for ep in claims)
-            raise PluginError(
-                f"{self.group} name '{name}' is claimed by {who}; uninstall one, or give the class path instead."
-            )
+            raise PluginError(f"{self.group} name '{name}' is claimed by {who}; uninstall one, or give the class path instead.")
         (ep,) = claims
         try:
             cls = ep.load()

@@ -1,1 +1,1 @@
-"""Dynamics of interestlab."""
+"""Dynamics of interestlab: a moving average, momentum, and self-attention."""

@@ -1,1 +1,1 @@
-"""Fusion heads of interestlab."""
+"""Fusion heads of interestlab: concatenation, and attention over the streams that are present."""

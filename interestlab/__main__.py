@@ -1,0 +1,5 @@
+"""``python -m interestlab``."""
+
+from interestlab.cli.main import main
+
+main()

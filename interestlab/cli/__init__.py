@@ -1,0 +1,1 @@
+"""The command line: a thin entry point, and a file for each command."""

@@ -1,0 +1,135 @@
+"""One folder a run: what it was told, what it ran on, what it measured."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from interestlab.registry import REGISTRIES
+
+PACKAGES = ("interestlab", "torch", "lightning", "torchmetrics", "jsonargparse", "polars", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what runs: Python, the libraries, and every distribution that brings a plugin."""
+    dists = {ep.dist.name for r in REGISTRIES.values() for name in r.names() for ep in r.entry_points(name) if ep.dist}
+    return {"python": platform.python_version()} | {name: version(name) for name in (*PACKAGES, *sorted(dists))}
+
+
+class RunFolder(Callback):
+    """Keeps ``config.yaml``, ``versions.json``, ``metrics.json``, ``ranks.parquet`` and ``predictions.parquet`` of a run.
+
+    Args:
+        folder: of the run.
+        config: gives the resolved config as YAML.
+        seed: the run was seeded with.
+    """
+
+    def __init__(self, folder: Path, config: Callable[[], str], seed: int) -> None:
+        self.folder, self.config, self.seed = folder, config, seed
+        self.predictions: list[tuple[torch.Tensor, ...]] = []
+        self.targets, self.began = 0, 0.0
+
+    @rank_zero_only
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit" or trainer.fast_dev_run:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yaml").write_text(self.config())
+        (self.folder / "versions.json").write_text(json.dumps(versions(), indent=1))
+        trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(dict(pl_module.hparams) | {"trainable_parameters": trainable, "seed": self.seed})
+
+    # ---- throughput
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.targets, self.began = 0, time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.targets += int((batch.targets >= 0).sum())
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seconds = time.perf_counter() - self.began
+        pl_module.log("train/targets_per_second", self.targets * trainer.world_size / seconds)
+        pl_module.log("train/peak_memory_mb", peak_memory())
+
+    # ---- what was measured
+
+    @rank_zero_only
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        fingerprint = data.fingerprint | {"seed": self.seed}
+        measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
+        tell(measured, pl_module.intervals, fingerprint)
+        if trainer.fast_dev_run:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        intervals = {f"{k}/ci95": list(v) for k, v in pl_module.intervals.items()}
+        told = {"fingerprint": fingerprint} | measured | intervals
+        (self.folder / "metrics.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
+        places = pl_module.places.compute()
+        pl.DataFrame(
+            {
+                "user_id": data.log.users.gather(places.users.numpy()),
+                "item_id": data.log.items["item_id"].gather(places.targets.numpy()),
+                "rank": (places.better + 1).numpy(),
+                "tied": places.equal.numpy(),
+            }
+        ).write_parquet(self.folder / "ranks.parquet")
+        Console(stderr=True).print(f"the run is in {self.folder}")
+
+    # ---- predictions
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self.predictions.append(tuple(t.cpu() for t in outputs))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        log = trainer.datamodule.log  # type: ignore[attr-defined]
+        users, items, scores = (torch.cat(t) for t in zip(*self.predictions, strict=True))
+        k = items.shape[1]
+        frame = pl.DataFrame(
+            {
+                "user_id": log.users.gather(users.repeat_interleave(k).numpy()),
+                "rank": torch.arange(1, k + 1).repeat(len(users)).numpy(),
+                "item_id": log.items["item_id"].gather(items.flatten().numpy()),
+                "score": scores.flatten().numpy(),
+            }
+        ).filter(pl.col("score").is_finite())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = "predictions.parquet" if trainer.world_size == 1 else f"predictions-{trainer.global_rank}.parquet"
+        frame.sort("user_id", "rank").write_parquet(self.folder / name)
+        Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
+
+
+def peak_memory() -> float:
+    """Peak memory of this process in MiB: of the GPU where there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    import resource
+    import sys
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def tell(measured: dict[str, float], intervals: dict[str, tuple[float, float]], fingerprint: dict[str, Any]) -> None:
+    """Print metrics with their intervals and the fingerprint that they can be compared by."""
+    table = Table("metric", "mean over users", "95% interval", caption=" · ".join(f"{k}={v}" for k, v in fingerprint.items()))
+    for name, value in sorted(measured.items()):
+        low, high = intervals.get(name, (float("nan"),) * 2)
+        table.add_row(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}")
+    Console().print(table)

@@ -1,0 +1,56 @@
+"""Bare plugin names, and overrides in any order.
+
+The one private function of another library that the project touches: jsonargparse turns a name without dots into a
+class path in ``resolve_class_path_by_name`` (there since 4.6, 2022), looking only at subclasses that are imported
+already. Ours answers first for the plugin kinds, with the lazy path ``interestlab.<kind>.<name>``.
+"""
+
+from functools import wraps
+from itertools import groupby
+
+from jsonargparse import _typehints
+
+from interestlab.registry import REGISTRIES
+
+
+def install() -> None:
+    """Let every jsonargparse parser take ``lora`` where an ``Encoder`` is expected."""
+    original = _typehints.resolve_class_path_by_name
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @wraps(original)
+    def resolve(cls: type | tuple[type, ...], name: str) -> str:
+        for base in cls if isinstance(cls, tuple) else (cls,):
+            registry = REGISTRIES.get(base.__name__) if base.__module__ == "interestlab.contract" else None
+            if registry and "." not in name:
+                return f"{registry.group}.{name}"
+        return original(cls, name)
+
+    _typehints.resolve_class_path_by_name = resolve
+
+
+def ordered(args: list[str]) -> list[str]:
+    """Arguments with ``--a.b`` before ``--a.b.c``: a plugin is named before its arguments are, as jsonargparse needs.
+
+    What stands before a ``--config`` stays before it, since a later file wins over it.
+    """
+    groups: list[list[str]] = []
+    for arg in args:
+        if arg.startswith("-") and not arg[1:2].isdigit():
+            groups.append([arg])
+        elif groups and "=" not in groups[-1][0]:
+            groups[-1].append(arg)
+        else:
+            groups.append([arg])
+
+    def is_config(group: list[str]) -> bool:
+        return group[0].partition("=")[0] in ("-c", "--config")
+
+    def depth(group: list[str]) -> int:
+        return group[0].partition("=")[0].count(".") if group[0].startswith("--") else -1
+
+    segments = groupby(groups, is_config)
+    return [
+        arg for config, segment in segments for group in (segment if config else sorted(segment, key=depth)) for arg in group
+    ]

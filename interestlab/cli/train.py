@@ -1,0 +1,173 @@
+"""``interestlab fit | validate | test | predict``: a LightningCLI over the one model and the one data module."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from interestlab.cli import shortnames
+from interestlab.cli.errors import told_in_one_line
+from interestlab.cli.run_folder import RunFolder
+from interestlab.contract import DataError
+from interestlab.data.module import InterestData
+from interestlab.model import InterestModel
+from interestlab.registry import REGISTRIES
+
+
+class InterestCLI(LightningCLI):
+    """LightningCLI with plugin names, one folder a run, and a test at the end of ``fit``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run_dir", type=str | None, default=None, help="Folder of the run; default runs/<time>-<name>.")
+        parser.add_argument("--run_name", type=str | None, default=None, help="Name of the run; default that of its config.")
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Whether fit ends by testing the best checkpoint."
+        )
+        for part in ("fusion", "dynamics"):
+            parser.link_arguments("model.dim", f"model.{part}.init_args.dim")
+        parser.link_arguments("data.sizes", "model.sizes", apply_on="instantiate")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        best = {"monitor": "val/ndcg@10", "mode": "max"}
+        parser.set_defaults(
+            {f"early_stopping.{k}": v for k, v in (best | {"patience": 10}).items()}
+            | {
+                f"checkpoint.{k}": v
+                for k, v in (best | {"filename": "best", "save_last": True, "enable_version_counter": False}).items()
+            }
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning's own would let the checkpoint win over what the user typed; see :func:`with_checkpoint`."""
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        if config.run_dir is None:
+            config.run_dir = str(Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{config.run_name or name_of(config)}")
+        self.run_dir = Path(config.run_dir)
+        if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
+            raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
+        config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
+        place_loggers(config.trainer, self.run_dir)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        parser = self._parser(self.subcommand)
+        folder = RunFolder(self.run_dir, lambda: parser.dump(self.config[self.subcommand], skip_none=False), self._seed)
+        self.trainer_defaults["callbacks"] = [folder]
+        return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
+
+    @property
+    def _seed(self) -> int:
+        return self.config[self.subcommand].seed_everything
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint of the run."""
+        best = self.trainer.checkpoint_callback and self.trainer.checkpoint_callback.best_model_path
+        if self.config.fit.test_after_fit and best and not self.trainer.fast_dev_run:
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
+
+
+def run(args: list[str]) -> InterestCLI:
+    """Parse and run; the objects that ran are returned, for tests."""
+    shortnames.install()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
+    if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
+        os.environ.setdefault("WANDB_MODE", "offline")
+    names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
+    epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
+    with told_in_one_line():
+        return InterestCLI(
+            InterestModel,
+            InterestData,
+            args=shortnames.ordered(with_checkpoint(with_run(args))),
+            seed_everything_default=0,
+            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "logger": "CSVLogger"},
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
+        )
+
+
+def option(args: list[str], name: str) -> str | None:
+    """The last value of an option in a command line."""
+    value = None
+    for arg, after in zip(args, [*args[1:], ""], strict=True):
+        if arg == name:
+            value = after
+        elif arg.startswith(f"{name}="):
+            value = arg.partition("=")[2]
+    return value
+
+
+def with_run(args: list[str]) -> list[str]:
+    """The config and the best checkpoint of ``--run_dir``, for the commands that look at a run that is there.
+
+    Raises:
+        DataError: the folder holds no run, or no such checkpoint.
+    """
+    command, rest = args[0], args[1:]
+    folder = option(rest, "--run_dir")
+    if folder is None:
+        return args
+    asked = option(rest, "--ckpt_path")
+    if command != "fit":
+        config = Path(folder) / "config.yaml"
+        if config.exists():
+            rest = [f"--config={config}", *rest]
+            asked = asked or "best"
+        elif asked is None:
+            raise DataError(f"{folder} holds no config.yaml, so no run was kept there; give the folder of a finished fit.")
+    if asked in ("best", "last"):
+        checkpoint = Path(folder) / "checkpoints" / f"{asked}.ckpt"
+        if not checkpoint.exists():
+            raise DataError(f"{checkpoint} is not there; the run kept no such checkpoint.")
+        rest = [*rest, f"--ckpt_path={checkpoint}"]
+    return [command, *rest]
+
+
+def with_checkpoint(args: list[str]) -> list[str]:
+    """The model that ``--ckpt_path`` holds as the first config, so that whatever the user gives wins over it."""
+    path = option(args[1:], "--ckpt_path")
+    if path is None or not Path(path).is_file():
+        return args
+    try:
+        held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["hyper_parameters"]
+    except Exception as err:
+        raise DataError(f"{path} is not a checkpoint of interestlab that loads safely: {err}".splitlines()[0]) from err
+    model = {k: v for k, v in held.items() if k not in ("sizes", "_instantiator")}
+    for part in ("fusion", "dynamics"):
+        model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}
+    return [args[0], f"--config={json.dumps({'model': model})}", *args[1:]]
+
+
+def name_of(config: Namespace) -> str:
+    """The name of a run: that of its last config file."""
+    files = [Path(str(file)) for file in config.get("config") or [] if file is not None]
+    return files[-1].stem if files else "run"
+
+
+def place_loggers(trainer: Namespace, run_dir: Path) -> None:
+    """Have every logger write into the folder of the run, unless it was told a place."""
+    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    for logger in loggers:
+        if isinstance(logger, Namespace) and "save_dir" in logger.init_args:
+            args = logger.init_args
+            if args.save_dir in (None, "."):
+                args.save_dir = str(run_dir)
+                if "WandbLogger" in logger.class_path:
+                    args.name = args.name or run_dir.name
+                else:
+                    args.name, args.version = "", ""
+
+
+def yaml_section(file: str, section: str) -> dict[str, Any]:
+    """One section of a YAML file."""
+    return {section: (yaml.safe_load(Path(file).read_text()) or {}).get(section, {})}

@@ -1,0 +1,50 @@
+"""Cleaning of Chinese and English text, as Polars expressions over distinct texts."""
+
+from dataclasses import dataclass
+from html import unescape
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """Which steps are taken, in this order.
+
+    Args:
+        entities: decode HTML entities (``&amp;`` -> ``&``).
+        tags: drop HTML tags.
+        nfkc: Unicode NFKC: full-width letters and digits become plain ones.
+        control: drop control and zero-width characters.
+        urls: drop web addresses.
+        spaces: fold white space into single blanks.
+    """
+
+    entities: bool = True
+    tags: bool = True
+    nfkc: bool = True
+    control: bool = True
+    urls: bool = True
+    spaces: bool = True
+
+    def __call__(self, text: pl.Expr) -> pl.Expr:
+        """``text`` cleaned; a text of which nothing is left becomes null."""
+        if self.entities:
+            text = pl.when(text.str.contains("&", literal=True)).then(unescaped(text)).otherwise(text)
+        if self.tags:
+            text = text.str.replace_all(r"</?[A-Za-z][^<>]*>|<!--.*?-->", " ")
+        if self.nfkc:
+            text = text.str.normalize("NFKC")
+        if self.control:
+            # Tabs and line ends are control characters too, but they part words.
+            text = text.str.replace_all(r"[\t\n\v\f\r\x{85}]", " ").str.replace_all(r"[\p{Cc}\p{Cf}]", "")
+        if self.urls:
+            # An address is ASCII: Chinese words may follow it without a blank.
+            text = text.str.replace_all(r"(?i)\b(?:https?://|www\.)[!-~]+", " ")
+        if self.spaces:
+            text = text.str.replace_all(r"\s+", " ").str.strip_chars()
+        return pl.when(text.str.len_bytes() > 0).then(text)
+
+
+def unescaped(text: pl.Expr) -> pl.Expr:
+    """HTML entities decoded; Polars has no function of its own for it."""
+    return text.map_batches(lambda s: pl.Series(s.name, [v and unescape(v) for v in s], pl.String), return_dtype=pl.String)

@@ -1,0 +1,116 @@
+"""Fields as encoders read them: a code for each item or event, and each distinct value prepared once."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from rich.progress import track
+
+from interestlab.batch import Inputs
+from interestlab.contract import DataError, Encoder
+from interestlab.data import store
+from interestlab.data.logstore import LogStore
+
+CHUNK = 20_000
+"""Values prepared at a time."""
+
+
+class Feature:
+    """One field of the items or of the events.
+
+    Attributes:
+        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none.
+        size: number of distinct values.
+        lengths: ``[size]`` int64 length of each prepared value; None where an encoder reads the index.
+        folder: where whatever is made once a value is kept.
+    """
+
+    def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: Path | None = None) -> None:
+        self.codes, self.size, self.folder = codes, size, folder
+        self.lengths: np.ndarray | None = None
+        if rows is not None:
+            form = json.loads((rows / "form.json").read_text())
+            self._offsets = store.load(rows, "offsets")
+            self._shape, self.lengths = form["shape"], np.diff(self._offsets)
+            self._data = np.memmap(rows / "data.bin", form["dtype"], "r", shape=(int(self._offsets[-1]), *form["shape"]))
+
+    def inputs(self, codes: np.ndarray) -> Inputs:
+        """The values of ``codes [U]``, padded to the longest among them."""
+        if self.lengths is None:
+            return Inputs(torch.from_numpy(codes.astype(np.int64)))
+        lengths = self.lengths[codes]
+        place = np.arange(lengths.max(initial=0))
+        real = place < lengths[:, None]
+        values = np.zeros((*real.shape, *self._shape), self._data.dtype)
+        values[real] = self._data[(self._offsets[codes][:, None] + place)[real]]
+        return Inputs(torch.from_numpy(values), torch.from_numpy(lengths.astype(np.int64)))
+
+
+def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
+    """One field of a log as ``encoder`` reads it; what is prepared is prepared once, and kept.
+
+    Raises:
+        DataError: the log has no such field.
+    """
+    side, columns = parse(name)
+    if name == "item.id":
+        frame, text = log.items.lazy(), pl.col("item_id")
+    else:
+        frame = log.items.lazy() if side == "item" else log.events
+        known = [c for c, t in frame.collect_schema().items() if not t.is_nested()]
+        if missing := [c for c in columns if c not in known]:
+            raise DataError(f"field {name}: the {side}s have no column {', '.join(missing)}; they have {', '.join(known)}.")
+        text = pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=" ", ignore_nulls=True)
+        text = pl.when(text != "").then(text)
+
+    def write_codes(folder: Path) -> None:
+        column = frame.select(text.alias("value")).collect()
+        values = column.select(pl.col("value").drop_nulls().unique().sort())
+        codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
+        store.save(folder, codes=codes.cast(pl.Int32).fill_null(-1).to_numpy())
+        digest = hashlib.sha256("\0".join(values["value"]).encode()).hexdigest()[:16]
+        store.build(cache / "values" / digest, lambda home: values.write_parquet(home / "values.parquet"))
+        (folder / "values.json").write_text(json.dumps({"values": digest, "size": values.height}))
+
+    folder = store.build(log.folder / "fields" / name, write_codes)
+    about = json.loads((folder / "values.json").read_text())
+    home = cache / "values" / about["values"]
+    rows = None
+    if encoder.prepare_key is not None:
+        key = store.fingerprint(prepare=encoder.prepare_key)
+        rows = store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name))
+    return Feature(store.load(folder, "codes"), about["size"], home, rows)
+
+
+def parse(name: str) -> tuple[str, list[str]]:
+    """``item.title+item.brand`` -> ``item`` and its columns.
+
+    Raises:
+        DataError: the name is not of that form.
+    """
+    parts = [part.partition(".") for part in name.split("+")]
+    sides = {side for side, _, _ in parts}
+    if len(sides) != 1 or not sides <= {"item", "event"} or not all(column for *_, column in parts):
+        raise DataError(f"'{name}' is not a field: write item.COLUMN or event.COLUMN, and join columns of one side with +.")
+    return sides.pop(), [column for *_, column in parts]
+
+
+def write_rows(folder: Path, home: Path, prepare: Callable[[Sequence[str]], list[np.ndarray]], name: str) -> None:
+    """Prepare every distinct value, a chunk at a time, into one flat file."""
+    values = pl.read_parquet(home / "values.parquet")["value"]
+    lengths, form = [np.zeros(1, np.int64)], {"dtype": "int32", "shape": []}
+    with (folder / "data.bin").open("wb") as flat:
+        chunks = range(0, len(values), CHUNK)
+        for start in track(chunks, f"preparing {len(values):,} values of {name}", disable=len(chunks) < 2):
+            rows = prepare(values[start : start + CHUNK].to_list())
+            form = {"dtype": rows[0].dtype.str, "shape": list(rows[0].shape[1:])}
+            lengths.append(np.array([len(row) for row in rows]))
+            flat.write(np.concatenate(rows).tobytes())
+    if flat_is_empty := len(lengths) == 1:
+        (folder / "data.bin").write_bytes(b"\0\0\0\0")  # an empty file cannot be mapped
+    store.save(folder, offsets=np.cumsum(np.concatenate(lengths)))
+    (folder / "form.json").write_text(json.dumps(form | {"empty": flat_is_empty}))

@@ -1,0 +1,190 @@
+"""The log store: a source's events, checked, cleaned, ordered and cut, on disk under the name of what made them."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+
+from interestlab.contract import DataError, Source
+from interestlab.data import store
+from interestlab.data.clean import Cleaning
+from interestlab.data.log import Histories, Ties, histories
+from interestlab.data.split import Cuts, Split, global_time, leave_one_out
+from interestlab.data.validate import Checked, validate
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a log store holds.
+
+    Args:
+        clean: steps of text cleaning.
+        k_core: users and items of fewer events leave, again and again; 0 keeps all.
+        min_history: users of fewer events leave.
+        ties: order of a user's events of equal time: ``file`` as published, ``shuffle`` by chance, ``item`` by item id.
+        split: ``leave_one_out`` holds out each user's last two events; ``global_time`` cuts at two moments for everyone.
+        cuts: for ``global_time``: share of all events before the validation and before the test window.
+        seed: of the shuffled ties.
+    """
+
+    clean: Cleaning = field(default_factory=Cleaning)
+    k_core: int = 0
+    min_history: int = 0
+    ties: Ties = "file"
+    split: Split = "leave_one_out"
+    cuts: tuple[float, float] = (0.8, 0.9)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cuts[0] < self.cuts[1] < 1:
+            raise DataError(f"cuts must be two rising shares between 0 and 1, not {list(self.cuts)}.")
+
+    def settled(self) -> dict[str, Any]:
+        """The settings that matter to this recipe: two recipes of equal outcome are equal here."""
+        settled = asdict(self)
+        if self.ties != "shuffle":
+            del settled["seed"]
+        if self.split != "global_time":
+            del settled["cuts"]
+        return settled
+
+
+class LogStore:
+    """Histories on disk, mapped into memory.
+
+    Attributes:
+        folder: where they are.
+        meta: ``users``, ``items``, ``events``, ``quarantined`` counts; ``sizes`` of the fields; ``recipe``; ``data``, the hash
+            of the source's files.
+        offsets: ``[users + 1]`` int64 where each history begins.
+        item, time: ``[events]`` item index and unix seconds of each event.
+        cuts: where each history is cut.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+        self.offsets, self.item, self.time = (store.load(folder, n) for n in ("offsets", "item", "time"))
+        self.cuts = Cuts(*(store.load(folder, f"cut_{n}") for n in Cuts._fields))
+
+    @property
+    def events(self) -> pl.LazyFrame:
+        """One row an event, in the order of the arrays."""
+        return pl.scan_parquet(self.folder / "events.parquet")
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """One row an item, at its index."""
+        return pl.read_parquet(self.folder / "items.parquet")
+
+    @cached_property
+    def users(self) -> pl.Series:
+        """The id of each user, at its index."""
+        return pl.read_parquet(self.folder / "users.parquet")["user_id"]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """``[items]`` int64 how often each item occurs in the training part."""
+        place = np.arange(len(self.item)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+        train = place < np.repeat(self.cuts.train, np.diff(self.offsets))
+        return np.bincount(self.item[train], minlength=self.meta["items"])
+
+
+def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: float) -> LogStore:
+    """Open the log store of a source, building it first where it is not there yet.
+
+    Raises:
+        DataError: the source cannot be read, or more than ``max_bad_fraction`` of its rows are bad.
+    """
+    data = store.content_hash(source.files())
+    spec = source.spec
+    # The files count by their contents, wherever they lie.
+    paths = {str(p) for p in source.files()}
+    args = {k: v for k, v in spec["init_args"].items() if str(Path(str(v)).expanduser()) not in paths}
+    key = store.fingerprint(source=spec["class_path"], reading=source.version, args=args, data=data, recipe=recipe.settled())
+    name = spec["class_path"].rsplit(".", 1)[-1]
+    folder = cache / "logs" / f"{name}-{key}"
+
+    def write(draft: Path) -> None:
+        with console.status(f"reading {name}"):
+            log = source.read()
+            checked = validate(log)
+        report_bad(checked, cache / "quarantine" / f"{name}-{key}.csv", max_bad_fraction)
+        with console.status("cleaning, ordering and splitting"):
+            told = histories(
+                checked,
+                clean=recipe.clean,
+                k_core=recipe.k_core,
+                min_history=recipe.min_history,
+                ties=recipe.ties,
+                seed=recipe.seed,
+            )
+            write_log(
+                draft,
+                told,
+                recipe,
+                {"source": name, "data": data, "quarantined": checked.bad.height, "rows": checked.rows},
+            )
+            if log.truth is not None:
+                log.truth.collect().write_parquet(draft / "truth.parquet")
+
+    return LogStore(store.build(folder, write))
+
+
+def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, Any]) -> None:
+    """Write histories, their cuts and what is known of them."""
+    times = told.events["timestamp"].to_numpy()
+    cuts = leave_one_out(told.offsets) if recipe.split == "leave_one_out" else global_time(told.offsets, times, recipe.cuts)
+    store.save(
+        folder,
+        offsets=told.offsets,
+        item=told.events["item"].cast(pl.Int32).to_numpy(),
+        time=times,
+        **{f"cut_{n}": c.astype(np.int64) for n, c in cuts._asdict().items()},
+    )
+    told.events.write_parquet(folder / "events.parquet")
+    told.items.write_parquet(folder / "items.parquet")
+    told.users.write_parquet(folder / "users.parquet")
+    sizes = (
+        {"item.id": told.items.height}
+        | distinct("item", told.items, {"item_id"})
+        | distinct("event", told.events, {"user", "item"})
+    )
+    meta = about | {
+        "users": told.users.height,
+        "items": told.items.height,
+        "events": told.events.height,
+        "recipe": recipe.settled(),
+        "sizes": sizes,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False))
+
+
+def distinct(side: str, frame: pl.DataFrame, but: set[str]) -> dict[str, int]:
+    """How many distinct values each field of one side has."""
+    columns = [c for c, t in frame.schema.items() if c not in but and not t.is_nested()]
+    counts = frame.select(pl.col(c).drop_nulls().n_unique() for c in columns).row(0) if columns else ()
+    return {f"{side}.{c}": int(n) for c, n in zip(columns, counts, strict=True)}
+
+
+def report_bad(checked: Checked, file: Path, limit: float) -> None:
+    """Write the bad rows down, say how many there are, and stop where they are too many."""
+    if checked.bad.is_empty():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    checked.bad.write_csv(file)
+    share = checked.bad.height / checked.rows
+    told = f"{checked.bad.height:,} of {checked.rows:,} rows ({share:.2%}) are bad; each is in {file} with its reason"
+    if share > limit:
+        first = checked.bad.row(0, named=True)
+        raise DataError(
+            f"{told}. That is over max_bad_fraction={limit:g}. First: {first['file']} line {first['line']}: {first['reason']}."
+        )
+    console.print(told)

@@ -1,0 +1,143 @@
+"""InterestData: a source's histories as a LightningDataModule."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from interestlab.batch import Batch
+from interestlab.contract import DataError, Encoder, Source
+from interestlab.data.batches import HistoryDataset, LengthBatches
+from interestlab.data.clean import Cleaning
+from interestlab.data.features import Feature, feature
+from interestlab.data.log import Ties
+from interestlab.data.logstore import LogStore, Recipe, open_log
+from interestlab.data.split import Split
+
+
+class InterestData(LightningDataModule):
+    """Shopping histories, from any source.
+
+    Args:
+        source: where the events come from: the name of an installed source, and its arguments.
+        clean: steps of text cleaning, each of which can be switched off.
+        k_core: users and items of fewer events leave, again and again; 0 keeps all.
+        min_history: users of fewer events leave.
+        max_history: how many last events of a history are read.
+        ties: order of a user's events of equal time: ``file`` as published, ``shuffle`` by chance, ``item`` by item id.
+        split: ``leave_one_out`` holds out each user's last two events; ``global_time`` cuts at two moments for everyone.
+        cuts: for ``global_time``: share of all events before the validation and before the test window.
+        exclude_history: whether items of a user's history are left out of that user's ranking.
+        batch_events: events of a training batch, padding included.
+        eval_events: events of an evaluation batch, padding included; no metric depends on it.
+        num_workers: processes that assemble batches.
+        max_bad_fraction: share of bad rows at which reading stops.
+        cache_dir: where stores are kept; default ``$INTERESTLAB_CACHE``, else ``~/.cache/interestlab``.
+        seed: of shuffled ties and of the batches.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        clean: Cleaning = Cleaning(),  # noqa: B008 (frozen)
+        k_core: int = 0,
+        min_history: int = 0,
+        max_history: int = 50,
+        ties: Ties = "file",
+        split: Split = "leave_one_out",
+        cuts: tuple[float, float] = (0.8, 0.9),
+        exclude_history: bool = True,
+        batch_events: int = 4096,
+        eval_events: int = 16384,
+        num_workers: int = 0,
+        max_bad_fraction: float = 0.01,
+        cache_dir: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in {
+            "max_history": max_history,
+            "batch_events": batch_events,
+            "eval_events": eval_events,
+        }.items():
+            if value < 1:
+                raise DataError(f"{name} must be at least 1, not {value}.")
+        self.source, self.max_bad_fraction = source, max_bad_fraction
+        self.recipe = Recipe(clean, k_core, min_history, ties, split, tuple(cuts), seed)
+        self.max_history, self.exclude_history, self.num_workers, self.seed = (
+            max_history,
+            exclude_history,
+            num_workers,
+            seed,
+        )
+        self.batch_events, self.eval_events = batch_events, eval_events
+        self.cache = Path(
+            cache_dir or os.environ.get("INTERESTLAB_CACHE") or Path.home() / ".cache" / "interestlab"
+        ).expanduser()
+
+    @cached_property
+    def log(self) -> LogStore:
+        """The histories on disk, built on first use."""
+        return open_log(self.source, self.recipe, self.cache, self.max_bad_fraction)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of distinct values of each field; ``item.id`` is the catalogue."""
+        return self.log.meta["sizes"]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What a number must be told with, to be compared: data, k-core, ties, split and history rule."""
+        meta = self.log.meta
+        recipe = {k: v for k, v in meta["recipe"].items() if k != "clean"}
+        return (
+            {k: meta[k] for k in ("source", "data", "users", "items", "events")}
+            | recipe
+            | {
+                "clean": "+".join(k for k, on in meta["recipe"]["clean"].items() if on) or "none",
+                "max_history": self.max_history,
+                "history": "excluded" if self.exclude_history else "included",
+                "ranking": "full catalogue, ties shared",
+            }
+        )
+
+    def feature(self, encoder: Encoder, field: str) -> Feature:
+        """One field of this log as ``encoder`` reads it."""
+        return feature(self.log, encoder, field, self.cache)
+
+    def loader(self, part: Literal["train", "validation", "test", "predict"]) -> DataLoader[Batch]:
+        """Batches of one part of the histories.
+
+        Raises:
+            DataError: no user has anything in that part.
+        """
+        dataset = HistoryDataset(self.log, part, self.max_history, self.exclude_history)
+        if not len(dataset):
+            raise DataError(f"no user has events for {part} with split={self.recipe.split}; see `interestlab data describe`.")
+        trainer, train = self.trainer, part == "train"
+        sampler = LengthBatches(
+            dataset.lengths,
+            self.batch_events if train else self.eval_events,
+            shuffle=train,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+        )
+        workers: dict[str, Any] = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
+        pinned = bool(trainer) and trainer.strategy.root_device.type == "cuda"
+        return DataLoader(dataset, sampler=sampler, batch_size=None, pin_memory=pinned, **workers)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("train")
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("predict")

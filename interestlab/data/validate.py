@@ -1,0 +1,148 @@
+"""Rows -> good rows in the common schema, and bad rows with the reason."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import polars as pl
+
+from interestlab.contract import DataError, EventLog
+
+LATEST = 4_102_444_800  # 2100-01-01: past it, a "time in seconds" is in truth in milliseconds
+
+QUARANTINE = {"file": pl.String, "line": pl.Int64, "reason": pl.String}
+
+
+class Checked(NamedTuple):
+    """An event log whose every row is right.
+
+    Attributes:
+        events: ``user_id``, ``item_id`` str; ``timestamp`` int64 unix seconds; ``event``, ``text`` str; ``rating`` float32; then
+            whatever else the source gave.
+        items: ``item_id`` str, ``title``, ``description``, ``brand``, ``category`` str, ``price`` float32, and more.
+        bad: ``file``, ``line``, ``reason`` of every row that was left out.
+        rows: how many rows there were, good and bad.
+    """
+
+    events: pl.DataFrame
+    items: pl.DataFrame
+    bad: pl.DataFrame
+    rows: int
+
+
+def validate(log: EventLog) -> Checked:
+    """Check every row of a log; none is dropped in silence: kept rows and quarantined rows are all the rows.
+
+    Raises:
+        DataError: a column that no log can do without is missing.
+    """
+    events = log.events.collect()
+    items = log.items.collect() if log.items is not None else pl.DataFrame({"item_id": []}, schema={"item_id": pl.String})
+    require(events, ("user_id", "item_id", "timestamp"), "events")
+    require(items, ("item_id",), "items")
+    rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE)
+
+    good_events, bad_events = check(
+        events, [identifier("user_id"), identifier("item_id"), moment(events), number(events, "rating")]
+    )
+    good_items, bad_items = check(items, [identifier("item_id"), number(items, "price"), first_of("item_id")])
+    bad = pl.concat([rejected.select(pl.col(c).cast(t) for c, t in QUARANTINE.items()), bad_events, bad_items])
+    return Checked(
+        events=normal_events(good_events),
+        items=normal_items(good_items),
+        bad=bad,
+        rows=events.height + items.height + rejected.height,
+    )
+
+
+def require(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
+    """Stop where a frame lacks a column."""
+    missing = [c for c in columns if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"the {what} have no column {', '.join(missing)}; they have: {', '.join(frame.columns)}. Map it with `columns`."
+        )
+
+
+def check(frame: pl.DataFrame, reasons: list[pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split a frame by the first reason that holds for each row (null: the row is good)."""
+    frame = frame.with_columns(
+        pl.col("file") if "file" in frame.columns else pl.lit("").alias("file"),
+        pl.col("line") if "line" in frame.columns else pl.int_range(1, pl.len() + 1).alias("line"),
+        pl.coalesce(reasons).alias("reason"),
+    )
+    bad = frame.filter(pl.col("reason").is_not_null()).select(pl.col(c).cast(t) for c, t in QUARANTINE.items())
+    return frame.filter(pl.col("reason").is_null()).drop("file", "line", "reason"), bad
+
+
+def identifier(column: str) -> pl.Expr:
+    """Why an id is not one: it is missing or blank."""
+    text = pl.col(column).cast(pl.String, strict=False).str.strip_chars()
+    return pl.when(text.is_null() | (text == "")).then(pl.lit(f"{column} is missing"))
+
+
+def number(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """Why a number is not one: it is there, and does not parse or is not finite."""
+    if column not in frame.columns:
+        return pl.lit(None, pl.String)
+    value = pl.col(column).cast(pl.Float64, strict=False)
+    wrong = pl.col(column).is_not_null() & ~value.is_finite().fill_null(False)
+    return pl.when(wrong).then(pl.format(column + " is not a number: {}", shown(column)))
+
+
+def moment(frame: pl.DataFrame) -> pl.Expr:
+    """Why a time is not one: missing, not a number, or outside 1970 to 2100."""
+    seconds = unix_seconds(frame)
+    return (
+        pl.when(pl.col("timestamp").is_null())
+        .then(pl.lit("timestamp is missing"))
+        .when(seconds.is_null())
+        .then(pl.format("timestamp is not a number of seconds: {}", shown("timestamp")))
+        .when((seconds <= 0) | (seconds >= LATEST))
+        .then(pl.format("timestamp {} lies outside 1970 to 2100 (it must be in unix seconds)", shown("timestamp")))
+    )
+
+
+def unix_seconds(frame: pl.DataFrame) -> pl.Expr:
+    """``timestamp`` as int64 seconds, null where it is not a time."""
+    dtype = frame.schema["timestamp"]
+    if dtype.is_temporal():
+        return pl.col("timestamp").cast(pl.Datetime("us")).dt.epoch("s")
+    value = pl.col("timestamp").cast(pl.Float64, strict=False)
+    return pl.when(value.is_finite() & (value.abs() < 1e17)).then(value).cast(pl.Int64, strict=False)
+
+
+def first_of(column: str) -> pl.Expr:
+    """Why a row repeats another: its key stood above it."""
+    return pl.when(~pl.col(column).is_first_distinct()).then(pl.format(column + " {} stands above it already", shown(column)))
+
+
+def shown(column: str) -> pl.Expr:
+    """A value as an error shows it: short, never null."""
+    return pl.col(column).cast(pl.String, strict=False).fill_null("?").str.slice(0, 40)
+
+
+def normal_events(events: pl.DataFrame) -> pl.DataFrame:
+    """Good events in the types of the common schema."""
+    return events.with_columns(
+        pl.col("user_id", "item_id").cast(pl.String).str.strip_chars(),
+        unix_seconds(events).alias("timestamp"),
+        optional(events, "event", pl.String).fill_null("interaction"),
+        optional(events, "rating", pl.Float32),
+        optional(events, "text", pl.String),
+    )
+
+
+def normal_items(items: pl.DataFrame) -> pl.DataFrame:
+    """Good items in the types of the common schema."""
+    return items.with_columns(
+        pl.col("item_id").cast(pl.String).str.strip_chars(),
+        *(optional(items, c, pl.String) for c in ("title", "description", "brand", "category")),
+        optional(items, "price", pl.Float32),
+    )
+
+
+def optional(frame: pl.DataFrame, column: str, dtype: type[pl.DataType]) -> pl.Expr:
+    """A column that may be absent, in its type."""
+    if column not in frame.columns:
+        return pl.lit(None, dtype).alias(column)
+    return pl.col(column).cast(dtype, strict=False)

@@ -1,0 +1,43 @@
+"""The place of every user's target, gathered over batches and processes."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+
+class Places(NamedTuple):
+    """Where each user's target stands in the full ranking, sorted by user.
+
+    Attributes:
+        users, targets: ``[users]`` int64 indices.
+        better: ``[users]`` int64 items that score above the target.
+        equal: ``[users]`` int64 other items that score the same.
+    """
+
+    users: Tensor
+    targets: Tensor
+    better: Tensor
+    equal: Tensor
+
+
+class PlaceMetric(Metric):
+    """Collects :class:`Places`; exact over processes, since no user is scored twice."""
+
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in Places._fields:
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, places: Places) -> None:
+        for name, value in places._asdict().items():
+            getattr(self, name).append(value)
+
+    def compute(self) -> Places:
+        columns = [dim_zero_cat(getattr(self, name)) for name in Places._fields]
+        order = torch.argsort(columns[0])
+        return Places(*(column[order].cpu() for column in columns))

@@ -1,0 +1,260 @@
+"""InterestModel: composes an encoder, a fusion head, a dynamics and an objective, and never asks for their names."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from interestlab import optim as rates
+from interestlab.batch import Batch, Candidates
+from interestlab.contract import Dynamics, Encoder, FusionHead, Objective
+from interestlab.data.features import Feature
+from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
+from interestlab.ranker import Ranking, precise, precise_weights
+from interestlab.relay import HookRelay
+from interestlab.streams import Stream, constant, kept, streams, vectors
+
+STRETCH = 65_536
+"""Items that are fused at once in an evaluation."""
+
+
+class InterestModel(HookRelay):
+    """What a user wants next, from what the user did and wrote.
+
+    Args:
+        encoder: what items and texts mean: one encoder, or a mapping of named ones.
+        dynamics: how the interest moves from event to event.
+        objective: what is learnt.
+        sizes: number of distinct values of each field, linked from the data.
+        fusion: joins the streams of one item, and an item with the streams of its event; not needed for a lone stream.
+        dim: width of the model, to which every encoder's vectors are projected.
+        similarity: how an interest and an item are compared: ``cosine``, or their ``dot`` product.
+        optim: optimiser, rates and warm-up.
+        ks: the cut-offs k of recall, NDCG and MRR.
+        top_k: how many items ``predict`` gives each user.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder | dict[str, Encoder],
+        dynamics: Dynamics,
+        objective: Objective,
+        sizes: dict[str, int],
+        fusion: FusionHead | None = None,
+        dim: int = 64,
+        similarity: Literal["cosine", "dot"] = "cosine",
+        optim: rates.Optim = rates.Optim(),  # noqa: B008 (frozen)
+        ks: list[int] = [5, 10, 20],  # noqa: B006 (read only)
+        top_k: int = 10,
+    ) -> None:
+        super().__init__()
+        encoders = dict(encoder) if isinstance(encoder, Mapping) else {"main": encoder}
+        # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its parts by itself.
+        self.save_hyperparameters(
+            {
+                "encoder": {key: e.spec for key, e in encoders.items()},
+                "fusion": fusion and fusion.spec,
+                "dynamics": dynamics.spec,
+                "objective": objective.spec,
+                "sizes": dict(sizes),
+                "dim": dim,
+                "similarity": similarity,
+                "optim": asdict(optim),
+                "ks": list(ks),
+                "top_k": top_k,
+                "_instantiator": "lightning.pytorch.cli.instantiate_module",
+            }
+        )
+        for e in encoders.values():
+            e.build(sizes, dim)
+        # An encoder is looked up here by type; the ModuleDict is what registers it.
+        self._encoders = encoders
+        self.encoders = nn.ModuleDict(encoders)
+        self.projections = nn.ModuleDict({key: projection(e.out_dim, dim) for key, e in encoders.items()})
+        self.streams = streams(encoders)
+        self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
+        # A lone stream needs no fusion; items and events are joined by heads of one kind, each with its own weights.
+        self.fusion = nn.ModuleDict()
+        for side, names in {
+            "item": [s.name for s in self.item_streams],
+            "event": ["item", *(s.name for s in self.event_streams)],
+        }.items():
+            if len(names) > 1:
+                if fusion is None:
+                    raise ValueError(f"streams {', '.join(names)} need a fusion head to join them, such as `attention`")
+                self.fusion[side] = deepcopy(fusion)
+                self.fusion[side].build(names)
+        self.dynamics, self.objective = dynamics, objective
+        self.dim, self.similarity, self.optim, self.ks, self.top_k = dim, similarity, optim, ks, top_k
+        self.places = PlaceMetric()
+        self.features: dict[str, Feature] = {}
+        self._kept: dict[str, np.ndarray] = {}
+        self._ranking = Ranking()
+        self.log_q: Tensor
+        self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
+
+    def setup(self, stage: str) -> None:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        for part in self.parts():
+            part.trainer = self.trainer  # Lightning reaches only direct children
+            part.setup(stage)
+        self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
+        counts = np.maximum(data.log.counts, 1)
+        self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+
+    # ---- what items and events are
+
+    def values(self, stream: Stream, codes: np.ndarray) -> Tensor:
+        """``[U, dim]`` of distinct values of a stream, each encoded once."""
+        if stream.name in self._ranking.values:
+            return self._ranking.values[stream.name][torch.from_numpy(codes).to(self.device)]
+        encoder, feature = self._encoders[stream.encoder], self.features[stream.name]
+        if not constant(encoder):
+            encoded = vectors(encoder, feature, codes)
+        else:
+            if stream.name not in self._kept:
+                self._kept[stream.name] = kept(encoder, feature)
+            encoded = torch.from_numpy(self._kept[stream.name][codes]).to(self.device)
+        return self.projections[stream.encoder](encoded)
+
+    def encode(self, stream: Stream, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Vectors of a stream at some rows of its items or events.
+
+        Returns:
+            ``[*rows, dim]``, zero where a row has no value, and ``[*rows]`` bool: whether it has one.
+        """
+        codes = self.features[stream.name].codes[rows]
+        present = torch.from_numpy(codes >= 0).to(self.device)
+        distinct, inverse = np.unique(codes[codes >= 0], return_inverse=True)
+        if not len(distinct):
+            return torch.zeros(*codes.shape, self.dim, device=self.device), present
+        found = self.values(stream, distinct)[torch.from_numpy(inverse).to(self.device)]
+        if len(found) == codes.size:
+            return found.view(*codes.shape, self.dim), present
+        out = found.new_zeros(*codes.shape, self.dim)
+        return out.masked_scatter(present[..., None], found), present
+
+    def item_vectors(self, items: np.ndarray) -> Tensor:
+        """``[M, dim]`` what items are, from all their streams."""
+        encoded = {s.name: self.encode(s, items) for s in self.item_streams}
+        if "item" not in self.fusion:
+            return next(iter(encoded.values()))[0]
+        return self.fusion["item"](*transposed(encoded))
+
+    def event_streams_of(self, batch: Batch, item: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The item of each event ``[B, T, dim]``, and the event's own streams, as a fusion head takes them."""
+        rows = batch.rows.cpu().numpy()
+        return transposed({"item": (item, batch.mask)} | {s.name: self.encode(s, rows) for s in self.event_streams})
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Interests or items as they are compared: by cosine, vectors of unit length."""
+        return F.normalize(x, dim=-1) if self.similarity == "cosine" else x
+
+    # ---- training
+
+    def training_step(self, batch: Batch) -> Tensor:
+        if self.objective.candidates == "catalogue":
+            items = torch.arange(len(self.log_q), device=self.device)
+        else:
+            items = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]).unique()
+        table = self.item_vectors(items.cpu().numpy())
+        candidates = Candidates(self.compared(table), items, self.log_q[items])
+        # Item 0 stands in the padding, where any vector will do: position 0 is one.
+        x = table[candidates.positions(batch.items)]
+        if "event" in self.fusion:
+            x = self.fusion["event"](*self.event_streams_of(batch, x))
+        z = self.dynamics(x, batch.dt, batch.mask)
+        loss = self.objective(self.compared(z), candidates, batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.users))
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        backbones = (e.backbone.parameters() for e in self._encoders.values() if e.backbone is not None)
+        optimizer, groups = rates.optimizer(self.optim, self.parameters(), chain.from_iterable(backbones))
+        scheduler = rates.schedule(optimizer, groups, self.optim.schedule, self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    # ---- evaluation
+
+    def last_interest(self, batch: Batch) -> Tensor:
+        """``[B, dim]`` the interest of each user after the last event, as it is compared."""
+        ranking = self._ranking
+        x = ranking.items[batch.items]
+        if "event" in self.fusion:
+            streams, present = self.event_streams_of(batch, x)
+            streams = {name: precise(s) for name, s in streams.items()}
+            x = functional_call(self.fusion["event"], ranking.weights["fusion"], (streams, present))
+        z = functional_call(self.dynamics, ranking.weights["dynamics"], (x, precise(batch.dt), batch.mask))
+        return self.compared(z[torch.arange(len(z), device=z.device), batch.mask.sum(1) - 1])
+
+    def _start_ranking(self) -> None:
+        self.places.reset()
+        self._ranking = Ranking()
+        sizes = {s: self.features[s.name].size for s in self.streams}
+        self._ranking.values = {s.name: self.values(s, np.arange(size)) for s, size in sizes.items() if size}
+        catalogue = np.arange(len(self.log_q))
+        stretches = np.array_split(catalogue, range(STRETCH, len(catalogue), STRETCH))
+        self._ranking.items = precise(torch.cat([self.item_vectors(stretch) for stretch in stretches]))
+        self._ranking.catalogue = self.compared(self._ranking.items)
+        self._ranking.weights["dynamics"] = precise_weights(self.dynamics)
+        if "event" in self.fusion:
+            self._ranking.weights["fusion"] = precise_weights(self.fusion["event"])
+
+    def _place(self, batch: Batch) -> None:
+        targets = batch.targets.max(1).values
+        better, equal = place(self.last_interest(batch), self._ranking.catalogue, targets, batch.seen)
+        self.places.update(Places(batch.users, targets, better, equal))
+
+    def _report(self, part: str) -> dict[str, np.ndarray]:
+        measured = per_user(self.places.compute(), self.ks)
+        self.log_dict({f"{part}/{name}": float(values.mean()) for name, values in measured.items()}, prog_bar=False)
+        self._ranking = Ranking()
+        return measured
+
+    def on_validation_epoch_start(self) -> None:
+        super().on_validation_epoch_start()
+        self._start_ranking()
+
+    def validation_step(self, batch: Batch) -> None:
+        self._place(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self._report("val")
+
+    def on_test_epoch_start(self) -> None:
+        super().on_test_epoch_start()
+        self._start_ranking()
+
+    def test_step(self, batch: Batch) -> None:
+        self._place(batch)
+
+    def on_test_epoch_end(self) -> None:
+        super().on_test_epoch_end()
+        self.intervals = {f"test/{name}": bootstrap(values) for name, values in self._report("test").items()}
+
+    def on_predict_epoch_start(self) -> None:
+        super().on_predict_epoch_start()
+        self._start_ranking()
+
+    def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Users ``[B]``, their best items ``[B, top_k]`` and the scores ``[B, top_k]``, best first."""
+        return batch.users, *top(self.last_interest(batch), self._ranking.catalogue, batch.seen, self.top_k)
+
+
+def projection(out_dim: int, dim: int) -> nn.Module:
+    """To the width of the model; nothing where an encoder has it already."""
+    return nn.Identity() if out_dim == dim else nn.Linear(out_dim, dim)
+
+
+def transposed(encoded: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Streams and their presence, as a fusion head takes them."""
+    return {k: v for k, (v, _) in encoded.items()}, {k: p for k, (_, p) in encoded.items()}

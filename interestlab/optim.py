@@ -1,0 +1,81 @@
+"""Optimiser, learning rates and warm-up: one set for pretrained backbones, one for the rest."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast a group of parameters learns.
+
+    Args:
+        lr: learning rate after the warm-up.
+        weight_decay: decoupled weight decay of matrices; vectors (biases, norms) have none.
+        warmup: steps over which the rate rises from zero.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    warmup: int = 0
+
+
+@dataclass(frozen=True)
+class Optim(Rates):
+    """The optimiser of a model; its own rates are for all that is not a pretrained backbone.
+
+    Args:
+        lr: learning rate after the warm-up.
+        weight_decay: decoupled weight decay of matrices; vectors (biases, norms) have none.
+        warmup: steps over which the rate rises from zero.
+        optimizer: ``adamw`` (arXiv 1711.05101) or ``adafactor`` (1804.04235), which keeps no second moment of matrices.
+        schedule: after the warm-up: ``constant``, or a half ``cosine`` down to zero at the last step.
+        backbone: rates of pretrained backbones.
+    """
+
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    schedule: Literal["constant", "cosine"] = "constant"
+    backbone: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
+
+
+def optimizer(
+    optim: Optim, parameters: Iterable[nn.Parameter], backbone: Iterable[nn.Parameter]
+) -> tuple[Optimizer, list[Rates]]:
+    """An optimiser over all trainable ``parameters``, those of the ``backbone`` with rates of their own.
+
+    Returns:
+        the optimiser, and the rates of each of its groups.
+    """
+    of_backbone = {id(p) for p in backbone}
+    sets: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for p in parameters:
+        if p.requires_grad:
+            sets.setdefault((id(p) in of_backbone, p.ndim > 1), []).append(p)
+    groups: list[dict[str, Any]] = []
+    rates: list[Rates] = []
+    for (pretrained, matrix), params in sets.items():
+        rate = optim.backbone if pretrained else optim
+        groups.append({"params": params, "lr": rate.lr, "weight_decay": rate.weight_decay if matrix else 0.0})
+        rates.append(rate)
+    if optim.optimizer == "adafactor":
+        return torch.optim.Adafactor(groups), rates
+    return torch.optim.AdamW(groups, fused=True), rates
+
+
+def schedule(optimizer: Optimizer, rates: list[Rates], kind: str, steps: float) -> LambdaLR:
+    """Warm-up of each group, then ``constant`` or ``cosine`` over ``steps``."""
+
+    def factor(warmup: int, step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if kind == "constant" or math.isinf(steps):
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+    return LambdaLR(optimizer, [lambda step, w=rate.warmup: factor(w, step) for rate in rates])

@@ -1,0 +1,107 @@
+"""The promises of :class:`interestlab.contract.Encoder`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from interestlab.batch import Inputs
+from interestlab.contract import Encoder
+from interestlab.testing._checks import DIM, Checks, ContractError, require, same
+from interestlab.testing._data import TEXTS, pad_rows
+
+
+class EncoderChecks(Checks[Encoder]):
+    """An encoder under test.
+
+    Args:
+        plugin: the class.
+        init_args: arguments that its constructor needs.
+        values: five values to prepare, an empty one among them, where it does not read plain words.
+    """
+
+    kind = Encoder
+
+    def __init__(
+        self,
+        plugin: type[Encoder],
+        init_args: Mapping[str, Any] | None = None,
+        values: Sequence[str] = TEXTS,
+    ) -> None:
+        super().__init__(plugin, init_args)
+        self.values = list(values)
+
+    def construct(self) -> Encoder:
+        return self.plugin(**self.init_args)
+
+    def built(self, part: Encoder) -> Encoder:
+        part.build(dict.fromkeys(part.fields, 11), DIM)
+        return part
+
+    def example(self, part: Encoder, rows: int = 4) -> tuple[Inputs]:
+        if part.prepare_key is None:
+            return (Inputs(torch.tensor([3, 0, 10, 7, 1][:rows])),)
+        return (pad_rows(part.prepare(self.values[:rows])),)
+
+    def shape(self, part: Encoder, example: tuple[Any, ...]) -> tuple[int, ...]:
+        return len(example[0].values), part.out_dim
+
+    def check_fields(self) -> None:
+        """Its fields are a list of ``item.COLUMN`` or ``event.COLUMN``, joined by + within one side only."""
+        fields = self.construct().fields
+        require(not isinstance(fields, str), f"fields is a string, {fields!r}; it should be a list")
+        require(len(fields) > 0, "fields is empty")
+        for field in fields:
+            sides = {side for side in ("item", "event") if field.startswith(f"{side}.")}
+            require(len(sides) == 1, f"field {field!r} starts with neither item. nor event.")
+            (side,) = sides
+            for part in field.split("+"):
+                require(bool(re.fullmatch(rf"{side}\.\w+", part)), f"field {field!r}: {part!r} is no {side}.COLUMN")
+
+    def check_out_dim(self) -> None:
+        """``out_dim`` is a positive int once it is built."""
+        out_dim = getattr(self.fresh(), "out_dim", None)
+        require(type(out_dim) is int and out_dim > 0, f"out_dim is {out_dim!r}")
+
+    def check_backbone(self) -> None:
+        """``backbone``, where there is one, is among its modules, so that it moves, saves and trains with it."""
+        part = self.fresh()
+        if part.backbone is not None:
+            require(isinstance(part.backbone, nn.Module), "backbone is no module")
+            require(any(m is part.backbone for m in part.modules()), "backbone is not a submodule")
+
+    def check_prepare(self) -> None:
+        """``prepare`` gives one array a value, of one type, the same each time and in any company."""
+        part = self.fresh()
+        if part.prepare_key is None:
+            return
+        rows = part.prepare(self.values)
+        require(len(rows) == len(self.values), f"{len(self.values)} values are prepared as {len(rows)} arrays")
+        kinds = {(row.dtype, row.shape[1:]) for row in rows}
+        require(len(kinds) == 1, f"prepared arrays are of several types: {kinds}")
+        again = part.prepare(self.values)
+        for value, row, second in zip(self.values, rows, again, strict=True):
+            for other, when in ((second, "a second time"), (part.prepare([value])[0], "alone")):
+                equal = row.dtype == other.dtype and row.shape == other.shape and bool((row == other).all())
+                require(equal, f"{value[:30]!r} is prepared otherwise {when}")
+
+    def check_empty(self) -> None:
+        """An empty text has a finite vector."""
+        part = self.moved()
+        if part.prepare_key is None:
+            return
+        if "" not in self.values:
+            raise ContractError("no empty value is among the values to prepare")
+        self.out(part, (pad_rows(part.prepare([""])),))
+
+    def check_padding(self) -> None:
+        """More padding on the right changes nothing."""
+        part = self.moved()
+        (inputs,) = self.example(part)
+        if inputs.lengths is None:
+            return
+        more = inputs.values.new_zeros(len(inputs.values), 5, *inputs.values.shape[2:])
+        longer = Inputs(torch.cat([inputs.values, more], 1), inputs.lengths)
+        same(self.out(part, (longer,)), self.out(part, (inputs,)), "the padding changes the vectors")

@@ -1,0 +1,137 @@
+from typing import ClassVar
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interestlab.testing import DynamicsTests
+from interestlab_dynamics.momentum import Momentum
+
+
+class TestMomentum(DynamicsTests):
+    plugin = Momentum
+
+
+class TestMomentumWithoutTime(DynamicsTests):
+    plugin = Momentum
+    init_args: ClassVar = {"time_constant": None, "alpha": -0.3, "beta": 1.2}
+
+
+class TestMomentumFast(DynamicsTests):
+    plugin = Momentum
+    init_args: ClassVar = {"time_constant": 1e-3}
+
+
+def follow(dynamics, x, dt=None):
+    """``z`` of one user's events in one channel."""
+    x = torch.tensor(x).reshape(1, -1, 1)
+    dt = torch.zeros(x.shape[:2]) if dt is None else torch.tensor([dt])
+    with torch.no_grad():
+        return dynamics(x, dt, torch.ones_like(dt, dtype=torch.bool)).flatten()
+
+
+def test_values_by_hand():
+    # z2 = 1 + .5(2 − 1) = 1.5; z3 = 1.5 + .5(1.5 − 1) + .5(4 − 1.5) = 3; z4 = 3 + .5(3 − 1.5) + .5(0 − 3) = 2.25
+    z = follow(Momentum(1, alpha=0.5, beta=0.5, time_constant=None), [1.0, 2.0, 4.0, 0.0])
+    torch.testing.assert_close(z, torch.tensor([1.0, 1.5, 3.0, 2.25]))
+
+
+def test_values_by_hand_with_time():
+    # After ln 2 · τ days half of the memory is left: α = .25, β = .75. z2 = 1 + .75(2 − 1) = 1.75;
+    # then at once (α = β = .5): z3 = 1.75 + .5(1.75 − 1) + .5(0 − 1.75) = 1.25
+    half_life = 10.0 * torch.tensor(2.0).log().item()
+    z = follow(Momentum(1, time_constant=10.0), [1.0, 2.0, 0.0], [0.0, half_life, 0.0])
+    torch.testing.assert_close(z, torch.tensor([1.0, 1.75, 1.25]))
+
+
+def test_the_equation_in_its_expanded_form():
+    torch.manual_seed(0)
+    dynamics, x = Momentum(5, alpha=0.3, beta=0.9, time_constant=None).double(), torch.randn(3, 20, 5).double()
+    alpha, beta = dynamics.gains()
+    dynamics.read.weight.data.normal_()
+    g = dynamics.read(x)
+    z = [g[:, 0], g[:, 0]]
+    for t in range(1, 20):
+        z.append((1 + alpha - beta) * z[-1] - alpha * z[-2] + beta * g[:, t])
+    out = dynamics(x, torch.zeros(3, 20).double(), torch.ones(3, 20, dtype=torch.bool))
+    torch.testing.assert_close(out, torch.stack(z[1:], 1))
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 0.5), (0.0, 0.3), (-0.9, 0.1), (0.9, 3.7)])
+def test_starts_at_its_arguments(alpha, beta):
+    found = Momentum(3, alpha=alpha, beta=beta).gains()
+    for value, expected in zip(found, (alpha, beta), strict=True):
+        torch.testing.assert_close(value, torch.full((3,), expected))
+
+
+def test_a_step_of_heavy_ball_descent():
+    """The equation is Polyak's step on ½‖g − z‖², with autograd's own gradient."""
+    alpha, beta, g = 0.4, 0.7, 3.0
+    z, previous = torch.tensor(1.0, requires_grad=True), torch.tensor(0.25)
+    (gradient,) = torch.autograd.grad((g - z).square() / 2, z)
+    polyak = z - beta * gradient + alpha * (z - previous)
+    dynamics = Momentum(1, alpha=alpha, beta=beta)
+    state = dynamics.init_state(1)._replace(z=z.reshape(1, 1), previous=previous.reshape(1, 1), begun=torch.tensor([True]))
+    torch.testing.assert_close(dynamics.step(state, torch.tensor([[g]]), torch.zeros(1))[1].reshape(()), polyak)
+
+
+def test_a_step_overshoots_and_an_average_does_not():
+    jump = [0.0, *[1.0] * 60]
+    assert follow(Momentum(1, alpha=0.8, time_constant=None), jump).max() > 1.1
+    assert follow(Momentum(1, alpha=0.0, time_constant=None), jump).max() <= 1
+    assert follow(Momentum(1, alpha=0.8, time_constant=None), jump)[-1] == pytest.approx(1, abs=1e-2)
+
+
+def test_a_long_silence_forgets():
+    z = follow(Momentum(1, time_constant=1.0), [5.0, -3.0, 7.0], [0.0, 0.0, 1e4])
+    assert z[-1] == pytest.approx(7)
+
+
+def test_a_clock_that_goes_backwards_is_no_silence():
+    dynamics = Momentum(1, time_constant=10.0)
+    torch.testing.assert_close(follow(dynamics, [1.0, 2.0], [0.0, -50.0]), follow(dynamics, [1.0, 2.0], [0.0, 0.0]))
+
+
+@pytest.mark.parametrize("days", [1e-6, 0.001, 1.0, 365.0, 1e5])
+def test_the_time_constant_is_in_days(days):
+    alpha, _ = Momentum(1, alpha=0.5, time_constant=days).gains_after(torch.tensor([days]))
+    assert alpha.item() == pytest.approx(0.5 / torch.e, rel=1e-3)
+
+
+raw = st.floats(width=32, allow_nan=False, allow_infinity=False)
+days = st.one_of(st.floats(0, 1e6, width=32), st.floats(-1e6, 1e6, width=32))
+
+
+@given(raw_alpha=raw, raw_beta=raw, raw_rate=raw, dt=days, timed=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_no_parameter_and_no_silence_leaves_the_stable_region(raw_alpha, raw_beta, raw_rate, dt, timed):
+    dynamics = Momentum(1, time_constant=365.0 if timed else None)
+    with torch.no_grad():
+        dynamics.raw_alpha.fill_(raw_alpha)
+        dynamics.raw_beta.fill_(raw_beta)
+        if timed:
+            dynamics.raw_rate.fill_(raw_rate)
+        alpha, beta = (gain.double().item() for gain in dynamics.gains_after(torch.tensor([dt])))
+    assert abs(alpha) < 1
+    assert 0 < beta < 2 * (1 + alpha)
+    # r² − (1 + α − β) r + α = 0
+    half, root = (1 + alpha - beta) / 2, complex((1 + alpha - beta) ** 2 / 4 - alpha) ** 0.5
+    assert max(abs(half + root), abs(half - root)) < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alpha": 1.0}, "alpha is 1.0; it must lie between -1 and 1"),
+        ({"alpha": -1.5}, "alpha is -1.5"),
+        ({"alpha": 0.9999}, "alpha"),
+        ({"beta": 0.0}, "beta is 0"),
+        ({"beta": 3.0}, r"beta is 3.0; its share of 2\(1 \+ alpha\) = 3"),
+        ({"time_constant": 0.0}, "time_constant is 0.0 days; it must be positive"),
+        ({"time_constant": float("nan")}, "time_constant is nan"),
+    ],
+)
+def test_arguments_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Momentum(4, **arguments)

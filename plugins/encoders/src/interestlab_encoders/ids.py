@@ -1,0 +1,43 @@
+"""What a value is beyond its words: one learnt vector each."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from interestlab.batch import Inputs
+from interestlab.contract import Encoder
+
+
+class Id(Encoder):
+    """One embedding vector for each distinct value of a field: an item, a brand, a category.
+
+    It knows nothing of values that training never met, so it stands best beside a text encoder.
+
+    Args:
+        field: the column whose values are told apart, ``item.COLUMN`` or ``event.COLUMN``; ``item.id`` is the item.
+        dim: width of the vectors; None takes the width of the model.
+    """
+
+    embedding: nn.Embedding
+
+    def __init__(self, field: str = "item.id", dim: int | None = None) -> None:
+        super().__init__()
+        self.fields = (field,)
+        self.dim = dim
+
+    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+        """Make the table.
+
+        Raises:
+            ValueError: the data has no such field.
+        """
+        (field,) = self.fields
+        if field not in sizes:
+            raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(sizes)) or 'none'}")
+        self.out_dim = self.dim or dim
+        self.embedding = nn.Embedding(sizes[field], self.out_dim)
+        # 0.02, as BERT, GPT-2 and SASRec start: with N(0, 1) a dot product of two items begins at √D.
+        nn.init.trunc_normal_(self.embedding.weight, std=0.02, a=-0.04, b=0.04)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.embedding(inputs.values)

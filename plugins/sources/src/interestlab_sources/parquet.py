@@ -1,0 +1,29 @@
+"""Parquet files: typed, so their rows are handed on as they are."""
+
+from pathlib import Path
+
+import polars as pl
+
+from interestlab.contract import DataError
+from interestlab_sources.table import ORIGIN
+
+
+def scan_parquet(path: Path) -> tuple[pl.LazyFrame, list[str]]:
+    """The rows with ``file`` and ``line`` (the row's number, from 1), and the names of the file's own columns.
+
+    Raises:
+        DataError: the file is not Parquet, is damaged, or has no rows.
+    """
+    try:
+        # glob: brackets in a path are part of it. Every page is unpacked once, since a damaged one would otherwise only
+        # show as a traceback in the middle of whatever comes after.
+        frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        names = [name for name in frame.collect_schema().names() if name not in ORIGIN]
+        height = frame.select(pl.len(), pl.all().null_count().name.suffix("_nulls")).collect(engine="streaming").item(0, 0)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: is not Parquet, or is damaged ({reason}); fetch or write it again") from error
+    if not height:
+        raise DataError(f"{path}: no rows; check that it is the right file")
+    rows = frame.select(names).with_row_index("line", offset=1)
+    return rows.with_columns(pl.col("line").cast(pl.Int64), file=pl.lit(str(path), dtype=pl.String)), names

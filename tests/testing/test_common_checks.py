@@ -1,0 +1,222 @@
+"""The checks that every part goes through, each on a fusion head that breaks it."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from interestlab.contract import FusionHead, Part
+from interestlab.testing import FusionHeadTests, check_plugin, checks_for
+
+
+class Head(FusionHead):
+    """A sum of the streams, then a layer; keeps every promise.
+
+    Args:
+        dim: width.
+        scale (optional): a factor.
+        inner: a head inside.
+    """
+
+    def __init__(self, dim: int, scale: float = 1.0, inner: FusionHead | None = None):
+        super().__init__()
+        self.dim = dim
+        self.scale = scale
+        self.layer = nn.Linear(dim, dim)
+
+    def build(self, streams):
+        self.weights = nn.ParameterDict({name: nn.Parameter(torch.rand(self.dim)) for name in streams})
+
+    def joined(self, streams, present):
+        return sum(
+            torch.where(present[name].unsqueeze(-1), x, torch.zeros_like(x)) * self.weights[name]
+            for name, x in sorted(streams.items())
+        )
+
+    def forward(self, streams, present):
+        return self.layer(self.joined(streams, present)) * self.scale
+
+
+class TestHead(FusionHeadTests):
+    plugin = Head
+    init_args: ClassVar = {"scale": 2.0, "dim": 4}
+
+
+class TestHeadInAHead(FusionHeadTests):
+    plugin = Head
+    init_args: ClassVar = {"inner": Head(3)}
+
+
+class Loose(Head):
+    """No types.
+
+    Args:
+        rate: without a type.
+    """
+
+    def __init__(self, dim: int, rate=1):
+        super().__init__(dim)
+
+
+class Undocumented(Head):
+    def __init__(self, dim: int, rate: float = 1.0):
+        super().__init__(dim)
+
+
+class Activated(Head):
+    """Takes what is no plain value.
+
+    Args:
+        activation: a function.
+    """
+
+    def __init__(self, dim: int, activation: Callable = torch.tanh):
+        super().__init__(dim)
+
+
+class Forgets(Head):
+    """Widens by what it was not given."""
+
+    made = 0
+
+    def __init__(self, dim: int):
+        super().__init__(dim)
+        Forgets.made += 1
+        self.extra = nn.Parameter(torch.zeros(Forgets.made))
+
+
+class NotLearnt(Head):
+    def forward(self, streams, present):
+        return super().forward(streams, present).detach()
+
+
+class InfiniteGradient(Head):
+    def forward(self, streams, present):
+        zero = (self.layer.bias * 0).sum()
+        return super().forward(streams, present) + torch.sqrt(zero)
+
+
+class Unregistered(Head):
+    def __init__(self, dim: int):
+        super().__init__(dim)
+        self.offset = [torch.randn(dim)]
+
+    def forward(self, streams, present):
+        return super().forward(streams, present) + self.offset[0]
+
+
+class Stochastic(Head):
+    def forward(self, streams, present):
+        out = super().forward(streams, present)
+        return out * (1 + 1e-6 * torch.rand_like(out))
+
+
+class CountsCalls(Head):
+    def __init__(self, dim: int):
+        super().__init__(dim)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, streams, present):
+        self.calls += 1
+        return super().forward(streams, present)
+
+
+class NeedsTwoToTrain(Head):
+    def forward(self, streams, present):
+        out = super().forward(streams, present)
+        if self.training and out[..., 0].numel() < 2:
+            raise ValueError("expected more than one row in training")
+        return out
+
+
+class SingleOnly(Head):
+    def forward(self, streams, present):
+        return super().forward(streams, present).float()
+
+
+class AnotherInDouble(Head):
+    def forward(self, streams, present):
+        return super().forward(streams, present) + float(self.layer.weight.dtype == torch.float64)
+
+
+class NoAutocast(Head):
+    def forward(self, streams, present):
+        out = super().forward(streams, present)
+        place = torch.empty(out.shape, dtype=self.layer.weight.dtype)
+        return place.index_copy_(0, torch.arange(len(out)), out)
+
+
+class Lazy(Head):
+    def __init__(self, dim: int):
+        super().__init__(dim)
+        self.register_buffer("last", torch.zeros(0), persistent=True)
+
+    def forward(self, streams, present):
+        out = super().forward(streams, present)
+        self.last = out.detach()[..., 0]
+        return out
+
+
+class WrongWidth(Head):
+    def forward(self, streams, present):
+        return super().forward(streams, present)[..., :-1]
+
+
+class Abstract(FusionHead):
+    pass
+
+
+CAUGHT = {
+    Loose: {"arguments"},
+    Undocumented: {"arguments"},
+    Forgets: {"spec", "state_dict"},
+    NotLearnt: {"gradients"},
+    InfiniteGradient: {"gradients", "absent", "all_absent"},
+    Unregistered: {"state_dict"},
+    Stochastic: {"eval"},
+    CountsCalls: {"eval"},
+    NeedsTwoToTrain: {"train_mode"},
+    SingleOnly: {"float64"},
+    AnotherInDouble: {"float64"},
+    NoAutocast: {"autocast"},
+    Lazy: {"batch_size", "eval"},
+}
+
+
+def broken(plugin, init_args=None):
+    return {outcome.check: outcome.message for outcome in check_plugin(plugin, init_args) if outcome.status == "broken"}
+
+
+@pytest.mark.parametrize("plugin", CAUGHT)
+def test_caught_by_the_right_checks(plugin):
+    found = broken(plugin)
+    assert set(found) == CAUGHT[plugin], found
+
+
+def test_an_argument_that_is_no_plain_value():
+    assert set(broken(Activated)) == set()
+    assert "no plain value" in broken(Activated, {"activation": torch.relu})["spec"]
+
+
+def test_a_class_that_cannot_be_imported():
+    class Local(Head):
+        pass
+
+    assert "cannot be imported" in broken(Local)["spec"]
+
+
+def test_a_wrong_shape_is_told_in_full():
+    assert broken(WrongWidth)["rows"] == "forward gives [4, 15] where [4, 16] is due"
+
+
+def test_what_cannot_be_constructed():
+    assert "abstract" in broken(Abstract)["kind"]
+
+
+def test_every_common_check_can_fail():
+    elsewhere = {"kind", "rows", "permutation", "dim", "trainable"}  # in the tests above, and those of each kind
+    assert set(checks_for(Part)) == set()
+    own = {name for name, check in checks_for(FusionHead).items() if not check.__qualname__.startswith("FusionHeadChecks.")}
+    assert own == set.union(*CAUGHT.values()) - {"absent", "all_absent"} | elsewhere

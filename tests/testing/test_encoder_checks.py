@@ -1,0 +1,217 @@
+"""Encoders that break one promise each, and the checks that catch them."""
+
+import zlib
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from interestlab.contract import Encoder
+from interestlab.testing import EncoderTests, check_plugin, checks_for, pad_rows
+
+
+class Ids(Encoder):
+    """A table of indices that keeps every promise."""
+
+    fields = ("item.id",)
+
+    def build(self, sizes, dim):
+        self.out_dim = dim
+        self.table = nn.Embedding(sizes["item.id"], dim)
+
+    def forward(self, inputs):
+        return self.table(inputs.values)
+
+
+class Words(Encoder):
+    """Hashed words, averaged; keeps every promise.
+
+    Args:
+        buckets: rows of the table.
+    """
+
+    fields = ("item.title+item.brand", "event.text")
+    prepare_key = "words"
+
+    def __init__(self, buckets: int = 50):
+        super().__init__()
+        self.table = nn.Embedding(buckets, 6)
+        self.out_dim = 6
+
+    def prepare(self, values):
+        return [np.array([zlib.crc32(w.encode()) % self.table.num_embeddings for w in v.split()], int) for v in values]
+
+    def weights(self, inputs):
+        return inputs.mask.to(self.table.weight.dtype) / inputs.lengths.clamp(min=1).unsqueeze(1)
+
+    def forward(self, inputs):
+        return (self.table(inputs.values) * self.weights(inputs).unsqueeze(-1)).sum(1)
+
+
+class TestIds(EncoderTests):
+    plugin = Ids
+
+
+class TestWords(EncoderTests):
+    plugin = Words
+    init_args: ClassVar = {"buckets": 7}
+
+
+class Frozen(Words):
+    """An encoder may be a constant."""
+
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+
+
+class TestFrozen(EncoderTests):
+    plugin = Frozen
+
+
+class Pixels(Words):
+    """Reads no plain words: rows are images."""
+
+    prepare_key = "pixels"
+
+    def prepare(self, values):
+        return [np.full((int(v or 0), 3, 2), 0.5, np.float32) for v in values]
+
+    def forward(self, inputs):
+        return (inputs.values.flatten(2) * self.weights(inputs).unsqueeze(-1)).sum(1) * self.table.weight[0]
+
+
+class TestPixels(EncoderTests):
+    plugin = Pixels
+    values: ClassVar = ["1", "", "5", "20", "2"]
+
+
+class MixesRows(Ids):
+    def forward(self, inputs):
+        out = super().forward(inputs)
+        return out - 0.1 * out.mean(0)
+
+
+class DropsInEvaluation(Words):
+    def forward(self, inputs):
+        return F.dropout(super().forward(inputs), 0.5, training=True)
+
+
+class ReadsThePadding(Words):
+    def weights(self, inputs):
+        return torch.ones_like(super().weights(inputs)) / inputs.lengths.clamp(min=1).unsqueeze(1)
+
+
+class AveragesThePadding(Words):
+    def weights(self, inputs):
+        return inputs.mask.to(self.table.weight.dtype) / inputs.values.shape[1]
+
+
+class EmptyIsNaN(Words):
+    def weights(self, inputs):
+        return inputs.mask.to(self.table.weight.dtype) / inputs.lengths.unsqueeze(1)
+
+
+class PreparesAtRandom(Words):
+    """Python's own hash of a string differs from run to run; here, from call to call."""
+
+    calls = 0
+
+    def prepare(self, values):
+        PreparesAtRandom.calls += 1
+        return [(row + PreparesAtRandom.calls) % 50 for row in super().prepare(values)]
+
+
+class PreparesInCompany(Words):
+    def prepare(self, values):
+        return [np.resize(row, max(map(len, values))) for row in super().prepare([v or "x" for v in values])]
+
+
+class DropsEmptyValues(Words):
+    def prepare(self, values):
+        return super().prepare([v for v in values if v])
+
+
+class PreparesSeveralTypes(Words):
+    def prepare(self, values):
+        return [row if len(row) else np.zeros(0) for row in super().prepare(values)]
+
+
+class NoFields(Ids):
+    fields = ()
+
+    def build(self, sizes, dim):
+        super().build({"item.id": 11}, dim)
+
+
+class FieldsAsAString(Words):
+    fields = "item.title"
+
+
+class FieldOfNoSide(Words):
+    fields = ("title",)
+
+
+class FieldOfBothSides(Words):
+    fields = ("item.title+event.text",)
+
+
+class FloatWidth(Words):
+    def __init__(self):
+        super().__init__()
+        self.out_dim = 6.0
+
+
+class BackboneOutside(Words):
+    def __init__(self):
+        super().__init__()
+        # Hidden from nn.Module, as a list hides it.
+        object.__setattr__(self, "backbone", nn.Linear(2, 2))
+
+
+CAUGHT = {
+    MixesRows: {"rows"},
+    ReadsThePadding: {"padding"},
+    AveragesThePadding: {"padding"},
+    EmptyIsNaN: {"empty"},
+    PreparesInCompany: {"prepare"},
+    DropsEmptyValues: {"prepare", "empty"},
+    PreparesSeveralTypes: {"prepare"},
+    NoFields: {"fields"},
+    FieldsAsAString: {"fields"},
+    FieldOfNoSide: {"fields"},
+    FieldOfBothSides: {"fields"},
+    FloatWidth: {"out_dim"},
+    BackboneOutside: {"backbone"},
+    DropsInEvaluation: {"eval"},
+    PreparesAtRandom: {"prepare"},
+}
+
+
+@pytest.mark.parametrize("plugin", CAUGHT)
+def test_caught_by_the_right_checks(plugin):
+    outcomes = check_plugin(plugin)
+    assert {outcome.check for outcome in outcomes if outcome.status == "broken"} >= CAUGHT[plugin], outcomes
+
+
+def test_every_check_of_its_own_can_fail():
+    own = {name for name, check in checks_for(Encoder).items() if check.__qualname__.startswith("EncoderChecks.")}
+    assert own <= set.union(*CAUGHT.values())
+
+
+def test_values_without_an_empty_one_are_no_proof():
+    outcomes = check_plugin(Words, values=["a", "b c", "d", "e", "f"])
+    assert [outcome.check for outcome in outcomes if outcome.status == "broken"] == ["empty"]
+
+
+def test_rows_are_padded_on_the_right():
+    values, lengths = pad_rows([np.array([[1, 2]]), np.zeros((0, 2), int), np.array([[3, 4], [5, 6]])])
+    assert values.tolist() == [[[1, 2], [0, 0]], [[0, 0], [0, 0]], [[3, 4], [5, 6]]]
+    assert lengths.tolist() == [1, 0, 2]
+
+
+def test_nothing_but_empty_rows_have_one_place():
+    assert pad_rows([np.zeros(0), np.zeros(0)]).values.shape == (2, 1)
