@@ -75,14 +75,14 @@ class Encoder(Part):
             ``event.COLUMN`` only colours what happened. ``+`` joins the words of several columns of one side, as in
             ``item.title+item.brand``.
         out_dim: width of its vectors, known once :meth:`build` has run.
-        backbone: its pretrained weights, which have a learning rate of their own; None without.
+        backbone: its pretrained weights, which have a learning rate of their own; not set without.
         prepare_key: names the way in which :meth:`prepare` reads a value (a tokenizer, a length); None for an encoder
             that reads the index of a value, not its words.
     """
 
     fields: Sequence[str]
     out_dim: int
-    backbone: nn.Module | None = None
+    backbone: nn.Module  # no default: a class attribute would hide the module that is registered under this name
     prepare_key: str | None = None
 
     def build(self, sizes: Mapping[str, int], dim: int) -> None:

@@ -83,6 +83,7 @@ class InterestModel(HookRelay):
         self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
         # A lone stream needs no fusion; items and events are joined by heads of one kind, each with its own weights.
         self.fusion = nn.ModuleDict()
+        self.intervals: dict[str, tuple[float, float]] = {}
         for side, names in {
             "item": [s.name for s in self.item_streams],
             "event": ["item", *(s.name for s in self.event_streams)],
@@ -90,8 +91,9 @@ class InterestModel(HookRelay):
             if len(names) > 1:
                 if fusion is None:
                     raise ValueError(f"streams {', '.join(names)} need a fusion head to join them, such as `attention`")
-                self.fusion[side] = deepcopy(fusion)
-                self.fusion[side].build(names)
+                head = deepcopy(fusion)
+                head.build(names)
+                self.fusion[side] = head
         self.dynamics, self.objective = dynamics, objective
         self.dim, self.similarity, self.optim, self.ks, self.top_k = dim, similarity, optim, ks, top_k
         self.places = PlaceMetric()
@@ -164,7 +166,7 @@ class InterestModel(HookRelay):
         if self.objective.candidates == "catalogue":
             items = torch.arange(len(self.log_q), device=self.device)
         else:
-            items = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]).unique()
+            items = torch.unique(torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]))
         table = self.item_vectors(items.cpu().numpy())
         candidates = Candidates(self.compared(table), items, self.log_q[items])
         # Item 0 stands in the padding, where any vector will do: position 0 is one.
@@ -177,7 +179,7 @@ class InterestModel(HookRelay):
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        backbones = (e.backbone.parameters() for e in self._encoders.values() if e.backbone is not None)
+        backbones = (e.backbone.parameters() for e in self._encoders.values() if getattr(e, "backbone", None) is not None)
         optimizer, groups = rates.optimizer(self.optim, self.parameters(), chain.from_iterable(backbones))
         scheduler = rates.schedule(optimizer, groups, self.optim.schedule, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,7 +1,7 @@
 """Optimiser, learning rates and warm-up: one set for pretrained backbones, one for the rest."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -71,11 +71,14 @@ def optimizer(
 def schedule(optimizer: Optimizer, rates: list[Rates], kind: str, steps: float) -> LambdaLR:
     """Warm-up of each group, then ``constant`` or ``cosine`` over ``steps``."""
 
-    def factor(warmup: int, step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        if kind == "constant" or math.isinf(steps):
-            return 1.0
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+    def factor_of(warmup: int) -> Callable[[int], float]:
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            if kind == "constant" or math.isinf(steps):
+                return 1.0
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
-    return LambdaLR(optimizer, [lambda step, w=rate.warmup: factor(w, step) for rate in rates])
+        return factor
+
+    return LambdaLR(optimizer, [factor_of(rate.warmup) for rate in rates])

@@ -11,6 +11,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from interestlab.batch import Inputs
 from interestlab.contract import Encoder
 from interestlab.data import store
 from interestlab.data.features import Feature, parse
@@ -65,7 +66,8 @@ def vectors(encoder: Encoder, feature: Feature, codes: np.ndarray) -> Tensor:
         cost = near * np.arange(1, len(near) + 1)
         last = first + max(1, int(np.searchsorted(cost, TOKENS, side="right")))
         inputs = feature.inputs(codes[order[first:last]])
-        chunks.append(encoder(type(inputs)(*(t if t is None else t.to(encoder.device) for t in inputs))))
+        lengths = None if inputs.lengths is None else inputs.lengths.to(encoder.device)
+        chunks.append(encoder(Inputs(inputs.values.to(encoder.device), lengths)))
         first = last
     back = torch.from_numpy(np.argsort(order)).to(encoder.device)
     return torch.cat(chunks)[back]

@@ -3,10 +3,10 @@
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import torch
@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
 
 PACKAGES = ("interestlab", "torch", "lightning", "torchmetrics", "jsonargparse", "polars", "numpy")
@@ -42,7 +43,7 @@ class RunFolder(Callback):
 
     @rank_zero_only
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit" or trainer.fast_dev_run:
+        if stage != "fit" or is_dry(trainer):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "config.yaml").write_text(self.config())
@@ -56,9 +57,7 @@ class RunFolder(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.targets, self.began = 0, time.perf_counter()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.targets += int((batch.targets >= 0).sum())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -70,17 +69,17 @@ class RunFolder(Callback):
 
     @rank_zero_only
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        model, data = cast(InterestModel, pl_module), cast(Any, trainer).datamodule
         fingerprint = data.fingerprint | {"seed": self.seed}
         measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
-        tell(measured, pl_module.intervals, fingerprint)
-        if trainer.fast_dev_run:
+        tell(measured, model.intervals, fingerprint)
+        if is_dry(trainer):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        intervals = {f"{k}/ci95": list(v) for k, v in pl_module.intervals.items()}
+        intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         told = {"fingerprint": fingerprint} | measured | intervals
         (self.folder / "metrics.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
-        places = pl_module.places.compute()
+        places = model.places.compute()
         pl.DataFrame(
             {
                 "user_id": data.log.users.gather(places.users.numpy()),
@@ -99,7 +98,7 @@ class RunFolder(Callback):
         self.predictions.append(tuple(t.cpu() for t in outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        log = trainer.datamodule.log  # type: ignore[attr-defined]
+        log = cast(Any, trainer).datamodule.log
         users, items, scores = (torch.cat(t) for t in zip(*self.predictions, strict=True))
         k = items.shape[1]
         frame = pl.DataFrame(
@@ -116,6 +115,11 @@ class RunFolder(Callback):
         Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
 
 
+def is_dry(trainer: Trainer) -> bool:
+    """Whether the run is Lightning's ``fast_dev_run``, which leaves nothing behind."""
+    return bool(getattr(trainer, "fast_dev_run", False))
+
+
 def peak_memory() -> float:
     """Peak memory of this process in MiB: of the GPU where there is one, else of the machine."""
     if torch.cuda.is_available():
@@ -126,7 +130,7 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def tell(measured: dict[str, float], intervals: dict[str, tuple[float, float]], fingerprint: dict[str, Any]) -> None:
+def tell(measured: dict[str, float], intervals: Mapping[str, tuple[float, float]], fingerprint: dict[str, Any]) -> None:
     """Print metrics with their intervals and the fingerprint that they can be compared by."""
     table = Table("metric", "mean over users", "95% interval", caption=" · ".join(f"{k}={v}" for k, v in fingerprint.items()))
     for name, value in sorted(measured.items()):

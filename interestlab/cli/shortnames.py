@@ -20,7 +20,7 @@ def install() -> None:
         return
 
     @wraps(original)
-    def resolve(cls: type | tuple[type, ...], name: str) -> str:
+    def resolve(cls: type | tuple[type], name: str) -> str:
         for base in cls if isinstance(cls, tuple) else (cls,):
             registry = REGISTRIES.get(base.__name__) if base.__module__ == "interestlab.contract" else None
             if registry and "." not in name:

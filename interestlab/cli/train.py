@@ -2,24 +2,33 @@
 
 import json
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn, cast
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from interestlab.cli import shortnames
 from interestlab.cli.errors import told_in_one_line
-from interestlab.cli.run_folder import RunFolder
+from interestlab.cli.run_folder import RunFolder, is_dry
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are a line, without the hundred options of the usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        parser = getattr(ex, "subcommand_parser", None) or self
+        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {message}\n")
 
 
 class InterestCLI(LightningCLI):
@@ -30,6 +39,12 @@ class InterestCLI(LightningCLI):
         parser.add_argument("--run_name", type=str | None, default=None, help="Name of the run; default that of its config.")
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends by testing the best checkpoint."
+        )
+        parser.add_argument(
+            "--loggers",
+            type=list[Literal["csv", "tensorboard", "wandb"]],
+            default=["csv"],
+            help="What follows the run, in its folder; --trainer.logger, where given, takes their place.",
         )
         for part in ("fusion", "dynamics"):
             parser.link_arguments("model.dim", f"model.{part}.init_args.dim")
@@ -45,6 +60,9 @@ class InterestCLI(LightningCLI):
             }
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        self.config = parser.parse_args(cast(list[str], args))  # Lightning's own warns where args are given
+
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own would let the checkpoint win over what the user typed; see :func:`with_checkpoint`."""
 
@@ -56,10 +74,13 @@ class InterestCLI(LightningCLI):
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
-        place_loggers(config.trainer, self.run_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         parser = self._parser(self.subcommand)
+        if self.config[self.subcommand].trainer.logger is None:
+            kwargs["logger"] = (
+                loggers(self.config[self.subcommand].loggers, self.run_dir) if self.subcommand == "fit" else False
+            )
         folder = RunFolder(self.run_dir, lambda: parser.dump(self.config[self.subcommand], skip_none=False), self._seed)
         self.trainer_defaults["callbacks"] = [folder]
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
@@ -70,8 +91,8 @@ class InterestCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint of the run."""
-        best = self.trainer.checkpoint_callback and self.trainer.checkpoint_callback.best_model_path
-        if self.config.fit.test_after_fit and best and not self.trainer.fast_dev_run:
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if self.config.fit.test_after_fit and best and not is_dry(self.trainer):
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
 
 
@@ -87,9 +108,10 @@ def run(args: list[str]) -> InterestCLI:
         return InterestCLI(
             InterestModel,
             InterestData,
+            parser_class=Parser,
             args=shortnames.ordered(with_checkpoint(with_run(args))),
             seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "logger": "CSVLogger"},
+            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
             save_config_callback=None,
             auto_configure_optimizers=False,
             parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
@@ -143,7 +165,7 @@ def with_checkpoint(args: list[str]) -> list[str]:
     except Exception as err:
         raise DataError(f"{path} is not a checkpoint of interestlab that loads safely: {err}".splitlines()[0]) from err
     model = {k: v for k, v in held.items() if k not in ("sizes", "_instantiator")}
-    for part in ("fusion", "dynamics"):
+    for part in [part for part in ("fusion", "dynamics") if model[part]]:
         model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}
     return [args[0], f"--config={json.dumps({'model': model})}", *args[1:]]
 
@@ -154,20 +176,14 @@ def name_of(config: Namespace) -> str:
     return files[-1].stem if files else "run"
 
 
-def place_loggers(trainer: Namespace, run_dir: Path) -> None:
-    """Have every logger write into the folder of the run, unless it was told a place."""
-    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-    for logger in loggers:
-        if isinstance(logger, Namespace) and "save_dir" in logger.init_args:
-            args = logger.init_args
-            if args.save_dir in (None, "."):
-                args.save_dir = str(run_dir)
-                if "WandbLogger" in logger.class_path:
-                    args.name = args.name or run_dir.name
-                else:
-                    args.name, args.version = "", ""
-
-
-def yaml_section(file: str, section: str) -> dict[str, Any]:
-    """One section of a YAML file."""
-    return {section: (yaml.safe_load(Path(file).read_text()) or {}).get(section, {})}
+def loggers(names: list[str], run_dir: Path) -> list[Logger]:
+    """Lightning's own loggers, each writing into the folder of the run."""
+    made: dict[str, Callable[[], Logger]] = {
+        "csv": lambda: CSVLogger(run_dir, name="", version=""),
+        "tensorboard": lambda: TensorBoardLogger(run_dir, name="", version="", sub_dir="tensorboard"),
+        "wandb": lambda: WandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab"),
+    }
+    try:
+        return [made[name]() for name in names]
+    except ModuleNotFoundError as err:
+        raise DataError(f"a logger of {names} is not installed: pip install 'interestlab[tracking]'.") from err

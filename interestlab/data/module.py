@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from interestlab.batch import Batch
@@ -66,7 +66,7 @@ class InterestData(LightningDataModule):
             if value < 1:
                 raise DataError(f"{name} must be at least 1, not {value}.")
         self.source, self.max_bad_fraction = source, max_bad_fraction
-        self.recipe = Recipe(clean, k_core, min_history, ties, split, tuple(cuts), seed)
+        self.recipe = Recipe(clean, k_core, min_history, ties, split, cuts, seed)
         self.max_history, self.exclude_history, self.num_workers, self.seed = (
             max_history,
             exclude_history,
@@ -74,9 +74,7 @@ class InterestData(LightningDataModule):
             seed,
         )
         self.batch_events, self.eval_events = batch_events, eval_events
-        self.cache = Path(
-            cache_dir or os.environ.get("INTERESTLAB_CACHE") or Path.home() / ".cache" / "interestlab"
-        ).expanduser()
+        self.cache = cache_folder(cache_dir)
 
     @cached_property
     def log(self) -> LogStore:
@@ -117,7 +115,8 @@ class InterestData(LightningDataModule):
         dataset = HistoryDataset(self.log, part, self.max_history, self.exclude_history)
         if not len(dataset):
             raise DataError(f"no user has events for {part} with split={self.recipe.split}; see `interestlab data describe`.")
-        trainer, train = self.trainer, part == "train"
+        trainer: Trainer | None = self.trainer
+        train = part == "train"
         sampler = LengthBatches(
             dataset.lengths,
             self.batch_events if train else self.eval_events,
@@ -127,7 +126,7 @@ class InterestData(LightningDataModule):
             world=trainer.world_size if trainer else 1,
         )
         workers: dict[str, Any] = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
-        pinned = bool(trainer) and trainer.strategy.root_device.type == "cuda"
+        pinned = trainer is not None and trainer.strategy.root_device.type == "cuda"
         return DataLoader(dataset, sampler=sampler, batch_size=None, pin_memory=pinned, **workers)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -141,3 +140,8 @@ class InterestData(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self.loader("predict")
+
+
+def cache_folder(chosen: str | None) -> Path:
+    """Where stores are kept: as chosen, else ``$INTERESTLAB_CACHE``, else ``~/.cache/interestlab``."""
+    return Path(chosen or os.environ.get("INTERESTLAB_CACHE") or Path.home() / ".cache" / "interestlab").expanduser()

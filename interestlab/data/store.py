@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ def build(folder: Path, write: Callable[[Path], None]) -> Path:
                 shutil.rmtree(draft, ignore_errors=True)
                 draft.mkdir()
                 write(draft)
-                os.replace(draft, folder)
+                draft.rename(folder)
     except PermissionError as err:
         raise DataError(
             f"{folder.parent}: cannot be written ({err.strerror}); set --data.cache_dir or INTERESTLAB_CACHE."

@@ -16,8 +16,8 @@ class Checked(NamedTuple):
     """An event log whose every row is right.
 
     Attributes:
-        events: ``user_id``, ``item_id`` str; ``timestamp`` int64 unix seconds; ``event``, ``text`` str; ``rating`` float32; then
-            whatever else the source gave.
+        events: ``user_id``, ``item_id`` str; ``timestamp`` int64 unix seconds; ``event``, ``text`` str; ``rating`` float32;
+            then whatever else the source gave.
         items: ``item_id`` str, ``title``, ``description``, ``brand``, ``category`` str, ``price`` float32, and more.
         bad: ``file``, ``line``, ``reason`` of every row that was left out.
         rows: how many rows there were, good and bad.
@@ -123,6 +123,8 @@ def shown(column: str) -> pl.Expr:
 
 def normal_events(events: pl.DataFrame) -> pl.DataFrame:
     """Good events in the types of the common schema."""
+    if "position" in events.columns:
+        events = events.with_columns(pl.col("position").cast(pl.Int64, strict=False))
     return events.with_columns(
         pl.col("user_id", "item_id").cast(pl.String).str.strip_chars(),
         unix_seconds(events).alias("timestamp"),

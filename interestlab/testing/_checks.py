@@ -72,7 +72,7 @@ class Checks(ABC, Generic[P]):
         """``example`` as another part hands it on under bfloat16 autocast."""
         return example
 
-    def real(self, out: Tensor, example: tuple[Any, ...]) -> Tensor:  # noqa: ARG002
+    def real(self, out: Tensor, example: tuple[Any, ...]) -> Tensor:
         """``out`` where something is promised about it."""
         return out
 

@@ -68,9 +68,12 @@ class EncoderChecks(Checks[Encoder]):
     def check_backbone(self) -> None:
         """``backbone``, where there is one, is among its modules, so that it moves, saves and trains with it."""
         part = self.fresh()
-        if part.backbone is not None:
-            require(isinstance(part.backbone, nn.Module), "backbone is no module")
-            require(any(m is part.backbone for m in part.modules()), "backbone is not a submodule")
+        backbone = getattr(part, "backbone", None)
+        registered = dict(part.named_children()).get("backbone")
+        require(registered is None or backbone is registered, "a class attribute hides the module called backbone")
+        if backbone is not None:
+            require(isinstance(backbone, nn.Module), "backbone is no module")
+            require(any(module is backbone for module in part.modules()), "backbone is not a submodule")
 
     def check_prepare(self) -> None:
         """``prepare`` gives one array a value, of one type, the same each time and in any company."""

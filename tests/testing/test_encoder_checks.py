@@ -172,6 +172,26 @@ class BackboneOutside(Words):
         object.__setattr__(self, "backbone", nn.Linear(2, 2))
 
 
+class BackboneHidden(Words):
+    """A module is registered beside the class's attributes, which are found first."""
+
+    backbone = None
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(2, 2)
+
+
+class Pretrained(Words):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(2, 2)
+
+
+class TestPretrained(EncoderTests):
+    plugin = Pretrained
+
+
 CAUGHT = {
     MixesRows: {"rows"},
     ReadsThePadding: {"padding"},
@@ -186,6 +206,7 @@ CAUGHT = {
     FieldOfBothSides: {"fields"},
     FloatWidth: {"out_dim"},
     BackboneOutside: {"backbone"},
+    BackboneHidden: {"backbone"},
     DropsInEvaluation: {"eval"},
     PreparesAtRandom: {"prepare"},
 }

@@ -100,3 +100,10 @@ def test_an_unknown_stream_is_refused(head, streams):
         head(unknown, everywhere(unknown))
     with pytest.raises(ValueError, match="no stream is given"):
         head({}, {})
+
+
+def test_no_gradient_reaches_what_is_absent(head, streams):
+    x = {name: value.requires_grad_() for name, value in streams.items()}
+    trained(head)(x, everywhere(x) | {"id": torch.zeros(ROWS, dtype=torch.bool)}).square().sum().backward()
+    assert not x["id"].grad.any()
+    assert x["text"].grad.any()

@@ -74,7 +74,7 @@ class LinearFilter(Dynamics):
         w = torch.exp(-dt.clamp(min=0).unsqueeze(-1) * F.softplus(self.raw_rate))
         return w * alpha, torch.lerp(torch.ones_like(w), beta.expand_as(w), w)
 
-    def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002 - padding is on the right, later
+    def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         alpha, beta = self.gains_after(dt)
         g = self.read(x).to(beta.dtype)
         keep, pull = 1 + alpha - beta, beta * g

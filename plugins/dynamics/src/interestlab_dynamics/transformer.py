@@ -50,7 +50,7 @@ class Transformer(Dynamics):
         self.norm = nn.LayerNorm(dim)
         self.apply(init_weights)
 
-    def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         # The padding is on the right, after every real event: the causal mask alone hides it.
         h = self.place(x, torch.arange(x.shape[1], device=x.device))
         for block in self.blocks:
@@ -61,7 +61,7 @@ class Transformer(Dynamics):
         none = self.positions.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
         return tuple((none, none) for _ in self.blocks)
 
-    def step(self, state: tuple[Cache, ...], x: Tensor, dt: Tensor) -> tuple[tuple[Cache, ...], Tensor]:  # noqa: ARG002
+    def step(self, state: tuple[Cache, ...], x: Tensor, dt: Tensor) -> tuple[tuple[Cache, ...], Tensor]:
         so_far = state[0][0].shape[2]
         h = self.place(x.unsqueeze(1), torch.tensor([so_far], device=x.device))
         caches = []

@@ -57,20 +57,14 @@ class TextEncoder(Encoder):
         self.normalize = normalize
         self.out_dim = int(backbone.config.hidden_size)
         # A loaded model is in evaluation mode; dropout belongs to training.
-        self.backbone = backbone.train()  # type: ignore[misc]
-
-    @property
-    def backbone(self) -> nn.Module:  # type: ignore[override]
-        """The pretrained model, after :meth:`build` as :meth:`adapt` left it."""
-        # The contract's default, an attribute of the class, would hide a module that is only registered.
-        return self._modules["backbone"]  # type: ignore[return-value]
+        self.backbone = backbone.train()
 
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
         """Decide what is trained: freeze, insert or wrap. Called once, by :meth:`build`; returns the backbone to use."""
         return backbone
 
-    def build(self, sizes: Mapping[str, int], dim: int) -> None:  # noqa: ARG002
-        self.backbone = self.adapt(self.backbone)  # type: ignore[arg-type, misc]
+    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+        self.backbone = self.adapt(self.backbone)  # type: ignore[arg-type]
 
     def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
         return self.tokens(values)

@@ -48,19 +48,22 @@ def _records(table: Table, separator: str) -> Iterator[tuple[int, list[str]]]:
     width = 0
     while True:
         feed.begin()
+        fields: list[str] = []
+        broken = None
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            table.reject(feed.taken[0][0], feed.fault or f"not CSV: {error}")
-            feed.keep_first()
-            continue
+            broken = f"not CSV: {error}"
         number, line = feed.taken[0]
         if len(feed.taken) == 1 and not line.strip():
             continue
         width = width or len(fields)
-        if feed.fault:
+        if broken:
+            table.reject(number, feed.fault or broken)
+            feed.keep_first()
+        elif feed.fault:
             table.reject(number, feed.fault)
         elif len(fields) != width:
             table.reject(number, f"{len(fields)} fields, not {width}")

@@ -1,0 +1,66 @@
+"""``interestlab data describe | prepare``: look at a log, or build its store, with the flags that ``fit`` takes."""
+
+import json
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from interestlab.cli import shortnames
+from interestlab.cli.errors import told_in_one_line
+from interestlab.contract import DataError
+from interestlab.data.describe import describe
+from interestlab.data.module import InterestData
+
+
+def run(args: list[str]) -> None:
+    """Describe a log, or prepare its store."""
+    shortnames.install()
+    parser = ArgumentParser("interestlab data", description="Look at a log, or build its store.")
+    commands = parser.add_subcommands(required=True)
+    for name, about in {"describe": "print what the log holds, and what to beware of", "prepare": "build the store"}.items():
+        command = ArgumentParser(description=about)
+        command.add_argument("-c", "--config", action="config", help="A config as `fit` takes it; only its data is read.")
+        command.add_class_arguments(InterestData, "data")
+        commands.add_subcommand(name, command, help=about)
+    with told_in_one_line():
+        config = parser.parse_args(shortnames.ordered(only_data(args[1:])))
+        data: InterestData = parser.instantiate(config)[config.subcommand].data
+        print(f"store: {data.log.folder}")
+        if config.subcommand == "describe":
+            tell(data)
+
+
+def only_data(args: list[str]) -> list[str]:
+    """The command line with each config file cut down to its ``data``.
+
+    Raises:
+        DataError: a config cannot be read.
+    """
+    out, it = [], iter(args)
+    for arg in it:
+        name, equals, value = arg.partition("=")
+        if name not in ("-c", "--config"):
+            out.append(arg)
+            continue
+        file = Path(value if equals else next(it, ""))
+        try:
+            config = yaml.safe_load(file.read_text("utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+            raise DataError(f"config {file} cannot be read: {str(err).splitlines()[0]}.") from err
+        out.append(f"--config={json.dumps({'data': config.get('data', {})})}")
+    return out
+
+
+def tell(data: InterestData) -> None:
+    """Print the description of a log, and its warnings."""
+    facts, warnings = describe(data.log)
+    table = Table("what", "value", title=f"{data.log.meta['source']}, {data.recipe.split}, ties {data.recipe.ties}")
+    for name, value in facts.items():
+        table.add_row(name, value)
+    console = Console()
+    console.print(table)
+    for warning in warnings:
+        console.print(f"[yellow]warning:[/] {warning}")

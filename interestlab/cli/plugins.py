@@ -1,0 +1,97 @@
+"""``interestlab plugins``: what is installed, without importing it; and the arguments of one."""
+
+import argparse
+import ast
+import importlib.util
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from interestlab.registry import REGISTRIES, PluginError, Registry, distribution
+
+
+def run(args: list[str]) -> None:
+    """List the installed plugins, or show one."""
+    parser = argparse.ArgumentParser("interestlab plugins", description="List the installed plugins; nothing is imported.")
+    commands = parser.add_subparsers(dest="command")
+    show = commands.add_parser("show", help="the arguments of one plugin")
+    show.add_argument("name", help="its name, or KIND.NAME where kinds share the name")
+    options = parser.parse_args(args[1:])
+    if options.command == "show":
+        show_plugin(options.name)
+    else:
+        list_plugins()
+
+
+def list_plugins() -> None:
+    """A line a plugin: kind, name, distribution, version, what it is."""
+    rows = [("KIND", "NAME", "DISTRIBUTION", "VERSION", "DESCRIPTION")]
+    for registry in REGISTRIES.values():
+        for name in registry.names():
+            claims = registry.entry_points(name)
+            for ep in claims:
+                note = "CLAIMED TWICE: uninstall one" if len(claims) > 1 else description(ep)
+                rows.append((registry.kind, name, ep.dist.name if ep.dist else "?", ep.dist.version if ep.dist else "?", note))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        print("  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[4]]).rstrip())
+
+
+def description(ep: EntryPoint) -> str:
+    """First line of a plugin's docstring, read from its source: importing it could take seconds, or fail."""
+    module, _, name = ep.value.partition(":")
+    try:
+        tree = ast.parse(source(module).read_text("utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return "its source cannot be read; see `interestlab doctor`"
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+def source(module: str) -> Path:
+    """The file of a module; only the top of a dotted name is looked up, and looking up imports nothing."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(module)
+    path = Path(spec.origin).parent.joinpath(*rest) if rest else Path(spec.origin)
+    return path if path.is_file() else path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def find(name: str) -> tuple[Registry, str]:
+    """The registry that holds ``NAME`` or ``KIND.NAME``.
+
+    Raises:
+        PluginError: no kind holds it, or several do.
+    """
+    kind, _, short = name.rpartition(".")
+    holders = [r for r in REGISTRIES.values() if short in r and kind in ("", r.kind)]
+    if len(holders) > 1:
+        raise PluginError(f"'{name}' is the name of several kinds; say {' or '.join(f'{r.kind}.{short}' for r in holders)}.")
+    if not holders:
+        import difflib
+
+        known = [n for r in REGISTRIES.values() for n in r.names()]
+        near = difflib.get_close_matches(short, known, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them.")
+    return holders[0], short
+
+
+def show_plugin(name: str) -> None:
+    """Print where a plugin comes from, what it is, and its arguments with types and defaults."""
+    from interestlab.cli.errors import told_in_one_line
+
+    with told_in_one_line():
+        registry, short = find(name)
+        cls = registry.load(short)
+        from jsonargparse import ArgumentParser
+
+        (ep,) = registry.entry_points(short)
+        parser = ArgumentParser(prog=f"{registry.kind}.{short}", usage=argparse.SUPPRESS, add_help=False)
+        parser.add_class_arguments(cls, fail_untyped=False)
+        print(f"{registry.kind}.{short}: {ep.value}, from {distribution(ep)}\n")
+        print((cls.__doc__ or "").strip().partition("\n\n")[0], "\n", sep="")
+        parser.print_help(sys.stdout)
