@@ -57,10 +57,10 @@ def text_facts(texts: pl.Series) -> str:
     there = texts.drop_nulls()
     if there.is_empty():
         return "none"
-    chinese = float(there.str.contains(HAN).mean() or 0)  # type: ignore[arg-type]
-    length = there.str.len_chars()
+    chinese = there.str.contains(HAN).sum() / len(there)
+    length = there.str.len_chars().sum() / len(there)
     return (
-        f"{len(there):,} of {len(texts):,} ({there.n_unique():,} distinct), {length.mean():.0f} characters on average, "
+        f"{len(there):,} of {len(texts):,} ({there.n_unique():,} distinct), {length:.0f} characters on average, "
         f"{chinese:.0%} with Chinese characters"
     )
 
@@ -69,9 +69,7 @@ def warnings(log: LogStore, lengths: np.ndarray, tied: float, tested: int, days:
     """What a reader of a result on this log should know."""
     told = []
     if tied > 0.1:
-        told.append(
-            f"{tied:.0%} of events tie in time, so their order is a convention: report ties=file and ties=shuffle."
-        )
+        told.append(f"{tied:.0%} of events tie in time, so their order is a convention: report ties=file and ties=shuffle.")
     if tested < 1000:
         told.append(
             f"{tested:,} users are tested: a recall of .1 has a standard error of {(0.09 / max(1, tested)) ** 0.5:.3f}."
