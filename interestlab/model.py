@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from interestlab import optim as rates
 from interestlab.batch import Batch, Candidates
-from interestlab.contract import Dynamics, Encoder, FusionHead, Objective
+from interestlab.contract import Dynamics, Encoder, FusionHead, Objective, plain
 from interestlab.data.features import Feature
 from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
 from interestlab.ranker import Ranking, precise, precise_weights
@@ -60,7 +60,7 @@ class InterestModel(HookRelay):
         # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its parts by itself.
         self.save_hyperparameters(
             {
-                "encoder": {key: e.spec for key, e in encoders.items()},
+                "encoder": plain(encoder),
                 "fusion": fusion and fusion.spec,
                 "dynamics": dynamics.spec,
                 "objective": objective.spec,
@@ -108,6 +108,7 @@ class InterestModel(HookRelay):
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
             part.setup(stage)
+        self._kept = {}
         self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
         counts = np.maximum(data.log.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))

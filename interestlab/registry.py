@@ -80,9 +80,8 @@ class Registry:
         try:
             cls = ep.load()
         except Exception as err:
-            raise PluginError(
-                f"plugin '{name}' ({ep.value}, from {distribution(ep)}) does not import: {type(err).__name__}: {err}"
-            ) from err
+            why = " ".join(f"{type(err).__name__}: {err}".split())  # some libraries explain an import over many lines
+            raise PluginError(f"plugin '{name}' ({ep.value}, from {distribution(ep)}) does not import: {why}") from err
         base = getattr(importlib.import_module("interestlab.contract"), self.base)
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise PluginError(

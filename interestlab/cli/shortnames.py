@@ -7,6 +7,7 @@ already. Ours answers first for the plugin kinds, with the lazy path ``interestl
 
 from functools import wraps
 from itertools import groupby
+from pathlib import Path
 
 from jsonargparse import _typehints
 
@@ -24,6 +25,7 @@ def install() -> None:
         for base in cls if isinstance(cls, tuple) else (cls,):
             registry = REGISTRIES.get(base.__name__) if base.__module__ == "interestlab.contract" else None
             if registry and "." not in name:
+                registry.load(name)  # a PluginError of one line, before jsonargparse wraps it in its own
                 return f"{registry.group}.{name}"
         return original(cls, name)
 
@@ -50,7 +52,36 @@ def ordered(args: list[str]) -> list[str]:
     def depth(group: list[str]) -> int:
         return group[0].partition("=")[0].count(".") if group[0].startswith("--") else -1
 
+    groups = [spelled_out(group) for group in groups]
     segments = groupby(groups, is_config)
     return [
         arg for config, segment in segments for group in (segment if config else sorted(segment, key=depth)) for arg in group
     ]
+
+
+SLOTS = {
+    "--model.encoder": "Encoder",
+    "--model.fusion": "FusionHead",
+    "--model.dynamics": "Dynamics",
+    "--model.objective": "Objective",
+    "--data.source": "Source",
+}
+
+
+def spelled_out(group: list[str]) -> list[str]:
+    """An option whose value is a plugin's name, with the name as a path: a file called so in the folder is not meant."""
+    option, equals, value = group[0].partition("=")
+    registry = REGISTRIES.get(SLOTS.get(option, ""))
+    if registry is None or (not equals and len(group) != 2):
+        return group
+    name = value if equals else group[1]
+    return [f"{option}={registry.group}.{name}"] if name in registry else group
+
+
+def mistaken_files() -> str:
+    """A hint where a file here bears a plugin's name: jsonargparse reads it as a config when a YAML file says the name."""
+    names = {name: registry.group for registry in REGISTRIES.values() for name in registry.names()}
+    files = [name for name in names if Path(name).is_file()]
+    return "".join(
+        f"the file '{name}' in this folder is read for that name; write {names[name]}.{name}, or move it.\n" for name in files
+    )

@@ -1,7 +1,9 @@
 """``interestlab fit | validate | test | predict``: a LightningCLI over the one model and the one data module."""
 
 import json
+import logging
 import os
+import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +30,7 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         parser = getattr(ex, "subcommand_parser", None) or self
-        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {message}\n")
+        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {message}\n{shortnames.mistaken_files()}")
 
 
 class InterestCLI(LightningCLI):
@@ -53,7 +55,7 @@ class InterestCLI(LightningCLI):
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         best = {"monitor": "val/ndcg@10", "mode": "max"}
         parser.set_defaults(
-            {f"early_stopping.{k}": v for k, v in (best | {"patience": 10}).items()}
+            {f"early_stopping.{k}": v for k, v in (best | {"patience": 10, "check_on_train_epoch_end": False}).items()}
             | {
                 f"checkpoint.{k}": v
                 for k, v in (best | {"filename": "best", "save_last": True, "enable_version_counter": False}).items()
@@ -74,6 +76,21 @@ class InterestCLI(LightningCLI):
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as err:  # a part says what is wrong with its arguments
+            raise DataError(str(err)) from err
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except RuntimeError as err:
+            if "loading state_dict" not in str(err):
+                raise
+            path = self.config[subcommand].ckpt_path
+            raise DataError(f"{path} does not fit the model that was asked for: {' '.join(str(err).split()[:60])}") from err
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         parser = self._parser(self.subcommand)
@@ -99,6 +116,7 @@ class InterestCLI(LightningCLI):
 def run(args: list[str]) -> InterestCLI:
     """Parse and run; the objects that ran are returned, for tests."""
     shortnames.install()
+    quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
     if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
         os.environ.setdefault("WANDB_MODE", "offline")
@@ -116,6 +134,13 @@ def run(args: list[str]) -> InterestCLI:
             auto_configure_optimizers=False,
             parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
         )
+
+
+def quiet() -> None:
+    """Leave out what Lightning says of its other products, and of frozen parts being in evaluation mode, as they are meant."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def option(args: list[str], name: str) -> str | None:

@@ -13,17 +13,17 @@ class Cleaning:
     Args:
         entities: decode HTML entities (``&amp;`` -> ``&``).
         tags: drop HTML tags.
+        urls: drop web addresses.
         nfkc: Unicode NFKC: full-width letters and digits become plain ones.
         control: drop control and zero-width characters.
-        urls: drop web addresses.
         spaces: fold white space into single blanks.
     """
 
     entities: bool = True
     tags: bool = True
+    urls: bool = True
     nfkc: bool = True
     control: bool = True
-    urls: bool = True
     spaces: bool = True
 
     def __call__(self, text: pl.Expr) -> pl.Expr:
@@ -31,15 +31,15 @@ class Cleaning:
         if self.entities:
             text = pl.when(text.str.contains("&", literal=True)).then(unescaped(text)).otherwise(text)
         if self.tags:
-            text = text.str.replace_all(r"</?[A-Za-z][^<>]*>|<!--.*?-->", " ")
+            text = text.str.replace_all(r"</?[A-Za-z][^<>]*>|(?s:<!--.*?-->)", " ")
+        if self.urls:
+            # An address is ASCII: Chinese words and, before NFKC, commas end it without a blank.
+            text = text.str.replace_all(r"(?i)(?-u:\b)(?:https?://|www\.)[!-~]+", " ")
         if self.nfkc:
             text = text.str.normalize("NFKC")
         if self.control:
             # Tabs and line ends are control characters too, but they part words.
             text = text.str.replace_all(r"[\t\n\v\f\r\x{85}]", " ").str.replace_all(r"[\p{Cc}\p{Cf}]", "")
-        if self.urls:
-            # An address is ASCII: Chinese words may follow it without a blank.
-            text = text.str.replace_all(r"(?i)\b(?:https?://|www\.)[!-~]+", " ")
         if self.spaces:
             text = text.str.replace_all(r"\s+", " ").str.strip_chars()
         return pl.when(text.str.len_bytes() > 0).then(text)

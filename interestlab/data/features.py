@@ -110,7 +110,7 @@ def write_rows(folder: Path, home: Path, prepare: Callable[[Sequence[str]], list
             form = {"dtype": rows[0].dtype.str, "shape": list(rows[0].shape[1:])}
             lengths.append(np.array([len(row) for row in rows]))
             flat.write(np.concatenate(rows).tobytes())
-    if flat_is_empty := len(lengths) == 1:
-        (folder / "data.bin").write_bytes(b"\0\0\0\0")  # an empty file cannot be mapped
+        if not flat.tell():
+            flat.write(b"\0")  # an empty file cannot be mapped
     store.save(folder, offsets=np.cumsum(np.concatenate(lengths)))
-    (folder / "form.json").write_text(json.dumps(form | {"empty": flat_is_empty}))
+    (folder / "form.json").write_text(json.dumps(form))

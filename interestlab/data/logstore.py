@@ -105,9 +105,9 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
     """
     data = store.content_hash(source.files())
     spec = source.spec
-    # The files count by their contents, wherever they lie.
+    # The files count by their contents, wherever they lie; which argument they are and their ending decide the reading.
     paths = {str(p) for p in source.files()}
-    args = {k: v for k, v in spec["init_args"].items() if str(Path(str(v)).expanduser()) not in paths}
+    args = {k: p.suffix if str(p := Path(str(v)).expanduser()) in paths else v for k, v in spec["init_args"].items()}
     key = store.fingerprint(source=spec["class_path"], reading=source.version, args=args, data=data, recipe=recipe.settled())
     name = spec["class_path"].rsplit(".", 1)[-1]
     folder = cache / "logs" / f"{name}-{key}"

@@ -1,5 +1,6 @@
 """Folders that are whole or not there: built once, named by what they were built from, mapped into memory."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -14,6 +15,9 @@ from interestlab.contract import DataError
 
 VERSION = 1
 """Raised when a store's form or the way it is built changes; an older store is then not met."""
+
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}
+"""What stops a folder from being written, and another folder would mend."""
 
 
 def fingerprint(**parts: Any) -> str:
@@ -52,7 +56,9 @@ def build(folder: Path, write: Callable[[Path], None]) -> Path:
                 draft.mkdir()
                 write(draft)
                 draft.rename(folder)
-    except PermissionError as err:
+    except OSError as err:
+        if err.errno not in UNWRITABLE:
+            raise
         raise DataError(
             f"{folder.parent}: cannot be written ({err.strerror}); set --data.cache_dir or INTERESTLAB_CACHE."
         ) from err

@@ -11,6 +11,12 @@ LATEST = 4_102_444_800  # 2100-01-01: past it, a "time in seconds" is in truth i
 
 QUARANTINE = {"file": pl.String, "line": pl.Int64, "reason": pl.String}
 
+RESERVED = ("row", "user", "item")
+"""Columns that are made of every log's own, so that no source may bring them."""
+
+KNOWN = ("event", "rating", "text", "position", "title", "description", "brand", "category", "price")
+"""Columns of the common schema that may be absent."""
+
 
 class Checked(NamedTuple):
     """An event log whose every row is right.
@@ -33,17 +39,18 @@ def validate(log: EventLog) -> Checked:
     """Check every row of a log; none is dropped in silence: kept rows and quarantined rows are all the rows.
 
     Raises:
-        DataError: a column that no log can do without is missing.
+        DataError: a column that no log can do without is missing, or one cannot be read at all.
     """
     events = log.events.collect()
     items = log.items.collect() if log.items is not None else pl.DataFrame({"item_id": []}, schema={"item_id": pl.String})
     require(events, ("user_id", "item_id", "timestamp"), "events")
     require(items, ("item_id",), "items")
+    if taken := [c for c in RESERVED if c in events.columns]:
+        raise DataError(f"the events have a column {', '.join(taken)}, a name that histories use themselves; rename it.")
     rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE)
 
-    good_events, bad_events = check(
-        events, [identifier("user_id"), identifier("item_id"), moment(events), number(events, "rating")]
-    )
+    numbers = [number(events, c) for c in ("rating", "position")]
+    good_events, bad_events = check(events, [identifier("user_id"), identifier("item_id"), moment(events), *numbers])
     good_items, bad_items = check(items, [identifier("item_id"), number(items, "price"), first_of("item_id")])
     bad = pl.concat([rejected.select(pl.col(c).cast(t) for c, t in QUARANTINE.items()), bad_events, bad_items])
     return Checked(
@@ -55,12 +62,14 @@ def validate(log: EventLog) -> Checked:
 
 
 def require(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
-    """Stop where a frame lacks a column."""
+    """Stop where a frame lacks a column, or holds lists where the schema has one value."""
     missing = [c for c in columns if c not in frame.columns]
     if missing:
         raise DataError(
             f"the {what} have no column {', '.join(missing)}; they have: {', '.join(frame.columns)}. Map it with `columns`."
         )
+    if nested := [c for c in (*columns, *KNOWN) if c in frame.columns and frame.schema[c].is_nested()]:
+        raise DataError(f"the {what} have lists or structs in {', '.join(nested)}, where one value is wanted.")
 
 
 def check(frame: pl.DataFrame, reasons: list[pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -68,23 +77,28 @@ def check(frame: pl.DataFrame, reasons: list[pl.Expr]) -> tuple[pl.DataFrame, pl
     frame = frame.with_columns(
         pl.col("file") if "file" in frame.columns else pl.lit("").alias("file"),
         pl.col("line") if "line" in frame.columns else pl.int_range(1, pl.len() + 1).alias("line"),
-        pl.coalesce(reasons).alias("reason"),
     )
-    bad = frame.filter(pl.col("reason").is_not_null()).select(pl.col(c).cast(t) for c, t in QUARANTINE.items())
-    return frame.filter(pl.col("reason").is_null()).drop("file", "line", "reason"), bad
+    reason = frame.select(reason=pl.coalesce(reasons)).to_series()  # apart: a source may have a column of this name
+    bad = frame.with_columns(reason).filter(reason.is_not_null()).select(pl.col(c).cast(t) for c, t in QUARANTINE.items())
+    return frame.filter(reason.is_null()).drop("file", "line"), bad
 
 
 def identifier(column: str) -> pl.Expr:
     """Why an id is not one: it is missing or blank."""
-    text = pl.col(column).cast(pl.String, strict=False).str.strip_chars()
+    text = stripped(column)
     return pl.when(text.is_null() | (text == "")).then(pl.lit(f"{column} is missing"))
 
 
+def stripped(column: str) -> pl.Expr:
+    """An id as it is kept: text without blanks around it."""
+    return pl.col(column).cast(pl.String, strict=False).str.strip_chars()
+
+
 def number(frame: pl.DataFrame, column: str) -> pl.Expr:
-    """Why a number is not one: it is there, and does not parse or is not finite."""
+    """Why a number is not one: it is there, and does not parse or is not finite in the type it is kept in."""
     if column not in frame.columns:
         return pl.lit(None, pl.String)
-    value = pl.col(column).cast(pl.Float64, strict=False)
+    value = pl.col(column).cast(pl.Float32, strict=False)
     wrong = pl.col(column).is_not_null() & ~value.is_finite().fill_null(False)
     return pl.when(wrong).then(pl.format(column + " is not a number: {}", shown(column)))
 
@@ -113,7 +127,7 @@ def unix_seconds(frame: pl.DataFrame) -> pl.Expr:
 
 def first_of(column: str) -> pl.Expr:
     """Why a row repeats another: its key stood above it."""
-    return pl.when(~pl.col(column).is_first_distinct()).then(pl.format(column + " {} stands above it already", shown(column)))
+    return pl.when(~stripped(column).is_first_distinct()).then(pl.format(column + " {} stands above it already", shown(column)))
 
 
 def shown(column: str) -> pl.Expr:
@@ -126,7 +140,8 @@ def normal_events(events: pl.DataFrame) -> pl.DataFrame:
     if "position" in events.columns:
         events = events.with_columns(pl.col("position").cast(pl.Int64, strict=False))
     return events.with_columns(
-        pl.col("user_id", "item_id").cast(pl.String).str.strip_chars(),
+        stripped("user_id"),
+        stripped("item_id"),
         unix_seconds(events).alias("timestamp"),
         optional(events, "event", pl.String).fill_null("interaction"),
         optional(events, "rating", pl.Float32),
@@ -137,7 +152,7 @@ def normal_events(events: pl.DataFrame) -> pl.DataFrame:
 def normal_items(items: pl.DataFrame) -> pl.DataFrame:
     """Good items in the types of the common schema."""
     return items.with_columns(
-        pl.col("item_id").cast(pl.String).str.strip_chars(),
+        stripped("item_id"),
         *(optional(items, c, pl.String) for c in ("title", "description", "brand", "category")),
         optional(items, "price", pl.Float32),
     )

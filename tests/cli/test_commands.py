@@ -1,0 +1,109 @@
+"""The commands that look."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interestlab.cli.main import COMMANDS, main
+from interestlab.registry import REGISTRIES
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+def test_listing_imports_no_plugin_and_no_torch():
+    code = (
+        "import sys; from interestlab.cli.main import main; main(['plugins']);"
+        "print([m for m in sys.modules if m == 'torch' or m == 'polars' or m.startswith('interestlab_')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_plugins_says_what_each_is(capsys):
+    main(["plugins"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + sum(len(r.names()) for r in REGISTRIES.values())
+    (ewma,) = [line.split() for line in lines if " ewma " in line]
+    assert ewma[:4] == ["dynamics", "ewma", "interestlab-dynamics", "0.1.0"]
+    assert all(len(line.split()) > 6 for line in lines[1:])
+
+
+def test_plugins_show(capsys):
+    main(["plugins", "show", "momentum"])
+    out = capsys.readouterr().out
+    assert "--beta BETA" in out
+    assert "interestlab-dynamics 0.1.0" in out
+    with pytest.raises(SystemExit):
+        main(["plugins", "show", "momentun"])
+    assert "Did you mean 'momentum'" in capsys.readouterr().err
+
+
+def test_doctor(capsys):
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert "torch" in out
+    assert "all import" in out
+
+
+@pytest.mark.parametrize("args", [[], ["--help"]])
+def test_the_top_help_names_every_command(capsys, args):
+    main(args)
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+
+
+def test_an_unknown_command_is_one_error():
+    with pytest.raises(SystemExit) as done:
+        main(["fti"])
+    assert "no command 'fti'" in str(done.value)
+
+
+def test_describe_and_prepare(capsys, tmp_path):
+    shop = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40"]
+    main(["data", "prepare", *shop])
+    store = capsys.readouterr().out
+    main(["data", "describe", *shop])
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == store.splitlines()[0]
+    assert "events a user" in out
+    assert "warning" in out
+
+
+def test_describe_reads_only_the_data_of_a_config(capsys):
+    main(["data", "describe", f"--config={ROOT / 'configs' / 'quickstart.yaml'}"])
+    assert "simulated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", [["--data.source=files", "--data.source.interactions=no.csv"], ["--config=no.yaml"]])
+def test_what_cannot_be_read_is_one_line(capsys, args):
+    with pytest.raises(SystemExit) as done:
+        main(["data", "describe", *args])
+    assert done.value.code == 2
+    err = capsys.readouterr().err
+    assert "no.csv" in err or "no.yaml" in err
+
+
+def test_every_config_is_found():
+    assert len(CONFIGS) == 13
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_shipped_config_goes_through_the_command_line(config, capsys):
+    part = config.parent.name
+    rest = {"encoder": "--model.encoder=id", "dynamics": "--model.dynamics=ewma", "objective": "--model.objective=next_item"}
+    if part == "configs":
+        args = [f"--config={config}", "--data.source=simulated"]
+    else:
+        slot = "--data" if part == "data" else f"--model.{part}"
+        args = [
+            *(v for k, v in rest.items() if k != part),
+            *(["--data.source=simulated"] if part != "data" else []),
+            f"{slot}={config}",
+        ]
+    with pytest.raises(SystemExit) as done:
+        main(["fit", *args, "--print_config"])
+    assert done.value.code == 0
+    assert "class_path" in capsys.readouterr().out

@@ -1,0 +1,93 @@
+"""The plugins that the docs show: they keep the contract, and each is part of a model that fits."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from interestlab.batch import Batch, Candidates
+from interestlab.cli.train import run
+from interestlab.contract import Plugin
+from interestlab.testing import check_plugin
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+CLASSES = {"words": "Words", "gate": "Gate", "gru": "GRU", "pairwise": "Pairwise", "receipts": "Receipts"}
+SHOP = ["--data.source=simulated", "--data.source.users=20", "--data.source.items=40", "--data.source.events=5"]
+QUIET = [
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.accelerator=cpu",
+    "--trainer.max_steps=1",
+]
+
+
+@pytest.fixture(autouse=True)
+def modules(tmp_path, monkeypatch):
+    """The examples as modules that Python finds, as those of an installed package are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    yield
+    for name in CLASSES:
+        sys.modules.pop(name, None)
+
+
+def example(module: str) -> type[Plugin]:
+    return getattr(importlib.import_module(module), CLASSES[module])
+
+
+def fit(source: list[str] = SHOP, **parts: str) -> dict:
+    """Fit one step with an example among the parts, test, and tell what was measured."""
+    named = {"encoder": "id", "dynamics": "ewma", "objective": "next_item"} | parts
+    run(["fit", *source, *QUIET, "--run_dir=run", *(f"--model.{slot}={name}" for slot, name in named.items())])
+    return json.loads(Path("run/metrics.json").read_text())
+
+
+def test_every_example_is_known():
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == set(CLASSES)
+
+
+@pytest.mark.parametrize("module", ["words", "gate", "gru"])
+def test_contract(module):
+    broken = [outcome for outcome in check_plugin(example(module)) if outcome.status != "kept"]
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"encoder": "words.Words"},
+        {"encoder": "{id: id, title: words.Words}", "fusion": "gate.Gate"},
+        {"dynamics": "gru.GRU"},
+        {"objective": "pairwise.Pairwise"},
+    ],
+    ids=["encoder", "fusion", "dynamics", "objective"],
+)
+def test_fits(parts):
+    assert 0 <= fit(**parts)["test/recall@10"] <= 1
+
+
+def test_source_fits():
+    receipts = [{"customer": f"c{u}", "time": 1_700_000_000 + u, "skus": [f"s{u % 3}", "s3", "s4", "s5"]} for u in range(9)]
+    nobodys = {"customer": None, "time": 1_700_000_000, "skus": ["s1"]}
+    Path("receipts.jsonl").write_text("\n".join(json.dumps(receipt) for receipt in [*receipts, nobodys]))
+    source = ["--data.source=receipts.Receipts", "--data.source.path=receipts.jsonl", "--data.max_bad_fraction=0.1"]
+    told = fit(source)["fingerprint"]
+    assert (told["users"], told["events"]) == (9, 36)
+    (quarantine,) = Path("cache/quarantine").glob("*.csv")
+    assert "receipts.jsonl,10,user_id is missing" in quarantine.read_text()
+
+
+def test_pairwise_never_compares_a_target_with_itself():
+    vectors = torch.eye(3, requires_grad=True)
+    targets = torch.tensor([[0, 1, 2, -1]])
+    nothing = torch.zeros(1, 4, dtype=torch.int64)
+    batch = Batch(nothing[:, 0], nothing, nothing, nothing.float(), targets >= 0, targets, nothing[:, :0])
+    loss = example("pairwise")(temperature=1.0)(
+        torch.eye(3)[targets.clamp(min=0)], Candidates(vectors, torch.arange(3), torch.zeros(3)), batch
+    )
+    # Each target's score is 1 and every other's 0, so the gap is 1 whichever is drawn.
+    torch.testing.assert_close(loss, torch.nn.functional.softplus(torch.tensor(-1.0)))

@@ -1,0 +1,194 @@
+"""The composition: what is encoded, what may be known when, and that no number depends on the batches."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from interestlab import dynamics, encoders, fusion, objectives
+from interestlab.cli.train import run
+from interestlab.contract import EventLog, Source
+from interestlab.data.module import InterestData
+from interestlab.model import InterestModel
+
+
+class Log(Source):
+    """A log of a few users, reviews in the words that are given."""
+
+    def __init__(self, reviews: str = "fine", users: int = 12) -> None:
+        self.reviews, self.users = reviews, users
+
+    def read(self) -> EventLog:
+        rng = np.random.default_rng(0)
+        rows = [
+            {
+                "user_id": f"u{u}",
+                "item_id": f"i{rng.integers(15)}",
+                "timestamp": 1_000_000 + 86_400 * t,
+                "text": f"{self.reviews} {u} {t}",
+            }
+            for u in range(self.users)
+            for t in range(3 + u % 5)
+        ]
+        items = pl.LazyFrame(
+            {"item_id": [f"i{i}" for i in range(15)], "title": [f"thing {i % 9}" if i % 4 else None for i in range(15)]}
+        )
+        return EventLog(pl.LazyFrame(rows), items)
+
+
+def attached(model: InterestModel, data: InterestData) -> Trainer:
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False
+    )
+    trainer.test(model, data, verbose=False)
+    return trainer
+
+
+def model(encoder, data: InterestData, **kwargs) -> InterestModel:
+    torch.manual_seed(0)
+    parts = {
+        "dynamics": dynamics.momentum(dim=8),
+        "objective": objectives.next_item(),
+        "fusion": fusion.attention(dim=8),
+    } | kwargs
+    return InterestModel(encoder, sizes=data.sizes, dim=8, ks=[1, 3], **parts)
+
+
+def text(*fields: str):
+    return encoders.frozen(fields=list(fields), max_length=8)
+
+
+@pytest.mark.parametrize("encoder", ["id", "full", "streams"])
+def test_metrics_do_not_depend_on_the_batches(fit, tmp_path, encoder):
+    spec = {
+        "id": "id",
+        "full": "{class_path: full, init_args: {max_length: 6}}",
+        "streams": "{id: id, text: {class_path: full, init_args: {max_length: 6, fields: [item.title, event.text]}}}",
+    }[encoder]
+    fit(f"--model.encoder={spec}", "--model.fusion=attention", "--model.dynamics=transformer", steps=2)
+    told = []
+    for events in (1, 17, 100_000):
+        run(["test", f"--run_dir={tmp_path / 'run'}", f"--data.eval_events={events}", "--trainer.enable_progress_bar=false"])
+        told.append((tmp_path / "run" / "metrics.json").read_bytes())
+        told.append(pl.read_parquet(tmp_path / "run" / "ranks.parquet").write_json().encode())
+    assert told[0] == told[2] == told[4]
+    assert told[1] == told[3] == told[5]
+
+
+def test_two_streams_share_one_encoder():
+    data = InterestData(Log())
+    shared = model(text("item.title", "event.text"), data)
+    assert [(s.field, s.side) for s in shared.streams] == [("item.title", "item"), ("event.text", "event")]
+    assert len({s.encoder for s in shared.streams}) == 1
+    attached(shared, data)
+
+
+def test_a_review_colours_what_follows_and_never_the_candidate():
+    data, other = InterestData(Log("fine")), InterestData(Log("awful broken smell"))
+    m = model({"id": encoders.id(), "review": text("event.text")}, data).eval()
+    vectors, interests = [], []
+    for d in (data, other):
+        attached(m, d)
+        batch = next(iter(d.loader("test")))
+        with torch.no_grad():
+            m._start_ranking()
+            vectors.append(m._ranking.catalogue)
+            interests.append(m.last_interest(batch))
+    torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)
+    assert not torch.allclose(interests[0], interests[1])
+
+
+def test_each_distinct_value_is_encoded_once_a_step(monkeypatch):
+    data = InterestData(Log())
+    full = encoders.full(fields=["item.title"], max_length=8)
+    m = model(full, data, fusion=None)
+    attached(m, data)
+    met: list[int] = []
+    original = type(full).forward
+    monkeypatch.setattr(type(full), "forward", lambda self, inputs: met.append(len(inputs.values)) or original(self, inputs))
+    monkeypatch.setattr(m, "log", lambda *args, **kwargs: None)
+    m.training_step(next(iter(data.loader("train"))))
+    assert sum(met) == data.sizes["item.title"]
+
+
+def test_constant_vectors_are_computed_once_over_runs(monkeypatch):
+    data = InterestData(Log("kept"))
+    attached(model({"id": encoders.id(), "review": text("event.text")}, data), data)
+    frozen = text("event.text")
+
+    def never(self, inputs):
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(type(frozen), "forward", never)
+    attached(model({"id": encoders.id(), "review": frozen}, data), data)
+
+
+def test_the_batch_and_the_catalogue_agree_where_the_batch_is_the_catalogue(monkeypatch):
+    data = InterestData(Log(users=60), batch_events=100_000)
+    batch = next(iter(data.loader("train")))
+    losses = []
+    for candidates in ("catalogue", "batch"):
+        m = model(encoders.id(), data, objective=objectives.next_item(candidates=candidates, log_q=False), fusion=None)
+        attached(m, data)
+        monkeypatch.setattr(m, "log", lambda *args, **kwargs: None)
+        losses.append(m.training_step(batch).item())
+    met = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]).unique()
+    assert len(met) == data.sizes["item.id"]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_an_item_without_words_is_no_error_and_no_nan():
+    data = InterestData(Log())
+    m = model({"text": text("item.title"), "id": encoders.id()}, data)
+    attached(m, data)
+    vectors = m.item_vectors(np.arange(data.sizes["item.id"]))
+    assert vectors.isfinite().all()
+    assert m.encode(m.item_streams[0], np.arange(15))[1].tolist() == [bool(t) for t in data.log.items["title"]]
+
+
+def test_hooks_and_logs_of_parts_reach_the_trainer(tmp_path):
+    data = InterestData(Log())
+    called: list[str] = []
+
+    class Watched(dynamics.momentum):
+        def on_train_epoch_start(self):
+            called.append("epoch")
+
+        def on_before_optimizer_step(self, optimizer):
+            called.append("step")
+            self.log("momentum/beta", 0.5)
+
+        def on_save_checkpoint(self, checkpoint):
+            checkpoint["mark"] = 7
+
+    m = model(encoders.id(), data, dynamics=Watched(dim=8), fusion=None)
+    trainer = Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path, limit_val_batches=0
+    )
+    trainer.fit(m, data)
+    assert called == ["epoch", "step"]
+    assert trainer.callback_metrics["momentum/beta"] == 0.5
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    assert torch.load(tmp_path / "x.ckpt", weights_only=True)["mark"] == 7
+
+
+def test_the_backbone_learns_at_its_own_rate():
+    data = InterestData(Log())
+    m = model(encoders.full(max_length=8), data, fusion=None)
+    trainer = Trainer(max_steps=1, logger=False, accelerator="cpu", enable_checkpointing=False, limit_val_batches=0)
+    trainer.fit(m, data)
+    (optimizer,) = trainer.optimizers
+    rates = {id(p): (g["initial_lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    backbone = {id(p) for p in m.encoders["main"].backbone.parameters()}
+    assert {rates[i][0] for i in backbone} == {2e-5}
+    assert {rate for i, (rate, _) in rates.items() if i not in backbone} == {1e-3}
+    assert len(rates) == sum(p.requires_grad for p in m.parameters())
+
+
+def test_learning_beats_chance(fit, tmp_path):
+    fit("--model.encoder=id", "--model.dynamics=ewma", "--model.optim.lr=0.01", "--data.source.users=200", steps=60)
+    told = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert told["test/recall@10/ci95"][0] > 10 / 40

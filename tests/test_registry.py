@@ -1,0 +1,249 @@
+"""Plugins by name, with distributions that importlib.metadata really finds, and who may import whom."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interestlab.contract import Encoder, Source
+from interestlab.registry import REGISTRIES, PluginError, Registry
+
+ROOT = Path(__file__).parents[1]
+
+FIRST_PARTY = {
+    "encoders": ["frozen", "full", "id"],
+    "fusion": ["attention", "concat"],
+    "dynamics": ["ewma", "momentum", "transformer"],
+    "objectives": ["next_item"],
+    "sources": ["amazon", "files", "recbole", "simulated", "taobao"],
+}
+
+GOOD = """
+from interestlab.contract import Encoder
+class {name}(Encoder):
+    fields = ("item.title",)
+    def forward(self, inputs): ...
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Put a distribution on sys.path: ``install("dist", {"name": "module:Class"}, module="source text")``."""
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    places = iter(range(9))
+
+    def install(dist, claims, version="1.0", kind="encoders", **modules):
+        root = tmp_path / f"site{next(places)}"
+        info = root / f"{dist}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
+        lines = [f"{name} = {value}" for name, value in claims.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[interestlab.{kind}]", *lines]))
+        for module, text in modules.items():
+            (root / f"{module}.py").write_text(text)
+        monkeypatch.syspath_prepend(str(root))
+
+    return install
+
+
+@pytest.fixture
+def encoders():
+    return Registry("encoders", "Encoder")
+
+
+@pytest.mark.parametrize("kind", FIRST_PARTY)
+def test_first_party_names(kind):
+    (registry,) = (r for r in REGISTRIES.values() if r.kind == kind)
+    ours = [n for n in registry.names() if any(ep.value.startswith("interestlab_") for ep in registry.entry_points(n))]
+    assert ours == FIRST_PARTY[kind]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in FIRST_PARTY.items() for n in names])
+def test_first_party_loads_from_its_namespace(kind, name):
+    cls = getattr(importlib.import_module(f"interestlab.{kind}"), name)
+    (registry,) = (r for r in REGISTRIES.values() if r.kind == kind)
+    assert cls is registry.load(name)
+    assert registry.path(cls) == f"interestlab.{kind}.{name}"
+
+
+def test_listing_imports_nothing():
+    code = """
+import sys
+from interestlab.registry import REGISTRIES
+import interestlab.encoders, interestlab.sources
+assert all(r.names() for r in REGISTRIES.values()) and "id" in dir(interestlab.encoders)
+heavy = [m for m in sys.modules if m.split(".")[0] in ("torch", "lightning", "polars", "numpy", "transformers")]
+plugins = [m for m in sys.modules if m.startswith("interestlab_") and "finder" not in m]
+print(heavy, plugins)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] []"
+
+
+def test_found_and_loaded(install, encoders):
+    install("acme", {"acme": "acme_good:Acme"}, acme_good=GOOD.format(name="Acme"))
+    assert "acme" in encoders
+    assert "acme" in encoders.names()
+    cls = encoders.load("acme")
+    assert issubclass(cls, Encoder)
+    assert encoders.path(cls) == "interestlab.encoders.acme"
+    assert encoders.path(Encoder) is None
+
+
+def test_unknown_name_suggests_the_nearest(install, encoders):
+    install("acme", {"wordvectors": "nowhere:X"})
+    with pytest.raises(PluginError, match="no interestlab.encoders plugin is called 'wordvector'.* mean 'wordvectors'"):
+        encoders.load("wordvector")
+
+
+def test_unknown_name_lists_what_there_is(encoders):
+    with pytest.raises(PluginError, match=r"Installed: .*\bfull\b") as told:
+        encoders.load("qqqqqqqq")
+    assert "Did you mean" not in str(told.value)
+
+
+def test_no_plugins_at_all():
+    with pytest.raises(PluginError, match="Installed: none"):
+        Registry("nothing_of_this_kind", "Encoder").load("x")
+
+
+def test_two_distributions_claim_one_name(install, encoders):
+    install("first", {"twin": "twin_a:A"}, twin_a=GOOD.format(name="A"))
+    install("second", {"twin": "twin_b:B"}, version="2.5", twin_b=GOOD.format(name="B"))
+    with pytest.raises(PluginError) as told:
+        encoders.load("twin")
+    assert all(part in str(told.value) for part in ("first 1.0", "second 2.5", "twin_a:A", "twin_b:B"))
+    assert "twin" in encoders.names()
+
+
+def test_one_distribution_seen_twice_is_one_claim(install, encoders):
+    for _ in range(2):
+        install("acme", {"once": "once_only:Acme"}, once_only=GOOD.format(name="Acme"))
+    assert encoders.load("once").__name__ == "Acme"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise RuntimeError('no\\n  such   GPU')", "RuntimeError: no such GPU"),
+        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+        ("def (", "SyntaxError"),
+        ("", "AttributeError"),
+    ],
+)
+def test_broken_plugin_is_named_in_one_line_and_others_load(install, encoders, text, reason):
+    install("bad", {"broken": "acme_bad:Acme"}, acme_bad=text)
+    install("acme", {"fine": "acme_fine:Acme"}, acme_fine=GOOD.format(name="Acme"))
+    with pytest.raises(PluginError) as told:
+        encoders.load("broken")
+    message = str(told.value)
+    assert "'broken' (acme_bad:Acme, from bad 1.0) does not import" in message
+    assert reason in message
+    assert "\n" not in message
+    assert {"broken", "fine"} <= set(encoders.names())
+    assert encoders.load("fine").__name__ == "Acme"
+
+
+def test_name_that_is_no_identifier(install, encoders):
+    install("acme", {"my-encoder": "acme_dash:Acme"}, acme_dash=GOOD.format(name="Acme"))
+    with pytest.raises(PluginError, match="'my-encoder' .from acme 1.0. is not a Python identifier"):
+        encoders.load("my-encoder")
+
+
+@pytest.mark.parametrize("text", ["class Acme: ...", "def Acme(): ...", "from interestlab.contract import Source as Acme"])
+def test_not_of_the_kind(install, encoders, text):
+    install("acme", {"odd": "acme_odd:Acme"}, acme_odd=text)
+    with pytest.raises(PluginError, match="is not a subclass of interestlab.contract.Encoder"):
+        encoders.load("odd")
+
+
+def test_namespace_attributes(install, monkeypatch):
+    install("bad", {"bad_one": "ns_bad:X"}, ns_bad="1/0")
+    fresh = Registry("encoders", "Encoder")
+    namespace = importlib.import_module("interestlab.encoders")
+    monkeypatch.setattr(namespace, "_registry", fresh)
+    assert "id" in dir(namespace)
+    assert not hasattr(namespace, "absent")
+    with pytest.raises(AttributeError, match="'ful'.*mean 'full'"):
+        namespace.ful  # noqa: B018
+    with pytest.raises(ImportError, match="division by zero"):
+        namespace.bad_one  # noqa: B018
+    with pytest.raises(AttributeError):
+        namespace.__path__  # noqa: B018
+    with pytest.raises(ImportError):
+        exec("from interestlab.encoders import absent")
+
+
+def test_specs_name_the_plugin(install, monkeypatch):
+    class Own(Source):
+        def __init__(self, path: str, columns: dict | None = None) -> None: ...
+
+        def read(self): ...
+
+    spec = Own("a.csv", columns={"user_id": Path("u")}).spec
+    assert spec["class_path"].endswith("Own")
+    assert spec["init_args"] == {"path": "a.csv", "columns": {"user_id": "u"}}
+
+
+# Layers
+
+
+def imports(file: Path) -> set[str]:
+    """Modules that a file imports, anywhere in it; those that a string names are not seen."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file} imports relatively"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(file: Path) -> set[str]:
+    """Modules of ours that a file imports, as ``interestlab.MODULE`` or ``interestlab_PLUGIN``."""
+    names = {m for m in imports(file) if m.split(".")[0].startswith("interestlab")}
+    return {".".join(m.split(".")[:2]) if m.startswith("interestlab.") else m.split(".")[0] for m in names} - {"interestlab"}
+
+
+def files(pattern: str) -> list[Path]:
+    found = sorted(ROOT.glob(pattern))
+    assert found, pattern
+    return found
+
+
+def test_core_imports_no_plugin():
+    for file in files("interestlab/**/*.py"):
+        assert not {m for m in ours(file) if m.startswith("interestlab_")}, file
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("registry", set()),
+        ("batch", set()),
+        ("contract", {"interestlab.batch", "interestlab.registry"}),
+    ],
+)
+def test_the_contract_stands_alone(name, allowed):
+    assert ours(ROOT / "interestlab" / f"{name}.py") <= allowed
+
+
+@pytest.mark.parametrize("layer", ["data", "metrics"])
+def test_lower_layers_know_nothing_of_upper_ones(layer):
+    allowed = {f"interestlab.{m}" for m in ("batch", "contract", "registry", layer)}
+    for file in files(f"interestlab/{layer}/*.py"):
+        assert ours(file) <= allowed, file
+
+
+@pytest.mark.parametrize("kind", FIRST_PARTY)
+def test_plugins_import_the_contract_alone(kind):
+    own, contract = f"interestlab_{kind}", {"interestlab.batch", "interestlab.contract"}
+    for file in files(f"plugins/{kind}/src/**/*.py"):
+        assert ours(file) <= contract | {own}, file
+    for file in files(f"plugins/{kind}/tests/**/*.py"):
+        assert ours(file) <= contract | {own, "interestlab.testing"}, file
