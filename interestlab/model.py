@@ -217,7 +217,7 @@ class InterestModel(HookRelay):
         self.places.update(Places(batch.users, targets, better, equal))
 
     def _report(self, part: str) -> dict[str, np.ndarray]:
-        measured = per_user(self.places.compute(), self.ks)
+        measured = per_user(self.places.gather(), self.ks)
         self.log_dict({f"{part}/{name}": float(values.mean()) for name, values in measured.items()}, prog_bar=False)
         self._ranking = Ranking()
         return measured

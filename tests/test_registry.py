@@ -95,7 +95,7 @@ def test_found_and_loaded(install, encoders):
 
 def test_unknown_name_suggests_the_nearest(install, encoders):
     install("acme", {"wordvectors": "nowhere:X"})
-    with pytest.raises(PluginError, match="no interestlab.encoders plugin is called 'wordvector'.* mean 'wordvectors'"):
+    with pytest.raises(PluginError, match=r"no interestlab.encoders plugin is called 'wordvector'.* mean 'wordvectors'"):
         encoders.load("wordvector")
 
 
@@ -149,14 +149,14 @@ def test_broken_plugin_is_named_in_one_line_and_others_load(install, encoders, t
 
 def test_name_that_is_no_identifier(install, encoders):
     install("acme", {"my-encoder": "acme_dash:Acme"}, acme_dash=GOOD.format(name="Acme"))
-    with pytest.raises(PluginError, match="'my-encoder' .from acme 1.0. is not a Python identifier"):
+    with pytest.raises(PluginError, match=r"'my-encoder' .from acme 1.0. is not a Python identifier"):
         encoders.load("my-encoder")
 
 
 @pytest.mark.parametrize("text", ["class Acme: ...", "def Acme(): ...", "from interestlab.contract import Source as Acme"])
 def test_not_of_the_kind(install, encoders, text):
     install("acme", {"odd": "acme_odd:Acme"}, acme_odd=text)
-    with pytest.raises(PluginError, match="is not a subclass of interestlab.contract.Encoder"):
+    with pytest.raises(PluginError, match=r"is not a subclass of interestlab.contract.Encoder"):
         encoders.load("odd")
 
 
@@ -167,7 +167,7 @@ def test_namespace_attributes(install, monkeypatch):
     monkeypatch.setattr(namespace, "_registry", fresh)
     assert "id" in dir(namespace)
     assert not hasattr(namespace, "absent")
-    with pytest.raises(AttributeError, match="'ful'.*mean 'full'"):
+    with pytest.raises(AttributeError, match=r"'ful'.*mean 'full'"):
         namespace.ful  # noqa: B018
     with pytest.raises(ImportError, match="division by zero"):
         namespace.bad_one  # noqa: B018

@@ -81,7 +81,7 @@ class RunFolder(Callback):
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         told = {"fingerprint": fingerprint} | measured | intervals
         (self.folder / "metrics.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
-        places = model.places.compute()
+        places = model.places.gather()
         pl.DataFrame(
             {
                 "user_id": data.log.users.gather(places.users.numpy()),

@@ -62,7 +62,7 @@ class LogStore:
     Attributes:
         folder: where they are.
         meta: ``users``, ``items``, ``events``, ``quarantined`` counts; ``sizes`` of the fields; ``recipe``; ``data``, the hash
-            of the source's files.
+            of what the source read: its files' contents and its arguments.
         offsets: ``[users + 1]`` int64 where each history begins.
         item, time: ``[events]`` item index and unix seconds of each event.
         cuts: where each history is cut.
@@ -103,12 +103,13 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
     Raises:
         DataError: the source cannot be read, or more than ``max_bad_fraction`` of its rows are bad.
     """
-    data = store.content_hash(source.files())
     spec = source.spec
     # The files count by their contents, wherever they lie; which argument they are and their ending decide the reading.
     paths = {str(p) for p in source.files()}
     args = {k: p.suffix if str(p := Path(str(v)).expanduser()) in paths else v for k, v in spec["init_args"].items()}
-    key = store.fingerprint(source=spec["class_path"], reading=source.version, args=args, data=data, recipe=recipe.settled())
+    files = store.content_hash(source.files())
+    data = store.fingerprint(source=spec["class_path"], reading=source.version, args=args, files=files)
+    key = store.fingerprint(data=data, recipe=recipe.settled())
     name = spec["class_path"].rsplit(".", 1)[-1]
     folder = cache / "logs" / f"{name}-{key}"
 

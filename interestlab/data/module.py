@@ -116,14 +116,17 @@ class InterestData(LightningDataModule):
         if not len(dataset):
             raise DataError(f"no user has events for {part} with split={self.recipe.split}; see `interestlab data describe`.")
         trainer: Trainer | None = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        if len(dataset) < world:
+            raise DataError(f"{len(dataset)} users have events for {part}: too few for {world} processes.")
         train = part == "train"
         sampler = LengthBatches(
             dataset.lengths,
             self.batch_events if train else self.eval_events,
             shuffle=train,
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world=trainer.world_size if trainer else 1,
+            rank=rank,
+            world=world,
         )
         workers: dict[str, Any] = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
         pinned = trainer is not None and trainer.strategy.root_device.type == "cuda"

@@ -50,12 +50,13 @@ def validate(log: EventLog) -> Checked:
     rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE)
 
     numbers = [number(events, c) for c in ("rating", "position")]
-    good_events, bad_events = check(events, [identifier("user_id"), identifier("item_id"), moment(events), *numbers])
-    good_items, bad_items = check(items, [identifier("item_id"), number(items, "price"), first_of("item_id")])
-    bad = pl.concat([rejected.select(pl.col(c).cast(t) for c, t in QUARANTINE.items()), bad_events, bad_items])
+    good_events, bad_events = check(located(events), [identifier("user_id"), identifier("item_id"), moment(events), *numbers])
+    good_items, bad_items = check(located(items), [identifier("item_id"), number(items, "price")])
+    good_items, repeated = check(good_items, [first_of("item_id")])
+    bad = pl.concat([rejected.select(pl.col(c).cast(t) for c, t in QUARANTINE.items()), bad_events, bad_items, repeated])
     return Checked(
-        events=normal_events(good_events),
-        items=normal_items(good_items),
+        events=normal_events(good_events.drop("file", "line")),
+        items=normal_items(good_items.drop("file", "line")),
         bad=bad,
         rows=events.height + items.height + rejected.height,
     )
@@ -72,15 +73,19 @@ def require(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
         raise DataError(f"the {what} have lists or structs in {', '.join(nested)}, where one value is wanted.")
 
 
-def check(frame: pl.DataFrame, reasons: list[pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split a frame by the first reason that holds for each row (null: the row is good)."""
-    frame = frame.with_columns(
+def located(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame whose every row tells its file and line; without, its number."""
+    return frame.with_columns(
         pl.col("file") if "file" in frame.columns else pl.lit("").alias("file"),
         pl.col("line") if "line" in frame.columns else pl.int_range(1, pl.len() + 1).alias("line"),
     )
+
+
+def check(frame: pl.DataFrame, reasons: list[pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split a located frame by the first reason that holds for each row (null: the row is good)."""
     reason = frame.select(reason=pl.coalesce(reasons)).to_series()  # apart: a source may have a column of this name
     bad = frame.with_columns(reason).filter(reason.is_not_null()).select(pl.col(c).cast(t) for c, t in QUARANTINE.items())
-    return frame.filter(reason.is_null()).drop("file", "line"), bad
+    return frame.filter(reason.is_null()), bad
 
 
 def identifier(column: str) -> pl.Expr:
@@ -138,7 +143,7 @@ def shown(column: str) -> pl.Expr:
 def normal_events(events: pl.DataFrame) -> pl.DataFrame:
     """Good events in the types of the common schema."""
     if "position" in events.columns:
-        events = events.with_columns(pl.col("position").cast(pl.Int64, strict=False))
+        events = events.with_columns(pl.col("position").cast(pl.Float64).cast(pl.Int64, strict=False))  # "3.0" is 3
     return events.with_columns(
         stripped("user_id"),
         stripped("item_id"),

@@ -37,7 +37,11 @@ class PlaceMetric(Metric):
         for name, value in places._asdict().items():
             getattr(self, name).append(value)
 
-    def compute(self) -> Places:
-        columns = [dim_zero_cat(getattr(self, name)) for name in Places._fields]
-        order = torch.argsort(columns[0])
-        return Places(*(column[order].cpu() for column in columns))
+    def compute(self) -> Tensor:
+        """``[4, users]``: the columns of :class:`Places`; one tensor, since torchmetrics takes lone elements for scalars."""
+        columns = torch.stack([dim_zero_cat(getattr(self, name)) for name in Places._fields]).cpu()
+        return columns[:, columns[0].argsort()]
+
+    def gather(self) -> Places:
+        """The places of all users, over all batches and processes."""
+        return Places(*self.compute())

