@@ -8,7 +8,6 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # results/ may hold no page
 html_theme = "furo"
 html_title = "interestlab"
 html_copy_source = False

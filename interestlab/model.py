@@ -44,7 +44,7 @@ class InterestModel(HookRelay):
 
     def __init__(
         self,
-        encoder: Encoder | dict[str, Encoder],
+        encoder: Encoder | dict[str, Encoder] | None,
         dynamics: Dynamics,
         objective: Objective,
         sizes: dict[str, int],
@@ -56,6 +56,8 @@ class InterestModel(HookRelay):
         top_k: int = 10,
     ) -> None:
         super().__init__()
+        if not encoder:  # None is a value so that the command line can drop one encoder for a mapping of them
+            raise ValueError("no encoder is given; say what reads the items, such as `id`")
         encoders = dict(encoder) if isinstance(encoder, Mapping) else {"main": encoder}
         # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its parts by itself.
         self.save_hyperparameters(

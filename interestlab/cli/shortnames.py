@@ -5,10 +5,12 @@ class path in ``resolve_class_path_by_name`` (there since 4.6, 2022), looking on
 already. Ours answers first for the plugin kinds, with the lazy path ``interestlab.<kind>.<name>``.
 """
 
+import json
 from functools import wraps
 from itertools import groupby
 from pathlib import Path
 
+import yaml
 from jsonargparse import _typehints
 
 from interestlab.registry import REGISTRIES
@@ -33,9 +35,10 @@ def install() -> None:
 
 
 def ordered(args: list[str]) -> list[str]:
-    """Arguments with ``--a.b`` before ``--a.b.c``: a plugin is named before its arguments are, as jsonargparse needs.
+    """Arguments as jsonargparse needs them: ``--a.b`` before ``--a.b.c``, so that a plugin is named before its arguments.
 
-    What stands before a ``--config`` stays before it, since a later file wins over it.
+    What stands before a ``--config`` stays before it, since a later file wins over it. An encoder that is named takes the
+    place of whatever a config said: jsonargparse would read a mapping of encoders as arguments of the one encoder there.
     """
     groups: list[list[str]] = []
     for arg in args:
@@ -55,9 +58,14 @@ def ordered(args: list[str]) -> list[str]:
     groups = [spelled_out(group) for group in groups]
     segments = groupby(groups, is_config)
     return [
-        arg for config, segment in segments for group in (segment if config else sorted(segment, key=depth)) for arg in group
+        arg
+        for config, segment in segments
+        for group in (segment if config else sorted(segment, key=depth))
+        for arg in ([RESET, *group] if group[0].partition("=")[0] == "--model.encoder" else group)
     ]
 
+
+RESET = "--model.encoder=null"
 
 SLOTS = {
     "--model.encoder": "Encoder",
@@ -69,13 +77,23 @@ SLOTS = {
 
 
 def spelled_out(group: list[str]) -> list[str]:
-    """An option whose value is a plugin's name, with the name as a path: a file called so in the folder is not meant."""
+    """An option that fills a slot, with what it names written out.
+
+    A plugin's name becomes its path: a file called so in this folder is not meant. A file that holds a mapping of encoders
+    becomes the mapping: jsonargparse could not override an argument inside of it.
+    """
     option, equals, value = group[0].partition("=")
     registry = REGISTRIES.get(SLOTS.get(option, ""))
     if registry is None or (not equals and len(group) != 2):
         return group
     name = value if equals else group[1]
-    return [f"{option}={registry.group}.{name}"] if name in registry else group
+    if name in registry:
+        return [f"{option}={registry.group}.{name}"]
+    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        held = yaml.safe_load(Path(name).read_text("utf-8"))
+        if isinstance(held, dict) and "class_path" not in held:
+            return [f"{option}={json.dumps(held)}"]
+    return group
 
 
 def mistaken_files() -> str:

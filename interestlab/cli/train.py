@@ -15,6 +15,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_info
 
 from interestlab.cli import shortnames
 from interestlab.cli.errors import told_in_one_line
@@ -73,6 +74,8 @@ class InterestCLI(LightningCLI):
         if config.run_dir is None:
             config.run_dir = str(Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{config.run_name or name_of(config)}")
         self.run_dir = Path(config.run_dir)
+        if self.subcommand == "test":
+            config.verbose = False  # the run folder's own table has the intervals too
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
@@ -109,7 +112,11 @@ class InterestCLI(LightningCLI):
     def after_fit(self) -> None:
         """Test the best checkpoint of the run."""
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-        if self.config.fit.test_after_fit and best and not is_dry(self.trainer):
+        if is_dry(self.trainer) or not self.config.fit.test_after_fit:
+            return
+        if not best:
+            rank_zero_info("nothing was validated, so there is no best checkpoint to test; train for more epochs.")
+        else:
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
 
 
@@ -141,6 +148,7 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.getMessage())
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
 def option(args: list[str], name: str) -> str | None:

@@ -49,8 +49,9 @@ class Recipe:
     def settled(self) -> dict[str, Any]:
         """The settings that matter to this recipe: two recipes of equal outcome are equal here."""
         settled = asdict(self)
-        if self.ties != "shuffle":
-            del settled["seed"]
+        seed = settled.pop("seed")
+        if self.ties == "shuffle":
+            settled["ties_seed"] = seed
         if self.split != "global_time":
             del settled["cuts"]
         return settled

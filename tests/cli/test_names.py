@@ -80,6 +80,16 @@ def test_switching_from_a_mapping_to_one_encoder(capsys, tmp_path, one):
     assert config["model"]["encoder"]["class_path"] == "interestlab.encoders.id"
 
 
+@pytest.mark.parametrize("form", ["flag", "file"])
+def test_switching_from_one_encoder_to_a_mapping(capsys, tmp_path, form):
+    (tmp_path / "c.yaml").write_text("model: {encoder: {class_path: frozen, init_args: {max_length: 7}}}\n")
+    (tmp_path / "e.yaml").write_text("{id: id, words: frozen}\n")
+    chosen = "--model.encoder={id: id, words: frozen}" if form == "flag" else f"--model.encoder={tmp_path / 'e.yaml'}"
+    config = resolved(capsys, f"--config={tmp_path / 'c.yaml'}", *MODEL, chosen, "--model.encoder.words.max_length=5")
+    assert set(config["model"]["encoder"]) == {"id", "words"}
+    assert config["model"]["encoder"]["words"]["init_args"]["max_length"] == 5
+
+
 def test_a_file_of_the_same_name_is_not_meant(capsys, tmp_path):
     (tmp_path / "full").write_text("garbage: 1\n")
     config = resolved(capsys, *MODEL, "--model.encoder=full")
@@ -106,6 +116,7 @@ def test_a_width_is_never_typed(fit):
         (["--model.encoder=id", "--model.encoder.field=event.event"], "item field"),
         (["--model.encoder=id", "--data.max_history=0"], "max_history"),
         (["--config=missing.yaml"], "missing.yaml"),
+        ([], "model.encoder"),
     ],
 )
 def test_errors_say_what_to_mend(capsys, args, words):
