@@ -15,11 +15,11 @@ Measured, in one run, for ``id`` + ``transformer`` + full cross-entropy (cosine,
   libraries are imported by then, and the second start also finds the log's files in the disk cache.
 - **memory**: peak of the process (of the GPU where there is one) after each stage; both models are in it.
 
-As data grows: a cold start is linear in the rows of the log, a second one only hashes the files. An epoch is linear in
-the events × the items, since every target is told apart from the whole catalogue. Of the framework's own work, that of
-a step (hooks, logging: under a millisecond or so) does not grow; looking up every item anew grows with the items, as
-the loss does, but without its factor of the batch's targets. Memory is linear in the items (weights, gradient and two
-moments, of both models).
+As data grows: a cold start is about linear in the rows of the log, a second one only hashes the files. An epoch is linear
+in the events × the items, since every target is told apart from the whole catalogue. Of the framework's own work, that of
+a step (hooks, logging: about 2 ms on one core of a CPU) does not grow; looking up every item anew in each step is linear
+in the items, as the loss is, but without the loss's factor of the targets of a batch. Memory is linear in the items
+(weights, gradient and two moments, of both models).
 
     python benchmarks/overhead.py [--interactions FILE --items FILE] [--epochs 3] [--batch_events 2048] [--out results.json]
 """

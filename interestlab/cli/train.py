@@ -94,6 +94,10 @@ class InterestCLI(LightningCLI):
                 raise
             path = self.config[subcommand].ckpt_path
             raise DataError(f"{path} does not fit the model that was asked for: {' '.join(str(err).split()[:60])}") from err
+        finally:
+            for logger in self.trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.finish()  # else the next run of this process would go on in this one
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         parser = self._parser(self.subcommand)
