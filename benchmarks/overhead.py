@@ -272,7 +272,7 @@ def measure(args: argparse.Namespace, folder: Path, progress: Progress) -> dict[
         max_epochs=1 + args.epochs,
         default_root_dir=folder,
         logger=loggers(["csv"], folder / "run"),
-        callbacks=[RunFolder(folder / "run", lambda: "", args.seed), turns],
+        callbacks=[RunFolder(folder / "run", "{}", args.seed), turns],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         limit_val_batches=0,

@@ -32,7 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     told = {run.name: json.loads((run / "metrics.json").read_text()) for run in parser.parse_args().runs}
-    prints = {json.dumps({k: v for k, v in t["fingerprint"].items() if k != "seed"}, sort_keys=True) for t in told.values()}
+    prints = {
+        json.dumps({k: v for k, v in t["fingerprint"].items() if k not in ("seed", "data_seed")}, sort_keys=True)
+        for t in told.values()
+    }
     if len(prints) > 1:
         sys.exit("these runs have different data fingerprints and cannot be compared:\n" + "\n".join(sorted(prints)))
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)

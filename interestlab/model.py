@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from interestlab import optim as rates
 from interestlab.batch import Batch, Candidates
-from interestlab.contract import Dynamics, Encoder, FusionHead, Objective, plain
+from interestlab.checks import at_least
+from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, plain
 from interestlab.data.features import Feature
+from interestlab.encoding import constant, kept, vectors
+from interestlab.evaluation import Evaluation, precise, precise_weights
 from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
-from interestlab.ranker import Ranking, precise, precise_weights
+from interestlab.optim import Optim, optimizer, schedule
 from interestlab.relay import HookRelay
-from interestlab.streams import Stream, constant, kept, streams, vectors
+from interestlab.streams import Stream, streams
 
 STRETCH = 65_536
 """Items that are fused at once in an evaluation."""
@@ -51,11 +53,12 @@ class InterestModel(HookRelay):
         fusion: FusionHead | None = None,
         dim: int = 64,
         similarity: Literal["cosine", "dot"] = "cosine",
-        optim: rates.Optim = rates.Optim(),  # noqa: B008 (frozen)
+        optim: Optim = Optim(),  # noqa: B008 (frozen)
         ks: list[int] = [5, 10, 20],  # noqa: B006 (read only)
         top_k: int = 10,
     ) -> None:
         super().__init__()
+        at_least(1, dim=dim, top_k=top_k, k=min(ks, default=0))
         if not encoder:  # None is a value so that the command line can drop one encoder for a mapping of them
             raise ValueError("no encoder is given; say what reads the items, such as `id`")
         encoders = dict(encoder) if isinstance(encoder, Mapping) else {"main": encoder}
@@ -75,17 +78,16 @@ class InterestModel(HookRelay):
                 "_instantiator": "lightning.pytorch.cli.instantiate_module",
             }
         )
+        self.streams = streams(encoders)
+        self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
         for e in encoders.values():
             e.build(sizes, dim)
         # An encoder is looked up here by type; the ModuleDict is what registers it.
         self._encoders = encoders
         self.encoders = nn.ModuleDict(encoders)
         self.projections = nn.ModuleDict({key: projection(e.out_dim, dim) for key, e in encoders.items()})
-        self.streams = streams(encoders)
-        self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
         # A lone stream needs no fusion; items and events are joined by heads of one kind, each with its own weights.
         self.fusion = nn.ModuleDict()
-        self.intervals: dict[str, tuple[float, float]] = {}
         for side, names in {
             "item": [s.name for s in self.item_streams],
             "event": ["item", *(s.name for s in self.event_streams)],
@@ -99,9 +101,10 @@ class InterestModel(HookRelay):
         self.dynamics, self.objective = dynamics, objective
         self.dim, self.similarity, self.optim, self.ks, self.top_k = dim, similarity, optim, ks, top_k
         self.places = PlaceMetric()
+        self.intervals: dict[str, tuple[float, float]] = {}
         self.features: dict[str, Feature] = {}
         self._kept: dict[str, np.ndarray] = {}
-        self._ranking = Ranking()
+        self._evaluation = Evaluation()
         self.log_q: Tensor
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
 
@@ -109,9 +112,11 @@ class InterestModel(HookRelay):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
-            part.setup(stage)
-        self._kept = {}
+        super().setup(stage)
+        self._kept, self._evaluation = {}, Evaluation()
         self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
+        if all(self.features[s.name].size == 0 for s in self.item_streams):
+            raise DataError(f"no item has a value for {', '.join(s.field for s in self.item_streams)}; read another field.")
         counts = np.maximum(data.log.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
@@ -119,15 +124,15 @@ class InterestModel(HookRelay):
 
     def values(self, stream: Stream, codes: np.ndarray) -> Tensor:
         """``[U, dim]`` of distinct values of a stream, each encoded once."""
-        if stream.name in self._ranking.values:
-            return self._ranking.values[stream.name][torch.from_numpy(codes).to(self.device)]
+        if stream.name in self._evaluation.values:
+            return self._evaluation.values[stream.name][torch.from_numpy(codes).to(self.device)]
         encoder, feature = self._encoders[stream.encoder], self.features[stream.name]
         if not constant(encoder):
             encoded = vectors(encoder, feature, codes)
         else:
             if stream.name not in self._kept:
                 self._kept[stream.name] = kept(encoder, feature)
-            encoded = torch.from_numpy(self._kept[stream.name][codes]).to(self.device)
+            encoded = torch.from_numpy(self._kept[stream.name][codes]).to(self.device, self.log_q.dtype)
         return self.projections[stream.encoder](encoded)
 
     def encode(self, stream: Stream, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -140,7 +145,10 @@ class InterestModel(HookRelay):
         present = torch.from_numpy(codes >= 0).to(self.device)
         distinct, inverse = np.unique(codes[codes >= 0], return_inverse=True)
         if not len(distinct):
-            return torch.zeros(*codes.shape, self.dim, device=self.device), present
+            # Nothing to encode, but every process must give every weight a gradient.
+            parts = (self._encoders[stream.encoder], self.projections[stream.encoder])
+            idle = sum(p.sum() * 0.0 for part in parts for p in part.parameters() if p.requires_grad)
+            return torch.zeros(*codes.shape, self.dim, device=self.device, dtype=self.log_q.dtype) + idle, present
         found = self.values(stream, distinct)[torch.from_numpy(inverse).to(self.device)]
         if len(found) == codes.size:
             return found.view(*codes.shape, self.dim), present
@@ -154,7 +162,7 @@ class InterestModel(HookRelay):
             return next(iter(encoded.values()))[0]
         return self.fusion["item"](*transposed(encoded))
 
-    def event_streams_of(self, batch: Batch, item: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def event_inputs(self, batch: Batch, item: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The item of each event ``[B, T, dim]``, and the event's own streams, as a fusion head takes them."""
         rows = batch.rows.cpu().numpy()
         return transposed({"item": (item, batch.mask)} | {s.name: self.encode(s, rows) for s in self.event_streams})
@@ -175,7 +183,7 @@ class InterestModel(HookRelay):
         # Item 0 stands in the padding, where any vector will do: position 0 is one.
         x = table[candidates.positions(batch.items)]
         if "event" in self.fusion:
-            x = self.fusion["event"](*self.event_streams_of(batch, x))
+            x = self.fusion["event"](*self.event_inputs(batch, x))
         z = self.dynamics(x, batch.dt, batch.mask)
         loss = self.objective(self.compared(z), candidates, batch)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.users))
@@ -183,50 +191,51 @@ class InterestModel(HookRelay):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         backbones = (e.backbone.parameters() for e in self._encoders.values() if getattr(e, "backbone", None) is not None)
-        optimizer, groups = rates.optimizer(self.optim, self.parameters(), chain.from_iterable(backbones))
-        scheduler = rates.schedule(optimizer, groups, self.optim.schedule, self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        fused = self.trainer.gradient_clip_val is None
+        chosen, groups = optimizer(self.optim, self.parameters(), chain.from_iterable(backbones), fused=fused)
+        scheduler = schedule(chosen, groups, self.optim.schedule, self.trainer.estimated_stepping_batches)
+        return {"optimizer": chosen, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     # ---- evaluation
 
     def last_interest(self, batch: Batch) -> Tensor:
         """``[B, dim]`` the interest of each user after the last event, as it is compared."""
-        ranking = self._ranking
-        x = ranking.items[batch.items]
+        held = self._evaluation
+        x = held.items[batch.items]
         if "event" in self.fusion:
-            streams, present = self.event_streams_of(batch, x)
+            streams, present = self.event_inputs(batch, x)
             streams = {name: precise(s) for name, s in streams.items()}
-            x = functional_call(self.fusion["event"], ranking.weights["fusion"], (streams, present))
-        z = functional_call(self.dynamics, ranking.weights["dynamics"], (x, precise(batch.dt), batch.mask))
+            x = functional_call(self.fusion["event"], held.weights["fusion"], (streams, present))
+        z = functional_call(self.dynamics, held.weights["dynamics"], (x, precise(batch.dt), batch.mask))
         return self.compared(z[torch.arange(len(z), device=z.device), batch.mask.sum(1) - 1])
 
-    def _start_ranking(self) -> None:
+    def _start_evaluation(self) -> None:
         self.places.reset()
-        self._ranking = Ranking()
+        self._evaluation = Evaluation()
         sizes = {s: self.features[s.name].size for s in self.streams}
-        self._ranking.values = {s.name: self.values(s, np.arange(size)) for s, size in sizes.items() if size}
+        self._evaluation.values = {s.name: self.values(s, np.arange(size)) for s, size in sizes.items() if size}
         catalogue = np.arange(len(self.log_q))
         stretches = np.array_split(catalogue, range(STRETCH, len(catalogue), STRETCH))
-        self._ranking.items = precise(torch.cat([self.item_vectors(stretch) for stretch in stretches]))
-        self._ranking.catalogue = self.compared(self._ranking.items)
-        self._ranking.weights["dynamics"] = precise_weights(self.dynamics)
+        self._evaluation.items = precise(torch.cat([self.item_vectors(stretch) for stretch in stretches]))
+        self._evaluation.catalogue = self.compared(self._evaluation.items)
+        self._evaluation.weights["dynamics"] = precise_weights(self.dynamics)
         if "event" in self.fusion:
-            self._ranking.weights["fusion"] = precise_weights(self.fusion["event"])
+            self._evaluation.weights["fusion"] = precise_weights(self.fusion["event"])
 
     def _place(self, batch: Batch) -> None:
         targets = batch.targets.max(1).values
-        better, equal = place(self.last_interest(batch), self._ranking.catalogue, targets, batch.seen)
+        better, equal = place(self.last_interest(batch), self._evaluation.catalogue, targets, batch.seen)
         self.places.update(Places(batch.users, targets, better, equal))
 
-    def _report(self, part: str) -> dict[str, np.ndarray]:
+    def _report(self, part: str) -> None:
         measured = per_user(self.places.gather(), self.ks)
-        self.log_dict({f"{part}/{name}": float(values.mean()) for name, values in measured.items()}, prog_bar=False)
-        self._ranking = Ranking()
-        return measured
+        self.log_dict({f"{part}/{name}": float(values.mean()) for name, values in measured.items()})
+        self.intervals = {f"{part}/{name}": bootstrap(values) for name, values in measured.items()}
+        self._evaluation = Evaluation()
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
-        self._start_ranking()
+        self._start_evaluation()
 
     def validation_step(self, batch: Batch) -> None:
         self._place(batch)
@@ -237,22 +246,26 @@ class InterestModel(HookRelay):
 
     def on_test_epoch_start(self) -> None:
         super().on_test_epoch_start()
-        self._start_ranking()
+        self._start_evaluation()
 
     def test_step(self, batch: Batch) -> None:
         self._place(batch)
 
     def on_test_epoch_end(self) -> None:
         super().on_test_epoch_end()
-        self.intervals = {f"test/{name}": bootstrap(values) for name, values in self._report("test").items()}
+        self._report("test")
 
     def on_predict_epoch_start(self) -> None:
         super().on_predict_epoch_start()
-        self._start_ranking()
+        self._start_evaluation()
+
+    def on_predict_epoch_end(self) -> None:
+        super().on_predict_epoch_end()
+        self._evaluation = Evaluation()
 
     def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Users ``[B]``, their best items ``[B, top_k]`` and the scores ``[B, top_k]``, best first."""
-        return batch.users, *top(self.last_interest(batch), self._ranking.catalogue, batch.seen, self.top_k)
+        return batch.users, *top(self.last_interest(batch), self._evaluation.catalogue, batch.seen, self.top_k)
 
 
 def projection(out_dim: int, dim: int) -> nn.Module:

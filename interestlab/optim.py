@@ -10,6 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from interestlab.checks import at_least
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -24,6 +26,9 @@ class Rates:
     lr: float = 1e-3
     weight_decay: float = 0.0
     warmup: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(0, lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup)
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,11 @@ class Optim(Rates):
 
 
 def optimizer(
-    optim: Optim, parameters: Iterable[nn.Parameter], backbone: Iterable[nn.Parameter]
+    optim: Optim, parameters: Iterable[nn.Parameter], backbone: Iterable[nn.Parameter], *, fused: bool
 ) -> tuple[Optimizer, list[Rates]]:
     """An optimiser over all trainable ``parameters``, those of the ``backbone`` with rates of their own.
+
+    A ``fused`` AdamW is faster, and cannot have its gradients clipped under mixed precision.
 
     Returns:
         the optimiser, and the rates of each of its groups.
@@ -65,7 +72,7 @@ def optimizer(
         rates.append(rate)
     if optim.optimizer == "adafactor":
         return torch.optim.Adafactor(groups), rates
-    return torch.optim.AdamW(groups, fused=True), rates
+    return torch.optim.AdamW(groups, fused=fused), rates
 
 
 def schedule(optimizer: Optimizer, rates: list[Rates], kind: str, steps: float) -> LambdaLR:

@@ -14,7 +14,7 @@ _MODES = ("_model_train", "_model_eval", "_model_zero_grad")
 
 
 class HookRelay(LightningModule):
-    """A LightningModule whose ``on_*`` hooks run those of every part inside it, in the order of the tree."""
+    """A LightningModule whose hooks run those of every part inside it, in the order of the tree."""
 
     def parts(self) -> Iterator[Part]:
         """Every plugin inside the model."""
@@ -31,6 +31,6 @@ def _relay(name: str) -> Callable[..., Any]:
     return hook
 
 
-for _name in (*vars(ModelHooks), *vars(CheckpointHooks)):
-    if _name.startswith("on_") and not _name.endswith(_MODES):
-        setattr(HookRelay, _name, _relay(_name))
+_on = [name for hooks in (ModelHooks, CheckpointHooks) for name in vars(hooks) if name.startswith("on_")]
+for _name in ("setup", "configure_model", *(name for name in _on if not name.endswith(_MODES)), "teardown"):
+    setattr(HookRelay, _name, _relay(_name))

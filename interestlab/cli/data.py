@@ -50,6 +50,8 @@ def only_data(args: list[str]) -> list[str]:
             config = yaml.safe_load(file.read_text("utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
             raise DataError(f"config {file} cannot be read: {str(err).splitlines()[0]}.") from err
+        if not isinstance(config, dict):
+            raise DataError(f"config {file} must be a mapping, as `interestlab fit --print_config` prints it.")
         out.append(f"--config={json.dumps({'data': config.get('data', {})})}")
     return out
 

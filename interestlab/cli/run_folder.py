@@ -3,13 +3,14 @@
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
 import torch
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -32,54 +33,77 @@ class RunFolder(Callback):
 
     Args:
         folder: of the run.
-        config: gives the resolved config as YAML.
+        config: the resolved config, as YAML.
         seed: the run was seeded with.
     """
 
-    def __init__(self, folder: Path, config: Callable[[], str], seed: int) -> None:
+    def __init__(self, folder: Path, config: str, seed: int) -> None:
         self.folder, self.config, self.seed = folder, config, seed
         self.predictions: list[tuple[torch.Tensor, ...]] = []
-        self.targets, self.began = 0, 0.0
+        self.targets, self.seconds, self.began = torch.zeros((), dtype=torch.int64), 0.0, 0.0
 
-    @rank_zero_only
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit" or is_dry(trainer):
-            return
+        self.folder = trainer.strategy.broadcast(self.folder)
+        if stage == "fit" and trainer.is_global_zero and not is_dry(trainer):
+            self.begin(trainer, pl_module)
+
+    def begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write down what the run was told and what it runs on."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(self.config())
+        (self.folder / "config.yaml").write_text(self.config)
         (self.folder / "versions.json").write_text(json.dumps(versions(), indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
-            logger.log_hyperparams(dict(pl_module.hparams) | {"trainable_parameters": trainable, "seed": self.seed})
+            logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
 
-    # ---- throughput
+    # ---- throughput: training alone, without the validation inside of an epoch
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.targets, self.began = 0, time.perf_counter()
+        self.targets, self.seconds, self.began = self.targets.to(pl_module.device) * 0, 0.0, time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.targets += int((batch.targets >= 0).sum())
+        self.targets += (batch.targets >= 0).sum()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seconds += time.perf_counter() - self.began
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seconds = time.perf_counter() - self.began
-        pl_module.log("train/targets_per_second", self.targets * trainer.world_size / seconds)
+        seconds = self.seconds + time.perf_counter() - self.began
+        if self.targets:  # none in the epoch that a resumed run only ends
+            pl_module.log("train/targets_per_second", self.targets.item() * trainer.world_size / seconds)
         pl_module.log("train/peak_memory_mb", peak_memory())
 
     # ---- what was measured
 
+    def fingerprint(self, trainer: Trainer) -> dict[str, Any]:
+        """What the run's numbers must be told with."""
+        return cast(Any, trainer).datamodule.fingerprint | {"seed": self.seed}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["fingerprint"] = self.fingerprint(trainer)
+
+    def told(self, trainer: Trainer, part: str) -> dict[str, float]:
+        """The metrics of one part, printed with their intervals and fingerprint."""
+        measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(part)}
+        tell(measured, cast(InterestModel, trainer.lightning_module).intervals, self.fingerprint(trainer))
+        return measured
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.began = time.perf_counter()
+        if trainer.is_global_zero and trainer.validating:
+            self.told(trainer, "val/")
+
     @rank_zero_only
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model, data = cast(InterestModel, pl_module), cast(Any, trainer).datamodule
-        fingerprint = data.fingerprint | {"seed": self.seed}
-        measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
-        tell(measured, model.intervals, fingerprint)
+        measured = self.told(trainer, "test/")
         if is_dry(trainer):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
-        told = {"fingerprint": fingerprint} | measured | intervals
+        told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals
         (self.folder / "metrics.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
         places = model.places.gather()
         pl.DataFrame(

@@ -6,8 +6,8 @@ already. Ours answers first for the plugin kinds, with the lazy path ``interestl
 """
 
 import json
+import re
 from functools import wraps
-from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -35,32 +35,27 @@ def install() -> None:
 
 
 def ordered(args: list[str]) -> list[str]:
-    """Arguments as jsonargparse needs them: ``--a.b`` before ``--a.b.c``, so that a plugin is named before its arguments.
+    """Arguments as jsonargparse needs them: configs, then ``--a.b`` before ``--a.b.c``.
 
-    What stands before a ``--config`` stays before it, since a later file wins over it. An encoder that is named takes the
-    place of whatever a config said: jsonargparse would read a mapping of encoders as arguments of the one encoder there.
+    So a plugin is named before its arguments are, and what is typed wins over every config. An encoder that is named takes
+    the place of whatever a config said: jsonargparse would read a mapping of encoders as arguments of the one encoder there.
     """
     groups: list[list[str]] = []
     for arg in args:
-        if arg.startswith("-") and not arg[1:2].isdigit():
+        if re.match("-[-A-Za-z]", arg) or not groups or "=" in groups[-1][0]:
             groups.append([arg])
-        elif groups and "=" not in groups[-1][0]:
-            groups[-1].append(arg)
         else:
-            groups.append([arg])
-
-    def is_config(group: list[str]) -> bool:
-        return group[0].partition("=")[0] in ("-c", "--config")
+            groups[-1].append(arg)
 
     def depth(group: list[str]) -> int:
-        return group[0].partition("=")[0].count(".") if group[0].startswith("--") else -1
+        option = group[0].partition("=")[0]
+        if not option.startswith("-"):
+            return -2  # the command itself
+        return -1 if option in ("-c", "--config") else option.count(".")
 
-    groups = [spelled_out(group) for group in groups]
-    segments = groupby(groups, is_config)
     return [
         arg
-        for config, segment in segments
-        for group in (segment if config else sorted(segment, key=depth))
+        for group in sorted(map(spelled_out, groups), key=depth)
         for arg in ([RESET, *group] if group[0].partition("=")[0] == "--model.encoder" else group)
     ]
 

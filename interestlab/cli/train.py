@@ -1,6 +1,5 @@
 """``interestlab fit | validate | test | predict``: a LightningCLI over the one model and the one data module."""
 
-import json
 import logging
 import os
 import warnings
@@ -9,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
-import torch
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -18,12 +17,16 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.utilities import rank_zero_info
 
 from interestlab.cli import shortnames
+from interestlab.cli.arguments import with_checkpoint, with_run
 from interestlab.cli.errors import told_in_one_line
 from interestlab.cli.run_folder import RunFolder, is_dry
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
+
+MONITOR = "val/ndcg@10"
+"""What decides which checkpoint is best, and when to stop."""
 
 
 class Parser(LightningArgumentParser):
@@ -54,7 +57,7 @@ class InterestCLI(LightningCLI):
         parser.link_arguments("data.sizes", "model.sizes", apply_on="instantiate")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        best = {"monitor": "val/ndcg@10", "mode": "max"}
+        best = {"monitor": MONITOR, "mode": "max"}
         parser.set_defaults(
             {f"early_stopping.{k}": v for k, v in (best | {"patience": 10, "check_on_train_epoch_end": False}).items()}
             | {
@@ -71,19 +74,36 @@ class InterestCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
-        if config.run_dir is None:
-            config.run_dir = str(Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{config.run_name or name_of(config)}")
-        self.run_dir = Path(config.run_dir)
-        if self.subcommand == "test":
-            config.verbose = False  # the run folder's own table has the intervals too
+        resolved = config.clone()
+        # What belongs to this one run is not kept: the config starts another as well.
+        resolved.run_dir = resolved.ckpt_path = None
+        self.resolved = self._parser(self.subcommand).dump(resolved, skip_none=False)
+        self.run_dir = Path(
+            config.run_dir or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{config.run_name or name_of(config)}"
+        )
+        if self.subcommand != "fit" and config.ckpt_path is None:
+            raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
+        if not config.trainer.fast_dev_run:
+            try:
+                self.run_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as err:
+                raise DataError(f"{self.run_dir} cannot be made ({err.strerror}); give another --run_dir.") from err
+        if self.subcommand in ("test", "validate"):
+            config.verbose = False  # the run folder's own table has intervals and the fingerprint too
         config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
+        if config.data.seed is None:
+            config.data.seed = self.seed
+        ks = config.model.ks
+        for watcher in (config.checkpoint, config.early_stopping):
+            if watcher.monitor == MONITOR and 10 not in ks:
+                watcher.monitor = f"val/ndcg@{max(ks)}"
 
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
-        except ValueError as err:  # a part says what is wrong with its arguments
+        except (ValueError, MisconfigurationException) as err:  # a part says what is wrong with its arguments
             raise DataError(str(err)) from err
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -100,17 +120,16 @@ class InterestCLI(LightningCLI):
                     logger.experiment.finish()  # else the next run of this process would go on in this one
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        parser = self._parser(self.subcommand)
         if self.config[self.subcommand].trainer.logger is None:
             kwargs["logger"] = (
                 loggers(self.config[self.subcommand].loggers, self.run_dir) if self.subcommand == "fit" else False
             )
-        folder = RunFolder(self.run_dir, lambda: parser.dump(self.config[self.subcommand], skip_none=False), self._seed)
-        self.trainer_defaults["callbacks"] = [folder]
+        self.trainer_defaults["callbacks"] = [RunFolder(self.run_dir, self.resolved, self.seed)]
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
 
     @property
-    def _seed(self) -> int:
+    def seed(self) -> int:
+        """What the run is seeded with."""
         return self.config[self.subcommand].seed_everything
 
     def after_fit(self) -> None:
@@ -155,58 +174,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
-def option(args: list[str], name: str) -> str | None:
-    """The last value of an option in a command line."""
-    value = None
-    for arg, after in zip(args, [*args[1:], ""], strict=True):
-        if arg == name:
-            value = after
-        elif arg.startswith(f"{name}="):
-            value = arg.partition("=")[2]
-    return value
-
-
-def with_run(args: list[str]) -> list[str]:
-    """The config and the best checkpoint of ``--run_dir``, for the commands that look at a run that is there.
-
-    Raises:
-        DataError: the folder holds no run, or no such checkpoint.
-    """
-    command, rest = args[0], args[1:]
-    folder = option(rest, "--run_dir")
-    if folder is None:
-        return args
-    asked = option(rest, "--ckpt_path")
-    if command != "fit":
-        config = Path(folder) / "config.yaml"
-        if config.exists():
-            rest = [f"--config={config}", *rest]
-            asked = asked or "best"
-        elif asked is None:
-            raise DataError(f"{folder} holds no config.yaml, so no run was kept there; give the folder of a finished fit.")
-    if asked in ("best", "last"):
-        checkpoint = Path(folder) / "checkpoints" / f"{asked}.ckpt"
-        if not checkpoint.exists():
-            raise DataError(f"{checkpoint} is not there; the run kept no such checkpoint.")
-        rest = [*rest, f"--ckpt_path={checkpoint}"]
-    return [command, *rest]
-
-
-def with_checkpoint(args: list[str]) -> list[str]:
-    """The model that ``--ckpt_path`` holds as the first config, so that whatever the user gives wins over it."""
-    path = option(args[1:], "--ckpt_path")
-    if path is None or not Path(path).is_file():
-        return args
-    try:
-        held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["hyper_parameters"]
-    except Exception as err:
-        raise DataError(f"{path} is not a checkpoint of interestlab that loads safely: {err}".splitlines()[0]) from err
-    model = {k: v for k, v in held.items() if k not in ("sizes", "_instantiator")}
-    for part in [part for part in ("fusion", "dynamics") if model[part]]:
-        model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}
-    return [args[0], f"--config={json.dumps({'model': model})}", *args[1:]]
-
-
 def name_of(config: Namespace) -> str:
     """The name of a run: that of its last config file."""
     files = [Path(str(file)) for file in config.get("config") or [] if file is not None]
@@ -215,8 +182,10 @@ def name_of(config: Namespace) -> str:
 
 def loggers(names: list[str], run_dir: Path) -> list[Logger]:
     """Lightning's own loggers, each writing into the folder of the run."""
+    # Lightning's CSV logger empties its folder: a run that goes on writes its rows into one beside the first.
+    parts = len(list(run_dir.rglob("metrics.csv")))
     made: dict[str, Callable[[], Logger]] = {
-        "csv": lambda: CSVLogger(run_dir, name="", version=""),
+        "csv": lambda: CSVLogger(run_dir, name="", version=f"resumed-{parts}" if parts else ""),
         "tensorboard": lambda: TensorBoardLogger(run_dir, name="", version="", sub_dir="tensorboard"),
         "wandb": lambda: WandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab"),
     }

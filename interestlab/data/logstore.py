@@ -15,7 +15,7 @@ from interestlab.data import store
 from interestlab.data.clean import Cleaning
 from interestlab.data.log import Histories, Ties, histories
 from interestlab.data.split import Cuts, Split, global_time, leave_one_out
-from interestlab.data.validate import Checked, validate
+from interestlab.data.validate import validate
 
 console = Console(stderr=True)
 
@@ -113,12 +113,18 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
     key = store.fingerprint(data=data, recipe=recipe.settled())
     name = spec["class_path"].rsplit(".", 1)[-1]
     folder = cache / "logs" / f"{name}-{key}"
+    quarantine = cache / "quarantine" / f"{name}-{key}.csv"
 
     def write(draft: Path) -> None:
         with console.status(f"reading {name}"):
             log = source.read()
             checked = validate(log)
-        report_bad(checked, cache / "quarantine" / f"{name}-{key}.csv", max_bad_fraction)
+        about = {"source": name, "data": data, "quarantined": checked.bad.height, "rows": checked.rows}
+        if checked.bad.height:
+            quarantine.parent.mkdir(parents=True, exist_ok=True)
+            checked.bad.write_csv(quarantine)
+            about["first_bad"] = "{file} line {line}: {reason}".format(**checked.bad.row(0, named=True))
+        judge(about, quarantine, max_bad_fraction)
         with console.status("cleaning, ordering and splitting"):
             told = histories(
                 checked,
@@ -128,16 +134,14 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
                 ties=recipe.ties,
                 seed=recipe.seed,
             )
-            write_log(
-                draft,
-                told,
-                recipe,
-                {"source": name, "data": data, "quarantined": checked.bad.height, "rows": checked.rows},
-            )
+            write_log(draft, told, recipe, about)
             if log.truth is not None:
                 log.truth.collect().write_parquet(draft / "truth.parquet")
 
-    return LogStore(store.build(folder, write))
+    log = LogStore(store.build(folder, write))
+    if told := judge(log.meta, quarantine, max_bad_fraction):
+        console.print(told)
+    return log
 
 
 def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, Any]) -> None:
@@ -176,17 +180,16 @@ def distinct(side: str, frame: pl.DataFrame, but: set[str]) -> dict[str, int]:
     return {f"{side}.{c}": int(n) for c, n in zip(columns, counts, strict=True)}
 
 
-def report_bad(checked: Checked, file: Path, limit: float) -> None:
-    """Write the bad rows down, say how many there are, and stop where they are too many."""
-    if checked.bad.is_empty():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    checked.bad.write_csv(file)
-    share = checked.bad.height / checked.rows
-    told = f"{checked.bad.height:,} of {checked.rows:,} rows ({share:.2%}) are bad; each is in {file} with its reason"
+def judge(about: dict[str, Any], quarantine: Path, limit: float) -> str:
+    """What is to be said of the bad rows; nothing where there are none.
+
+    Raises:
+        DataError: they are more than ``limit`` of all rows.
+    """
+    if not about["quarantined"]:
+        return ""
+    share = about["quarantined"] / about["rows"]
+    told = f"{about['quarantined']:,} of {about['rows']:,} rows ({share:.2%}) are bad; each is in {quarantine} with its reason"
     if share > limit:
-        first = checked.bad.row(0, named=True)
-        raise DataError(
-            f"{told}. That is over max_bad_fraction={limit:g}. First: {first['file']} line {first['line']}: {first['reason']}."
-        )
-    console.print(told)
+        raise DataError(f"{told}. That is over max_bad_fraction={limit:g}. First: {about['first_bad']}.")
+    return told

@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from interestlab.batch import Batch
+from interestlab.checks import at_least
 from interestlab.contract import DataError, Encoder, Source
 from interestlab.data.batches import HistoryDataset, LengthBatches
 from interestlab.data.clean import Cleaning
@@ -36,7 +37,7 @@ class InterestData(LightningDataModule):
         num_workers: processes that assemble batches.
         max_bad_fraction: share of bad rows at which reading stops.
         cache_dir: where stores are kept; default ``$INTERESTLAB_CACHE``, else ``~/.cache/interestlab``.
-        seed: of shuffled ties and of the batches.
+        seed: of shuffled ties and of the batches; on the command line, by default that of the run.
     """
 
     def __init__(
@@ -55,16 +56,12 @@ class InterestData(LightningDataModule):
         num_workers: int = 0,
         max_bad_fraction: float = 0.01,
         cache_dir: str | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
-        for name, value in {
-            "max_history": max_history,
-            "batch_events": batch_events,
-            "eval_events": eval_events,
-        }.items():
-            if value < 1:
-                raise DataError(f"{name} must be at least 1, not {value}.")
+        at_least(1, max_history=max_history, batch_events=batch_events, eval_events=eval_events)
+        at_least(0, k_core=k_core, min_history=min_history, num_workers=num_workers, max_bad_fraction=max_bad_fraction)
+        seed = seed or 0
         self.source, self.max_bad_fraction = source, max_bad_fraction
         self.recipe = Recipe(clean, k_core, min_history, ties, split, cuts, seed)
         self.max_history, self.exclude_history, self.num_workers, self.seed = (
@@ -97,6 +94,7 @@ class InterestData(LightningDataModule):
             | {
                 "clean": "+".join(k for k, on in meta["recipe"]["clean"].items() if on) or "none",
                 "max_history": self.max_history,
+                "data_seed": self.seed,
                 "history": "excluded" if self.exclude_history else "included",
                 "ranking": "full catalogue, ties shared",
             }

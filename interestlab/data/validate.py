@@ -47,6 +47,8 @@ def validate(log: EventLog) -> Checked:
     require(items, ("item_id",), "items")
     if taken := [c for c in RESERVED if c in events.columns]:
         raise DataError(f"the events have a column {', '.join(taken)}, a name that histories use themselves; rename it.")
+    if "id" in items.columns:
+        raise DataError("the items have a column id, a name that the field item.id uses itself; rename it.")
     rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE)
 
     numbers = [number(events, c) for c in ("rating", "position")]

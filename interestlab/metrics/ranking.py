@@ -48,7 +48,7 @@ def place(z: Tensor, table: Tensor, targets: Tensor, seen: Tensor) -> tuple[Tens
         better ``[B]``, equal ``[B]`` int64.
     """
     seen = torch.where(seen == targets[:, None], -1, seen)
-    wanted = torch.empty(len(z), device=z.device)
+    wanted = torch.empty(len(z), dtype=torch.float32, device=z.device)
     for first, scores in tiles(z, table, seen):
         here = (targets >= first) & (targets < first + scores.shape[1])
         wanted[here] = scores[here].gather(1, (targets[here] - first)[:, None])[:, 0]

@@ -132,9 +132,16 @@ def test_help_names_the_plugins_and_their_arguments(capsys):
     assert "--model.encoder.max_length" in capsys.readouterr().out
 
 
+def test_what_is_typed_wins_wherever_it_stands(capsys, tmp_path):
+    (tmp_path / "c.yaml").write_text("model: {encoder: id, dynamics: {class_path: ewma, init_args: {beta: 0.4}}}\n")
+    rest = ["--model.objective=next_item", "--data.source=simulated"]
+    config = resolved(capsys, "--model.dynamics.beta=0.2", f"--config={tmp_path / 'c.yaml'}", *rest)
+    assert config["model"]["dynamics"]["init_args"]["beta"] == 0.2
+
+
 def test_order():
     args = ["fit", "--a.b.c=1", "--config", "x", "--a.b.d", "2", "--a.b=n", "--z=1"]
-    assert shortnames.ordered(args) == ["fit", "--a.b.c=1", "--config", "x", "--z=1", "--a.b=n", "--a.b.d", "2"]
+    assert shortnames.ordered(args) == ["fit", "--config", "x", "--z=1", "--a.b=n", "--a.b.c=1", "--a.b.d", "2"]
 
 
 def test_the_private_function_is_where_it_was():

@@ -143,3 +143,78 @@ def test_a_checkpoint_with_a_pickle_in_it_is_refused(tmp_path, capsys):
         main(["test", f"--ckpt_path={tmp_path / 'evil.ckpt'}", "--data.source=simulated"])
     assert done.value.code == 2
     assert "not a checkpoint of interestlab that loads safely" in capsys.readouterr().err
+
+
+def test_a_saved_config_starts_another_run_and_leaves_the_first_alone(fit, tmp_path):
+    fit(*ID)
+    before = (tmp_path / "run" / "checkpoints" / "best.ckpt").read_bytes()
+    run(["fit", f"--config={tmp_path / 'run' / 'config.yaml'}", f"--run_dir={tmp_path / 'other'}", "--seed_everything=5"])
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").read_bytes() == before
+    assert (tmp_path / "other" / "checkpoints" / "best.ckpt").exists()
+    told = [json.loads((tmp_path / name / "metrics.json").read_text())["fingerprint"] for name in ("run", "other")]
+    assert [(t["seed"], t["data_seed"]) for t in told] == [(0, 0), (5, 5)]
+
+
+def test_a_run_goes_on_by_its_folder_alone_and_keeps_its_curve(fit, tmp_path):
+    fit(*ID, steps=1)
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    cli = run(["fit", f"--run_dir={tmp_path / 'run'}", "--ckpt_path=last", "--trainer.max_steps=2"])
+    assert cli.trainer.global_step == 2
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+    assert (tmp_path / "run" / "resumed-1" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["test", *ID], "needs something trained"),
+        (["predict", *ID, "--ckpt_path=nope.ckpt"], "nope.ckpt is no file"),
+        (["fit", *ID, "--ckpt_path=last"], "last is no file"),
+        (["fit", *ID, "--model.dim=0"], "dim must be at least 1"),
+        (["fit", *ID, "--model.optim.lr=-1"], "lr must be at least 0"),
+        (["fit", *ID, "--run_dir=/proc/none"], "cannot be made"),
+        (["fit", "--model.encoder={item: id}", "--model.dynamics=ewma"], "can be called 'item'"),
+        (["fit", "--model.encoder={type: id}", "--model.dynamics=ewma"], "can be called 'type'"),
+        (["fit", "--model.encoder=frozen", "--model.encoder.fields=[item.description+item.price_tag]", *ID[1:]], "price_tag"),
+    ],
+)
+def test_what_cannot_run_is_told_in_one_line(capsys, args, words):
+    shop = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--model.objective=next_item"]
+    with pytest.raises(SystemExit) as done:
+        main([args[0], *shop, *args[1:]])
+    assert done.value.code == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_column_without_any_words_is_refused(capsys, tmp_path):
+    (tmp_path / "e.csv").write_text(
+        "user_id,item_id,timestamp\n" + "".join(f"u{u},i{t},{u + t + 1}\n" for u in range(4) for t in range(5))
+    )
+    files = ["--data.source=files", f"--data.source.interactions={tmp_path / 'e.csv'}", "--model.objective=next_item"]
+    with pytest.raises(SystemExit):
+        main(["fit", *files, "--model.encoder=frozen", "--model.dynamics=ewma", "--trainer.max_steps=1"])
+    assert "no item has a value for item.title" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed", "64-true"])
+def test_precisions(fit, precision):
+    clip = ["--trainer.gradient_clip_val=1.0"] if precision == "bf16-mixed" else []
+    encoder = "--model.encoder={id: id, text: {class_path: frozen, init_args: {max_length: 6}}}"
+    fit(encoder, "--model.fusion=attention", "--model.dynamics=transformer", f"--trainer.precision={precision}", *clip)
+
+
+def test_other_cut_offs_need_no_other_flag(fit):
+    assert fit(*ID, "--model.ks=[3]").trainer.checkpoint_callback.monitor == "val/ndcg@3"
+
+
+def test_validate_tells_the_fingerprint_and_the_checkpoint_holds_it(fit, tmp_path, capsys):
+    fit(*ID)
+    capsys.readouterr()
+    run(["validate", f"--run_dir={tmp_path / 'run'}"])
+    out = capsys.readouterr().out
+    assert "val/ndcg@10" in out
+    assert "split=leave_one_out" in " ".join(out.split())
+    held = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["fingerprint"]
+    assert held == json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]

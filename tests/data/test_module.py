@@ -132,6 +132,7 @@ def test_fingerprint(data):
         "split": "leave_one_out",
         "clean": "entities+urls+nfkc+control+spaces",
         "max_history": 50,
+        "data_seed": 0,
         "history": "included",
         "ranking": "full catalogue, ties shared",
     }
@@ -150,7 +151,7 @@ def test_cuts_that_do_not_rise(data, cuts):
 
 @pytest.mark.parametrize("name", ["max_history", "batch_events", "eval_events"])
 def test_sizes_below_one(data, name):
-    with pytest.raises(DataError, match=f"{name} must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
         data(**{name: 0})
 
 

@@ -94,8 +94,8 @@ def test_a_review_colours_what_follows_and_never_the_candidate():
         attached(m, d)
         batch = next(iter(d.loader("test")))
         with torch.no_grad():
-            m._start_ranking()
-            vectors.append(m._ranking.catalogue)
+            m._start_evaluation()
+            vectors.append(m._evaluation.catalogue)
             interests.append(m.last_interest(batch))
     torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)
     assert not torch.allclose(interests[0], interests[1])
@@ -192,3 +192,26 @@ def test_learning_beats_chance(fit, tmp_path):
     fit("--model.encoder=id", "--model.dynamics=ewma", "--model.optim.lr=0.01", "--data.source.users=200", steps=60)
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert told["test/recall@10/ci95"][0] > 10 / 40
+
+
+def test_a_prediction_leaves_the_model_free_to_learn():
+    data = InterestData(Log())
+    m = model(encoders.id(), data, fusion=None)
+    quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    Trainer(**quiet).predict(m, data)
+    before = {k: v.clone() for k, v in m.encoders["main"].state_dict().items()}
+    Trainer(max_epochs=1, limit_val_batches=0, **quiet).fit(m, data)
+    assert any(not torch.equal(v, before[k]) for k, v in m.encoders["main"].state_dict().items())
+
+
+def test_kept_vectors_do_not_depend_on_the_precision_of_the_run(tmp_path):
+    tables = []
+    for precision in ("32-true", "bf16-mixed"):
+        data = InterestData(Log("precise"), cache_dir=str(tmp_path / precision))
+        m = model({"id": encoders.id(), "review": text("event.text")}, data)
+        trainer = Trainer(
+            accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False
+        )
+        trainer.test(m, data, verbose=False)
+        tables.append(np.array(m._kept["review"]))
+    assert np.array_equal(*tables)

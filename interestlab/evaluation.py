@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @dataclass
-class Ranking:
+class Evaluation:
     """The state of one evaluation; empty outside of one.
 
     Attributes:
