@@ -67,6 +67,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_every_flag_is_one(capsys):
     known = flags(printed(capsys, "--help")) | {"help", "version"}
+    known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").glob("*.py")))
     for command in (["fit", "--help"], ["data", "describe", "--help"], ["plugins", "--help"], ["doctor", "--help"]):
         known |= flags(printed(capsys, *command))
     arguments: dict[str, set[str]] = {}
