@@ -159,7 +159,7 @@ def run(args: list[str]) -> InterestCLI:
             parser_class=Parser,
             args=shortnames.ordered(with_checkpoint(with_run(args))),
             seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
+            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
             save_config_callback=None,
             auto_configure_optimizers=False,
             parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},

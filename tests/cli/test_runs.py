@@ -218,3 +218,23 @@ def test_validate_tells_the_fingerprint_and_the_checkpoint_holds_it(fit, tmp_pat
     assert "split=leave_one_out" in " ".join(out.split())
     held = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["fingerprint"]
     assert held == json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize("candidates", ["batch", "catalogue"])
+def test_optimisers_and_candidates(fit, optimizer, candidates):
+    objective = ["--model.objective=next_item", f"--model.objective.candidates={candidates}"]
+    schedule = ["--model.optim.schedule=cosine", "--model.optim.warmup=2"]
+    cli = fit(*ID, *objective, f"--model.optim.optimizer={optimizer}", *schedule, steps=3)
+    assert type(cli.trainer.optimizers[0]).__name__.lower() == optimizer
+    assert all(p.isfinite().all() for p in cli.model.parameters())
+
+
+def test_history_included_ranks_what_was_seen(fit, tmp_path):
+    fit(*ID)
+    excluded = pl.read_parquet(tmp_path / "run" / "ranks.parquet")
+    run(["test", f"--run_dir={tmp_path / 'run'}", "--data.exclude_history=false"])
+    included = pl.read_parquet(tmp_path / "run" / "ranks.parquet")
+    assert (included["rank"] >= excluded["rank"]).all()
+    assert included["rank"].sum() > excluded["rank"].sum()
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]["history"] == "included"
