@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from interestlab.cli import shortnames
 from interestlab.cli.arguments import with_checkpoint, with_run
@@ -85,7 +85,7 @@ class InterestCLI(LightningCLI):
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
-        if not config.trainer.fast_dev_run:
+        if not config.trainer.fast_dev_run and rank_zero_only.rank == 0:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
             except OSError as err:
