@@ -85,7 +85,7 @@ class InterestCLI(LightningCLI):
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
-        if not config.trainer.fast_dev_run and rank_zero_only.rank == 0:
+        if not config.trainer.fast_dev_run and getattr(rank_zero_only, "rank", 0) == 0:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
             except OSError as err:
