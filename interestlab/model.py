@@ -117,7 +117,9 @@ class InterestModel(HookRelay):
         self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
         if all(self.features[s.name].size == 0 for s in self.item_streams):
             fields = ", ".join(s.field for s in self.item_streams)
-            raise DataError(f"no item has a value for {fields}, so all would be alike; add `id`, or a source of items with words.")
+            raise DataError(
+                f"no item has a value for {fields}, so all would be alike; add `id`, or a source of items with words."
+            )
         counts = np.maximum(data.log.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
