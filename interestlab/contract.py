@@ -19,7 +19,7 @@ those come the command line, its help, and the checkpoint that rebuilds the plug
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -63,26 +63,47 @@ class Part(Plugin, LightningModule):
         if self._trainer is not None:
             self.trainer.lightning_module.log(*args, **kwargs)
 
+    def penalty(self) -> Tensor | None:
+        """A scalar that is added to the loss of each training step, such as a regulariser; None for none."""
+        return None
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The start of an encoder, up to which nothing is trained: a constant function of each value.
+
+    Attributes:
+        run: the function: prepared rows of U values -> rows ``[U, L, *shape]`` and their lengths ``[U]``.
+        key: names the function by all that decides its numbers (weights, depth).
+        shape: of one of its rows.
+        rows: how many rows a value has; None: as many as were prepared.
+        dtype: how rows are kept on disk: ``float32``, ``bfloat16``, or ``off``: they are computed anew each time.
+    """
+
+    run: Callable[[Inputs], Inputs]
+    key: str
+    shape: tuple[int, ...]
+    rows: int | None = None
+    dtype: Literal["float32", "bfloat16", "off"] = "float32"
+
 
 class Encoder(Part):
     """What a value (a title, a review, an item's id) means, as a vector.
 
     The model calls :meth:`forward` with each distinct value once. An encoder without trainable parameters is a constant:
-    its vectors are computed once and kept on disk.
+    its vectors are computed once and kept on disk. One that is constant up to some depth says so in :meth:`prefix`.
 
     Attributes:
         fields: what it reads, one stream each: ``item.COLUMN`` says what an item is, and so what a candidate is;
             ``event.COLUMN`` only colours what happened. ``+`` joins the words of several columns of one side, as in
             ``item.title+item.brand``.
         out_dim: width of its vectors, known once :meth:`build` has run.
-        backbone: its pretrained weights, which have a learning rate of their own; not set without.
         prepare_key: names the way in which :meth:`prepare` reads a value (a tokenizer, a length); None for an encoder
             that reads the index of a value, not its words.
     """
 
     fields: Sequence[str]
     out_dim: int
-    backbone: nn.Module  # no default: a class attribute would hide the module that is registered under this name
     prepare_key: str | None = None
 
     def build(self, sizes: Mapping[str, int], dim: int) -> None:
@@ -104,6 +125,33 @@ class Encoder(Part):
     @abstractmethod
     def forward(self, inputs: Inputs) -> Tensor:
         """``inputs`` of U distinct values -> ``[U, out_dim]``, each row a function of its own value alone."""
+
+    def prefix(self) -> Prefix | None:
+        """What of :meth:`forward` is constant by now; None where training reaches everything.
+
+        Asked before each use, so that weights may be frozen or freed while training.
+        """
+        return None
+
+    def suffix(self, inputs: Inputs) -> Tensor:
+        """The rest of :meth:`forward`: from what :meth:`prefix` gives -> ``[U, out_dim]``."""
+        raise TypeError(f"{type(self).__name__} gives a prefix without a suffix method")
+
+    def parameter_groups(self) -> Mapping[Literal["backbone", "added"], Iterable[nn.Parameter]]:
+        """Parameters with rates of their own: a pretrained ``backbone``'s, and what fine-tuning ``added`` to it."""
+        return {}
+
+    def export(self, folder: Path, *, merged: bool) -> None:
+        """Write what was learnt into a folder that other programs load.
+
+        Args:
+            folder: where to; it is there and empty.
+            merged: the whole model with what was learnt inside of it, not what was learnt alone.
+
+        Raises:
+            ValueError: there is no such form of this encoder.
+        """
+        raise ValueError(f"{type(self).__name__} has no form that other programs load")
 
 
 class FusionHead(Part):
@@ -230,6 +278,10 @@ class Source(Plugin):
 
 class DataError(ValueError):
     """Data that cannot be used. The message names the file, what is wrong and what to do, in one line."""
+
+
+class TrainingError(RuntimeError):
+    """Training whose result cannot be trusted. The message says what happened and what to do, in one line."""
 
 
 def class_path(cls: type) -> str:

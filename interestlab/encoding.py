@@ -1,41 +1,120 @@
-"""Values as vectors: each encoded once, in chunks of like length; those of a constant encoder kept on disk."""
+"""Values as vectors: each encoded once a step, in chunks of like length; what is constant in it kept on disk."""
 
 import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from interestlab.batch import Inputs
-from interestlab.contract import Encoder
-from interestlab.data import store
+from interestlab.checks import at_least
+from interestlab.contract import DataError, Encoder, Prefix
+from interestlab.data import rows, store
 from interestlab.data.features import Feature
-
-TOKENS = 16_384
-"""Numbers (padded tokens) that an encoder reads at once."""
+from interestlab.data.rows import Rows
 
 
-def vectors(encoder: Encoder, feature: Feature, codes: np.ndarray) -> Tensor:
-    """``[U, out_dim]`` of distinct values ``codes [U]``, each encoded once, in chunks of like length."""
-    order = np.arange(len(codes))
+@dataclass(frozen=True)
+class Chunking:
+    """How many values go through an encoder at once; no vector depends on it.
+
+    Args:
+        tokens: most tokens that an encoder reads at once, padding included.
+        held: chunks of a training step whose activations are held; those of the others are computed again going
+            backward, for the memory of one. Of MiniLM-L6, a chunk of 4,096 tokens holds about 1.1 GB.
+    """
+
+    tokens: int = 4096
+    held: int = 4
+
+    def __post_init__(self) -> None:
+        at_least(1, tokens=self.tokens, held=self.held)
+
+
+class Encoding:
+    """One field through one encoder: its values as vectors.
+
+    Args:
+        encoder: what reads.
+        feature: what is read.
+        chunking: how many at once.
+    """
+
+    def __init__(self, encoder: Encoder, feature: Feature, chunking: Chunking) -> None:
+        self.encoder, self.feature, self.chunking = encoder, feature, chunking
+        self._vectors: np.ndarray | None = None
+        self._kept: dict[str, Rows] = {}
+
+    def __call__(self, codes: np.ndarray) -> Tensor:
+        """``[U, out_dim]`` of ``codes [U]``, ascending and distinct: each value is encoded once."""
+        if constant(self.encoder):
+            return torch.from_numpy(self._constant_vectors()[codes]).to(self.encoder.device)
+        if held := self._constant_rows():
+            return self._encoded(self.encoder.suffix, held, held, codes)
+        return self._encoded(self.encoder, self.feature, self.feature.rows, codes)
+
+    def keep(self) -> None:
+        """Compute what is constant, and keep it on disk, so that no step of training has to."""
+        if constant(self.encoder):
+            self._constant_vectors()
+        else:
+            self._constant_rows()
+
+    def _constant_vectors(self) -> np.ndarray:
+        if self._vectors is None:
+            self._vectors = kept_vectors(self.encoder, self.feature, self.chunking)
+        return self._vectors
+
+    def _constant_rows(self) -> Rows | None:
+        prefix = self.encoder.prefix()
+        if prefix is None or prefix.dtype == "off":
+            return None
+        if prefix.key not in self._kept:
+            self._kept[prefix.key] = kept_rows(prefix, self.encoder, self.feature, self.chunking)
+        return self._kept[prefix.key]
+
+    def _encoded(
+        self, read: Callable[[Inputs], Tensor], source: Feature | Rows, rows: Rows | None, codes: np.ndarray
+    ) -> Tensor:
+        device = self.encoder.device
+        out, met = [], [np.empty(0, np.int64)]
+        for number, chunk in enumerate(chunks(codes, rows, self.chunking)):
+            inputs = on(device, source.inputs(chunk))
+            # A look into a table holds nothing that is worth a second look.
+            if rows is None or number < self.chunking.held or not torch.is_grad_enabled():
+                out.append(read(inputs))
+            else:
+                out.append(checkpoint(read, inputs, use_reentrant=False))
+            met.append(chunk)
+        return torch.cat(out)[torch.from_numpy(np.argsort(np.concatenate(met))).to(device)]
+
+
+def chunks(codes: np.ndarray, rows: Rows | None, chunking: Chunking) -> Iterator[np.ndarray]:
+    """``codes [U]`` in chunks of like length."""
     sizes = np.ones(len(codes), np.int64)
-    if feature.lengths is not None:
-        order = np.argsort(feature.lengths[codes], kind="stable")
-        sizes = np.maximum(1, feature.lengths[codes][order])
-    chunks, first = [], 0
+    if rows is not None:
+        codes = codes[np.argsort(rows.lengths[codes], kind="stable")]
+        sizes = np.maximum(1, rows.lengths[codes])
+    first = 0
     while first < len(codes):
         # Lengths rise, so the last of a chunk is its width.
-        near = sizes[first : first + TOKENS]
+        near = sizes[first : first + chunking.tokens]
         cost = near * np.arange(1, len(near) + 1)
-        last = first + max(1, int(np.searchsorted(cost, TOKENS, side="right")))
-        inputs = feature.inputs(codes[order[first:last]])
-        lengths = None if inputs.lengths is None else inputs.lengths.to(encoder.device)
-        chunks.append(encoder(Inputs(inputs.values.to(encoder.device), lengths)))
+        last = first + max(1, int(np.searchsorted(cost, chunking.tokens, side="right")))
+        yield codes[first:last]
         first = last
-    back = torch.from_numpy(np.argsort(order)).to(encoder.device)
-    return torch.cat(chunks)[back]
+
+
+def on(device: torch.device, inputs: Inputs) -> Inputs:
+    """Inputs on a device."""
+    return Inputs(inputs.values.to(device), None if inputs.lengths is None else inputs.lengths.to(device))
 
 
 def constant(encoder: Encoder) -> bool:
@@ -43,7 +122,7 @@ def constant(encoder: Encoder) -> bool:
     return not any(p.requires_grad for p in encoder.parameters())
 
 
-def kept(encoder: Encoder, feature: Feature) -> np.ndarray:
+def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.ndarray:
     """``[size, out_dim]`` float32 vectors of every value of a constant encoder, computed once and mapped from disk."""
     digest = hashlib.sha256()
     for name, tensor in sorted(encoder.state_dict().items()):
@@ -53,21 +132,55 @@ def kept(encoder: Encoder, feature: Feature) -> np.ndarray:
     key = store.fingerprint(
         weights=digest.hexdigest(), encoder=encoder.spec["class_path"], args=spec, prepare=encoder.prepare_key
     )
-    folder = store.build(feature.folder / f"vectors-{key}", lambda draft: write_vectors(draft, encoder, feature))
-    return store.load(folder, "vectors")
+
+    def write(folder: Path) -> None:
+        shape = (feature.size, encoder.out_dim)
+        out = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, shape)
+
+        def keep(codes: np.ndarray, inputs: Inputs) -> None:
+            out[codes] = encoder(inputs).float().cpu().numpy()
+
+        once(encoder, feature, chunking, keep)
+        out.flush()
+
+    return store.load(store.build(feature.folder / f"vectors-{key}", write), "vectors")
+
+
+def kept_rows(prefix: Prefix, encoder: Encoder, feature: Feature, chunking: Chunking) -> Rows:
+    """What the constant start of an encoder makes of every value, computed once and mapped from disk.
+
+    Raises:
+        DataError: the disk has no room for it.
+    """
+    assert feature.rows is not None, "an encoder that reads indices has no prefix"
+    lengths = feature.rows.lengths if prefix.rows is None else np.full(feature.size, prefix.rows)
+    key = store.fingerprint(prefix=prefix.key, dtype=prefix.dtype, prepare=encoder.prepare_key)
+
+    def write(folder: Path) -> None:
+        need = int(lengths.sum()) * int(np.prod(prefix.shape)) * (4 if prefix.dtype == "float32" else 2)
+        free = shutil.disk_usage(folder).free
+        said = f"the constant layers of {', '.join(encoder.fields)}: {need / 2**20:,.0f} MiB for {feature.size:,} values"
+        if need > free:
+            raise DataError(
+                f"{folder.parent}: no room for {said}, {free / 2**20:,.0f} MiB are free; set the encoder's cache to bfloat16 "
+                "or off, or --data.cache_dir to a larger disk."
+            )
+        rank_zero_info(f"keeping {said}, {prefix.dtype}, in {folder.parent}")
+        held = rows.allocate(folder, lengths, prefix.shape, prefix.dtype)
+        once(encoder, feature, chunking, lambda codes, inputs: held.fill(codes, prefix.run(inputs).values))
+        held.flush()
+
+    return Rows(store.build(feature.folder / f"prefix-{key}", write))
 
 
 @torch.no_grad()
-def write_vectors(folder: Path, encoder: Encoder, feature: Feature) -> None:
-    """Encode every value of a feature into a file, a stretch at a time."""
+def once(encoder: Encoder, feature: Feature, chunking: Chunking, keep: Callable[[np.ndarray, Inputs], None]) -> None:
+    """Let every value of a feature be kept, in chunks, with the encoder at rest."""
     training = encoder.training
     encoder.eval()
-    out = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (feature.size, encoder.out_dim))
-    # Values are met by length, so that a stretch has little padding.
-    order = np.arange(feature.size) if feature.lengths is None else np.argsort(feature.lengths, kind="stable")
-    stretches = np.array_split(order, max(1, feature.size // 512))
-    for codes in track(stretches, f"encoding {feature.size:,} distinct values, once", disable=len(stretches) < 4):
-        with torch.autocast(encoder.device.type, enabled=False):  # what is kept must not depend on who came first
-            out[codes] = vectors(encoder, feature, codes).float().cpu().numpy()
-    out.flush()
+    parts = list(chunks(np.arange(feature.size), feature.rows, chunking))
+    about = f"encoding {feature.size:,} distinct values, once"
+    with torch.autocast(encoder.device.type, enabled=False):  # what is kept must not depend on who came first
+        for codes in track(parts, about, disable=len(parts) < 4):
+            keep(codes, on(encoder.device, feature.inputs(codes)))
     encoder.train(training)

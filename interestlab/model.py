@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict
-from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -17,8 +16,9 @@ from interestlab.batch import Batch, Candidates
 from interestlab.checks import at_least
 from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, plain
 from interestlab.data.features import Feature
-from interestlab.encoding import constant, kept, vectors
+from interestlab.encoding import Chunking, Encoding
 from interestlab.evaluation import Evaluation, precise, precise_weights
+from interestlab.guard import Guard
 from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
 from interestlab.optim import Optim, optimizer, schedule
 from interestlab.relay import HookRelay
@@ -40,6 +40,7 @@ class InterestModel(HookRelay):
         dim: width of the model, to which every encoder's vectors are projected.
         similarity: how an interest and an item are compared: ``cosine``, or their ``dot`` product.
         optim: optimiser, rates and warm-up.
+        chunking: how many texts are encoded at once, and what memory that takes.
         ks: the cut-offs k of recall, NDCG and MRR.
         top_k: how many items ``predict`` gives each user.
     """
@@ -54,6 +55,7 @@ class InterestModel(HookRelay):
         dim: int = 64,
         similarity: Literal["cosine", "dot"] = "cosine",
         optim: Optim = Optim(),  # noqa: B008 (frozen)
+        chunking: Chunking = Chunking(),  # noqa: B008 (frozen)
         ks: list[int] = [5, 10, 20],  # noqa: B006 (read only)
         top_k: int = 10,
     ) -> None:
@@ -73,6 +75,7 @@ class InterestModel(HookRelay):
                 "dim": dim,
                 "similarity": similarity,
                 "optim": asdict(optim),
+                "chunking": asdict(chunking),
                 "ks": list(ks),
                 "top_k": top_k,
                 "_instantiator": "lightning.pytorch.cli.instantiate_module",
@@ -99,11 +102,13 @@ class InterestModel(HookRelay):
                 head.build(names)
                 self.fusion[side] = head
         self.dynamics, self.objective = dynamics, objective
-        self.dim, self.similarity, self.optim, self.ks, self.top_k = dim, similarity, optim, ks, top_k
+        self.dim, self.similarity, self.optim, self.chunking = dim, similarity, optim, chunking
+        self.ks, self.top_k = ks, top_k
         self.places = PlaceMetric()
         self.intervals: dict[str, tuple[float, float]] = {}
         self.features: dict[str, Feature] = {}
-        self._kept: dict[str, np.ndarray] = {}
+        self.encodings: dict[str, Encoding] = {}
+        self._guard = Guard({f"encoders.{key}": encoder for key, encoder in encoders.items()})
         self._evaluation = Evaluation()
         self.log_q: Tensor
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
@@ -113,8 +118,11 @@ class InterestModel(HookRelay):
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
-        self._kept, self._evaluation = {}, Evaluation()
+        self._evaluation = Evaluation()
         self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
+        self.encodings = {
+            s.name: Encoding(self._encoders[s.encoder], self.features[s.name], self.chunking) for s in self.streams
+        }
         if all(self.features[s.name].size == 0 for s in self.item_streams):
             fields = ", ".join(s.field for s in self.item_streams)
             raise DataError(
@@ -129,13 +137,7 @@ class InterestModel(HookRelay):
         """``[U, dim]`` of distinct values of a stream, each encoded once."""
         if stream.name in self._evaluation.values:
             return self._evaluation.values[stream.name][torch.from_numpy(codes).to(self.device)]
-        encoder, feature = self._encoders[stream.encoder], self.features[stream.name]
-        if not constant(encoder):
-            encoded = vectors(encoder, feature, codes)
-        else:
-            if stream.name not in self._kept:
-                self._kept[stream.name] = kept(encoder, feature)
-            encoded = torch.from_numpy(self._kept[stream.name][codes]).to(self.device, self.log_q.dtype)
+        encoded = self.encodings[stream.name](codes).to(self.log_q.dtype)
         return self.projections[stream.encoder](encoded)
 
     def encode(self, stream: Stream, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -189,15 +191,32 @@ class InterestModel(HookRelay):
             x = self.fusion["event"](*self.event_inputs(batch, x))
         z = self.dynamics(x, batch.dt, batch.mask)
         loss = self.objective(self.compared(z), candidates, batch)
+        penalties = [penalty for part in self.parts() if (penalty := part.penalty()) is not None]
+        if penalties:
+            self.log("train/penalty", sum(penalties), batch_size=len(batch.users))
+            loss = loss + sum(penalties)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.users))
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        backbones = (e.backbone.parameters() for e in self._encoders.values() if getattr(e, "backbone", None) is not None)
+        named: dict[str, list[nn.Parameter]] = {}
+        for encoder in self._encoders.values():
+            for group, params in encoder.parameter_groups().items():
+                named.setdefault(group, []).extend(params)
         fused = self.trainer.gradient_clip_val is None
-        chosen, groups = optimizer(self.optim, self.parameters(), chain.from_iterable(backbones), fused=fused)
+        chosen, groups = optimizer(self.optim, self.parameters(), named, fused=fused)
         scheduler = schedule(chosen, groups, self.optim.schedule, self.trainer.estimated_stepping_batches)
         return {"optimizer": chosen, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        for encoding in self.encodings.values():
+            encoding.keep()
+        self._guard.start(self.trainer.global_step)
+
+    def on_train_end(self) -> None:
+        super().on_train_end()
+        self._guard.check(self.trainer.global_step)
 
     # ---- evaluation
 

@@ -1,7 +1,7 @@
-"""Optimiser, learning rates and warm-up: one set for pretrained backbones, one for the rest."""
+"""Optimiser, learning rates and warm-up: sets for pretrained backbones, for what is added to them, and for the rest."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Optim(Rates):
-    """The optimiser of a model; its own rates are for all that is not a pretrained backbone.
+    """The optimiser of a model; its own rates are for all that has no other.
 
     Args:
         lr: learning rate after the warm-up.
@@ -41,33 +41,39 @@ class Optim(Rates):
         warmup: steps over which the rate rises from zero.
         optimizer: ``adamw`` (arXiv 1711.05101) or ``adafactor`` (1804.04235), which keeps no second moment of matrices.
         schedule: after the warm-up: ``constant``, or a half ``cosine`` down to zero at the last step.
-        backbone: rates of pretrained backbones.
+        backbone: rates of pretrained weights.
+        added: rates of what a fine-tuning method adds to pretrained weights (LoRA's matrices, adapters).
     """
 
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     schedule: Literal["constant", "cosine"] = "constant"
     backbone: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
+    added: Rates = field(default_factory=lambda: Rates(lr=5e-4))
+
+    def of(self, group: str | None) -> Rates:
+        """The rates of ``backbone``, of ``added``, or of the rest."""
+        return {"backbone": self.backbone, "added": self.added}.get(group or "", self)
 
 
 def optimizer(
-    optim: Optim, parameters: Iterable[nn.Parameter], backbone: Iterable[nn.Parameter], *, fused: bool
+    optim: Optim, parameters: Iterable[nn.Parameter], named: Mapping[str, Iterable[nn.Parameter]], *, fused: bool
 ) -> tuple[Optimizer, list[Rates]]:
-    """An optimiser over all trainable ``parameters``, those of the ``backbone`` with rates of their own.
+    """An optimiser over all trainable ``parameters``, those of the ``named`` groups with rates of their own.
 
     A ``fused`` AdamW is faster, and cannot have its gradients clipped under mixed precision.
 
     Returns:
         the optimiser, and the rates of each of its groups.
     """
-    of_backbone = {id(p) for p in backbone}
-    sets: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    group_of = {id(p): name for name, params in named.items() for p in params}
+    sets: dict[tuple[str | None, bool], list[nn.Parameter]] = {}
     for p in parameters:
         if p.requires_grad:
-            sets.setdefault((id(p) in of_backbone, p.ndim > 1), []).append(p)
+            sets.setdefault((group_of.get(id(p)), p.ndim > 1), []).append(p)
     groups: list[dict[str, Any]] = []
     rates: list[Rates] = []
-    for (pretrained, matrix), params in sets.items():
-        rate = optim.backbone if pretrained else optim
+    for (name, matrix), params in sets.items():
+        rate = optim.of(name)
         groups.append({"params": params, "lr": rate.lr, "weight_decay": rate.weight_decay if matrix else 0.0})
         rates.append(rate)
     if optim.optimizer == "adafactor":

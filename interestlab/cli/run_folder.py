@@ -2,6 +2,7 @@
 
 import json
 import platform
+import statistics
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -29,7 +30,7 @@ def versions() -> dict[str, str]:
 
 
 class RunFolder(Callback):
-    """Keeps ``config.yaml``, ``versions.json``, ``metrics.json``, ``ranks.parquet`` and ``predictions.parquet`` of a run.
+    """Keeps ``config.yaml``, ``versions.json``, ``metrics.json``, ``cost.json`` and the Parquet files of a run.
 
     Args:
         folder: of the run.
@@ -41,6 +42,8 @@ class RunFolder(Callback):
         self.folder, self.config, self.seed = folder, config, seed
         self.predictions: list[tuple[torch.Tensor, ...]] = []
         self.targets, self.seconds, self.began = torch.zeros((), dtype=torch.int64), 0.0, 0.0
+        self.epochs: list[float] = []
+        self.prepared = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.folder = trainer.strategy.broadcast(self.folder)
@@ -56,7 +59,13 @@ class RunFolder(Callback):
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
 
-    # ---- throughput: training alone, without the validation inside of an epoch
+    # ---- cost: training alone, without the validation inside of an epoch
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.epochs, self.began = [], time.perf_counter()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.prepared = time.perf_counter() - self.began
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.targets, self.seconds, self.began = self.targets.to(pl_module.device) * 0, 0.0, time.perf_counter()
@@ -74,6 +83,26 @@ class RunFolder(Callback):
         if self.targets:  # none in the epoch that a resumed run only ends
             pl_module.log("train/targets_per_second", self.targets.item() * trainer.world_size / seconds)
         pl_module.log("train/peak_memory_mb", peak_memory())
+        self.epochs.append(seconds)
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if is_dry(trainer) or not self.epochs:
+            return
+        sizes = {flag: sum(p.numel() for p in pl_module.parameters() if p.requires_grad == flag) for flag in (True, False)}
+        cost = {
+            "trainable_parameters": sizes[True],
+            "parameters": sizes[True] + sizes[False],
+            "epochs": len(self.epochs),
+            "steps": trainer.global_step,
+            "seconds_before": self.prepared,
+            "seconds": sum(self.epochs),
+            "seconds_an_epoch": statistics.median(self.epochs),
+            "peak_memory_mb": peak_memory(),
+            "processes": trainer.world_size,
+            "device": pl_module.device.type,
+        }
+        (self.folder / "cost.json").write_text(json.dumps(cost, indent=1))
 
     # ---- what was measured
 

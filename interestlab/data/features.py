@@ -12,8 +12,9 @@ from rich.progress import track
 
 from interestlab.batch import Inputs
 from interestlab.contract import DataError, Encoder
-from interestlab.data import store
+from interestlab.data import rows, store
 from interestlab.data.logstore import LogStore
+from interestlab.data.rows import Rows
 
 CHUNK = 20_000
 """Values prepared at a time."""
@@ -25,29 +26,16 @@ class Feature:
     Attributes:
         codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none.
         size: number of distinct values.
-        lengths: ``[size]`` int64 length of each prepared value; None where an encoder reads the index.
         folder: where whatever is made once a value is kept.
+        rows: each value as it was prepared; None where an encoder reads the index.
     """
 
-    def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: Path | None = None) -> None:
-        self.codes, self.size, self.folder = codes, size, folder
-        self.lengths: np.ndarray | None = None
-        if rows is not None:
-            form = json.loads((rows / "form.json").read_text())
-            self._offsets = store.load(rows, "offsets")
-            self._shape, self.lengths = form["shape"], np.diff(self._offsets)
-            self._data = np.memmap(rows / "data.bin", form["dtype"], "r", shape=(int(self._offsets[-1]), *form["shape"]))
+    def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: Rows | None = None) -> None:
+        self.codes, self.size, self.folder, self.rows = codes, size, folder, rows
 
     def inputs(self, codes: np.ndarray) -> Inputs:
         """The values of ``codes [U]``, padded to the longest among them."""
-        if self.lengths is None:
-            return Inputs(torch.from_numpy(codes.astype(np.int64)))
-        lengths = self.lengths[codes]
-        place = np.arange(lengths.max(initial=0))
-        real = place < lengths[:, None]
-        values = np.zeros((*real.shape, *self._shape), self._data.dtype)
-        values[real] = self._data[(self._offsets[codes][:, None] + place)[real]]
-        return Inputs(torch.from_numpy(values), torch.from_numpy(lengths.astype(np.int64)))
+        return Inputs(torch.from_numpy(codes.astype(np.int64))) if self.rows is None else self.rows.inputs(codes)
 
 
 def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
@@ -79,11 +67,11 @@ def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
     folder = store.build(log.folder / "fields" / name, write_codes)
     about = json.loads((folder / "values.json").read_text())
     home = cache / "values" / about["values"]
-    rows = None
-    if encoder.prepare_key is not None:
-        key = store.fingerprint(prepare=encoder.prepare_key)
-        rows = store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name))
-    return Feature(store.load(folder, "codes"), about["size"], home, rows)
+    if encoder.prepare_key is None:
+        return Feature(store.load(folder, "codes"), about["size"], home)
+    key = store.fingerprint(prepare=encoder.prepare_key)
+    prepared = store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name))
+    return Feature(store.load(folder, "codes"), about["size"], home, Rows(prepared))
 
 
 def parse(name: str) -> tuple[str, list[str]]:
@@ -100,17 +88,8 @@ def parse(name: str) -> tuple[str, list[str]]:
 
 
 def write_rows(folder: Path, home: Path, prepare: Callable[[Sequence[str]], list[np.ndarray]], name: str) -> None:
-    """Prepare every distinct value, a chunk at a time, into one flat file."""
+    """Prepare every distinct value, a chunk at a time."""
     values = pl.read_parquet(home / "values.parquet")["value"]
-    lengths, form = [np.zeros(1, np.int64)], {"dtype": "int32", "shape": []}
-    with (folder / "data.bin").open("wb") as flat:
-        chunks = range(0, len(values), CHUNK)
-        for start in track(chunks, f"preparing {len(values):,} values of {name}", disable=len(chunks) < 2):
-            rows = prepare(values[start : start + CHUNK].to_list())
-            form = {"dtype": rows[0].dtype.str, "shape": list(rows[0].shape[1:])}
-            lengths.append(np.array([len(row) for row in rows]))
-            flat.write(np.concatenate(rows).tobytes())
-        if not flat.tell():
-            flat.write(b"\0")  # an empty file cannot be mapped
-    store.save(folder, offsets=np.cumsum(np.concatenate(lengths)))
-    (folder / "form.json").write_text(json.dumps(form))
+    starts = range(0, len(values), CHUNK)
+    shown = track(starts, f"preparing {len(values):,} values of {name}", disable=len(starts) < 2)
+    rows.write(folder, (prepare(values[start : start + CHUNK].to_list()) for start in shown))

@@ -1,0 +1,66 @@
+"""Whether training changed what it should, and nothing else."""
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from interestlab.contract import TrainingError
+
+STEPS = 3
+"""Steps after which every trained tensor must have moved: LoRA's A, for one, has no gradient before B left zero."""
+
+
+class Guard:
+    """Remembers what of some modules was to be trained when they were built, and looks after training, by hash.
+
+    An adapter that no optimiser sees, or a base that it does, trains without an error and gives numbers that mean
+    something else than they say.
+
+    Args:
+        modules: by the name under which an error tells of them.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        self._modules = dict(modules)
+        self._trained = {name for name, p in self._parameters() if p.requires_grad}
+        self._before: dict[str, bytes] = {}
+        self._first_step = 0
+
+    def _parameters(self) -> list[tuple[str, nn.Parameter]]:
+        return [(f"{key}.{name}", p) for key, module in self._modules.items() for name, p in module.named_parameters()]
+
+    def start(self, step: int) -> None:
+        """Remember every tensor as it is at a step."""
+        self._before = {name: digest(p) for name, p in self._parameters()}
+        self._first_step = step
+
+    def check(self, step: int) -> None:
+        """Compare every tensor with what it was.
+
+        Raises:
+            TrainingError: a frozen tensor moved, or a trained one did not.
+        """
+        steps = step - self._first_step
+        moved = {name for name, p in self._parameters() if self._before.get(name) != digest(p)}
+        if wrong := sorted(moved - self._trained):
+            raise TrainingError(
+                f"training changed {told(wrong)}, frozen when the model was built; whatever was measured is not of this method."
+            )
+        still = sorted(self._trained - moved)
+        if (steps >= STEPS and still) or (steps > 0 and self._trained and len(still) == len(self._trained)):
+            raise TrainingError(
+                f"{steps} steps of training did not change {told(still)}; was it frozen after it was built, left out of the "
+                "optimiser, or is its learning rate too small for its precision?"
+            )
+
+
+def told(names: list[str]) -> str:
+    """Names of tensors, or the first and how many more."""
+    return names[0] if len(names) == 1 else f"{len(names)} tensors, {names[0]} among them"
+
+
+def digest(tensor: torch.Tensor) -> bytes:
+    """Hash of a tensor's numbers."""
+    return hashlib.sha256(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data).digest()
