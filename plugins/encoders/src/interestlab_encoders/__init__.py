@@ -1,1 +1,1 @@
-"""Encoders of interestlab: item ids, and any Hugging Face text model frozen or fine-tuned whole."""
+"""Encoders of interestlab: item ids, and any Hugging Face text model: frozen, or fine-tuned by many methods."""

@@ -1,0 +1,60 @@
+"""``interestlab export adapter RUN``: what a run learnt of a text model, as other programs load it."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from interestlab.cli.errors import told_in_one_line
+from interestlab.contract import DataError
+from interestlab.model import InterestModel
+
+
+def run(args: list[str]) -> None:
+    """Write an encoder of a run into a folder."""
+    parser = argparse.ArgumentParser("interestlab export", description="Write what a run learnt, as other programs load it.")
+    commands = parser.add_subparsers(dest="what", required=True)
+    adapter = commands.add_parser("adapter", help="the adapter of a fine-tuned text encoder, as `peft` loads it")
+    adapter.add_argument("run", type=Path, help="folder of a run, or a checkpoint")
+    adapter.add_argument("--out", type=Path, help="folder to write; default RUN/adapter")
+    adapter.add_argument("--encoder", help="which, where the model has several")
+    adapter.add_argument("--merged", action="store_true", help="the whole text model, with what was learnt inside of it")
+    options = parser.parse_args(args[1:])
+    with told_in_one_line():
+        print(f"written: {export(options.run, options.out, options.encoder, merged=options.merged)}")
+
+
+def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Path:
+    """Write one encoder of a run, or of a checkpoint, and return the folder.
+
+    Raises:
+        DataError: there is no such run or encoder, or it has no such form, or the folder is there already.
+    """
+    checkpoint = run / "checkpoints" / "best.ckpt" if run.is_dir() else run
+    if not checkpoint.is_file():
+        raise DataError(f"{checkpoint} is not there; give the folder of a finished fit, or a checkpoint.")
+    out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
+    if out.exists():
+        raise DataError(f"{out} is there already; give another --out.")
+    try:
+        model = InterestModel.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as err:  # whatever a file that is no checkpoint makes torch or a plugin raise
+        raise DataError(f"{checkpoint} cannot be loaded: {' '.join(str(err).split())}") from err
+    encoders = dict(model.encoders.items())
+    if name is None:
+        trained = [key for key, encoder in encoders.items() if encoder.parameter_groups()]
+        if len(trained) != 1:
+            raise DataError(f"say which encoder with --encoder: {', '.join(trained or encoders)}.")
+        (name,) = trained
+    if name not in encoders:
+        raise DataError(f"{checkpoint} has no encoder '{name}'; it has {', '.join(encoders)}.")
+    draft = out.with_name(out.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        encoders[name].export(draft, merged=merged)
+        draft.rename(out)
+    except ValueError as err:
+        raise DataError(str(err)) from err
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return out

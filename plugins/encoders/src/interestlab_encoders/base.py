@@ -1,0 +1,86 @@
+"""The pretrained weights that an encoder starts from: named by hash, and left out of its checkpoints where unchanged."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+KEY = "base_sha256"
+"""The buffer in which a state dict names its base."""
+
+
+class Base:
+    """Pretrained weights, as they were before fine-tuning touched the model.
+
+    Args:
+        model: as it was loaded.
+        name: it was asked for by.
+
+    Attributes:
+        name: of the model.
+        sha256: hash of all of its tensors, in the order of their names.
+        parameters: its own parameters, which fine-tuning may go on to train, and to wrap.
+    """
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        self.name = name
+        digest = hashlib.sha256()
+        for key, tensor in sorted(model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        self.sha256 = digest.hexdigest()
+        self.parameters = list(model.parameters())
+        self._as_loaded = [written(p) for p in self.parameters]
+        self._unchanged: list[nn.Parameter] = []
+
+    def leave_out_of(self, encoder: nn.Module) -> None:
+        """Let the state dict of ``encoder`` name this base instead of repeating what of it is frozen and as it was loaded.
+
+        A state dict over another base is then refused.
+        """
+        # Some methods start by moving a part of a weight into their own (PiSSA): that weight is no longer the base's.
+        self._unchanged = [p for p, as_loaded in zip(self.parameters, self._as_loaded, strict=True) if written(p) == as_loaded]
+        encoder.register_buffer(KEY, torch.frombuffer(bytearray.fromhex(self.sha256), dtype=torch.uint8))
+        encoder.register_state_dict_post_hook(leave_out)
+        encoder.register_load_state_dict_pre_hook(fill_in)
+
+    def held(self, encoder: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+        """Parameters of ``encoder`` that this base gives, by name."""
+        unchanged = {id(p) for p in self._unchanged}
+        return ((name, p) for name, p in encoder.named_parameters() if id(p) in unchanged and not p.requires_grad)
+
+
+def written(p: nn.Parameter) -> tuple[int, int]:
+    """What changes whenever a parameter's numbers are written."""
+    return p.data_ptr(), p._version
+
+
+def leave_out(encoder: Any, state_dict: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
+    """Drop from a state dict what the base gives."""
+    for name, _ in encoder.base.held(encoder):
+        state_dict.pop(prefix + name, None)
+
+
+def fill_in(
+    encoder: Any,
+    state_dict: dict[str, Tensor],
+    prefix: str,
+    _metadata: Any,
+    _strict: bool,
+    _missing: list[str],
+    _unexpected: list[str],
+    errors: list[str],
+) -> None:
+    """Complete a state dict with what the base gives, or refuse one that was made over another base."""
+    base, ours = encoder.base, getattr(encoder, KEY)
+    theirs = state_dict.setdefault(prefix + KEY, ours)  # a checkpoint of before bases were named holds all of its weights
+    if not torch.equal(theirs.cpu(), ours.cpu()):
+        errors.append(
+            f"{prefix.rstrip('.')} was trained on a base of sha256 {bytes(theirs.tolist()).hex()[:12]}…, and '{base.name}' is "
+            f"{base.sha256[:12]}…; give the model that it was trained on."
+        )
+        state_dict[prefix + KEY] = ours
+    for name, p in base.held(encoder):
+        state_dict.setdefault(prefix + name, p.detach())

@@ -1,0 +1,301 @@
+import importlib
+import json
+import re
+from itertools import combinations
+
+import pytest
+import torch
+import transformers
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING, PeftConfig, PeftModel, PeftType, get_peft_model
+from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModel
+
+import interestlab_encoders.bottleneck
+from interestlab_encoders.bottleneck import BottleneckConfig, BottleneckModel, places
+from interestlab_encoders.pretrained import load
+
+TOKENS = torch.tensor([[2, 9, 4, 7], [1, 3, 8, 0]])
+ENDS = {"bert": ["attention.output.dense", "output.dense"], "gpt": ["attn.c_proj", "mlp.c_proj"]}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=ENDS)
+def base(request):
+    return load(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def ends(base):
+    return ENDS["bert" if base.config.model_type == "bert" else "gpt"]
+
+
+def read(model):
+    with torch.no_grad():
+        return model(input_ids=TOKENS).last_hidden_state
+
+
+def stir(model, adapter="default"):
+    """Random numbers in one adapter, whose last map would else be zero."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if f".{adapter}." in name:
+                p.copy_(torch.randn(p.shape))
+    return model
+
+
+def adapted(base, ends, **options):
+    return get_peft_model(base, BottleneckConfig(target_modules=ends, **options))
+
+
+def trained(model):
+    return {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_starts_as_the_model_itself(base, ends):
+    before = read(base)
+    assert torch.equal(read(adapted(base, ends)), before)
+
+
+def test_is_a_residual_bottleneck():
+    linear = nn.Linear(5, 12)
+    model = stir(adapted(nn.Sequential(linear), ["0"], reduction=4, nonlinearity="tanh")).base_model.model[0]
+    x = torch.randn(3, 5)
+    h = linear(x)
+    down, up = model.bottleneck_down["default"], model.bottleneck_up["default"]
+    assert down.weight.shape == (3, 12)
+    torch.testing.assert_close(model(x), h + up(torch.tanh(down(h))))
+
+
+@pytest.mark.parametrize(("options", "size"), [({"reduction": 6}, 4), ({"reduction": 6, "size": 7}, 7)])
+def test_only_the_bottlenecks_train(base, ends, options, size, capsys):
+    model = adapted(base, ends, **options)
+    assert all("bottleneck_" in name for name in trained(model))
+    expected = 2 * len(ends) * (2 * 24 * size + size + 24)  # two layers of width 24
+    assert model.get_nb_trainable_parameters()[0] == expected
+    model.print_trainable_parameters()
+    assert f"trainable params: {expected:,}" in capsys.readouterr().out
+
+
+def test_every_parameter_of_an_adapter_learns(base, ends):
+    model = stir(adapted(base, ends, size=8, nonlinearity="prelu")).train()
+    frozen = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
+    model(input_ids=TOKENS).last_hidden_state.square().sum().backward()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.requires_grad:
+                assert p.grad.abs().sum() > 0, name
+                p -= p.grad
+    assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if name in frozen)
+
+
+@pytest.mark.parametrize("name", ["default", "other"])
+def test_saves_and_loads(base, ends, name, tmp_path, request):
+    model = stir(adapted(base, ends, size=5, nonlinearity="prelu"))
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["peft_type"] == "BOTTLENECK"
+    assert isinstance(PeftConfig.from_pretrained(tmp_path), BottleneckConfig)
+    assert not any("default" in key for key in load_file(tmp_path / "adapter_model.safetensors"))
+    fresh = load(request.getfixturevalue("bert" if base.config.model_type == "bert" else "gpt"))
+    loaded = PeftModel.from_pretrained(fresh, tmp_path, adapter_name=name)
+    assert not trained(loaded)
+    assert torch.equal(read(loaded), read(model.eval()))
+
+
+def test_modules_to_save_are_trained_and_saved(bert, tmp_path):
+    model = stir(adapted(load(bert), ENDS["bert"], modules_to_save=["word_embeddings"]))
+    assert any("word_embeddings" in name for name in trained(model))
+    model.save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(load(bert), tmp_path)
+    assert torch.equal(read(loaded), read(model.eval()))
+
+
+def test_a_disabled_adapter_leaves_the_model_itself(base, ends):
+    before = read(base)
+    model = stir(adapted(base, ends)).eval()
+    after = read(model)
+    with model.disable_adapter():
+        assert torch.equal(read(model), before)
+    assert torch.equal(read(model), after)
+    assert not torch.equal(after, before)
+
+
+def test_adapters_are_switched_stacked_and_deleted(base, ends):
+    before = read(base)
+    model = stir(adapted(base, ends)).eval()
+    first = read(model)
+    model.add_adapter("second", BottleneckConfig(target_modules=ends[1:], size=3))
+    stir(model, "second")
+    assert all(".default." in name for name in trained(model))
+    assert torch.equal(read(model), first)
+    model.set_adapter("second")
+    second = read(model)
+    assert trained(model)
+    assert all(".second." in name for name in trained(model))
+    model.base_model.set_adapter(["default", "second"])
+    both = read(model)
+    assert not any(torch.equal(a, b) for a, b in combinations((before, first, second, both), 2))
+    model.set_adapter("second")
+    model.delete_adapter("default")
+    assert torch.equal(read(model), second)
+    assert model.get_model_status().available_adapters == ["second"]
+    assert not any("default" in name for name, _ in model.named_modules())
+
+
+def test_status(base, ends):
+    status = adapted(base, ends).get_model_status()
+    assert status.peft_types == {"default": "BOTTLENECK"}
+    assert status.num_adapter_layers == 4
+    assert status.requires_grad == {"default": True}
+    assert status.enabled
+
+
+@pytest.mark.parametrize("merge", ["merge_and_unload", "merge_adapter"])
+def test_cannot_be_merged(base, ends, merge):
+    model = stir(adapted(base, ends)).eval()
+    after = read(model)
+    with pytest.raises(ValueError, match="not linear and cannot be merged"):
+        getattr(model, merge)()
+    assert torch.equal(read(model), after)
+
+
+def test_unloads_to_the_model_itself(base, ends):
+    before, kinds = read(base), [type(module) for module in base.modules()]
+    plain = stir(adapted(base, ends)).unload()
+    assert [type(module) for module in plain.modules()] == kinds
+    assert torch.equal(read(plain.eval()), before)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_half_precision(base, ends, kept):
+    base = base.to(torch.bfloat16)
+    model = get_peft_model(base, BottleneckConfig(target_modules=ends), autocast_adapter_dtype=not kept)
+    dtypes = {p.dtype for p in model.parameters() if p.requires_grad}
+    assert dtypes == {torch.bfloat16 if kept else torch.float32}
+    assert read(stir(model)).dtype == torch.bfloat16
+
+
+def test_is_where_the_model_is(base, ends):
+    model = adapted(base.to("meta"), ends)
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+
+
+def test_autocast(base, ends):
+    model = stir(adapted(base, ends)).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        model(input_ids=TOKENS).last_hidden_state.float().square().mean().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+
+
+def test_dropout_is_of_training():
+    model = stir(adapted(nn.Sequential(nn.Linear(4, 4)), ["0"], size=4, dropout=0.5))
+    x = torch.randn(64, 4)
+    assert torch.equal(model.eval()(x), model(x))
+    h = model.base_model.model[0].base_layer(x)
+    kept = (model.train()(x) != h).float().mean()
+    assert 0.2 < kept < 0.8
+
+
+def test_full_names_choose_layers(bert):
+    target = "encoder.layer.1.output.dense"
+    model = adapted(load(bert), [target])
+    assert model.base_model.targeted_module_names == [target]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"reduction": 0}, "reduction=0 must be at least 1"),
+        ({"size": 0}, "size=0 must be at least 1"),
+        ({"dropout": 1.0}, "dropout=1.0 must be"),
+        ({"nonlinearity": "wavy"}, "no nonlinearity 'wavy'; it has .*relu"),
+    ],
+)
+def test_bad_options(options, said):
+    with pytest.raises(ValueError, match=said):
+        BottleneckConfig(target_modules=["0"], **options)
+
+
+def test_what_it_does_not_fit():
+    with pytest.raises(TypeError, match="not Embedding"):
+        adapted(nn.Sequential(nn.Embedding(3, 4)), ["0"])
+    with pytest.raises(ValueError, match="reduction=16 leaves no bottleneck in vectors of 4 numbers"):
+        adapted(nn.Sequential(nn.Linear(3, 4)), ["0"])
+
+
+def test_peft_still_takes_methods_of_a_foreign_enum():
+    """PEFT enters its own methods in the same three tables, and has none of this name."""
+    assert "BOTTLENECK" not in PeftType.__members__
+    assert not any(prefix == "bottleneck_" for name, prefix in PEFT_TYPE_TO_PREFIX_MAPPING.items() if name in list(PeftType))
+    tables = [PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING]
+    before = [dict(table) for table in tables]
+    importlib.reload(interestlab_encoders.bottleneck)
+    assert [dict(table) for table in tables] == before
+    assert [table["BOTTLENECK"] for table in tables] == [BottleneckConfig, BottleneckModel, "bottleneck_"]
+
+
+SIZES = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "vocab_size": 30, "max_position_embeddings": 20}
+LLAMA = ["self_attn.o_proj", "mlp.down_proj"]
+KINDS = {
+    "Bert": (ENDS["bert"], {}),
+    "Roberta": (ENDS["bert"], {}),
+    "XLMRoberta": (ENDS["bert"], {}),
+    "Electra": (ENDS["bert"], {}),
+    "MPNet": (["attention.attn.o", "output.dense"], {}),
+    "DistilBert": (["attention.out_lin", "ffn.lin2"], {"hidden_dim": 24}),
+    "ModernBert": (["attn.Wo", "mlp.Wo"], {}),
+    "GPT2": (ENDS["gpt"], {}),
+    "GPTNeoX": (["attention.dense", "mlp.dense_4h_to_h"], {}),
+    "OPT": (["self_attn.out_proj", "fc2"], {"ffn_dim": 24, "word_embed_proj_dim": 16}),
+    "Llama": (LLAMA, {}),
+    "Qwen2": (LLAMA, {"num_key_value_heads": 1}),
+    "Phi3": (LLAMA, {}),
+}
+
+
+def tiny(kind, **options):
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "intermediate_size": 24}
+    return AutoModel.from_config(getattr(transformers, f"{kind}Config")(**{**SIZES, **special, **options}))
+
+
+def layers_of(model):
+    return next(m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places(kind):
+    ends, options = KINDS[kind]
+    model = tiny(kind, **options).train()
+    layers = layers_of(model)
+    path = next(name for name, module in model.named_modules() if module is layers)
+    assert places(model, layers) == [f"{path}.{i}.{end}" for i in (0, 1) for end in ends]
+    assert places(model, [layers[1]], "pfeiffer") == [f"{path}.1.{ends[1]}"]
+    assert model.training
+    tuned = adapted(model, places(model, layers, "pfeiffer")).base_model
+    assert tuned.targeted_module_names == [f"{path}.{i}.{ends[1]}" for i in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("Mamba", {}),  # no attention
+        ("GraniteMoe", {"num_key_value_heads": 1}),  # no linear module in its feed-forward
+        ("Ernie4_5_Moe", {"num_key_value_heads": 1, "moe_intermediate_size": 8, "moe_num_experts": 2, "moe_k": 1}),
+        ("MobileBert", {"intra_bottleneck_size": 8, "embedding_size": 16}),  # attention is narrower than the model
+    ],
+)
+def test_places_that_cannot_be_told(kind, options):
+    model = tiny(kind, **options)
+    with pytest.raises(ValueError, match=re.escape(f"a '{kind.lower()}' model cannot be told")):
+        places(model, layers_of(model))
+
+
+def test_places_of_a_style_that_is_none(bert):
+    model = load(bert)
+    with pytest.raises(ValueError, match="style='other' must be houlsby or pfeiffer"):
+        places(model, model.encoder.layer, "other")
