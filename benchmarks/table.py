@@ -9,23 +9,13 @@ Student's t over seeds (none for a single one); it says nothing of which users w
 
 import argparse
 import json
-import math
-import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
 
+from interestlab.sweep.seeds import over_seeds
+
 METRICS = ("test/recall@10", "test/ndcg@10")
-T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
-"""Student's t at 97.5%, by degrees of freedom."""
-
-
-def cell(values: list[float]) -> str:
-    """Mean ± half the 95% interval over seeds."""
-    mean, freedom = statistics.fmean(values), len(values) - 1
-    if not freedom:
-        return f"{mean:.4f}"
-    return f"{mean:.4f} ± {T95.get(freedom, 1.96) * statistics.stdev(values) / math.sqrt(len(values)):.4f}"
 
 
 def main() -> None:
@@ -43,7 +33,7 @@ def main() -> None:
         rows[name.rpartition("-")[0]].append(metrics)
     print("| run | seeds | " + " | ".join(m.removeprefix("test/") for m in METRICS) + " |\n|---|---|" + "---|" * len(METRICS))
     for name, seeds in rows.items():
-        print(f"| {name} | {len(seeds)} | " + " | ".join(cell([s[m] for s in seeds]) for m in METRICS) + " |")
+        print(f"| {name} | {len(seeds)} | " + " | ".join(str(over_seeds([s[m] for s in seeds])) for m in METRICS) + " |")
     print("\nFingerprint: `" + ", ".join(f"{k}={v}" for k, v in json.loads(prints.pop()).items()) + "`")
 
 

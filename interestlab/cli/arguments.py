@@ -11,7 +11,7 @@ from interestlab.contract import DataError
 def option(args: list[str], name: str) -> str | None:
     """The last value of an option in a command line."""
     value = None
-    for arg, after in zip(args, [*args[1:], ""], strict=True):
+    for arg, after in zip(args, [*args[1:], ""], strict=False):
         if arg == name:
             value = after
         elif arg.startswith(f"{name}="):

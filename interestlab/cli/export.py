@@ -2,10 +2,12 @@
 
 import argparse
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from interestlab.cli.errors import told_in_one_line
-from interestlab.contract import DataError
+from interestlab.contract import DataError, Encoder
 from interestlab.model import InterestModel
 
 
@@ -39,7 +41,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
         model = InterestModel.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except Exception as err:  # whatever a file that is no checkpoint makes torch or a plugin raise
         raise DataError(f"{checkpoint} cannot be loaded: {' '.join(str(err).split())}") from err
-    encoders = dict(model.encoders.items())
+    encoders = cast(Mapping[str, Encoder], model.encoders)
     if name is None:
         trained = [key for key, encoder in encoders.items() if encoder.parameter_groups()]
         if len(trained) != 1:

@@ -10,6 +10,8 @@ COMMANDS = {
     "validate": ("train", "measure a model on the validation part"),
     "test": ("train", "measure a model on the test part; --run_dir DIR repeats the test of a run"),
     "predict": ("train", "write each user's top items to Parquet"),
+    "sweep": ("sweep", "run many trials from one file, and compare them"),
+    "export": ("export", "write the adapter that a run trained, as other programs load it"),
     "data": ("data", "describe a log, or prepare its store"),
     "plugins": ("plugins", "list what is installed; `plugins show NAME` gives the arguments of one"),
     "doctor": ("doctor", "print what a bug report needs"),

@@ -143,7 +143,7 @@ class InterestCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
 
 
-def run(args: list[str]) -> InterestCLI:
+def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     """Parse and run; the objects that ran are returned, for tests."""
     shortnames.install()
     quiet()
@@ -153,7 +153,7 @@ def run(args: list[str]) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
-        return InterestCLI(
+        return cli(
             InterestModel,
             InterestData,
             parser_class=Parser,

@@ -10,7 +10,8 @@ from interestlab.cli.main import COMMANDS, main
 from interestlab.registry import REGISTRIES
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+SWEEPS = sorted((ROOT / "configs" / "sweeps").glob("*.yaml"))
+CONFIGS = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(SWEEPS))
 
 
 def test_listing_imports_no_plugin_and_no_torch():
@@ -88,6 +89,7 @@ def test_what_cannot_be_read_is_one_line(capsys, args):
 
 def test_every_config_is_found():
     assert len(CONFIGS) == 13
+    assert len(SWEEPS) == 3
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
@@ -107,3 +109,17 @@ def test_every_shipped_config_goes_through_the_command_line(config, capsys):
         main(["fit", *args, "--print_config"])
     assert done.value.code == 0
     assert "class_path" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda p: p.name)
+def test_every_shipped_sweep_is_a_good_one(file, capsys):
+    main(["sweep", str(file), "--dry_run", "--set", "data.source=simulated"])
+    assert "missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_a_command_without_options_says_what_it_needs(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        main([command])
+    assert done.value.code == 2
+    assert "data.source" in capsys.readouterr().err

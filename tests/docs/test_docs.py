@@ -28,7 +28,7 @@ QUICK = [
 
 
 def flags(text: str) -> set[str]:
-    return set(re.findall(r"(?<![\w-])--([a-z][\w.]*\w)", text))
+    return set(re.findall(r"(?<![\w-])--([a-z](?:[\w.]*\w)?)", text))
 
 
 def commands(page: Path) -> list[str]:
@@ -68,7 +68,8 @@ def folder(tmp_path, monkeypatch):
 def test_every_flag_is_one(capsys):
     known = flags(printed(capsys, "--help")) | {"help", "version"}
     known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").glob("*.py")))
-    for command in (["fit", "--help"], ["data", "describe", "--help"], ["plugins", "--help"], ["doctor", "--help"]):
+    helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["plugins"], ["doctor"])
+    for command in ([*words, "--help"] for words in helps):
         known |= flags(printed(capsys, *command))
     arguments: dict[str, set[str]] = {}
     for registry in REGISTRIES.values():

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from peft import AdaLoraConfig, PeftConfig
 from peft.tuners.adalora import AdaLoraModel
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_ADALORA_TARGET_MODULES_MAPPING
@@ -59,7 +60,7 @@ class AdaLora(Tuned):
             raise ValueError(f"warmup={warmup} and final={final} leave no steps in which ranks could fall")
         self.target_r, self.init_r, self.alpha, self.dropout, self.targets = target_r, init_r, alpha, dropout, targets
         self.warmup, self.final, self.interval, self.orthogonality = warmup, final, interval, orthogonality
-        self._steps = 0
+        self._steps, self._allocates = 0, False
 
     def config(self) -> PeftConfig:
         return AdaLoraConfig(
@@ -103,6 +104,10 @@ class AdaLora(Tuned):
             raise TrainingError("adalora lets ranks fall over the whole training: set --trainer.max_epochs or max_steps")
         config = self.tuner.peft_config["default"]
         config.total_step, config.tinit, config.tfinal = int(steps), int(self.warmup * steps), int(self.final * steps)
+        # PEFT's last allocation needs the importance that a step before it measured.
+        self._allocates = config.total_step - config.tfinal - config.tinit >= 2
+        if not self._allocates:
+            rank_zero_warn(f"adalora: {steps} steps are too few for ranks to fall; all {self.init_r} are kept.")
         self._steps = self.trainer.global_step
 
     def on_train_batch_end(self, *args: Any) -> None:
@@ -111,7 +116,8 @@ class AdaLora(Tuned):
         if step == self._steps:  # gradients are still being accumulated
             return
         self._steps = step
-        self.tuner.update_and_allocate(step)
+        if self._allocates:
+            self.tuner.update_and_allocate(step)
         ranks = list(self.ranks().values())
         for name, value in {"mean": sum(ranks) / len(ranks), "min": min(ranks), "max": max(ranks)}.items():
             self.log(f"train/rank_{name}", float(value))

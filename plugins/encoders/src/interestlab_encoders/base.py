@@ -1,7 +1,6 @@
 """The pretrained weights that an encoder starts from: named by hash, and left out of its checkpoints where unchanged."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -46,15 +45,30 @@ class Base:
         encoder.register_state_dict_post_hook(leave_out)
         encoder.register_load_state_dict_pre_hook(fill_in)
 
-    def held(self, encoder: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    def unchanged(self) -> set[int]:
+        """Ids of the parameters that are as they were loaded; one that was once met as trained no longer is."""
+        self._unchanged = [p for p in self._unchanged if not p.requires_grad]
+        return {id(p) for p in self._unchanged}
+
+    def changing(self, module: nn.Module) -> list[nn.Parameter]:
+        """Parameters of a module that are not as this base gives them, or need not stay so."""
+        unchanged = self.unchanged()
+        return [p for p in module.parameters() if id(p) not in unchanged]
+
+    def held(self, encoder: nn.Module) -> list[tuple[str, nn.Parameter]]:
         """Parameters of ``encoder`` that this base gives, by name."""
-        unchanged = {id(p) for p in self._unchanged}
-        return ((name, p) for name, p in encoder.named_parameters() if id(p) in unchanged and not p.requires_grad)
+        unchanged = self.unchanged()
+        named = encoder.named_parameters(remove_duplicate=False)  # PEFT gives some embeddings a second name
+        return [(name, p) for name, p in named if id(p) in unchanged]
+
+    def give_up(self, parameter: nn.Parameter) -> None:
+        """Count a parameter no longer as this base's."""
+        self._unchanged = [p for p in self._unchanged if p is not parameter]
 
 
-def written(p: nn.Parameter) -> tuple[int, int]:
-    """What changes whenever a parameter's numbers are written."""
-    return p.data_ptr(), p._version
+def written(p: nn.Parameter) -> tuple[int, int, float]:
+    """What changes when a parameter's numbers are written; their sum, as OLoRA writes where torch does not count it."""
+    return p.data_ptr(), p._version, float(p.detach().sum())
 
 
 def leave_out(encoder: Any, state_dict: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
@@ -83,4 +97,6 @@ def fill_in(
         )
         state_dict[prefix + KEY] = ours
     for name, p in base.held(encoder):
-        state_dict.setdefault(prefix + name, p.detach())
+        given = state_dict.setdefault(prefix + name, p.detach())
+        if not torch.equal(given.to(p), p):
+            base.give_up(p)

@@ -1,6 +1,6 @@
 """A text model as a chain of layers that can be cut between any two of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from itertools import pairwise
 from typing import Any
@@ -81,11 +81,11 @@ class Chain:
         """Full names of modules of the model."""
         return [name for name, module in self.model.named_modules() if any(module is m for m in modules)]
 
-    def constant(self, root: nn.Module) -> int:
-        """How many of the lowest layers no trainable parameter of ``root``, the model or its wrapper, stands in or under."""
+    def constant(self, changing: Iterable[nn.Parameter]) -> int:
+        """How many of the lowest layers none of the ``changing`` parameters, the model's or a wrapper's, stands in or under."""
         place = {id(p): len(self.layers) for module in self.top for p in module.parameters()}
         place |= {id(p): i for i, layer in enumerate(self.layers) for p in layer.parameters()}
-        return min((place.get(id(p), 0) for p in root.parameters() if p.requires_grad), default=len(self.layers))
+        return min((place.get(id(p), 0) for p in changing), default=len(self.layers))
 
     def rest(self, depth: int) -> None:
         """In training, let the lowest ``depth`` layers and all that runs before them be in evaluation mode: no dropout."""

@@ -82,8 +82,12 @@ class TextEncoder(Encoder):
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         if mode:
-            self.chain.rest(self.chain.constant(self.backbone))
+            self.chain.rest(self.depth())
         return self
+
+    def depth(self) -> int:
+        """How many of the lowest layers are, with all that is under them, as they were loaded."""
+        return self.chain.constant(self.base.changing(self.backbone))
 
     def parameter_groups(self) -> Mapping[Literal["backbone", "added"], Iterable[nn.Parameter]]:
         pretrained = {id(p) for p in self.base.parameters}
@@ -96,7 +100,7 @@ class TextEncoder(Encoder):
         return self.tokens(values)
 
     def prefix(self) -> Prefix | None:
-        depth = self.chain.constant(self.backbone)
+        depth = self.depth()
         if not depth:
             return None
 
@@ -108,7 +112,7 @@ class TextEncoder(Encoder):
         return Prefix(run, key, (self.out_dim,), dtype=self.cache)
 
     def suffix(self, inputs: Inputs) -> Tensor:
-        depth = self.chain.constant(self.backbone)
+        depth = self.depth()
         states = Inputs(inputs.values.to(self.chain.model.dtype), inputs.lengths)
         return self.pooled(self.chain.resume(states, depth), inputs)
 

@@ -1,0 +1,53 @@
+"""Trials as runs of a W&B sweep: its server hands out their ids, and any agent that sees the sweep's folder runs them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from interestlab.contract import DataError
+from interestlab.sweep.display import Display
+from interestlab.sweep.running import write_whole
+from interestlab.sweep.tracking import PROJECT
+from interestlab.sweep.trials import Trial
+
+FILE = "wandb-sweep.yaml"
+
+
+def config(trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
+    """A W&B sweep over the ids of trials."""
+    one = ["sweep", str(folder / "sweep.yaml"), f"--out={folder}", "${args}"]
+    return {
+        "project": PROJECT,
+        "name": trials[0].sweep,
+        "program": "interestlab",
+        "method": "grid",
+        "parameters": {"trial": {"values": [trial.id for trial in trials]}},
+        "command": ["${env}", sys.executable, "-m", "interestlab", *one],
+    }
+
+
+def write(trials: Sequence[Trial], folder: Path) -> None:
+    """Write the W&B sweep into the sweep's folder, for ``wandb sweep FILE``."""
+    write_whole(folder / FILE, yaml.safe_dump(config(trials, folder), sort_keys=False))
+
+
+def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -> None:  # noqa: ARG001 (each agent is one)
+    """Create a W&B sweep over these trials and be its first agent, until it has no more of them.
+
+    Raises:
+        DataError: W&B is not installed, or no server is to be reached.
+    """
+    file = folder / FILE
+    try:
+        import wandb
+    except ModuleNotFoundError as err:
+        raise DataError("the engine wandb is not installed: pip install 'interestlab[tracking]'.") from err
+    if os.environ.get("WANDB_MODE", "online") != "online":  # also set where there is no key: see `interestlab.cli.train`
+        raise DataError(f"a W&B sweep needs its server, and W&B is offline here; elsewhere, `wandb sweep {file}` starts it.")
+    if trials:
+        display.progress.stop()  # the agent writes to the terminal itself
+        wandb.agent(wandb.sweep(config(trials, folder), project=PROJECT), project=PROJECT)

@@ -1,0 +1,28 @@
+"""W&B: the runs of a sweep are one group, and so is what its report says."""
+
+from pathlib import Path
+
+import polars as pl
+
+from interestlab.sweep.spec import Spec
+
+PROJECT = "interestlab"
+"""That of the runs."""
+
+
+def follow(spec: Spec, folder: Path) -> bool:
+    """Log the comparison and its plots as a run of the sweep's group, where its trials log to W&B.
+
+    Returns:
+        whether it was logged.
+    """
+    if not any((folder / "trials").glob("*/wandb")):
+        return False
+    import wandb
+
+    comparison = pl.read_parquet(folder / "report" / "comparison.parquet")
+    with wandb.init(project=PROJECT, group=spec.name, job_type="report", name=f"{spec.name}-report", dir=folder) as run:
+        table = wandb.Table(columns=[*comparison.columns], data=[list(row) for row in comparison.iter_rows()])
+        plots = {file.stem: wandb.Image(str(file)) for file in sorted((folder / "report").glob("*.png"))}
+        run.log({"comparison": table, **plots})
+    return True

@@ -1,0 +1,90 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+import yaml
+
+from interestlab.metrics import Places, per_user
+from interestlab.sweep import running
+from interestlab.sweep.spec import parsed
+from interestlab.sweep.trials import Trial, expand
+
+FINGERPRINT = {"source": "files", "data": "1c8d", "users": 4, "k_core": 0}
+
+
+@pytest.fixture(scope="session")
+def fabricate(tmp_path_factory):
+    """Writes a sweep folder; ranks[label][seed] are those of a trial's users, or the reason why it failed, or None: missing."""
+
+    def write(ranks, costs=None, changed=None, **sweep):
+        folder = tmp_path_factory.mktemp("sweep")
+        rows = []
+        for i, (label, seeds) in enumerate(ranks.items()):
+            for seed, told in enumerate(seeds):
+                row = {"trial": f"t{i}-{seed}", "axis/tuning": label, "seed": seed, "run": f"trials/t{i}-{seed}"}
+                row |= {"status": "missing", "reason": "not started", "fingerprint": json.dumps(FINGERPRINT)}
+                if isinstance(told, str):
+                    row |= {"status": "failed", "reason": told}
+                elif told is not None:
+                    row |= {"status": "done", "reason": None} | run(folder / row["run"], told)
+                    row |= {name: values[label] for name, values in (costs or {}).items()}
+                rows.append(row | (changed or {}).get(row["trial"], {}))
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(folder / "results.parquet")
+        (folder / "sweep.yaml").write_text(yaml.safe_dump({"name": "tuning", "seeds": [0, 1], "budget": {"epochs": 2}} | sweep))
+        return folder
+
+    return write
+
+
+def run(folder, ranks, tied=0):
+    folder.mkdir(parents=True)
+    n = len(ranks)
+    frame = {"user_id": [f"u{i}" for i in range(n)], "item_id": ["i"] * n, "rank": ranks, "tied": [tied] * n}
+    pl.DataFrame(frame).write_parquet(folder / "ranks.parquet")
+    (folder / "versions.json").write_text('{"torch": "2.13.0"}')
+    index = torch.arange(n)
+    found = per_user(Places(index, index, torch.tensor(ranks) - 1, torch.full((n,), tied)), [10])
+    return {f"test/{name}": float(np.float32(values.mean())) for name, values in found.items()}
+
+
+STUB = """
+import json, os, pathlib, sys, time
+run, settings, seed = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+run.mkdir(parents=True)
+(run / "config.yaml").write_text("begun")
+with open(run.parent.parent / "ran", "a") as ran:
+    ran.write(run.name + "\\n")
+time.sleep(settings.get("sleep", 0))
+if settings.get("signal"):
+    os.kill(os.getpid(), settings["signal"])
+if settings.get("fail") and not pathlib.Path(settings["fail"]).exists():
+    print("Traceback (most recent call last):\\n  File x\\nValueError: lr is too high\\nwandb: synced")
+    sys.exit(3)
+told = {"fingerprint": {"source": "stub", "seed": seed, "data_seed": seed}}
+told |= {"test/recall@10": settings["quality"], "test/recall@10/ci95": [0, 1]}
+(run / "cost.json").write_text(json.dumps({"parameters": 7, "seconds": 1.5, "other": 1}))
+if not settings.get("silent"):
+    (run / "metrics.json").write_text(json.dumps(told))
+"""
+"""The process of a trial that only pretends: what it does is what its settings say."""
+
+
+@pytest.fixture
+def stubbed(monkeypatch):
+    """Makes the trials of a sweep whose axis is METHOD=settings, none of which learns anything."""
+
+    def command(trial, folder):
+        run = running.run_folder(folder, trial.id)
+        return [sys.executable, "-c", STUB, str(run), json.dumps(trial.settings), str(trial.seed)]
+
+    monkeypatch.setattr(running, "command", command)
+
+    def make(seeds=(0,), **methods) -> list[Trial]:
+        axes = {"method": {name: {"quality": 0.5} | settings for name, settings in methods.items()}}
+        return expand(parsed({"name": "stub", "axes": axes, "seeds": list(seeds)}, Path()))
+
+    return make

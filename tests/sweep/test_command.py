@@ -1,0 +1,254 @@
+"""`interestlab sweep`: what it refuses, what it lists, and a small sweep from end to end, killed and shared."""
+
+import contextlib
+import io
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from interestlab.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "name": "tiny",
+    "set": {
+        "model.encoder": "id",
+        "model.objective": "next_item",
+        "data.source": "simulated",
+        "data.source.users": 30,
+        "data.source.items": 40,
+        "data.source.events": 6,
+        "trainer.accelerator": "cpu",
+        "trainer.enable_model_summary": False,
+    },
+    "axes": {"model.dynamics": ["ewma", "momentum"]},
+    "budget": {"max_steps": 2},
+    "baseline": {"model.dynamics": "ewma"},
+}
+
+
+def written(folder, **changes):
+    told = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    return str(folder / "tiny.yaml")
+
+
+def refused(capsys, *args):
+    with pytest.raises(SystemExit) as done:
+        main(["sweep", *args])
+    assert done.value.code == 2
+    err = capsys.readouterr().err.strip()
+    assert "\n" not in err
+    return err
+
+
+def process(*args, **kwargs):
+    return subprocess.Popen([sys.executable, "-m", "interestlab", "sweep", *args], text=True, stderr=subprocess.PIPE, **kwargs)
+
+
+def test_the_help_answers(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["sweep", "--help"])
+    assert done.value.code == 0
+    assert "--retry" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"set": {"model.optim.lrr": 1}}, "model.optim.lrr: unrecognized arguments"),
+        ({"set": {"model.optim.lr": "high"}}, "model.optim.lr: "),
+        ({"set": {"data.source": None}}, "model.dynamics=ewma: "),
+        ({"set": {"data.source": "nowhere"}}, "data.source: no interestlab.sources plugin is called 'nowhere'"),
+        ({"axes": {"m": {"a": {"model.dynamics": "ewma", "model.dynamics.alph": 1}}}}, "model.dynamics.alph: "),
+        (
+            {"axes": {"model.dynamics": ["ewma", "nothing"]}, "baseline": {}},
+            "no interestlab.dynamics plugin is called 'nothing'",
+        ),
+        ({"budget": {"max_epoch": 1}}, "trainer.max_epoch: unrecognized arguments"),
+        ({"metrics": ["test/recall@7"]}, "metrics.test/recall@7: it is not measured; model.ks is"),
+    ],
+)
+def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
+    changes = {"baseline": {}} | changes if "axes" in changes else changes
+    file = written(tmp_path, **changes)
+    err = refused(capsys, file)
+    assert err.startswith(f"interestlab: {file}: ")
+    assert said in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--set", "model.dim"], "--set model.dim: it must be KEY=VALUE"),
+        (["--set", "model.dynamics=ewma"], "model.dynamics: it is varied by the axis"),
+        (["--workers=0"], "--workers must be at least 1"),
+        (["--trial=x"], "the sweep has no trial 'x'"),
+        (["--retry=x"], "the sweep has no trial 'x'"),
+        (["--out=run"], "run holds a run"),
+    ],
+)
+def test_options_that_do_not_fit(capsys, tmp_path, args, said):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    assert said in refused(capsys, written(tmp_path), *args)
+
+
+def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
+    main(["sweep", written(tmp_path), "--dry_run", "--seeds=3,4", "--set", "model.dim=8", "trainer.max_steps=1"])
+    out = capsys.readouterr().out
+    assert re.findall(r"dynamics-(\w+)-seed(\d)-", out) == [("ewma", "3"), ("momentum", "3"), ("ewma", "4"), ("momentum", "4")]
+    assert [file.name for file in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, cache):
+    """A tiny sweep that ran: its folder, its file, and what it printed."""
+    folder = tmp_path_factory.mktemp("swept")
+    file = written(folder, set={"loggers": ["csv", "wandb"]})
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as err:
+        patch.setenv("INTERESTLAB_CACHE", str(cache))
+        patch.setenv("WANDB_MODE", "offline")
+        main(["sweep", file, f"--out={folder / 'out'}", "--workers=2"])
+    return folder / "out", file, err.getvalue()
+
+
+def test_results_and_report(swept):
+    folder, _, err = swept
+    table = pl.read_parquet(folder / "results.parquet")
+    assert table["status"].to_list() == ["done", "done"]
+    assert table["axis/model.dynamics"].to_list() == ["ewma", "momentum"]
+    assert table["fingerprint"].n_unique() == 1
+    assert table["test/recall@10"].is_between(0, 1).all()
+    assert (table["steps"] == 2).all()
+    assert all((folder / run / "ranks.parquet").exists() for run in table["run"])
+    assert (folder / "report" / "index.html").exists()
+    assert f"the report is {folder / 'report' / 'index.html'}" in err
+    assert all(f"done {trial}" in err for trial in table["trial"])
+
+
+def test_the_runs_and_the_report_are_one_wandb_group(swept):
+    folder, _, _ = swept
+    runs = [file.read_bytes() for file in (folder / "trials").glob("*/wandb/offline-run-*/*.wandb")]
+    assert len(runs) == 2
+    assert all(b"tiny" in run and b"trial" in run for run in runs)
+    (report,) = (file.read_bytes() for file in (folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert b"tiny-report" in report
+    assert b"comparison" in report
+    assert b"quality" in report
+
+
+def test_the_folder_says_what_it_is(swept):
+    folder, _, _ = swept
+    trials = sorted(pl.read_parquet(folder / "results.parquet")["trial"])
+    assert sorted(yaml.safe_load((folder / "wandb-sweep.yaml").read_text())["parameters"]["trial"]["values"]) == trials
+    assert sorted(path.stem for path in (folder / "trials").glob("*.log")) == trials
+    assert not list(folder.rglob(".*"))
+
+
+def test_the_same_again_runs_nothing_and_its_own_sweep_file_is_the_same_sweep(swept, capsys):
+    folder, file, _ = swept
+    before = {path: path.stat().st_mtime_ns for path in (folder / "trials").rglob("trial.json")}
+    for again in (file, str(folder / "sweep.yaml")):
+        main(["sweep", again, f"--out={folder}", "--no_report"])
+        assert "2 done: " in capsys.readouterr().err
+    one = pl.read_parquet(folder / "results.parquet")["trial"][0]
+    main(["sweep", str(folder / "sweep.yaml"), f"--out={folder}", f"--trial={one}"])
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "trials").rglob("trial.json")}
+
+
+def test_another_file_of_the_name_adds_trials_and_a_failed_one_is_the_exit_status(tmp_path, monkeypatch, stubbed, capsys):
+    def results():
+        table = pl.read_parquet("runs/tiny/results.parquet")
+        return dict(zip(table["axis/model.dynamics"], table["status"], strict=True))
+
+    monkeypatch.setattr("interestlab.cli.check.check", lambda *_: None)  # no option of `fit` tells a stub what to do
+    mended = tmp_path / "mended"
+    good, bad = {"quality": 0.5}, {"quality": 0.5, "fail": str(mended)}
+    main(["sweep", written(tmp_path, axes={"model.dynamics": {"ewma": good}}), "--no_report"])
+    assert results() == {"ewma": "done"}
+    file = written(tmp_path, axes={"model.dynamics": {"ewma": good, "broken": bad}})
+    for _ in range(2):
+        with pytest.raises(SystemExit) as done:
+            main(["sweep", file, "--no_report"])
+        assert done.value.code == 1
+        assert "ValueError: lr is too high (exit status 3)" in capsys.readouterr().err
+    assert results() == {"ewma": "done", "broken": "failed"}
+    mended.touch()
+    main(["sweep", file, "--no_report", "--retry=failed"])
+    assert results() == {"ewma": "done", "broken": "done"}
+    main(["sweep", written(tmp_path, axes={"model.dynamics": {"broken": bad}}, baseline={}), "--no_report"])
+    assert results() == {"broken": "done"}
+    ran = Path("runs/tiny/ran").read_text().splitlines()
+    assert [re.split("-seed", trial)[0] for trial in ran] == ["ewma", "broken", "broken"]
+
+
+def test_ctrl_c_says_that_the_sweep_can_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("interestlab.sweep.engines.local.run", interrupted)
+    with pytest.raises(SystemExit) as done:
+        main(["sweep", written(tmp_path)])
+    assert done.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
+    commands = "".join(blocks).replace("\\\n", " ").splitlines()
+    assert len(commands) == 3
+    for line in commands:
+        program, *args = shlex.split(line)
+        assert program == "interestlab"
+        main([*args, "--dry_run"])
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(example.replace("../sasrec", "configs/sasrec"))
+    main(["sweep", "mine.yaml", "--dry_run", "--set", "data.source=simulated"])
+    assert "finetuning: 9 trials" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_ends_its_trials_and_goes_on(tmp_path):
+    file, out = written(tmp_path, seeds=[0, 1]), tmp_path / "out"
+    first = process(file, f"--out={out}")
+    deadline = time.monotonic() + 120
+    while not list(out.glob("trials/*/trial.json")) or len(list(out.glob("trials/*.log"))) < 2:
+        assert time.monotonic() < deadline, first.stderr.read()
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    while subprocess.run(["pgrep", "-f", f"run_dir={out}"], check=False, capture_output=True).returncode == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (kept,) = out.glob("trials/*/trial.json")
+    before = kept.stat().st_mtime_ns
+    again = process(file, f"--out={out}")
+    _, err = again.communicate(timeout=180)
+    assert again.returncode == 0, err
+    assert kept.stat().st_mtime_ns == before
+    assert "4 done: " in err
+    assert err.count("\ndone ") + err.startswith("done ") == 3
+
+
+@pytest.mark.slow
+def test_two_sweeps_of_one_folder_run_each_trial_once(tmp_path):
+    file, out = written(tmp_path, seeds=[0, 1, 2]), tmp_path / "out"
+    both = [process(file, f"--out={out}") for _ in range(2)]
+    told = [one.communicate(timeout=240)[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0], told
+    ran = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in told]
+    table = pl.read_parquet(out / "results.parquet")
+    assert sorted(ran[0] + ran[1]) == sorted(table["trial"])
+    assert all(ran)
+    assert table["status"].to_list() == ["done"] * 6

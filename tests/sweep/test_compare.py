@@ -1,0 +1,261 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interestlab.contract import DataError
+from interestlab.sweep import paired
+from interestlab.sweep.compare import compare
+from interestlab.sweep.cost import front, tpme
+from interestlab.sweep.paired import holm, paired_bootstrap
+from interestlab.sweep.seeds import over_seeds, student_t
+
+BASELINE = {"baseline": {"tuning": "frozen"}}
+
+
+# ---- over seeds
+
+
+@pytest.mark.parametrize(
+    ("freedom", "t"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (9, 2.2622), (14, 2.1448), (19, 2.0930), (29, 2.0452)],
+)
+def test_student_t_is_that_of_the_tables(freedom, t):
+    assert student_t(freedom) == pytest.approx(t, abs=5e-5)
+
+
+def test_student_t_of_other_levels_and_of_many_degrees():
+    assert student_t(9, 0.99) == pytest.approx(3.2498, abs=5e-5)
+    assert student_t(1, 0.5) == pytest.approx(1)
+    assert student_t(10_000) == pytest.approx(1.9602, abs=5e-5)
+
+
+def test_mean_and_interval_by_hand():
+    found = over_seeds([0.1, 0.2, 0.3])
+    assert found.mean == pytest.approx(0.2)
+    assert found.half == pytest.approx(4.30265 * 0.1 / math.sqrt(3), rel=1e-5)
+    assert str(found) == "0.2000 ± 0.2484"
+
+
+def test_a_single_seed_has_no_interval():
+    assert over_seeds([0.25]).half is None
+    assert str(over_seeds([0.25])) == "0.2500"
+
+
+# ---- over users
+
+
+def test_no_difference_is_certain_of_nothing():
+    assert paired_bootstrap(np.zeros(50)) == (0, 0, 1)
+
+
+def test_rounding_is_no_difference():
+    assert paired_bootstrap(np.where(np.arange(50) % 2, 1e-17, 2e-17)) == (0, 0, 1)
+
+
+def test_a_difference_that_all_users_have():
+    assert paired_bootstrap(np.full(50, 0.25), draws=999) == (0.25, 0.25, 2 / 1000)
+
+
+def test_interval_and_p_value_agree():
+    rng = np.random.default_rng(0)
+    for mean in (-0.2, -0.12, 0.0, 0.05, 0.15, 0.3):
+        low, high, p = paired_bootstrap(rng.normal(mean, 1, 200), draws=2000)
+        assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_interval_is_that_of_the_normal_where_users_are_many():
+    values = np.random.default_rng(0).normal(0.1, 1, 400)
+    low, high, _ = paired_bootstrap(values)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+
+
+def test_interval_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    users = ((rng.random(200) < 0.3) * 1.0 - (rng.random(200) < 0.3) for _ in range(200))
+    assert 0.89 <= np.mean([low <= 0 <= high for low, high, _ in (paired_bootstrap(d, draws=500) for d in users)]) <= 0.99
+
+
+def test_chunks_change_nothing(monkeypatch):
+    values = np.random.default_rng(0).random(40)
+    whole = paired_bootstrap(values, draws=100)
+    monkeypatch.setattr(paired, "TILE", 1)
+    assert paired_bootstrap(values, draws=100) == whole
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_keeps_order_and_is_no_weaker_than_bonferroni(p):
+    found = holm(p)
+    assert all(mine <= corrected <= min(1, len(p) * mine) for mine, corrected in zip(p, found, strict=True))
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(np.array(found)[order]) >= 0).all()
+
+
+# ---- cost
+
+
+def test_tpme_by_hand():
+    def costs(time, parameters, memory):
+        return {"seconds_an_epoch": time, "trainable_parameters": parameters, "peak_memory_mb": memory}
+
+    found = tpme([costs(10, 1, 100), costs(20, 101, 100), costs(15, 51, 100), {"seconds_an_epoch": 1.0}])
+    assert found == [0, pytest.approx(0.55), pytest.approx(0.275), None]
+    assert tpme([costs(10, 1, 100)]) == [0]
+    assert tpme([{}]) == [None]
+
+
+points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
+
+
+@given(points)
+def test_front_is_not_dominated_and_dominates_the_rest(points):
+    def dominates(a, b):
+        return a[0] >= b[0] and a[1] <= b[1] and a != b
+
+    on = front(*zip(*points, strict=True))
+    best = [point for point, mine in zip(points, on, strict=True) if mine]
+    assert best
+    for point, mine in zip(points, on, strict=True):
+        assert mine == (not any(dominates(other, point) for other in points))
+        assert mine or any(dominates(other, point) for other in best)
+
+
+# ---- a sweep folder
+
+
+def test_by_hand(fabricate):
+    ranks = {"frozen": [[1, 20, 20, 20], [1, 2, 20, 20]], "full": [[1, 2, 20, 20], [1, 2, 3, 20]]}
+    found = compare(fabricate(ranks, **BASELINE))
+    frozen, full = found.configurations
+    assert found.baseline is frozen
+    assert found.users == 4
+    assert frozen.metrics["test/recall@10"].values == (0.25, 0.5)
+    assert full.metrics["test/recall@10"].mean == pytest.approx(0.625)
+    assert full.metrics["test/recall@10"].half == pytest.approx(12.7062 * 0.125, rel=1e-5)
+    difference = full.differences["test/recall@10"]
+    assert difference.seeds.values == (0.25, 0.25)
+    # Of users: 0, 1/2, 1/2, 0.
+    assert (difference.low, difference.high) == (0, 0.5)
+    assert difference.p == pytest.approx(2 * (1 + 10_000 / 16) / 10_001, rel=0.1)
+    assert difference.p_holm >= difference.p
+    assert not difference.clear
+    assert frozen.differences == {}
+
+
+def test_the_same_ranks_are_no_difference(fabricate):
+    found = compare(fabricate({"frozen": [[1, 4, 30]] * 2, "full": [[1, 4, 30]] * 2}, **BASELINE)).configurations[1]
+    for d in found.differences.values():
+        assert (d.seeds.mean, d.low, d.high, d.p, d.p_holm, d.clear) == (0, 0, 0, 1, 1, False)
+
+
+def test_a_difference_of_all_users_and_seeds_is_clear(fabricate):
+    found = compare(fabricate({"frozen": [[20] * 30] * 2, "full": [[1] * 30] * 2}, **BASELINE)).configurations[1]
+    assert all(d.clear for d in found.differences.values())
+
+
+def test_only_shared_seeds_are_paired_and_all_trials_counted(fabricate):
+    ranks = {"frozen": [[20] * 4, None, [1] * 4], "full": [[1] * 4, [1] * 4, "out of memory"], "lora": ["no", [1] * 4, None]}
+    found = compare(fabricate(ranks, **BASELINE))
+    _, full, lora = found.configurations
+    assert [(c.done, c.trials) for c in found.configurations] == [(2, 3), (2, 3), (1, 3)]
+    assert full.differences["test/recall@10"].seeds.values == (1,)
+    assert full.differences["test/recall@10"].seeds.half is None
+    assert not full.differences["test/recall@10"].clear
+    assert lora.differences == {}
+    assert lora.metrics["test/recall@10"].half is None
+    assert [(t["trial"], t["status"], t["reason"]) for t in found.undone] == [
+        ("t0-1", "missing", "not started"),
+        ("t1-2", "failed", "out of memory"),
+        ("t2-0", "failed", "no"),
+        ("t2-2", "missing", "not started"),
+    ]
+
+
+def test_costs_and_fronts(fabricate):
+    costs = {
+        "seconds_an_epoch": {"frozen": 1.0, "lora": 4.0, "full": 5.0},
+        "trainable_parameters": {"frozen": 0, "lora": 10, "full": 100},
+        "peak_memory_mb": {"frozen": 10.0, "lora": 30.0, "full": 30.0},
+    }
+    found = compare(fabricate({"frozen": [[20, 1]], "lora": [[1, 1]], "full": [[1, 1]]}, costs=costs)).configurations
+    assert [c.front["seconds_an_epoch"] for c in found] == [True, True, False]
+    assert [c.tpme for c in found] == [0, pytest.approx(0.45 * 0.75 + 0.1 * 0.1 + 0.45), pytest.approx(1)]
+
+
+def test_metrics_without_ranks_of_users_have_no_difference(fabricate):
+    changed = {f"t{i}-0": {"val/recall@10": 0.5} for i in range(2)}
+    folder = fabricate({"frozen": [[1, 2]], "full": [[1, 2]]}, changed=changed, metrics=["val/recall@10"], **BASELINE)
+    found = compare(folder).configurations[1]
+    assert found.metrics["val/recall@10"].mean == 0.5
+    assert found.differences == {}
+
+
+# ---- what is refused
+
+
+def test_other_data_is_refused(fabricate):
+    other = {"t1-0": {"fingerprint": '{"source": "files", "data": "ffff", "users": 4, "k_core": 5}'}}
+    with pytest.raises(DataError, match=r"t0-0 and t1-0 .*data \(1c8d against ffff\), k_core \(0 against 5\)$"):
+        compare(fabricate({"frozen": [[1]], "full": [[1]]}, changed=other))
+
+
+def test_other_data_of_a_failed_trial_does_not_matter(fabricate):
+    compare(fabricate({"frozen": [[1]], "full": ["no"]}, changed={"t1-0": {"fingerprint": None}}))
+
+
+@pytest.mark.parametrize("told", [0.5 + 2e-6, float("nan")])
+@pytest.mark.parametrize("baseline", [BASELINE, {}])
+def test_a_metric_that_the_ranks_do_not_give_is_refused(fabricate, told, baseline):
+    folder = fabricate({"frozen": [[1, 20]], "full": [[1, 20]]}, changed={"t1-0": {"test/recall@10": told}}, **baseline)
+    with pytest.raises(DataError, match=r"^trial t1-0 tells test/recall@10 "):
+        compare(folder)
+
+
+def test_other_users_are_refused(fabricate):
+    with pytest.raises(DataError, match=r"t0-0 and t1-0 .* 2 are missing in t1-0, 0 in t0-0"):
+        compare(fabricate({"frozen": [[1, 2, 3]], "full": [[1]]}))
+
+
+def test_a_user_with_two_ranks_is_refused(fabricate):
+    folder = fabricate({"frozen": [[1, 1]]})
+    file = folder / "trials/t0-0/ranks.parquet"
+    pl.read_parquet(file).with_columns(user_id=pl.lit("u0")).write_parquet(file)
+    with pytest.raises(DataError, match="2 ranks are of 1 users"):
+        compare(folder)
+
+
+def test_ranks_that_are_missing_are_refused(fabricate):
+    folder = fabricate({"frozen": [[1]]})
+    (folder / "trials/t0-0/ranks.parquet").unlink()
+    with pytest.raises(DataError, match=r"t0-0 is done but .*ranks.parquet is missing"):
+        compare(folder)
+
+
+def test_a_metric_that_was_not_measured_is_refused(fabricate):
+    with pytest.raises(DataError, match="t0-0 is done but has no test/recall@50"):
+        compare(fabricate({"frozen": [[1]]}, metrics=["test/recall@50"]))
+
+
+def test_a_seed_that_was_run_twice_is_refused(fabricate):
+    with pytest.raises(DataError, match="t0-0 and t0-1 have the same"):
+        compare(fabricate({"frozen": [[1], [1]]}, changed={"t0-1": {"seed": 0}}))
+
+
+@pytest.mark.parametrize("baseline", [{"tuning": "none"}, {"depth": "2"}])
+def test_a_baseline_that_is_not_there_is_refused(fabricate, baseline):
+    with pytest.raises(DataError, match="must be one configuration of the sweep; 0 are like it"):
+        compare(fabricate({"frozen": [[1]]}, baseline=baseline))
+
+
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"sweep.yaml is missing"):
+        compare(tmp_path)

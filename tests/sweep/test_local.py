@@ -1,0 +1,164 @@
+"""The pool of processes, with trials that only pretend."""
+
+import json
+import signal
+
+import pytest
+from filelock import Timeout
+
+from interestlab.sweep import running
+from interestlab.sweep.display import Display
+from interestlab.sweep.engines import cores, local, threads
+
+
+def go(trials, folder, workers=1):
+    with Display(len(trials), 0, 0) as display:
+        local.run(trials, folder, workers, display)
+    return {trial.labels["method"]: running.record(folder, trial.id) for trial in trials}
+
+
+def ran(folder):
+    return (folder / "ran").read_text().splitlines()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_all_are_run_and_a_second_sweep_runs_none(stubbed, tmp_path, workers):
+    trials = stubbed(a={}, b={}, c={})
+    records = go(trials, tmp_path, workers)
+    assert [record.status for record in records.values()] == ["done"] * 3
+    assert go(trials, tmp_path, workers) == records
+    assert sorted(ran(tmp_path)) == sorted(trial.id for trial in trials)
+
+
+def test_as_many_at_a_time_as_asked(stubbed, tmp_path, monkeypatch):
+    trials, most, alive = stubbed(a={}, b={}, c={}, d={}), 0, set()
+    claim, release = running.Running.claim.__func__, running.Running.release
+
+    def claimed(cls, trial, *args):
+        nonlocal most
+        alive.add(trial.id)
+        most = max(most, len(alive))
+        return claim(cls, trial, *args)
+
+    monkeypatch.setattr(running.Running, "claim", classmethod(claimed))
+    monkeypatch.setattr(running.Running, "release", lambda self: (alive.discard(self.trial.id), release(self)))
+    go(trials, tmp_path, 2)
+    assert most == 2
+
+
+def test_a_failed_trial_tells_why_and_is_not_run_again_until_it_is_asked_for(stubbed, tmp_path):
+    mended = tmp_path / "mended"
+    trials = stubbed(good={}, bad={"fail": str(mended)})
+    records = go(trials, tmp_path)
+    assert records["good"].status == "done"
+    assert records["bad"].status == "failed"
+    assert records["bad"].reason == "ValueError: lr is too high (exit status 3)"
+    go(trials, tmp_path)
+    assert len(ran(tmp_path)) == 2
+    mended.touch()
+    running.forget(tmp_path, trials[1].id)
+    assert go(trials, tmp_path)["bad"].status == "done"
+    assert ran(tmp_path) == [trials[0].id, trials[1].id, trials[1].id]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"signal": int(signal.SIGKILL)}, "it printed nothing (ended by SIGKILL, as when memory runs out)"),
+        ({"signal": int(signal.SIGTERM)}, "it printed nothing (ended by SIGTERM)"),
+        ({"silent": True}, "it printed nothing (exit status 0, without metrics.json)"),
+    ],
+)
+def test_a_process_that_ends_without_a_word(stubbed, tmp_path, settings, reason):
+    assert go(stubbed(a=settings), tmp_path)["a"].reason == reason
+
+
+def test_a_run_that_was_killed_begins_again(stubbed, tmp_path):
+    (trial,) = stubbed(a={})
+    left = running.run_folder(tmp_path, trial.id)
+    (left / "checkpoints").mkdir(parents=True)
+    (left / "config.yaml").write_text("half")
+    (left / "metrics.json").write_text("{")
+    assert go([trial], tmp_path)["a"].status == "done"
+    assert sorted(file.name for file in left.iterdir()) == ["config.yaml", "cost.json", "metrics.json", "trial.json"]
+    assert not list((tmp_path / "trials").glob("*.left"))
+
+
+def test_a_trial_of_another_process_is_left_alone(stubbed, tmp_path):
+    mine, theirs = stubbed(mine={}, theirs={})
+    with running.lock(tmp_path, theirs.id):
+        assert go([mine, theirs], tmp_path)["theirs"] is None
+        running.forget(tmp_path, theirs.id)  # neither waits nor forgets
+    assert ran(tmp_path) == [mine.id]
+    assert go([mine, theirs], tmp_path)["theirs"].status == "done"
+
+
+def test_a_running_trial_is_locked(stubbed, tmp_path):
+    (trial,) = stubbed(a={"sleep": 30})
+    started = running.Running.claim(trial, tmp_path, 1)
+    with pytest.raises(Timeout):
+        running.lock(tmp_path, trial.id).acquire()
+    assert running.Running.claim(trial, tmp_path, 1) is None
+    started.kill()
+    running.lock(tmp_path, trial.id).acquire()
+
+
+def test_ctrl_c_kills_the_trials_and_leaves_them_to_the_next_sweep(stubbed, tmp_path, monkeypatch):
+    trials, alive = stubbed(a={"sleep": 30}, b={"sleep": 30}), []
+
+    def interrupt(self, trial):
+        alive.append(trial)
+        if len(alive) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "started", interrupt)
+        processes = []
+        init = running.Running.__init__
+        patch.setattr(running.Running, "__init__", lambda self, *args: (init(self, *args), processes.append(self.process))[0])
+        with pytest.raises(KeyboardInterrupt):
+            go(trials, tmp_path, 2)
+    assert [process.poll() for process in processes] == [-signal.SIGKILL] * 2
+    assert [running.record(tmp_path, trial.id) for trial in trials] == [None, None]
+    assert go(stubbed(a={}, b={}), tmp_path)["a"].status == "done"
+
+
+def test_cores_are_shared(monkeypatch, stubbed):
+    (trial,) = stubbed(a={})
+    assert threads(1) == cores()
+    assert threads(10**6) == 1
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
+    told = running.environment(trial, 3)
+    assert (told["OMP_NUM_THREADS"], told["WANDB_RUN_GROUP"]) == ("3", "mine")
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.delenv("WANDB_RUN_GROUP")
+    told = running.environment(trial, 3)
+    assert (told["OMP_NUM_THREADS"], told["WANDB_RUN_GROUP"]) == ("5", "stub")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            "$ interestlab fit\nEpoch 1\ntorch.OutOfMemoryError: CUDA out of memory.\nwandb: sync\n",
+            "torch.OutOfMemoryError: CUDA",
+        ),
+        ("interestlab: events.csv cannot be read\n", "interestlab: events.csv cannot be read"),
+        ("ValueError: one\n  more\nbye\n", "ValueError: one"),
+        ("\x1b[31mnothing was validated\x1b[0m\n┗━━━┛\n", "nothing was validated"),
+        ("10%\r20%\r\n", "20%"),
+        ("", "it printed nothing"),
+    ],
+)
+def test_last_words(tmp_path, log, said):
+    (tmp_path / "log").write_text(log, newline="")
+    assert running.last_words(tmp_path / "log").startswith(said)
+
+
+def test_the_record_is_json(stubbed, tmp_path):
+    (trial,) = stubbed(a={})
+    go([trial], tmp_path)
+    told = json.loads((running.run_folder(tmp_path, trial.id) / "trial.json").read_text())
+    assert told["labels"] == {"method": "a"}
+    assert running.log_file(tmp_path, trial.id).read_text().startswith("$ interestlab fit --trainer.enable_progress_bar=false")
