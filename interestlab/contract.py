@@ -129,7 +129,7 @@ class Encoder(Part):
     def prefix(self) -> Prefix | None:
         """What of :meth:`forward` is constant by now; None where training reaches everything.
 
-        Asked before each use, so that weights may be frozen or freed while training.
+        Asked before each use: weights that were to be trained may be frozen for a while.
         """
         return None
 

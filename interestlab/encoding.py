@@ -126,8 +126,9 @@ def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.n
     """``[size, out_dim]`` float32 vectors of every value of a constant encoder, computed once and mapped from disk."""
     digest = hashlib.sha256()
     for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        if isinstance(tensor, Tensor):  # what is kept beside the weights gives no vector
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     spec = {k: v for k, v in encoder.spec["init_args"].items() if k != "fields"}
     key = store.fingerprint(
         weights=digest.hexdigest(), encoder=encoder.spec["class_path"], args=spec, prepare=encoder.prepare_key

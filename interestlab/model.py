@@ -212,7 +212,10 @@ class InterestModel(HookRelay):
         super().on_fit_start()
         for encoding in self.encodings.values():
             encoding.keep()
-        self._guard.start(self.trainer.global_step)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
 
     def on_train_end(self) -> None:
         super().on_train_end()

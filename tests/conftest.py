@@ -1,8 +1,12 @@
 """A small shop, and the command line run in this process."""
 
+import string
 from pathlib import Path
 
 import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from interestlab.cli.train import InterestCLI, run
 
@@ -19,6 +23,25 @@ QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A text model of two layers and random weights, which reads letters."""
+    letters = [f"{start}{letter}" for letter in string.ascii_lowercase + string.digits for start in ("", "##")]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(special + letters)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    folder = tmp_path_factory.mktemp("bert")
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(special + letters), max_position_embeddings=64, initializer_range=0.3, **size)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return str(folder)
 
 
 @pytest.fixture(autouse=True)

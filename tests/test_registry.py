@@ -14,7 +14,7 @@ from interestlab.registry import REGISTRIES, PluginError, Registry
 ROOT = Path(__file__).parents[1]
 
 FIRST_PARTY = {
-    "encoders": ["frozen", "full", "id"],
+    "encoders": ["adalora", "adapter", "bitfit", "frozen", "full", "ia3", "id", "lora", "peft", "side"],
     "fusion": ["attention", "concat"],
     "dynamics": ["ewma", "momentum", "transformer"],
     "objectives": ["next_item"],

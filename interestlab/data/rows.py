@@ -51,8 +51,11 @@ class Rows:
         """Write the rows ``[U, L, ...]`` of some values, as :meth:`inputs` gives them back."""
         places, real = self._places(codes)
         values = values[torch.from_numpy(real).to(values.device)].cpu()
-        held = values.to(torch.bfloat16).view(torch.int16) if self._dtype in HELD_AS else values
-        self._data[places] = held.numpy()
+        if self._dtype in HELD_AS:
+            values = values.to(torch.bfloat16).view(torch.int16)
+        elif values.dtype == torch.bfloat16:  # of a model in half precision
+            values = values.float()
+        self._data[places] = values.numpy()
 
     def flush(self) -> None:
         """Write what was filled to the disk."""

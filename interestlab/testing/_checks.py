@@ -150,6 +150,16 @@ class Checks(ABC, Generic[P]):
         if any(p.requires_grad for p in part.parameters()):
             require(any(bool(g.any()) for g in gradients), "no gradient reaches a trainable parameter")
 
+    def check_penalty(self) -> None:
+        """Its penalty is None, or a finite scalar that depends on what is trained."""
+        part = self.moved().train()
+        penalty = part.penalty()
+        if penalty is None:
+            return
+        require(isinstance(penalty, Tensor) and penalty.ndim == 0, "the penalty is no scalar tensor")
+        require(bool(penalty.isfinite()), f"the penalty is {penalty}")
+        require(penalty.requires_grad, "the penalty has no gradient, and so no effect")
+
     def check_state_dict(self) -> None:
         """Its state dict, saved and loaded as plain weights, gives the same output."""
         part, again, file = self.moved(), self.fresh(), io.BytesIO()
@@ -162,10 +172,10 @@ class Checks(ABC, Generic[P]):
     def check_eval(self) -> None:
         """In evaluation two forwards are equal, and change no weight or buffer."""
         part = self.moved()
-        before = {name: value.clone() for name, value in part.state_dict().items()}
+        before = {name: value.clone() for name, value in tensors(part).items()}
         example = self.example(part)
         same(self.out(part, example), self.out(part, example), "two forwards differ", rtol=0, atol=0)
-        for name, value in part.state_dict().items():
+        for name, value in tensors(part).items():
             require(torch.equal(value, before[name]), f"a forward in evaluation changes {name}")
 
     def check_train_mode(self) -> None:
@@ -239,8 +249,13 @@ def take(example: tuple[Any, ...], rows: list[int]) -> Any:
 
 
 def layout(part: Part) -> dict[str, tuple[Any, ...]]:
-    """Name, shape and type of everything in the state dict."""
-    return {name: (tuple(value.shape), value.dtype) for name, value in part.state_dict().items()}
+    """Name, shape and type of every tensor in the state dict."""
+    return {name: (tuple(value.shape), value.dtype) for name, value in tensors(part).items()}
+
+
+def tensors(part: Part) -> dict[str, Tensor]:
+    """The state dict, without what a part keeps beside (``get_extra_state``)."""
+    return {name: value for name, value in part.state_dict().items() if isinstance(value, Tensor)}
 
 
 def rebuild(value: Any) -> Any:

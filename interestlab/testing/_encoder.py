@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
 from interestlab.testing._checks import DIM, Checks, ContractError, require, same
 from interestlab.testing._data import TEXTS, pad_rows
+
+GROUPS = {"backbone", "added"}
 
 
 class EncoderChecks(Checks[Encoder]):
@@ -65,15 +66,45 @@ class EncoderChecks(Checks[Encoder]):
         out_dim = getattr(self.fresh(), "out_dim", None)
         require(type(out_dim) is int and out_dim > 0, f"out_dim is {out_dim!r}")
 
-    def check_backbone(self) -> None:
-        """``backbone``, where there is one, is among its modules, so that it moves, saves and trains with it."""
+    def check_groups(self) -> None:
+        """Every parameter of ``parameter_groups`` is its own, and none stands in two groups."""
         part = self.fresh()
-        backbone = getattr(part, "backbone", None)
-        registered = dict(part.named_children()).get("backbone")
-        require(registered is None or backbone is registered, "a class attribute hides the module called backbone")
-        if backbone is not None:
-            require(isinstance(backbone, nn.Module), "backbone is no module")
-            require(any(module is backbone for module in part.modules()), "backbone is not a submodule")
+        own = {id(p) for p in part.parameters()}
+        groups = {name: [id(p) for p in params] for name, params in part.parameter_groups().items()}
+        require(set(groups) <= GROUPS, f"the groups are called {', '.join(groups)}; they can be {', '.join(sorted(GROUPS))}")
+        grouped = [i for group in groups.values() for i in group]
+        require(set(grouped) <= own, "a group holds a parameter that is not among its own, and would not be saved or moved")
+        require(len(set(grouped)) == len(grouped), "a parameter stands in two groups, or twice in one")
+
+    def check_prefix(self) -> None:
+        """``suffix`` of what ``prefix`` gives is ``forward``; no training reaches the prefix, which is the same in training."""
+        part = self.moved()
+        prefix = part.prefix()
+        if prefix is None:
+            return
+        require(part.prepare_key is not None, "it reads indices, of which no prefix is kept")
+        (inputs,) = self.example(part)
+        assert inputs.lengths is not None
+        rows = prefix.run(inputs)
+        lengths = inputs.lengths if prefix.rows is None else torch.full_like(inputs.lengths, prefix.rows)
+        equal = rows.lengths is not None and torch.equal(rows.lengths, lengths)
+        require(equal, f"the prefix gives {rows.lengths} rows where {lengths} are due")
+        expected = (len(lengths), int(lengths.max()), *prefix.shape)
+        require(tuple(rows.values.shape) == expected, f"the prefix gives {list(rows.values.shape)}, not {list(expected)}")
+        require(not rows.values.requires_grad, "the prefix holds a graph, by which training would reach it")
+        kept = Inputs(torch.zeros_like(rows.values), lengths)  # as they come from the disk
+        kept.values[rows.mask] = rows.values[rows.mask]
+        same(part.suffix(kept), self.out(part, (inputs,)), "suffix of what prefix gives is not forward")
+        part.train()
+        with torch.no_grad():
+            for parameter in part.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn_like(parameter))
+        trained = part.prefix()
+        if trained is None or trained.key != prefix.key:
+            raise ContractError("the prefix has another key after training")
+        found = trained.run(inputs).values
+        same(found[rows.mask], kept.values[rows.mask], "the prefix differs in training, or by what is trained")
 
     def check_prepare(self) -> None:
         """``prepare`` gives one array a value, of one type, the same each time and in any company."""

@@ -18,7 +18,7 @@ ID = ["--model.encoder=id", "--model.dynamics=ewma"]
 def test_one_folder_holds_the_run(fit, tmp_path):
     cli = fit(*ID)
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert {"config.yaml", "versions.json", "metrics.json", "metrics.csv", "ranks.parquet", "checkpoints"} <= names
+    assert {"config.yaml", "versions.json", "metrics.json", "metrics.csv", "cost.json", "ranks.parquet", "checkpoints"} <= names
     assert {p.name for p in (tmp_path / "run" / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert {p.name for p in tmp_path.iterdir()} == {"run"}
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -31,6 +31,34 @@ def test_one_folder_holds_the_run(fit, tmp_path):
     if untied.height == ranks.height:
         assert told["test/recall@10"] == pytest.approx((ranks["rank"] <= 10).mean())
     assert cli.datamodule.log.meta["users"] >= ranks.height
+
+
+def test_what_a_run_cost(fit, bert, tmp_path):
+    encoder = f"{{class_path: lora, init_args: {{model: {bert}, max_length: 6, layers: 1}}}}"
+    cli = fit(f"--model.encoder={encoder}", "--model.dynamics=ewma", "--trainer.max_epochs=3", "--trainer.max_steps=-1")
+    cost = json.loads((tmp_path / "run" / "cost.json").read_text())
+    assert cost.keys() == {
+        *("trainable_parameters", "parameters", "epochs", "steps", "seconds_before", "seconds", "seconds_an_epoch"),
+        *("peak_memory_mb", "processes", "device"),
+    }
+    sizes = {flag: sum(p.numel() for p in cli.model.parameters() if p.requires_grad >= flag) for flag in (True, False)}
+    assert (cost["trainable_parameters"], cost["parameters"]) == (sizes[True], sizes[False])
+    assert sizes[True] < sizes[False] / 2
+    assert (cost["epochs"], cost["steps"]) == (3, cli.trainer.global_step)
+    assert 0 < cost["seconds_an_epoch"] <= cost["seconds"]
+    assert cost["seconds_before"] > 0  # the constant layers
+    assert cost["peak_memory_mb"] > 50
+    assert (cost["processes"], cost["device"]) == (1, "cpu")
+
+
+def test_a_resumed_run_counts_the_epochs_that_it_trained(fit, tmp_path):
+    epochs = ["--trainer.max_steps=-1", "--trainer.max_epochs"]
+    fit(*ID, f"{epochs[1]}=2", epochs[0])
+    first = json.loads((tmp_path / "run" / "cost.json").read_text())
+    fit(*ID, f"{epochs[1]}=5", epochs[0], "--ckpt_path=last")
+    second = json.loads((tmp_path / "run" / "cost.json").read_text())
+    assert (first["epochs"], second["steps"]) == (2, 5 * first["steps"] // 2)
+    assert second["epochs"] in (3, 4)  # with the one that it only ended
 
 
 def test_the_default_folder_is_named_by_time_and_config(monkeypatch, tmp_path):

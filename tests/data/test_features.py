@@ -82,7 +82,7 @@ def test_a_field_without_any_value(data):
 
 def test_values_of_which_nothing_is_left(data):
     found = data().feature(Letters(least=1000), "item.title")
-    assert found.lengths.tolist() == [0] * found.size
+    assert found.rows.lengths.tolist() == [0] * found.size
     assert found.inputs(np.arange(found.size)).values.shape == (found.size, 0, 2)
 
 
@@ -122,8 +122,8 @@ def test_padded_inputs_are_the_rows(data):
     codes = np.array([5, 1, 1, 0])
     inputs = found.inputs(codes)
     assert inputs.values.dtype == torch.int16
-    assert inputs.lengths.tolist() == found.lengths[codes].tolist()
-    assert inputs.values.shape[1] == found.lengths[codes].max()
+    assert inputs.lengths.tolist() == found.rows.lengths[codes].tolist()
+    assert inputs.values.shape[1] == found.rows.lengths[codes].max()
     assert not inputs.values[~inputs.mask].any()
     for row, code in enumerate(codes):
         alone = found.inputs(np.array([code])).values[0]

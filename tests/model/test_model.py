@@ -175,16 +175,20 @@ def test_hooks_and_logs_of_parts_reach_the_trainer(tmp_path):
     assert torch.load(tmp_path / "x.ckpt", weights_only=True)["mark"] == 7
 
 
-def test_the_backbone_learns_at_its_own_rate():
+@pytest.mark.parametrize(("method", "rate"), [("full", 2e-5), ("bitfit", 2e-5), ("lora", 5e-4), ("side", 5e-4), ("id", 1e-3)])
+def test_the_backbone_and_what_is_added_to_it_learn_at_rates_of_their_own(bert, method, rate):
     data = InterestData(Log())
-    m = model(encoders.full(max_length=8), data, fusion=None)
+    encoder = getattr(encoders, method)(**{} if method == "id" else {"model": bert, "max_length": 8})
+    m = model(encoder, data, fusion=None)
     trainer = Trainer(max_steps=1, logger=False, accelerator="cpu", enable_checkpointing=False, limit_val_batches=0)
     trainer.fit(m, data)
     (optimizer,) = trainer.optimizers
     rates = {id(p): (g["initial_lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
-    backbone = {id(p) for p in m.encoders["main"].backbone.parameters()}
-    assert {rates[i][0] for i in backbone} == {2e-5}
-    assert {rate for i, (rate, _) in rates.items() if i not in backbone} == {1e-3}
+    trained = {id(p): p.ndim for p in m.encoders["main"].parameters() if p.requires_grad}
+    assert {rates[i][0] for i in trained} == {rate}
+    assert {lr for i, (lr, _) in rates.items() if i not in trained} == {1e-3}
+    decay = 0.01 if rate == 2e-5 else 0.0
+    assert {(ndim > 1, rates[i][1]) for i, ndim in trained.items()} <= {(True, decay), (False, 0.0)}
     assert len(rates) == sum(p.requires_grad for p in m.parameters())
 
 
@@ -213,5 +217,5 @@ def test_kept_vectors_do_not_depend_on_the_precision_of_the_run(tmp_path):
             accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False
         )
         trainer.test(m, data, verbose=False)
-        tables.append(np.array(m._kept["review"]))
+        tables.append(m.encodings["review"](np.arange(m.features["review"].size)).numpy())
     assert np.array_equal(*tables)

@@ -164,6 +164,44 @@ class WrongWidth(Head):
         return super().forward(streams, present)[..., :-1]
 
 
+class Penalised(Head):
+    def penalty(self):
+        return self.layer.weight.square().mean()
+
+
+class TestPenalised(FusionHeadTests):
+    plugin = Penalised
+
+
+class PenaltyPerRow(Head):
+    def penalty(self):
+        return self.layer.weight.square().mean(0)
+
+
+class PenaltyIsNaN(Head):
+    def penalty(self):
+        return self.layer.weight.mean() * float("nan")
+
+
+class PenaltyWithoutGradient(Head):
+    def penalty(self):
+        return self.layer.weight.square().mean().detach()
+
+
+class ExtraState(Head):
+    """Keeps what is no tensor beside its weights."""
+
+    def get_extra_state(self):
+        return {"met": {"a": torch.ones(2)}, "pattern": None}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class TestExtraState(FusionHeadTests):
+    plugin = ExtraState
+
+
 class Abstract(FusionHead):
     pass
 
@@ -182,6 +220,9 @@ CAUGHT = {
     AnotherInDouble: {"float64"},
     NoAutocast: {"autocast"},
     Lazy: {"batch_size", "eval"},
+    PenaltyPerRow: {"penalty"},
+    PenaltyIsNaN: {"penalty"},
+    PenaltyWithoutGradient: {"penalty"},
 }
 
 

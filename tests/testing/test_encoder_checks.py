@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from interestlab.contract import Encoder
+from interestlab.batch import Inputs
+from interestlab.contract import Encoder, Prefix
 from interestlab.testing import EncoderTests, check_plugin, checks_for, pad_rows
 
 
@@ -165,31 +166,135 @@ class FloatWidth(Words):
         self.out_dim = 6.0
 
 
-class BackboneOutside(Words):
+class Grouped(Words):
+    """Pretrained words, a layer that was added, and a prefix: what the words are before they are averaged.
+
+    Args:
+        dtype: of what is kept.
+    """
+
+    def __init__(self, dtype: str = "float32"):
+        super().__init__()
+        self.dtype_kept = dtype
+        self.table.requires_grad_(False)
+        self.layer = nn.Linear(6, 6)
+
+    def parameter_groups(self):
+        return {"backbone": self.table.parameters(), "added": self.layer.parameters()}
+
+    @torch.no_grad()
+    def looked_up(self, inputs):
+        return Inputs(self.table(inputs.values), inputs.lengths)
+
+    def prefix(self):
+        return Prefix(self.looked_up, "words", (6,), dtype=self.dtype_kept)
+
+    def suffix(self, inputs):
+        return self.layer((inputs.values * self.weights(inputs).unsqueeze(-1)).sum(1))
+
+    def forward(self, inputs):
+        return self.suffix(self.looked_up(inputs))
+
+
+class TestGrouped(EncoderTests):
+    plugin = Grouped
+
+
+class Summed(Grouped):
+    """A prefix of two rows a value, however long it is."""
+
+    @torch.no_grad()
+    def looked_up(self, inputs):
+        mean = (self.table(inputs.values) * self.weights(inputs).unsqueeze(-1)).sum(1)
+        return Inputs(torch.stack([mean, -mean], 1), torch.full_like(inputs.lengths, 2))
+
+    def prefix(self):
+        return Prefix(self.looked_up, "sums", (6,), rows=2)
+
+    def suffix(self, inputs):
+        return self.layer(inputs.values[:, 0] - inputs.values[:, 1])
+
+
+class TestSummed(EncoderTests):
+    plugin = Summed
+
+
+class GroupOutside(Grouped):
     def __init__(self):
         super().__init__()
         # Hidden from nn.Module, as a list hides it.
-        object.__setattr__(self, "backbone", nn.Linear(2, 2))
+        object.__setattr__(self, "hidden", nn.Linear(2, 2))
+
+    def parameter_groups(self):
+        return {"added": self.hidden.parameters()}
 
 
-class BackboneHidden(Words):
-    """A module is registered beside the class's attributes, which are found first."""
+class GroupsOverlap(Grouped):
+    def parameter_groups(self):
+        return {"backbone": self.parameters(), "added": self.layer.parameters()}
 
-    backbone = None
 
+class GroupOfNoName(Grouped):
+    def parameter_groups(self):
+        return {"adapters": self.layer.parameters()}
+
+
+class SuffixForgets(Grouped):
+    def suffix(self, inputs):
+        return super().suffix(inputs) * 0.9
+
+    def forward(self, inputs):
+        return Grouped.suffix(self, self.looked_up(inputs))
+
+
+class SuffixReadsThePadding(Grouped):
+    def looked_up(self, inputs):
+        values, lengths = super().looked_up(inputs)
+        values[:, -1] = torch.where(inputs.mask[:, -1:], values[:, -1], torch.ones(6))
+        return Inputs(values, lengths)
+
+    def suffix(self, inputs):
+        return super().suffix(inputs) + inputs.values[:, -1] * ~inputs.mask[:, -1:]
+
+
+class PrefixIsTrained(Grouped):
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Linear(2, 2)
+        self.table.requires_grad_(True)
 
 
-class Pretrained(Words):
+class PrefixHoldsAGraph(Grouped):
     def __init__(self):
         super().__init__()
-        self.backbone = nn.Linear(2, 2)
+        self.table.requires_grad_(True)
+
+    def looked_up(self, inputs):
+        return Inputs(self.table(inputs.values), inputs.lengths)
 
 
-class TestPretrained(EncoderTests):
-    plugin = Pretrained
+class PrefixDrops(Grouped):
+    def looked_up(self, inputs):
+        return Inputs(F.dropout(self.table(inputs.values), 0.5, self.training).detach(), inputs.lengths)
+
+
+class PrefixOfAnotherKeyEachTime(Grouped):
+    def prefix(self):
+        return Prefix(self.looked_up, f"words-{float(self.layer.bias.detach().sum())}", (6,))
+
+
+class PrefixOfAnotherShape(Grouped):
+    def prefix(self):
+        return Prefix(self.looked_up, "words", (3, 2))
+
+
+class PrefixOfOtherLengths(Grouped):
+    def prefix(self):
+        return Prefix(self.looked_up, "words", (6,), rows=1)
+
+
+class PrefixOfIndices(Ids):
+    def prefix(self):
+        return Prefix(lambda inputs: Inputs(self.table(inputs.values)[:, None].detach(), None), "ids", (1,))
 
 
 CAUGHT = {
@@ -205,8 +310,18 @@ CAUGHT = {
     FieldOfNoSide: {"fields"},
     FieldOfBothSides: {"fields"},
     FloatWidth: {"out_dim"},
-    BackboneOutside: {"backbone"},
-    BackboneHidden: {"backbone"},
+    GroupOutside: {"groups"},
+    GroupsOverlap: {"groups"},
+    GroupOfNoName: {"groups"},
+    SuffixForgets: {"prefix"},
+    SuffixReadsThePadding: {"prefix"},
+    PrefixIsTrained: {"prefix"},
+    PrefixHoldsAGraph: {"prefix"},
+    PrefixDrops: {"prefix"},
+    PrefixOfAnotherKeyEachTime: {"prefix"},
+    PrefixOfAnotherShape: {"prefix"},
+    PrefixOfOtherLengths: {"prefix"},
+    PrefixOfIndices: {"prefix"},
     DropsInEvaluation: {"eval"},
     PreparesAtRandom: {"prepare"},
 }

@@ -1,11 +1,43 @@
-"""Small text models of random weights, saved as any downloaded model is."""
+"""Small text models of random weights, saved as any downloaded model is, and every way of fine-tuning them."""
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from interestlab_encoders.adalora import AdaLora
+from interestlab_encoders.adapter import Adapter
+from interestlab_encoders.bitfit import BitFit
+from interestlab_encoders.by_config import Peft
+from interestlab_encoders.ia3 import Ia3
+from interestlab_encoders.lora import Lora
+from interestlab_encoders.side import Side
+from interestlab_encoders.text import Frozen, Full
+
 CORPUS = ["strings for a guitar", "a lipstick of deep red", "wireless headphones", "it was fine at first", "红色连衣裙"]
+
+METHODS = {
+    "frozen": (Frozen, {}),
+    "full": (Full, {"dropout": 0.0}),
+    "full-top": (Full, {"dropout": 0.0, "layers": 1}),
+    "bitfit": (BitFit, {"dropout": 0.0}),
+    "bitfit-top": (BitFit, {"dropout": 0.0, "layers": 1}),
+    "lora": (Lora, {"r": 2}),
+    "lora-top": (Lora, {"r": 2, "layers": 1, "targets": "all-linear"}),
+    "rsdora": (Lora, {"r": 2, "rslora": True, "dora": True}),
+    "adalora": (AdaLora, {"init_r": 3, "target_r": 1}),
+    "adalora-top": (AdaLora, {"init_r": 3, "target_r": 1, "layers": 1}),
+    "ia3": (Ia3, {}),
+    "ia3-top": (Ia3, {"layers": 1}),
+    "houlsby": (Adapter, {"reduction": 4}),
+    "pfeiffer-top": (Adapter, {"style": "pfeiffer", "reduction": 4, "layers": 1}),
+    "side": (Side, {"width": 4}),
+    "side-top": (Side, {"width": 4, "layers": 1}),
+    "vera": (Peft, {"method": "vera", "config": {"r": 4}}),
+    "vera-top": (Peft, {"method": "vera", "config": {"r": 4}, "layers": 1}),
+    "prompt": (Peft, {"method": "prompt_tuning", "config": {"num_virtual_tokens": 3}}),
+}
+"""What each is called here, its class, and its arguments."""
 
 
 def bert_tokenizer():
@@ -33,6 +65,39 @@ def save(folder, tokenizer, model):
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     return str(folder)
+
+
+def pytest_generate_tests(metafunc):
+    """``method`` is each of them, where a test does not say which."""
+    said = any("method" in marker.args[0] for marker in metafunc.definition.iter_markers("parametrize"))
+    if "method" in metafunc.fixturenames and not said:
+        metafunc.parametrize("method", METHODS)
+
+
+@pytest.fixture(params=["bert", "gpt"])
+def folder(request):
+    """Each of the models."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def subject(method):
+    """The class of a method, and its arguments."""
+    return METHODS[method]
+
+
+@pytest.fixture
+def build():
+    """``build("lora", folder, r=4)``: a method over a model, as training starts with it."""
+
+    def build(method, folder, /, **arguments):
+        cls, own = METHODS[method]
+        torch.manual_seed(0)
+        encoder = cls(model=folder, **own | arguments)
+        encoder.build({}, dim=8)
+        return encoder
+
+    return build
 
 
 @pytest.fixture(scope="session")

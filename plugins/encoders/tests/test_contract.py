@@ -4,17 +4,7 @@ import pytest
 
 from interestlab.testing import EncoderTests
 from interestlab_encoders.ids import Id
-from interestlab_encoders.text import Frozen, Full
-
-
-class Text(EncoderTests):
-    @pytest.fixture(autouse=True)
-    def _folder(self, request):
-        self.folder = request.getfixturevalue(self.model)
-
-    @property
-    def init_args(self):
-        return {"model": self.folder}
+from interestlab_encoders.text import Full
 
 
 class TestId(EncoderTests):
@@ -26,31 +16,21 @@ class TestIdOfItsOwnWidth(EncoderTests):
     init_args: ClassVar = {"field": "event.action", "dim": 5}
 
 
-class TestFrozenBert(Text):
-    plugin = Frozen
-    model = "bert"
+WHOLE = ["frozen", "full", "bitfit", "lora", "rsdora", "adalora", "ia3", "houlsby", "side", "vera", "prompt"]
 
 
-class TestFrozenGpt(Text):
-    plugin = Frozen
-    model = "gpt"
+@pytest.mark.parametrize("method", [*WHOLE, "full-top", "lora-top", "pfeiffer-top", "side-top"])
+class TestEveryMethod(EncoderTests):
+    @pytest.fixture(autouse=True)
+    def _of(self, subject, folder):
+        self.plugin, arguments = subject
+        self.init_args = arguments | {"model": folder}
 
 
-class TestFullBert(Text):
+class TestFullWithEveryOption(EncoderTests):
     plugin = Full
-    model = "bert"
 
-
-class TestFullGpt(Text):
-    plugin = Full
-    model = "gpt"
-
-
-class TestFullWithEveryOption(Text):
-    plugin = Full
-    model = "bert"
-
-    @property
-    def init_args(self):
-        options = {"fields": ["event.text"], "pooling": "cls", "normalize": True, "max_length": 9}
-        return {"model": self.folder, "dropout": 0.2, "gradient_checkpointing": True} | options
+    @pytest.fixture(autouse=True)
+    def _of(self, bert):
+        options = {"fields": ["event.text"], "pooling": "cls", "normalize": True, "max_length": 9, "layers": 1}
+        self.init_args = {"model": bert, "dropout": 0.2, "gradient_checkpointing": True} | options

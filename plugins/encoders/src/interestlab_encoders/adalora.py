@@ -108,7 +108,10 @@ class AdaLora(Tuned):
         self._allocates = config.total_step - config.tfinal - config.tinit >= 2
         if not self._allocates:
             rank_zero_warn(f"adalora: {steps} steps are too few for ranks to fall; all {self.init_r} are kept.")
-        self._steps = self.trainer.global_step
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self._steps = self.trainer.global_step  # a resumed training knows it only now
 
     def on_train_batch_end(self, *args: Any) -> None:
         super().on_train_batch_end(*args)

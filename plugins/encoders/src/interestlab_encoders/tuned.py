@@ -74,7 +74,13 @@ class Tuned(TextEncoder):
         return self.places(mapping.get(self.chain.model.config.model_type) if targets == "auto" else targets)
 
     def export(self, folder: Path, *, merged: bool) -> None:
-        if merged:
-            self.write_model(self.backbone.merge_and_unload(safe_merge=True), folder)
-        else:
+        if not merged:
             self.backbone.save_pretrained(folder)
+            return
+        try:
+            model = self.backbone.merge_and_unload(safe_merge=True)
+        except (AttributeError, NotImplementedError) as err:
+            raise ValueError(
+                f"what {type(self).__name__.lower()} learnt of '{self.base.name}' is no change of its weights"
+            ) from err
+        self.write_model(model, folder)

@@ -1,0 +1,102 @@
+"""AdaLoRA over whole runs: its ranks follow the trainer's steps, and are told and kept with the run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from peft.tuners.adalora import AdaLoraModel
+
+from interestlab import encoders
+from interestlab.cli.main import main
+from interestlab.model import InterestModel
+
+# Without a metric to watch, the checkpoint is always of the last epoch.
+EPOCHS = [
+    *("--trainer.max_epochs=10", "--trainer.max_steps=-1"),
+    *("--checkpoint.monitor=null", "--early_stopping.patience=99"),
+]
+
+
+@pytest.fixture
+def adalora(bert, tmp_path):
+    """The argument that names the encoder, over a model without dropout."""
+    folder = Path(shutil.copytree(bert, tmp_path / "bert"))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    arguments = {"model": str(folder), "max_length": 12, "init_r": 4, "target_r": 2, "orthogonality": 0.1}
+    encoder = json.dumps({"class_path": "adalora", "init_args": arguments})
+    return [f"--model.encoder={encoder}", "--model.dynamics=ewma", "--trainer.log_every_n_steps=1"]
+
+
+def curve(folder):
+    return pl.read_csv(folder / "metrics.csv").filter(pl.col("train/rank_mean").is_not_null())
+
+
+def state(folder):
+    """The encoder's part of a run's last checkpoint."""
+    held = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return {name: value for name, value in held.items() if name.startswith("encoders.")}
+
+
+def test_ranks_fall_over_a_run_and_are_logged(fit, adalora, tmp_path):
+    cli = fit(*adalora, *EPOCHS)
+    told = curve(tmp_path / "run")
+    assert {"train/rank_mean", "train/rank_min", "train/rank_max", "train/penalty"} <= set(told.columns)
+    assert told.height == cli.trainer.global_step == 10
+    assert told["train/rank_mean"][0] == 4
+    assert told["train/rank_mean"][-1] == 2
+    assert (told["train/rank_mean"].diff().drop_nulls() <= 0).all()
+    assert (told["train/rank_min"] <= told["train/rank_mean"]).all()
+    assert (told["train/rank_mean"] <= told["train/rank_max"]).all()
+    ranks = cli.model.encoders["main"].ranks()
+    assert sum(ranks.values()) == 2 * len(ranks)
+    assert (told["train/penalty"] > 0).all()
+    again = InterestModel.load_from_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert again.encoders["main"].ranks() == ranks
+
+
+def test_ranks_are_allocated_at_the_steps_of_the_optimiser(fit, adalora, monkeypatch):
+    met = []
+    original = AdaLoraModel.update_and_allocate
+    monkeypatch.setattr(AdaLoraModel, "update_and_allocate", lambda self, step: met.append(step) or original(self, step))
+    cli = fit(*adalora, *EPOCHS, "--data.batch_events=60", "--trainer.accumulate_grad_batches=2")
+    batches = cli.trainer.fit_loop.epoch_loop.batch_progress.total.completed
+    assert cli.trainer.global_step < batches
+    assert met == list(range(1, cli.trainer.global_step + 1))
+    assert sum(cli.model.encoders["main"].ranks().values()) == 2 * 4
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(fit, adalora, tmp_path, monkeypatch):
+    """A batch is an epoch here: the order of the batches in the first epoch after it is not what it would have been."""
+    fit(*adalora, *EPOCHS, folder="whole")
+    with monkeypatch.context() as stopping:
+
+        def stop(self):
+            self.trainer.should_stop = self.trainer.current_epoch == 4
+
+        stopping.setattr(encoders.adalora, "on_train_epoch_end", stop)
+        first = fit(*adalora, *EPOCHS, folder="parted")
+    assert first.trainer.current_epoch == 5
+    second = fit(*adalora, *EPOCHS, "--ckpt_path=last", folder="parted")
+    whole, parted = state(tmp_path / "whole"), state(tmp_path / "parted")
+    assert whole.keys() == parted.keys()
+    extra = "encoders.main._extra_state"
+    assert whole[extra]["rank_pattern"] == parted[extra]["rank_pattern"] != {}
+    torch.testing.assert_close(parted, whole, rtol=1e-4, atol=1e-6)
+    assert second.trainer.global_step == 2 * first.trainer.global_step
+    rest = curve(tmp_path / "parted" / "resumed-1")
+    assert rest["train/rank_mean"].to_list() == curve(tmp_path / "whole")["train/rank_mean"].to_list()[-rest.height :]
+
+
+def test_a_run_without_an_end_is_told_in_one_line(adalora, capsys, tmp_path):
+    shop = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
+    endless = ["--model.objective=next_item", "--trainer.max_epochs=-1", f"--run_dir={tmp_path / 'run'}"]
+    with pytest.raises(SystemExit) as done:
+        main(["fit", *shop, *adalora, *endless])
+    assert done.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("interestlab: ")]
+    assert "set --trainer.max_epochs or max_steps" in line
