@@ -29,7 +29,9 @@ class Guard:
         self._first_step = 0
 
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
-        return [(f"{key}.{name}", p) for key, module in self._modules.items() for name, p in module.named_parameters()]
+        return [
+            (f"{key}.{name}", p) for key, module in self._modules.items() for name, p in module.named_parameters() if p.numel()
+        ]
 
     def start(self, step: int) -> None:
         """Remember every tensor as it is at a step."""

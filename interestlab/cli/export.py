@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -43,15 +44,18 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
         raise DataError(f"{checkpoint} cannot be loaded: {' '.join(str(err).split())}") from err
     encoders = cast(Mapping[str, Encoder], model.encoders)
     if name is None:
-        trained = [key for key, encoder in encoders.items() if encoder.parameter_groups()]
+        trained = [
+            key
+            for key, encoder in encoders.items()
+            if any(p.requires_grad for p in encoder.parameters()) and encoder.parameter_groups()
+        ]
         if len(trained) != 1:
             raise DataError(f"say which encoder with --encoder: {', '.join(trained or encoders)}.")
         (name,) = trained
     if name not in encoders:
         raise DataError(f"{checkpoint} has no encoder '{name}'; it has {', '.join(encoders)}.")
-    draft = out.with_name(out.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=out.parent))
     try:
         encoders[name].export(draft, merged=merged)
         draft.rename(out)

@@ -16,7 +16,17 @@ from interestlab.contract import DataError
 KEYS = ("name", "base", "set", "axes", "seeds", "budget", "baseline", "metrics", "exclude")
 """What a sweep file may say."""
 
-RESERVED = ("config", "run_dir", "run_name", "seed_everything", "ckpt_path", "test_after_fit", "print_config", "help")
+RESERVED = (
+    "config",
+    "run_dir",
+    "run_name",
+    "seed_everything",
+    "ckpt_path",
+    "test_after_fit",
+    "checkpoint.dirpath",
+    "print_config",
+    "help",
+)
 """Options of ``fit`` that the sweep itself gives, or without which a trial measures nothing."""
 
 Settings = dict[str, Any]
@@ -124,7 +134,7 @@ def overridden(told: dict[str, Any], overrides: Settings, seeds: Sequence[int] |
             if key in varied:
                 raise DataError(f"{key}: it is varied by the axis {axis}, so --set cannot fix it.")
         settings = {k: v for k, v in settings.items() if not k.startswith(f"{key}.")}
-        if key.removeprefix("trainer.") in budget:
+        if key.startswith("trainer.") and key.removeprefix("trainer.") in budget:
             budget[key.removeprefix("trainer.")] = value
         else:
             settings[key] = value
@@ -219,9 +229,16 @@ def settings(told: Mapping[Any, Any], where: str) -> Settings:
 def existing(file: Path) -> Path:
     """A base config that can be read, by its whole path."""
     try:
-        load(file)
+        told = load(file)
     except DataError as err:
         raise DataError(f"base: {err}") from err
+    shared = {
+        "ckpt_path": told.get("ckpt_path"),
+        "checkpoint.dirpath": isinstance(told.get("checkpoint"), dict) and told["checkpoint"].get("dirpath"),
+        "test_after_fit": told.get("test_after_fit", True) is not True,
+    }
+    if taken := [key for key, said in shared.items() if said]:
+        raise DataError(f"base: {file} says {', '.join(taken)}, which would be one for all trials.")
     return file.resolve()
 
 

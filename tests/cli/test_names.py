@@ -6,6 +6,7 @@ import yaml
 from interestlab.cli import shortnames
 from interestlab.cli.main import main
 from interestlab.cli.train import run
+from interestlab.registry import ENCODERS
 
 MODEL = ["--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"]
 
@@ -126,7 +127,7 @@ def test_errors_say_what_to_mend(capsys, args, words):
 def test_help_names_the_plugins_and_their_arguments(capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--help"])
-    assert "encoders: frozen, full, id" in " ".join(capsys.readouterr().out.split())
+    assert f"encoders: {', '.join(ENCODERS.names())}" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit):
         main(["fit", "--model.encoder.help", "full"])
     assert "--model.encoder.max_length" in capsys.readouterr().out

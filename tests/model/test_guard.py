@@ -222,3 +222,14 @@ def test_the_command_line_ends_in_one_line_and_measures_nothing(bert, tmp_path, 
     assert "2 steps of training did not change 8 tensors, encoders.main.backbone." in line
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert not (tmp_path / "run" / "ranks.parquet").exists()
+
+
+def test_what_has_no_numbers_need_not_move():
+    module = nn.Linear(2, 2)
+    module.empty = nn.Parameter(torch.empty(0, 2))
+    guard = Guard({"main": module})
+    guard.start(0)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(1)
+    guard.check(STEPS)

@@ -27,6 +27,18 @@ def write(tmp_path):
     return write
 
 
+@pytest.mark.parametrize("said", ["ckpt_path: x.ckpt", "test_after_fit: false", "checkpoint: {dirpath: here}"])
+def test_a_base_says_nothing_that_all_trials_would_share(write, tmp_path, said):
+    (tmp_path / "base.yaml").write_text(said + "\n")
+    with pytest.raises(DataError, match="which would be one for all trials"):
+        read(write(base="base.yaml"))
+
+
+def test_a_budget_is_named_as_fit_names_it(write):
+    assert read(write(), {"trainer.max_epochs": 5}).budget == {"max_epochs": 5}
+    assert read(write(), {"max_epochs": 5}).set["max_epochs"] == 5  # no option of fit, and refused by its parser
+
+
 def test_a_good_file(write):
     spec = read(write())
     assert spec.combinations == [

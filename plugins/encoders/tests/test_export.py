@@ -151,3 +151,9 @@ def test_a_prompt_cannot_be_merged(build, bert, tmp_path):
         build("prompt", bert).export(tmp_path, merged=True)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merged_model_keeps_its_pooling(build, bert, tmp_path):
+    encoder = build("lora", bert, pooling="cls")
+    encoder.export(tmp_path, merged=True)
+    assert Frozen(model=str(tmp_path)).pooling == "cls"

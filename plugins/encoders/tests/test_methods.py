@@ -372,3 +372,14 @@ def test_a_model_that_is_no_chain_has_no_prefix_and_no_layers_to_choose(bert, tm
         assert encoder(inputs(encoder)).isfinite().all()
     with pytest.raises(ValueError, match="the layers of a 'albert' model cannot be told apart"):
         Full(model=str(folder), layers=1).build({}, dim=8)
+
+
+def test_what_all_layers_share_leaves_no_prefix(bert):
+    encoder = Peft(model=bert, method="unilora", config={"target_modules": ["query"]})
+    encoder.build({}, dim=8)
+    assert encoder.prefix() is None
+
+
+def test_adalora_by_config_is_refused(bert):
+    with pytest.raises(ValueError, match="encoder of its own"):
+        Peft(model=bert, method="adalora", config={"total_step": 9}).build({}, dim=8)

@@ -9,6 +9,7 @@ from peft.tuners.adalora import AdaLoraModel
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_ADALORA_TARGET_MODULES_MAPPING
 from torch import Tensor
 
+from interestlab.checks import at_least
 from interestlab.contract import TrainingError
 from interestlab_encoders.tuned import Tuned
 
@@ -56,6 +57,7 @@ class AdaLora(Tuned):
         super().__init__(**kwargs)
         if not 1 <= target_r < init_r:
             raise ValueError(f"target_r={target_r} must be at least 1 and less than init_r={init_r}: ranks only fall")
+        at_least(1, interval=interval)
         if not (warmup >= 0 and final >= 0 and warmup + final < 1):
             raise ValueError(f"warmup={warmup} and final={final} leave no steps in which ranks could fall")
         self.target_r, self.init_r, self.alpha, self.dropout, self.targets = target_r, init_r, alpha, dropout, targets
@@ -102,6 +104,8 @@ class AdaLora(Tuned):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise TrainingError("adalora lets ranks fall over the whole training: set --trainer.max_epochs or max_steps")
+        if self.trainer.precision == "16-mixed":  # a step that overflows leaves infinities in what is remembered
+            raise TrainingError("adalora cannot measure importance with scaled gradients: give --trainer.precision=bf16-mixed")
         config = self.tuner.peft_config["default"]
         config.total_step, config.tinit, config.tfinal = int(steps), int(self.warmup * steps), int(self.final * steps)
         # PEFT's last allocation needs the importance that a step before it measured.
@@ -111,6 +115,9 @@ class AdaLora(Tuned):
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        for name in MEMORY:  # restored before the model moved to its device
+            memory = getattr(self.tuner.rankallocator, name)
+            setattr(self.tuner.rankallocator, name, {k: v.to(self.device) for k, v in memory.items()})
         self._steps = self.trainer.global_step  # a resumed training knows it only now
 
     def on_train_batch_end(self, *args: Any) -> None:
@@ -134,5 +141,5 @@ class AdaLora(Tuned):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`get_extra_state` gave."""
         for name in MEMORY:
-            setattr(self.tuner.rankallocator, name, {k: v.to(self.device) for k, v in state[name].items()})
+            setattr(self.tuner.rankallocator, name, dict(state[name]))
         self.tuner.peft_config["default"].rank_pattern = state["rank_pattern"]

@@ -1,13 +1,18 @@
 """The pretrained weights that an encoder starts from: named by hash, and left out of its checkpoints where unchanged."""
 
 import hashlib
+import json
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 KEY = "base_sha256"
 """The buffer in which a state dict names its base."""
+
+ASIDE = {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache"}
+"""What of a config does not decide a vector."""
 
 
 class Base:
@@ -19,13 +24,15 @@ class Base:
 
     Attributes:
         name: of the model.
-        sha256: hash of all of its tensors, in the order of their names.
+        sha256: hash of its config and of all of its tensors, in the order of their names.
         parameters: its own parameters, which fine-tuning may go on to train, and to wrap.
     """
 
-    def __init__(self, model: nn.Module, name: str) -> None:
+    def __init__(self, model: PreTrainedModel, name: str) -> None:
         self.name = name
-        digest = hashlib.sha256()
+        # The same tensors are another model with another number of heads; who saved it when does not matter.
+        config = {key: value for key, value in model.config.to_diff_dict().items() if key not in ASIDE}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
         for key, tensor in sorted(model.state_dict().items()):
             digest.update(key.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

@@ -28,6 +28,8 @@ class Peft(Tuned):
 
     def config(self) -> PeftConfig:
         kind = self.method.upper()
+        if kind == "ADALORA":  # PEFT leaves its allocation and its penalty to the caller
+            raise ValueError("adalora is an encoder of its own here: give it as the encoder's name")
         if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
             known = ", ".join(sorted(str(name.value).lower() for name in PEFT_TYPE_TO_CONFIG_MAPPING))
             raise ValueError(f"PEFT has no method '{self.method}'; it has {known}")

@@ -84,7 +84,8 @@ class Chain:
     def constant(self, changing: Iterable[nn.Parameter]) -> int:
         """How many of the lowest layers none of the ``changing`` parameters, the model's or a wrapper's, stands in or under."""
         place = {id(p): len(self.layers) for module in self.top for p in module.parameters()}
-        place |= {id(p): i for i, layer in enumerate(self.layers) for p in layer.parameters()}
+        # Downwards: what several layers share stands in the lowest of them.
+        place |= {id(p): i for i, layer in reversed(list(enumerate(self.layers))) for p in layer.parameters()}
         return min((place.get(id(p), 0) for p in changing), default=len(self.layers))
 
     def rest(self, depth: int) -> None:

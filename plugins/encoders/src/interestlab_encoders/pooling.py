@@ -42,6 +42,14 @@ _FLAGS: dict[str, Pooling] = {
 }
 
 
+def write(folder: Path, pooling: Pooling, width: int) -> None:
+    """Let a model's folder say how its vectors are pooled, as sentence-transformers and :func:`choose` read it."""
+    file = folder / "1_Pooling" / "config.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    flags = {flag: of == pooling for flag, of in _FLAGS.items()}
+    file.write_text(json.dumps({"word_embedding_dimension": width} | flags), encoding="utf-8")
+
+
 def choose(folder: Path, config: PretrainedConfig) -> Pooling:
     """The pooling that a model was trained with, where its folder says so; else last for causal models, else mean."""
     file = folder / "1_Pooling" / "config.json"

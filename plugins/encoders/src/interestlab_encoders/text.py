@@ -15,7 +15,7 @@ from interestlab.batch import Inputs
 from interestlab.contract import Encoder, Prefix
 from interestlab_encoders.base import Base
 from interestlab_encoders.chain import Chain, read
-from interestlab_encoders.pooling import POOLINGS, choose
+from interestlab_encoders.pooling import POOLINGS, choose, write
 from interestlab_encoders.pretrained import load, positions
 from interestlab_encoders.tokens import Tokens
 from interestlab_encoders.weights import HUB_FILES, locate
@@ -63,7 +63,8 @@ class TextEncoder(Encoder):
         limit = min(self.tokens.limit, positions(backbone) or self.tokens.limit)
         if max_length > limit:
             raise ValueError(f"max_length={max_length} is more than the {limit} tokens that '{model}' can read")
-        self.pool = POOLINGS[choose(self.folder, backbone.config) if pooling == "auto" else pooling]
+        self.pooling = choose(self.folder, backbone.config) if pooling == "auto" else pooling
+        self.pool = POOLINGS[self.pooling]
         self.normalize, self.cache = normalize, cache
         self.out_dim = int(backbone.config.hidden_size)
         self.base, self.chain = Base(backbone, model), Chain(backbone)
@@ -140,6 +141,8 @@ class TextEncoder(Encoder):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, target)
         model.save_pretrained(folder)
+        if choose(folder, model.config) != self.pooling:
+            write(folder, self.pooling, self.out_dim)
 
 
 class Frozen(TextEncoder):

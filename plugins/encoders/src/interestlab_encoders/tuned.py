@@ -39,7 +39,7 @@ class Tuned(TextEncoder):
             config = self.config()
             config.task_type = TaskType.FEATURE_EXTRACTION
             model = get_peft_model(backbone, config)
-        except (TypeError, ValueError) as err:
+        except (ImportError, TypeError, ValueError) as err:
             reason = " ".join(str(err).split())
             raise ValueError(f"{type(self).__name__.lower()} does not fit '{self.base.name}': {reason}") from err
         # Where the base of an exported adapter is looked for, on another machine too.
