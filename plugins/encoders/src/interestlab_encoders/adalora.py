@@ -9,7 +9,6 @@ from peft.tuners.adalora import AdaLoraModel
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_ADALORA_TARGET_MODULES_MAPPING
 from torch import Tensor
 
-from interestlab.checks import at_least
 from interestlab.contract import TrainingError
 from interestlab_encoders.tuned import Tuned
 
@@ -57,7 +56,8 @@ class AdaLora(Tuned):
         super().__init__(**kwargs)
         if not 1 <= target_r < init_r:
             raise ValueError(f"target_r={target_r} must be at least 1 and less than init_r={init_r}: ranks only fall")
-        at_least(1, interval=interval)
+        if interval < 1:
+            raise ValueError(f"interval={interval} must be at least 1")
         if not (warmup >= 0 and final >= 0 and warmup + final < 1):
             raise ValueError(f"warmup={warmup} and final={final} leave no steps in which ranks could fall")
         self.target_r, self.init_r, self.alpha, self.dropout, self.targets = target_r, init_r, alpha, dropout, targets
@@ -104,8 +104,6 @@ class AdaLora(Tuned):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise TrainingError("adalora lets ranks fall over the whole training: set --trainer.max_epochs or max_steps")
-        if self.trainer.precision == "16-mixed":  # a step that overflows leaves infinities in what is remembered
-            raise TrainingError("adalora cannot measure importance with scaled gradients: give --trainer.precision=bf16-mixed")
         config = self.tuner.peft_config["default"]
         config.total_step, config.tinit, config.tfinal = int(steps), int(self.warmup * steps), int(self.final * steps)
         # PEFT's last allocation needs the importance that a step before it measured.
