@@ -180,9 +180,15 @@ class Dynamics(Part):
     """How an interest moves from event to event. Its constructor takes ``dim``.
 
     Causal: ``z[:, t]`` depends on nothing after ``t``; nor does it depend on the padding.
+
+    Attributes:
+        interests: how many interests K a user has at once. With more than one, every ``z`` here has an axis more, ``[B, T, K,
+            D]`` and ``[B, K, D]``; the score of an item is then its best over the K, and in training the interest nearest to
+            the target is the one that learns (ComiRec, arXiv 2005.09347).
     """
 
     dim: int
+    interests: int = 1
 
     @abstractmethod
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
@@ -204,6 +210,10 @@ class Dynamics(Part):
     @abstractmethod
     def step(self, state: State, x: Tensor, dt: Tensor) -> tuple[State, Tensor]:
         """The same function as :meth:`forward`, one event at a time: ``x [B, D]``, ``dt [B]`` -> state and ``z [B, D]``."""
+
+    @abstractmethod
+    def interest(self, state: State) -> Tensor:
+        """The interest ``[B, D]`` that a state stands for: after a step that step's ``z``, after :meth:`drift` where it went."""
 
     def drift(self, state: State, dt: Tensor) -> State:
         """Where the interest is after a silence of ``dt [B]`` days. It stands still unless a dynamics says otherwise."""

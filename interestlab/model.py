@@ -189,8 +189,10 @@ class InterestModel(HookRelay):
         x = table[candidates.positions(batch.items)]
         if "event" in self.fusion:
             x = self.fusion["event"](*self.event_inputs(batch, x))
-        z = self.dynamics(x, batch.dt, batch.mask)
-        loss = self.objective(self.compared(z), candidates, batch)
+        z = self.compared(self.dynamics(x, batch.dt, batch.mask))
+        if self.dynamics.interests > 1:
+            z = nearest(z, candidates, batch.targets)
+        loss = self.objective(z, candidates, batch)
         penalties = [penalty for part in self.parts() if (penalty := part.penalty()) is not None]
         if penalties:
             self.log("train/penalty", sum(penalties), batch_size=len(batch.users))
@@ -221,7 +223,7 @@ class InterestModel(HookRelay):
     # ---- evaluation
 
     def last_interest(self, batch: Batch) -> Tensor:
-        """``[B, dim]`` the interest of each user after the last event, as it is compared."""
+        """``[B, dim]``, or ``[B, K, dim]``, the interest of each user after the last event, as it is compared."""
         held = self._evaluation
         x = held.items[batch.items]
         if "event" in self.fusion:
@@ -293,6 +295,13 @@ class InterestModel(HookRelay):
 def projection(out_dim: int, dim: int) -> nn.Module:
     """To the width of the model; nothing where an encoder has it already."""
     return nn.Identity() if out_dim == dim else nn.Linear(out_dim, dim)
+
+
+def nearest(z: Tensor, candidates: Candidates, targets: Tensor) -> Tensor:
+    """Of several interests ``[B, T, K, D]`` the one nearest to the target, ``[B, T, D]``."""
+    wanted = candidates.vectors[candidates.positions(targets).clamp(max=len(candidates.items) - 1)]
+    best = (z * wanted.unsqueeze(2)).sum(-1).argmax(-1)
+    return z.take_along_dim(best[..., None, None], 2).squeeze(2)
 
 
 def transposed(encoded: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -30,14 +30,15 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         return torch.randn(rows, events, part.dim), dt
 
     def shape(self, part: Dynamics, example: tuple[Any, ...]) -> tuple[int, ...]:
-        return *example[0].shape[:-1], part.dim
+        several = () if part.interests == 1 else (part.interests,)
+        return *example[0].shape[:-1], *several, part.dim
 
     def half(self, example: tuple[Any, ...]) -> tuple[Any, ...]:
         x, dt, mask = example
         return x.bfloat16(), dt, mask
 
     def real(self, out: Tensor, example: tuple[Any, ...]) -> Tensor:
-        return out.masked_fill(~example[2].unsqueeze(-1), 0)
+        return out.masked_fill(~example[2].view(*example[2].shape, *[1] * (out.ndim - 2)), 0)
 
     def whole(self, part: Dynamics, rows: int = 3, events: int = EVENTS) -> tuple[Tensor, Tensor, Tensor]:
         """Histories without padding."""
@@ -98,6 +99,17 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         for days in (dt, torch.zeros_like(dt), dt + 1e4):
             days = torch.cat([torch.zeros_like(days[:, :1]), days[:, 1:]], 1)
             same(self.steps(part, x, days)[1], self.out(part, (x, days, mask)), "step and forward differ")
+
+    def check_interest(self) -> None:
+        """``interest`` of a state is the ``z`` of the step that gave it, and finite before the first event and after a silence."""
+        part = self.moved()
+        x, dt, _ = self.whole(part)
+        state, zs = self.steps(part, x, dt)
+        same(part.interest(state), zs[:, -1], "the interest of a state is not the z of its step", rtol=1e-5, atol=1e-6)
+        for still in (part.init_state(len(x)), part.drift(state, torch.full((len(x),), 30.0))):
+            found = part.interest(still)
+            require(found.shape == zs[:, -1].shape, f"the interest of a state is {list(found.shape)}")
+            require(bool(found.isfinite().all()), "the interest of a state is not finite")
 
     def check_state(self) -> None:
         """A state is made of tensors, batch first, in the dtype of the module; a step keeps its structure."""

@@ -99,6 +99,9 @@ class LinearFilter(Dynamics):
         after = advance(z, previous, 1 + alpha - beta, alpha, beta * g)
         return FilterState(after, z, torch.ones_like(state.begun)), after
 
+    def interest(self, state: FilterState) -> Tensor:
+        return state.z
+
 
 def advance(z: Tensor, previous: Tensor, keep: Tensor, alpha: Tensor, pull: Tensor) -> Tensor:
     """``(1 + α − β) z − α previous + β g``, of which ``keep`` is the first bracket and ``pull`` the last term."""

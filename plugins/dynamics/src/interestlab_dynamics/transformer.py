@@ -9,6 +9,9 @@ from interestlab.contract import Dynamics
 Cache = tuple[Tensor, Tensor]
 """Keys and values ``[B, heads, N, D / heads]`` of the N events so far."""
 
+History = tuple[tuple[Cache, ...], Tensor]
+"""The cache of each block, and the interest ``[B, D]``."""
+
 
 class Transformer(Dynamics):
     """SASRec: causal self-attention with learnt positions (Kang and McAuley 2018, arXiv 1808.09781).
@@ -57,18 +60,23 @@ class Transformer(Dynamics):
             h, _ = block(h)
         return self.norm(h)
 
-    def init_state(self, batch_size: int) -> tuple[Cache, ...]:
+    def init_state(self, batch_size: int) -> History:
         none = self.positions.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
-        return tuple((none, none) for _ in self.blocks)
+        return tuple((none, none) for _ in self.blocks), none.new_zeros(batch_size, self.dim)
 
-    def step(self, state: tuple[Cache, ...], x: Tensor, dt: Tensor) -> tuple[tuple[Cache, ...], Tensor]:
-        so_far = state[0][0].shape[2]
+    def step(self, state: History, x: Tensor, dt: Tensor) -> tuple[History, Tensor]:
+        before, _ = state
+        so_far = before[0][0].shape[2]
         h = self.place(x.unsqueeze(1), torch.tensor([so_far], device=x.device))
         caches = []
-        for block, cache in zip(self.blocks, state, strict=True):
+        for block, cache in zip(self.blocks, before, strict=True):
             h, cache = block(h, cache)
             caches.append(cache)
-        return tuple(caches), self.norm(h).squeeze(1)
+        z = self.norm(h).squeeze(1)
+        return (tuple(caches), z), z
+
+    def interest(self, state: History) -> Tensor:
+        return state[1]
 
     def place(self, x: Tensor, positions: Tensor) -> Tensor:
         """Events ``[B, T, D]`` with their positions ``[T]`` added."""
