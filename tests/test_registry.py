@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from interestlab.contract import Encoder, Source
-from interestlab.registry import REGISTRIES, PluginError, Registry
+from interestlab.registry import REGISTRIES, PluginError, Registry, limit_note
 
 ROOT = Path(__file__).parents[1]
 
 FIRST_PARTY = {
-    "encoders": ["frozen", "full", "id"],
+    "encoders": ["adalora", "adapter", "bitfit", "frozen", "full", "ia3", "id", "lora", "peft", "side"],
     "fusion": ["attention", "concat"],
     "dynamics": ["ewma", "momentum", "transformer"],
     "objectives": ["next_item"],
@@ -186,6 +186,49 @@ def test_specs_name_the_plugin(install, monkeypatch):
     spec = Own("a.csv", columns={"user_id": Path("u")}).spec
     assert spec["class_path"].endswith("Own")
     assert spec["init_args"] == {"path": "a.csv", "columns": {"user_id": "u"}}
+
+
+# A limit
+
+
+@pytest.fixture
+def two(install):
+    install("Acme_Words", {"acme": "limit_acme:Acme"}, limit_acme=GOOD.format(name="Acme"))
+    install("other", {"other": "limit_other:Other"}, limit_other=GOOD.format(name="Other"))
+
+
+@pytest.mark.parametrize("limit", ["acme-words", "Acme_Words", " acme.words , nowhere", "acme-words,,"])
+def test_a_limit_hides_the_plugins_of_other_distributions(two, encoders, monkeypatch, limit):
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", limit)
+    assert encoders.names() == ["acme"]
+    assert encoders.load("acme").__name__ == "Acme"
+    with pytest.raises(
+        PluginError, match=r"called 'other'.* Installed: acme\. INTERESTLAB_PLUGINS limits plugins to those of acme"
+    ):
+        encoders.load("other")
+
+
+@pytest.mark.parametrize("limit", ["", " ", ",", None])
+def test_no_limit(two, encoders, monkeypatch, limit):
+    monkeypatch.delenv("INTERESTLAB_PLUGINS", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("INTERESTLAB_PLUGINS", limit)
+    assert {"acme", "other", "id"} <= set(encoders.names())
+    assert limit_note() == ""
+
+
+def test_a_limit_says_what_of_it_is_not_installed(two, monkeypatch):
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", "acme-words, nowhere")
+    assert (
+        limit_note() == "INTERESTLAB_PLUGINS limits plugins to those of acme-words, nowhere, of which nowhere is not installed."
+    )
+
+
+def test_a_limit_frees_a_name_that_two_claim(install, encoders, monkeypatch):
+    install("first", {"twin": "limit_a:A"}, limit_a=GOOD.format(name="A"))
+    install("second", {"twin": "limit_b:B"}, limit_b=GOOD.format(name="B"))
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", "second")
+    assert encoders.load("twin").__name__ == "B"
 
 
 # Layers

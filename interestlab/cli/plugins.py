@@ -1,4 +1,4 @@
-"""``interestlab plugins``: what is installed, without importing it; and the arguments of one."""
+"""``interestlab plugins``: what is installed, without importing it; the arguments of one; a new one, and whether it will do."""
 
 import argparse
 import ast
@@ -7,18 +7,32 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from interestlab.registry import REGISTRIES, PluginError, Registry, distribution
+from interestlab.registry import REGISTRIES, PluginError, Registry, distribution, limit_note
 
 
 def run(args: list[str]) -> None:
-    """List the installed plugins, or show one."""
+    """List the installed plugins, show or check one, or write a new one."""
     parser = argparse.ArgumentParser("interestlab plugins", description="List the installed plugins; nothing is imported.")
     commands = parser.add_subparsers(dest="command")
     show = commands.add_parser("show", help="the arguments of one plugin")
     show.add_argument("name", help="its name, or KIND.NAME where kinds share the name")
+    new = commands.add_parser("new", help="write a package of one plugin, which installs and passes its own tests")
+    new.add_argument("kind", help="encoder, fusion, dynamics, objective or source")
+    new.add_argument("name", help="of the plugin, the package and its folder")
+    new.add_argument("--out", type=Path, default=Path(), help="where to put the folder; default here")
+    check = commands.add_parser("check", help="whether a plugin keeps the contract; status 1 where it does not")
+    check.add_argument("name", help="its name, KIND.NAME, or the path of a class")
+    check.add_argument("--init_args", default="{}", help="arguments that its constructor needs, as JSON")
+    check.add_argument("--expected_failures", default="{}", help="checks that are expected to fail, and why, as JSON")
     options = parser.parse_args(args[1:])
     if options.command == "show":
         show_plugin(options.name)
+    elif options.command == "new":
+        new_plugin(options.kind, options.name, options.out)
+    elif options.command == "check":
+        from interestlab.cli.conformance import check_plugin
+
+        check_plugin(options.name, options.init_args, options.expected_failures)
     else:
         list_plugins()
 
@@ -35,6 +49,8 @@ def list_plugins() -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     for row in rows:
         print("  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[4]]).rstrip())
+    if limit := limit_note():
+        print(f"\n{limit}")
 
 
 def description(ep: EntryPoint) -> str:
@@ -76,7 +92,7 @@ def find(name: str) -> tuple[Registry, str]:
         known = [n for r in REGISTRIES.values() for n in r.names()]
         near = difflib.get_close_matches(short, known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them.")
+        raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them. {limit_note()}".rstrip())
     return holders[0], short
 
 
@@ -95,3 +111,14 @@ def show_plugin(name: str) -> None:
         print(f"{registry.kind}.{short}: {ep.value}, from {distribution(ep)}\n")
         print((cls.__doc__ or "").strip().partition("\n\n")[0], "\n", sep="")
         parser.print_help(sys.stdout)
+
+
+def new_plugin(kind: str, name: str, out: Path) -> None:
+    """Write the package of a plugin, and print what to do with it."""
+    from interestlab import scaffold
+
+    try:
+        print(scaffold.next_steps(kind, name, scaffold.write(kind, name, out)))
+    except (PluginError, OSError) as err:
+        print(f"interestlab: {err}", file=sys.stderr)
+        raise SystemExit(2) from err

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from rich.progress import track
 
 from interestlab.batch import Inputs
@@ -24,7 +25,8 @@ class Feature:
     """One field of the items or of the events.
 
     Attributes:
-        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none.
+        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none, or one of which
+            the encoder prepares nothing.
         size: number of distinct values.
         folder: where whatever is made once a value is kept.
         rows: each value as it was prepared; None where an encoder reads the index.
@@ -70,8 +72,16 @@ def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
     if encoder.prepare_key is None:
         return Feature(store.load(folder, "codes"), about["size"], home)
     key = store.fingerprint(prepare=encoder.prepare_key)
-    prepared = store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name))
-    return Feature(store.load(folder, "codes"), about["size"], home, Rows(prepared))
+    prepared = Rows(store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name)))
+    codes, void = store.load(folder, "codes"), prepared.lengths == 0
+    if not void.any():
+        return Feature(codes, about["size"], home, prepared)
+    first = pl.scan_parquet(home / "values.parquet").slice(int(void.argmax()), 1).collect()["value"][0]
+    rank_zero_warn(
+        f"field {name}: {type(encoder).__name__} finds nothing in {void.sum():,} of {len(void):,} values, '{first[:60]}' the "
+        "first; they count as missing."
+    )
+    return Feature(np.where(void[codes], np.int32(-1), codes), about["size"], home, prepared)
 
 
 def parse(name: str) -> tuple[str, list[str]]:

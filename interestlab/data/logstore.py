@@ -11,7 +11,7 @@ import polars as pl
 from rich.console import Console
 
 from interestlab.contract import DataError, Source
-from interestlab.data import store
+from interestlab.data import clock, store
 from interestlab.data.clean import Cleaning
 from interestlab.data.log import Histories, Ties, histories
 from interestlab.data.split import Cuts, Split, global_time, leave_one_out
@@ -72,13 +72,14 @@ class LogStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+        self.meta["sizes"] = {f"event.{name}": size for name, size in clock.COLUMNS.items()} | self.meta["sizes"]
         self.offsets, self.item, self.time = (store.load(folder, n) for n in ("offsets", "item", "time"))
         self.cuts = Cuts(*(store.load(folder, f"cut_{n}") for n in Cuts._fields))
 
     @property
     def events(self) -> pl.LazyFrame:
-        """One row an event, in the order of the arrays."""
-        return pl.scan_parquet(self.folder / "events.parquet")
+        """One row an event, in the order of the arrays, with what its time says."""
+        return clock.with_clock(pl.scan_parquet(self.folder / "events.parquet"))
 
     @cached_property
     def items(self) -> pl.DataFrame:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from interestlab.contract import Dynamics, State
-from interestlab.testing._checks import TrainableChecks, require, same, take
+from interestlab.testing._checks import require, same
+from interestlab.testing._part import TrainableChecks, take
 from interestlab.testing._trees import leaves, map_tensors, structure
 
 EVENTS = 7
@@ -14,7 +15,10 @@ LENGTHS = (7, 3, 1, 5, 6)
 
 
 class DynamicsChecks(TrainableChecks[Dynamics]):
-    """A dynamics under test, on histories of up to seven events."""
+    """A dynamics under test, on histories of up to seven events.
+
+    Stability: provisional.
+    """
 
     kind = Dynamics
 
@@ -101,7 +105,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             same(self.steps(part, x, days)[1], self.out(part, (x, days, mask)), "step and forward differ")
 
     def check_interest(self) -> None:
-        """``interest`` of a state is the ``z`` of the step that gave it, and finite before the first event and after a silence."""
+        """``interest`` of a state is the ``z`` of its step, and finite before the first event and after a silence."""
         part = self.moved()
         x, dt, _ = self.whole(part)
         state, zs = self.steps(part, x, dt)

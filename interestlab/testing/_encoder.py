@@ -9,12 +9,15 @@ from torch import nn
 
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
-from interestlab.testing._checks import DIM, Checks, ContractError, require, same
+from interestlab.testing._checks import DIM, ContractError, require, same
 from interestlab.testing._data import TEXTS, pad_rows
+from interestlab.testing._part import PartChecks
 
 
-class EncoderChecks(Checks[Encoder]):
+class EncoderChecks(PartChecks[Encoder]):
     """An encoder under test.
+
+    Stability: provisional.
 
     Args:
         plugin: the class.
@@ -32,9 +35,6 @@ class EncoderChecks(Checks[Encoder]):
     ) -> None:
         super().__init__(plugin, init_args)
         self.values = list(values)
-
-    def construct(self) -> Encoder:
-        return self.plugin(**self.init_args)
 
     def built(self, part: Encoder) -> Encoder:
         part.build(dict.fromkeys(part.fields, 11), DIM)

@@ -39,6 +39,19 @@ class Head(FusionHead):
         return self.layer(self.joined(streams, present)) * self.scale
 
 
+class KeepsMore(Head):
+    """Its state dict holds more than tensors."""
+
+    def get_extra_state(self):
+        return {"steps": 3}
+
+    def set_extra_state(self, state): ...
+
+
+class TestKeepsMore(FusionHeadTests):
+    plugin = KeepsMore
+
+
 class TestHead(FusionHeadTests):
     plugin = Head
     init_args: ClassVar = {"scale": 2.0, "dim": 4}

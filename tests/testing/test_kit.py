@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from interestlab.contract import FusionHead, Objective
+from interestlab.contract import FusionHead, Plugin
 from interestlab.testing import ContractError, FusionHeadTests, check_plugin, checks_for, subject
 
 
@@ -111,7 +111,7 @@ def test_the_random_state_is_left_alone():
 
 def test_other_kinds_have_no_checks():
     with pytest.raises(TypeError, match="there are no checks for it"):
-        subject(Objective)
+        subject(Plugin)
 
 
 def test_the_checks_run_without_pytest():

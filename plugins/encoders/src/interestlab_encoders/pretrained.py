@@ -10,11 +10,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
 
-def load(folder: Path) -> PreTrainedModel:
-    """The text model of a folder, in float32 and in evaluation mode, without its pooler; the hub is never asked.
+def load(folder: Path, kind: str = "text") -> PreTrainedModel:
+    """The model of a folder, in float32 and in evaluation mode, without its pooler; the hub is never asked.
 
     Raises:
-        ValueError: the folder holds no text model, an encoder-decoder, or not all of its weights.
+        ValueError: the folder holds no model of that kind, an encoder-decoder, or not all of its weights.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -26,7 +26,7 @@ def load(folder: Path) -> PreTrainedModel:
             model, info = _from_pretrained(folder, config)
     except (OSError, ValueError, SafetensorError) as err:
         reason = str(err).strip().partition("\n")[0]
-        raise ValueError(f"no text model can be read from {folder}: {reason}") from err
+        raise ValueError(f"no {kind} model can be read from {folder}: {reason}") from err
     # transformers only warns, and starts from random numbers.
     if missing := sorted(info["missing_keys"]):
         raise ValueError(f"the weights in {folder} lack {len(missing)} of the model's tensors, {missing[0]} among them")

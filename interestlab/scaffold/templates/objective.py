@@ -1,0 +1,30 @@
+"""An objective: the next item, told apart from the other items of the batch."""
+
+from interestlab.batch import Batch, Candidates
+from interestlab.contract import Objective
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class MyPlugin(Objective):
+    """Softmax cross-entropy of the next item among the items of the batch.
+
+    Args:
+        temperature: scores are divided by it.
+
+    Raises:
+        ValueError: the temperature is not positive.
+    """
+
+    candidates = "batch"
+
+    def __init__(self, temperature: float = 0.1) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, not {temperature}")
+        self.temperature = temperature
+
+    def forward(self, z: Tensor, candidates: Candidates, batch: Batch) -> Tensor:
+        known = batch.targets >= 0
+        scores = z[known] @ candidates.vectors.T / self.temperature
+        return F.cross_entropy(scores, candidates.positions(batch.targets[known]))

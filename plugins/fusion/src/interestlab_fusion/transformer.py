@@ -1,0 +1,51 @@
+"""Streams as the tokens of a transformer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interestlab_fusion.block import Block
+from interestlab_fusion.head import Head
+from interestlab_fusion.streams import mean_of_present
+
+
+class Transformer(Head):
+    """Self-attention among the streams that are present, each a token: ``mean + W mean(T(x_1 + e_1, …, x_S + e_S))``.
+
+    ``e`` is a learnt vector that says which stream a token is. Missing streams are not looked at and take no part in the
+    means. ``W`` starts at zero, so training starts from the mean. Where nothing is present the result is zero.
+
+    Args:
+        dim: width of the model.
+        layers: number of blocks.
+        heads: attention heads of each block; they divide ``dim``.
+        dropout: share of activations and attention weights dropped in training.
+        expansion: width of the feed-forward layers, in multiples of ``dim``.
+        kwargs: as for every head.
+
+    Raises:
+        ValueError: ``dim`` is not divisible by ``heads``, or ``layers`` is not positive.
+    """
+
+    def __init__(
+        self, dim: int, layers: int = 1, heads: int = 2, dropout: float = 0.0, expansion: int = 2, **kwargs: Any
+    ) -> None:
+        super().__init__(dim, **kwargs)
+        if layers < 1:
+            raise ValueError(f"layers={layers}: one at least is needed")
+        self.blocks = nn.ModuleList(Block(dim, heads, dropout, expansion) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, dim, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def build(self, streams: Sequence[str]) -> None:
+        super().build(streams)
+        self.kinds = nn.Parameter(0.02 * torch.randn(len(streams), self.dim))
+
+    def join(self, values: Tensor, mask: Tensor) -> Tensor:
+        tokens = values + self.kinds
+        for block in self.blocks:
+            tokens = block(tokens, mask)
+        return mean_of_present(values, mask) + self.out(mean_of_present(self.norm(tokens), mask))
