@@ -12,6 +12,8 @@ from torch import Tensor
 class Inputs(NamedTuple):
     """What an encoder reads: each distinct value of one field, once.
 
+    Stability: stable.
+
     Attributes:
         values: ``[U]`` int64 index of the value, for an encoder that prepares nothing; else the prepared rows, padded
             with zeros on the right: ``[U, L, ...]``.
@@ -30,6 +32,8 @@ class Inputs(NamedTuple):
 
 class Batch(NamedTuple):
     """Histories of several users, padded on the right.
+
+    Stability: provisional.
 
     Attributes:
         users: ``[B]`` int64 index of the user.
@@ -53,6 +57,8 @@ class Batch(NamedTuple):
 
 class Candidates(NamedTuple):
     """The items that an objective tells apart.
+
+    Stability: provisional.
 
     Attributes:
         vectors: ``[C, D]`` what each item is; unit length when the model scores by cosine.

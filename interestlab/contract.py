@@ -33,11 +33,17 @@ from interestlab.batch import Batch, Candidates, Inputs
 from interestlab.registry import REGISTRIES
 
 State = Any
-"""What a dynamics carries from event to event: a tensor, or a tuple, list or dict of tensors, batch first."""
+"""What a dynamics carries from event to event: a tensor, or a tuple, list or dict of tensors, batch first.
+
+Stability: stable.
+"""
 
 
 class Plugin(ABC):
-    """Remembers how it was built, so that plain values rebuild it."""
+    """Remembers how it was built, so that plain values rebuild it.
+
+    Stability: stable.
+    """
 
     _init_args: dict[str, Any]
 
@@ -56,7 +62,10 @@ class Plugin(ABC):
 
 
 class Part(Plugin, LightningModule):
-    """A plugin inside the model: a LightningModule whose hooks the model calls and whose logs go to the model's."""
+    """A plugin inside the model: a LightningModule whose hooks the model calls and whose logs go to the model's.
+
+    Stability: stable.
+    """
 
     def log(self, *args: Any, **kwargs: Any) -> None:
         """Log as the running model does; nothing happens outside a trainer."""
@@ -71,6 +80,8 @@ class Part(Plugin, LightningModule):
 @dataclass(frozen=True)
 class Prefix:
     """The start of an encoder, up to which nothing is trained: a constant function of each value.
+
+    Stability: provisional.
 
     Attributes:
         run: the function: prepared rows of U values -> rows ``[U, L, *shape]`` and their lengths ``[U]``.
@@ -92,6 +103,8 @@ class Encoder(Part):
 
     The model calls :meth:`forward` with each distinct value once. An encoder without trainable parameters is a constant:
     its vectors are computed once and kept on disk. One that is constant up to some depth says so in :meth:`prefix`.
+
+    Stability: stable.
 
     Attributes:
         fields: what it reads, one stream each: ``item.COLUMN`` says what an item is, and so what a candidate is;
@@ -130,11 +143,16 @@ class Encoder(Part):
         """What of :meth:`forward` is constant by now; None where training reaches everything.
 
         Asked before each use, so that weights may be frozen or freed while training.
+
+        Stability: provisional.
         """
         return None
 
     def suffix(self, inputs: Inputs) -> Tensor:
-        """The rest of :meth:`forward`: from what :meth:`prefix` gives -> ``[U, out_dim]``."""
+        """The rest of :meth:`forward`: from what :meth:`prefix` gives -> ``[U, out_dim]``.
+
+        Stability: provisional.
+        """
         raise TypeError(f"{type(self).__name__} gives a prefix without a suffix method")
 
     def parameter_groups(self) -> Mapping[Literal["backbone", "added"], Iterable[nn.Parameter]]:
@@ -143,6 +161,8 @@ class Encoder(Part):
 
     def export(self, folder: Path, *, merged: bool) -> None:
         """Write what was learnt into a folder that other programs load.
+
+        Stability: provisional.
 
         Args:
             folder: where to; it is there and empty.
@@ -155,7 +175,10 @@ class Encoder(Part):
 
 
 class FusionHead(Part):
-    """Joins streams of the same thing (words, id, image, behaviour) into one vector. Its constructor takes ``dim``."""
+    """Joins streams of the same thing (words, id, image, behaviour) into one vector. Its constructor takes ``dim``.
+
+    Stability: stable.
+    """
 
     dim: int
 
@@ -181,10 +204,12 @@ class Dynamics(Part):
 
     Causal: ``z[:, t]`` depends on nothing after ``t``; nor does it depend on the padding.
 
+    Stability: stable.
+
     Attributes:
         interests: how many interests K a user has at once. With more than one, every ``z`` here has an axis more, ``[B, T, K,
             D]`` and ``[B, K, D]``; the score of an item is then its best over the K, and in training the interest nearest to
-            the target is the one that learns (ComiRec, arXiv 2005.09347).
+            the target is the one that learns (ComiRec, arXiv 2005.09347). Provisional.
     """
 
     dim: int
@@ -213,7 +238,7 @@ class Dynamics(Part):
 
     @abstractmethod
     def interest(self, state: State) -> Tensor:
-        """The interest ``[B, D]`` that a state stands for: after a step that step's ``z``, after :meth:`drift` where it went."""
+        """The interest ``[B, D]`` that a state stands for: after a step its ``z``, after :meth:`drift` where it went."""
 
     def drift(self, state: State, dt: Tensor) -> State:
         """Where the interest is after a silence of ``dt [B]`` days. It stands still unless a dynamics says otherwise."""
@@ -222,6 +247,8 @@ class Dynamics(Part):
 
 class Objective(Plugin, nn.Module):
     """What is learnt.
+
+    Stability: provisional.
 
     Attributes:
         candidates: ``batch`` (the items of the batch, encoded already) or ``catalogue`` (every item, encoded each step).
@@ -247,6 +274,8 @@ class EventLog:
     Rows need not be right: the data layer checks types, ids and times, and puts each bad row in quarantine with its
     file, line and reason. A source therefore hands on what it read, and in ``rejected`` only what it could not parse.
 
+    Stability: stable.
+
     Attributes:
         events: ``user_id``, ``item_id``, ``timestamp`` (unix seconds), and where known ``event`` (view, cart, favorite,
             purchase, review), ``rating``, ``text`` (the user's own words), ``position`` (the order of publication);
@@ -266,6 +295,8 @@ class EventLog:
 
 class Source(Plugin):
     """Where events come from.
+
+    Stability: stable.
 
     Attributes:
         version: raise it when the same files would read differently, so that no store of the old reading is met.
@@ -287,15 +318,24 @@ class Source(Plugin):
 
 
 class DataError(ValueError):
-    """Data that cannot be used. The message names the file, what is wrong and what to do, in one line."""
+    """Data that cannot be used. The message names the file, what is wrong and what to do, in one line.
+
+    Stability: stable.
+    """
 
 
 class TrainingError(RuntimeError):
-    """Training whose result cannot be trusted. The message says what happened and what to do, in one line."""
+    """Training whose result cannot be trusted. The message says what happened and what to do, in one line.
+
+    Stability: stable.
+    """
 
 
 def class_path(cls: type) -> str:
-    """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module."""
+    """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module.
+
+    Stability: internal.
+    """
     for registry in REGISTRIES.values():
         if path := registry.path(cls):
             return path
@@ -303,7 +343,10 @@ def class_path(cls: type) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A constructor argument as plain values, plugins among it as their specs."""
+    """A constructor argument as plain values, plugins among it as their specs.
+
+    Stability: internal.
+    """
     if isinstance(value, Plugin):
         return value.spec
     if isinstance(value, Mapping):

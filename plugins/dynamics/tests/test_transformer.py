@@ -71,7 +71,8 @@ def test_the_cache_grows_by_one_event():
     dynamics = Transformer(8, heads=2).eval()
     state = dynamics.init_state(3)
     for events in range(4):
-        assert [tuple(key.shape) for key, _ in state] == [(3, 2, events, 4)] * 2
+        caches, _ = state
+        assert [tuple(key.shape) for key, _ in caches] == [(3, 2, events, 4)] * 2
         state, _ = dynamics.step(state, torch.randn(3, 8), torch.zeros(3))
 
 

@@ -68,11 +68,13 @@ class Mamba(Dynamics):
         super().__init__()
         if min(layers, state, conv, expand) < 1:
             raise ValueError(f"layers ({layers}), state ({state}), conv ({conv}) and expand ({expand}) must be positive")
+        channels = expand * dim
         self.dim = dim
+        self.window, self.memory = (channels, conv - 1), (channels, state)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(
-            MambaBlock(SelectiveSSM(dim, expand * dim, state, conv, time), dropout, residual=layers > 1) for _ in range(layers)
+            MambaBlock(SelectiveSSM(dim, channels, state, conv, time), dropout, residual=layers > 1) for _ in range(layers)
         )
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
@@ -81,8 +83,8 @@ class Mamba(Dynamics):
     def init_state(self, batch_size: int) -> MambaState:
         new_zeros = self.norm.weight.new_zeros
         return MambaState(
-            tuple(new_zeros(batch_size, *block.ssm.window) for block in self.blocks),
-            tuple(new_zeros(batch_size, *block.ssm.a_log.shape) for block in self.blocks),
+            tuple(new_zeros(batch_size, *self.window) for _ in self.blocks),
+            tuple(new_zeros(batch_size, *self.memory) for _ in self.blocks),
             new_zeros(batch_size, self.dim),
         )
 
@@ -129,7 +131,6 @@ class SelectiveSSM(nn.Module):
     def __init__(self, dim: int, channels: int, state: int, conv: int, time: bool) -> None:
         super().__init__()
         rank = math.ceil(dim / 16)
-        self.window = channels, conv - 1
         self.sizes = rank, state, state
         self.read = nn.Linear(dim, 2 * channels, bias=False)
         self.conv = nn.Conv1d(channels, channels, conv, groups=channels)
@@ -177,9 +178,7 @@ def scan(h: Tensor, step: Tensor, a: Tensor, u: Tensor, write: Tensor, read: Ten
     ys = []
     # A plain loop over T: measured faster on a CPU than a scan of depth log T, of all events or of 16 at a time, and than
     # making exp(Δ A) for all events at once.
-    for step_t, pull, write_t, read_t in zip(
-        step.unbind(1), (step * u).unbind(1), write.unbind(1), read.unbind(1), strict=True
-    ):
-        h = torch.addcmul(torch.exp(step_t.unsqueeze(-1) * a) * h, pull.unsqueeze(-1), write_t.unsqueeze(1))
-        ys.append(torch.bmm(h, read_t.unsqueeze(-1)).squeeze(-1))
+    for delta, pull, b, c in zip(step.unbind(1), (step * u).unbind(1), write.unbind(1), read.unbind(1), strict=True):
+        h = torch.addcmul(torch.exp(delta.unsqueeze(-1) * a) * h, pull.unsqueeze(-1), b.unsqueeze(1))
+        ys.append(torch.bmm(h, c.unsqueeze(-1)).squeeze(-1))
     return h, torch.stack(ys, 1)

@@ -23,8 +23,8 @@ class ODE(Dynamics):
       ``h(t + Δt) = m_0 + (h(t) − m_0) exp(−λ Δt)`` exactly: the decay of GRU-D (Che et al. 2018, arXiv 1606.01865), to a
       place other than 0.
     - ``euler``, ``rk4``: ``m_0`` and a perceptron of h with one tanh layer, at first 0; ``steps`` steps of Euler's or of the
-      classical Runge-Kutta method. No step is longer than the time constant 1 / λ of its channel, where both are stable: a
-      silence counts up to ``steps`` time constants, after which a drift to a fixed m has come to rest.
+      classical Runge-Kutta method. No step is longer than the time constant 1 / λ of its channel, so that no silence makes
+      them unstable: it counts up to ``steps`` time constants, by when a drift to a fixed m has come to rest.
 
     A drift of Δt days and an event at once is the same as an event after Δt days. A negative Δt, from a clock that was set
     back, counts as 0.
