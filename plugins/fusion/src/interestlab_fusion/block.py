@@ -35,7 +35,8 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """``[..., N, D]`` -> the same; where ``mask [..., N]`` is False no other token looks."""
-        # Written out: torch's fused attention takes at most 65,535 rows on a GPU, and so few tokens gain nothing by it.
+        # Written out: fused attention may take no more than 65,535 rows on a GPU (pytorch issue 146704), and so few tokens
+        # gain nothing by it.
         heads = self.query_key_value(self.norm(tokens)).unflatten(-1, (3, self.heads, -1))
         query, key, value = (part.transpose(-3, -2) for part in heads.unbind(-3))
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
