@@ -72,7 +72,7 @@ from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
 from interestlab import dynamics, encoders, objectives, sources
-from interestlab.batch import Batch, Candidates, Inputs
+from interestlab.batch import Batch, Inputs
 from interestlab.cli.run_folder import RunFolder, peak_memory, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
@@ -80,11 +80,13 @@ from interestlab.data.batches import HistoryDataset, LengthBatches
 from interestlab.data.features import Feature
 from interestlab.data.module import InterestData
 from interestlab.encoding import Chunking, chunks
+from interestlab.inclusion import log_inclusion
 from interestlab.model import InterestModel
 from interestlab.optim import Optim, optimizer
 from interestlab_encoders.weights import locate
+from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
-FIELD, DIM, LR, MAX_HISTORY = "item.title", 64, 1e-3, 50
+FIELD, DIM, TEMPERATURE, LR, MAX_HISTORY = "item.title", 64, 0.07, 1e-3, 50
 TOLERANCE = 1e-4
 """Relative difference of two losses that counts as rounding."""
 EPOCHS = (1, 10)
@@ -139,7 +141,7 @@ class Plain(nn.Module):
         self.backbone = backbone
         self.blocks: nn.ModuleList | None = None
         self.projection = nn.Linear(backbone.config.hidden_size, DIM)
-        self.dynamics, self.objective = transformer(), softmax()
+        self.dynamics = transformer()
 
     def take(self, model: InterestModel) -> "Plain":
         """Take over the weights of the framework's model."""
@@ -172,8 +174,11 @@ class Plain(nn.Module):
         z = self.dynamics(x, batch.dt, batch.mask)
         distinct, first = np.unique(items.cpu().numpy(), return_index=True)
         known, at = (torch.from_numpy(a).to(items.device) for a in (distinct, first))
-        candidates = Candidates(F.normalize(vectors[at], dim=-1), known, log_q[known])
-        return cast(Tensor, self.objective(F.normalize(z, dim=-1), candidates, batch))
+        real = batch.targets >= 0
+        wanted = torch.searchsorted(known, batch.targets[real])
+        there = log_inclusion(log_q[known], batch.mask.sum() + len(batch.users), sampled=0, catalogue=len(log_q))
+        queries, candidates = F.normalize(z[real], dim=-1), F.normalize(vectors[at], dim=-1)
+        return chunked_cross_entropy(queries, candidates, wanted, -there, scale=1 / TEMPERATURE)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """The framework's, with its rates."""
@@ -345,10 +350,6 @@ def transformer() -> Dynamics:
     return cast(Dynamics, dynamics.transformer(dim=DIM, layers=2, heads=2, dropout=0.3, max_length=MAX_HISTORY))
 
 
-def softmax() -> Any:
-    return objectives.next_item(candidates="batch")
-
-
 def data_of(args: argparse.Namespace, folder: Path, samples: list[list[int]]) -> Sampled:
     if args.interactions:
         source = sources.files(interactions=args.interactions, items=args.items)
@@ -369,7 +370,7 @@ def model_of(name: str, args: argparse.Namespace, data: Sampled) -> InterestMode
     return InterestModel(
         encoder=cast(Encoder, getattr(encoders, encoder)(fields=[FIELD], max_length=args.max_length, **options)),
         dynamics=transformer(),
-        objective=softmax(),
+        objective=objectives.next_item(candidates="batch", temperature=TEMPERATURE),
         sizes=data.sizes,
         dim=DIM,
         similarity="cosine",

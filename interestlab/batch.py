@@ -3,6 +3,7 @@
 ``U`` unique inputs, ``B`` users, ``T`` events, ``C`` candidate items, ``D`` width of the model.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 class Inputs(NamedTuple):
     """What an encoder reads: each distinct value of one field, once.
+
+    Stability: stable.
 
     Attributes:
         values: ``[U]`` int64 index of the value, for an encoder that prepares nothing; else the prepared rows, padded
@@ -30,6 +33,8 @@ class Inputs(NamedTuple):
 
 class Batch(NamedTuple):
     """Histories of several users, padded on the right.
+
+    Stability: provisional.
 
     Attributes:
         users: ``[B]`` int64 index of the user.
@@ -54,15 +59,21 @@ class Batch(NamedTuple):
 class Candidates(NamedTuple):
     """The items that an objective tells apart.
 
+    Stability: provisional.
+
     Attributes:
         vectors: ``[C, D]`` what each item is; unit length when the model scores by cosine.
         items: ``[C]`` int64 index of each, ascending.
-        log_q: ``[C]`` float32 log of the share of the training events that each item holds.
+        log_inclusion: ``[C]`` float32 log of the chance that each is among the candidates of a step; 0 where all items are.
+        catalogue: number of all items, of which these are some or all.
+        fields: ``[C]`` int64 code of each in the fields that the objective asks for; -1 where an item has no value.
     """
 
     vectors: Tensor
     items: Tensor
-    log_q: Tensor
+    log_inclusion: Tensor
+    catalogue: int
+    fields: Mapping[str, Tensor] = {}
 
     def positions(self, items: Tensor) -> Tensor:
         """Where each of ``items`` (any shape, all of them candidates) stands among the candidates."""

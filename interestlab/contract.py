@@ -8,7 +8,7 @@ kind           the one method
 Encoder        ``forward(inputs) -> [U, out_dim]``: what an item or a text means
 FusionHead     ``forward({stream: [..., D]}, present) -> [..., D]``: joins streams of one thing
 Dynamics       ``forward(x, dt, mask) -> z`` and ``step``: how the interest moves
-Objective      ``forward(z, candidates, batch) -> loss``: what is learnt
+Objective      ``forward(step) -> loss``: what is learnt
 Source         ``read() -> EventLog``: events and items, as Polars frames
 =============  ==============================================================================
 
@@ -29,15 +29,22 @@ import polars as pl
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from interestlab.batch import Batch, Candidates, Inputs
+from interestlab.batch import Inputs
 from interestlab.registry import REGISTRIES
+from interestlab.step import Step
 
 State = Any
-"""What a dynamics carries from event to event: a tensor, or a tuple, list or dict of tensors, batch first."""
+"""What a dynamics carries from event to event: a tensor, or a tuple, list or dict of tensors, batch first.
+
+Stability: stable.
+"""
 
 
 class Plugin(ABC):
-    """Remembers how it was built, so that plain values rebuild it."""
+    """Remembers how it was built, so that plain values rebuild it.
+
+    Stability: stable.
+    """
 
     _init_args: dict[str, Any]
 
@@ -56,7 +63,10 @@ class Plugin(ABC):
 
 
 class Part(Plugin, LightningModule):
-    """A plugin inside the model: a LightningModule whose hooks the model calls and whose logs go to the model's."""
+    """A plugin inside the model: a LightningModule whose hooks the model calls and whose logs go to the model's.
+
+    Stability: stable.
+    """
 
     def log(self, *args: Any, **kwargs: Any) -> None:
         """Log as the running model does; nothing happens outside a trainer."""
@@ -71,6 +81,8 @@ class Part(Plugin, LightningModule):
 @dataclass(frozen=True)
 class Prefix:
     """The start of an encoder, up to which nothing is trained: a constant function of each value.
+
+    Stability: provisional.
 
     Attributes:
         run: the function: prepared rows of U values -> rows ``[U, L, *shape]`` and their lengths ``[U]``.
@@ -92,6 +104,8 @@ class Encoder(Part):
 
     The model calls :meth:`forward` with each distinct value once. An encoder without trainable parameters is a constant:
     its vectors are computed once and kept on disk. One that is constant up to some depth says so in :meth:`prefix`.
+
+    Stability: stable.
 
     Attributes:
         fields: what it reads, one stream each: ``item.COLUMN`` says what an item is, and so what a candidate is;
@@ -118,7 +132,7 @@ class Encoder(Part):
         """Turn texts into rows of numbers (tokens), kept on disk: called once a value, only when ``prepare_key`` is set.
 
         Returns:
-            one array a value, ``[length, ...]``, all of one dtype.
+            one array a value, ``[length, ...]``, all of one dtype; one of length 0 says that the value counts as missing.
         """
         raise TypeError(f"{type(self).__name__} sets prepare_key without a prepare method")
 
@@ -130,11 +144,16 @@ class Encoder(Part):
         """What of :meth:`forward` is constant by now; None where training reaches everything.
 
         Asked before each use: weights that were to be trained may be frozen for a while.
+
+        Stability: provisional.
         """
         return None
 
     def suffix(self, inputs: Inputs) -> Tensor:
-        """The rest of :meth:`forward`: from what :meth:`prefix` gives -> ``[U, out_dim]``."""
+        """The rest of :meth:`forward`: from what :meth:`prefix` gives -> ``[U, out_dim]``.
+
+        Stability: provisional.
+        """
         raise TypeError(f"{type(self).__name__} gives a prefix without a suffix method")
 
     def parameter_groups(self) -> Mapping[Literal["backbone", "added"], Iterable[nn.Parameter]]:
@@ -143,6 +162,8 @@ class Encoder(Part):
 
     def export(self, folder: Path, *, merged: bool) -> None:
         """Write what was learnt into a folder that other programs load.
+
+        Stability: provisional.
 
         Args:
             folder: where to; it is there and empty.
@@ -155,7 +176,10 @@ class Encoder(Part):
 
 
 class FusionHead(Part):
-    """Joins streams of the same thing (words, id, image, behaviour) into one vector. Its constructor takes ``dim``."""
+    """Joins streams of the same thing (words, id, image, behaviour) into one vector. Its constructor takes ``dim``.
+
+    Stability: stable.
+    """
 
     dim: int
 
@@ -180,9 +204,17 @@ class Dynamics(Part):
     """How an interest moves from event to event. Its constructor takes ``dim``.
 
     Causal: ``z[:, t]`` depends on nothing after ``t``; nor does it depend on the padding.
+
+    Stability: stable.
+
+    Attributes:
+        interests: how many interests K a user has at once. With more than one, every ``z`` here has an axis more, ``[B, T, K,
+            D]`` and ``[B, K, D]``; the score of an item is then its best over the K, and in training the interest nearest to
+            the target is the one that learns (ComiRec, arXiv 2005.09347). Provisional.
     """
 
     dim: int
+    interests: int = 1
 
     @abstractmethod
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
@@ -203,31 +235,52 @@ class Dynamics(Part):
 
     @abstractmethod
     def step(self, state: State, x: Tensor, dt: Tensor) -> tuple[State, Tensor]:
-        """The same function as :meth:`forward`, one event at a time: ``x [B, D]``, ``dt [B]`` -> state and ``z [B, D]``."""
+        """The same function as :meth:`forward`, one event at a time: ``x [B, D]``, ``dt [B]`` -> state and ``z [B, D]``.
+
+        The given state stays as it is.
+        """
+
+    @abstractmethod
+    def interest(self, state: State) -> Tensor:
+        """The interest ``[B, D]`` that a state stands for: after a step its ``z``, after :meth:`drift` where it went."""
 
     def drift(self, state: State, dt: Tensor) -> State:
-        """Where the interest is after a silence of ``dt [B]`` days. It stands still unless a dynamics says otherwise."""
+        """Where the interest is after a silence of ``dt [B]`` days. It stands still unless a dynamics says otherwise.
+
+        The given state stays as it is.
+        """
         return state
 
 
 class Objective(Plugin, nn.Module):
-    """What is learnt.
+    """What is learnt: the model's objective, or a term that is added to it with a weight.
+
+    Stability: provisional.
 
     Attributes:
-        candidates: ``batch`` (the items of the batch, encoded already) or ``catalogue`` (every item, encoded each step).
+        candidates: ``batch`` (the items of the batch, encoded already) or ``catalogue`` (every item, encoded each step), at
+            least: the objectives of a model share what the most demanding of them asks.
+        sampled: how many items, drawn evenly from the catalogue at each step, join those of the batch.
+        fields: fields of the items whose codes it reads in ``step.candidates.fields``, such as ``item.category``.
+        auxiliary: True for a term that does not teach a model to rank by itself.
     """
 
     candidates: Literal["batch", "catalogue"] = "batch"
+    sampled: int = 0
+    fields: Sequence[str] = ()
+    auxiliary: ClassVar[bool] = False
 
     @abstractmethod
-    def forward(self, z: Tensor, candidates: Candidates, batch: Batch) -> Tensor:
-        """The loss, a scalar: the mean over the positions where ``batch.targets`` is not -1.
+    def forward(self, step: Step) -> Tensor:
+        """The loss, a scalar: the mean over the positions of ``step.z [B, T, D]`` that have a target, ``step.known``."""
 
-        Args:
-            z: ``[B, T, D]`` the interest after each event; unit length when the model scores by cosine.
-            candidates: the items to tell apart; every target is among them.
-            batch: the histories and their targets.
+    def probability(self, score: Tensor) -> Tensor:
+        """How probable it is that an item of some score is wanted: scores of any shape -> values of that shape in (0, 1).
+
+        Raises:
+            ValueError: scores of this objective order items and mean nothing more.
         """
+        raise ValueError(f"{type(self).__name__} orders items and gives no probability; train with `interest`, which does")
 
 
 @dataclass(frozen=True)
@@ -236,6 +289,8 @@ class EventLog:
 
     Rows need not be right: the data layer checks types, ids and times, and puts each bad row in quarantine with its
     file, line and reason. A source therefore hands on what it read, and in ``rejected`` only what it could not parse.
+
+    Stability: stable.
 
     Attributes:
         events: ``user_id``, ``item_id``, ``timestamp`` (unix seconds), and where known ``event`` (view, cart, favorite,
@@ -257,6 +312,8 @@ class EventLog:
 class Source(Plugin):
     """Where events come from.
 
+    Stability: stable.
+
     Attributes:
         version: raise it when the same files would read differently, so that no store of the old reading is met.
     """
@@ -277,15 +334,24 @@ class Source(Plugin):
 
 
 class DataError(ValueError):
-    """Data that cannot be used. The message names the file, what is wrong and what to do, in one line."""
+    """Data that cannot be used. The message names the file, what is wrong and what to do, in one line.
+
+    Stability: stable.
+    """
 
 
 class TrainingError(RuntimeError):
-    """Training whose result cannot be trusted. The message says what happened and what to do, in one line."""
+    """Training whose result cannot be trusted. The message says what happened and what to do, in one line.
+
+    Stability: stable.
+    """
 
 
 def class_path(cls: type) -> str:
-    """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module."""
+    """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module.
+
+    Stability: internal.
+    """
     for registry in REGISTRIES.values():
         if path := registry.path(cls):
             return path
@@ -293,7 +359,10 @@ def class_path(cls: type) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A constructor argument as plain values, plugins among it as their specs."""
+    """A constructor argument as plain values, plugins among it as their specs.
+
+    Stability: internal.
+    """
     if isinstance(value, Plugin):
         return value.spec
     if isinstance(value, Mapping):

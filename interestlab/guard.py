@@ -51,7 +51,8 @@ class Guard:
                 f"training changed {told(wrong)}, frozen when the model was built; whatever was measured is not of this method."
             )
         still = sorted(self._trained - moved)
-        if (steps >= STEPS and still) or (steps > 0 and self._trained and len(still) == len(self._trained)):
+        # Not after a single step: a fusion head that starts at zero may hand no encoder a gradient before it moved itself.
+        if (steps >= STEPS and still) or (steps > 1 and self._trained and len(still) == len(self._trained)):
             raise TrainingError(
                 f"{steps} steps of training did not change {told(still)}; was it frozen after it was built, left out of the "
                 "optimiser, or is its learning rate too small for its precision?"

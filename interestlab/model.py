@@ -1,6 +1,6 @@
 """InterestModel: composes an encoder, a fusion head, a dynamics and an objective, and never asks for their names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Literal
@@ -12,17 +12,24 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from interestlab.auxiliary import Auxiliary
 from interestlab.batch import Batch, Candidates
 from interestlab.checks import at_least
 from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, plain
 from interestlab.data.features import Feature
+from interestlab.data.module import InterestData
 from interestlab.encoding import Chunking, Encoding
 from interestlab.evaluation import Evaluation, precise, precise_weights
 from interestlab.guard import Guard
+from interestlab.inclusion import log_inclusion
 from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
 from interestlab.optim import Optim, optimizer, schedule
 from interestlab.relay import HookRelay
+from interestlab.step import Step
 from interestlab.streams import Stream, streams
+
+TAKEN = {"loss", "penalty", "targets_per_second", "peak_memory_mb", *dir(nn.ModuleDict)}
+"""Names that no term of the loss can have: they are logged already, or a ModuleDict has them itself."""
 
 STRETCH = 65_536
 """Items that are fused at once in an evaluation."""
@@ -35,6 +42,7 @@ class InterestModel(HookRelay):
         encoder: what items and texts mean: one encoder, or a mapping of named ones.
         dynamics: how the interest moves from event to event.
         objective: what is learnt.
+        auxiliary: further objectives, each added to the loss with its weight, by a name of your choice.
         sizes: number of distinct values of each field, linked from the data.
         fusion: joins the streams of one item, and an item with the streams of its event; not needed for a lone stream.
         dim: width of the model, to which every encoder's vectors are projected.
@@ -43,6 +51,10 @@ class InterestModel(HookRelay):
         chunking: how many texts are encoded at once, and what memory that takes.
         ks: the cut-offs k of recall, NDCG and MRR.
         top_k: how many items ``predict`` gives each user.
+
+    Raises:
+        ValueError: no encoder is given, streams have no fusion head to join them, a name is taken, or an objective is
+            none or asks for what is not there.
     """
 
     def __init__(
@@ -52,6 +64,7 @@ class InterestModel(HookRelay):
         objective: Objective,
         sizes: dict[str, int],
         fusion: FusionHead | None = None,
+        auxiliary: dict[str, Auxiliary] = {},  # noqa: B006 (read only)
         dim: int = 64,
         similarity: Literal["cosine", "dot"] = "cosine",
         optim: Optim = Optim(),  # noqa: B008 (frozen)
@@ -63,6 +76,16 @@ class InterestModel(HookRelay):
         at_least(1, dim=dim, top_k=top_k, k=min(ks, default=0))
         if not encoder:  # None is a value so that the command line can drop one encoder for a mapping of them
             raise ValueError("no encoder is given; say what reads the items, such as `id`")
+        if objective.auxiliary:
+            raise ValueError(f"{type(objective).__name__} is a term to be added; name it under model.auxiliary instead")
+        self._objectives = [objective, *(term.objective for term in auxiliary.values())]
+        for one in self._objectives:
+            if one.candidates not in ("batch", "catalogue"):
+                raise ValueError(f"candidates must be 'batch' or 'catalogue', not {one.candidates!r}")
+            if not all(field.startswith("item.") for field in one.fields):
+                raise ValueError(f"an objective reads fields of the items, such as item.category, not {', '.join(one.fields)}")
+        if bad := [name for name in auxiliary if name in TAKEN or not name.isidentifier()]:
+            raise ValueError(f"no term of the loss can be called {', '.join(bad)}; give it another name")
         encoders = dict(encoder) if isinstance(encoder, Mapping) else {"main": encoder}
         # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its parts by itself.
         self.save_hyperparameters(
@@ -71,6 +94,9 @@ class InterestModel(HookRelay):
                 "fusion": fusion and fusion.spec,
                 "dynamics": dynamics.spec,
                 "objective": objective.spec,
+                "auxiliary": {
+                    name: {"objective": term.objective.spec, "weight": term.weight} for name, term in auxiliary.items()
+                },
                 "sizes": dict(sizes),
                 "dim": dim,
                 "similarity": similarity,
@@ -102,33 +128,53 @@ class InterestModel(HookRelay):
                 head.build(names)
                 self.fusion[side] = head
         self.dynamics, self.objective = dynamics, objective
+        self.auxiliary = nn.ModuleDict({name: term.objective for name, term in auxiliary.items()})
+        self.term_weights = {name: term.weight for name, term in auxiliary.items()}
         self.dim, self.similarity, self.optim, self.chunking = dim, similarity, optim, chunking
         self.ks, self.top_k = ks, top_k
-        self.places = PlaceMetric()
+        self.places, self.popular = PlaceMetric(), PlaceMetric()
         self.intervals: dict[str, tuple[float, float]] = {}
+        self.popularity: dict[str, float] = {}
         self.features: dict[str, Feature] = {}
         self.encodings: dict[str, Encoding] = {}
+        self.item_codes: dict[str, np.ndarray] = {}
+        self.counts = np.empty(0, np.int64)
         self._guard = Guard({f"encoders.{key}": encoder for key, encoder in encoders.items()})
         self._evaluation = Evaluation()
         self.log_q: Tensor
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
+        self.attach(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def attach(self, data: InterestData) -> None:
+        """Read items and events from ``data`` from now on.
+
+        Raises:
+            DataError: a field that the model reads has no value in any row.
+        """
         self._evaluation = Evaluation()
         self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
         self.encodings = {
             s.name: Encoding(self._encoders[s.encoder], self.features[s.name], self.chunking) for s in self.streams
         }
-        if all(self.features[s.name].size == 0 for s in self.item_streams):
-            fields = ", ".join(s.field for s in self.item_streams)
+        void = [s for s in self.streams if not (self.features[s.name].codes >= 0).any()]
+        fields = ", ".join(s.field for s in void)
+        if set(void) >= set(self.item_streams):
             raise DataError(
                 f"no item has a value for {fields}, so all would be alike; add `id`, or a source of items with words."
             )
-        counts = np.maximum(data.log.counts, 1)
+        if void:
+            raise DataError(f"no row of the log has a value for {fields}; leave out {', '.join(s.encoder for s in void)}.")
+        asked = {field for objective in self._objectives for field in objective.fields}
+        self.item_codes = {field: data.codes(field) for field in sorted(asked)}
+        if empty := [field for field, codes in self.item_codes.items() if not (codes >= 0).any()]:
+            raise DataError(f"no item has a value for {', '.join(empty)}, which the objective reads.")
+        self.counts = data.log.counts
+        counts = np.maximum(self.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     # ---- what items and events are
@@ -178,23 +224,38 @@ class InterestModel(HookRelay):
 
     # ---- training
 
-    def training_step(self, batch: Batch) -> Tensor:
-        if self.objective.candidates == "catalogue":
-            items = torch.arange(len(self.log_q), device=self.device)
+    def step(self, batch: Batch) -> Step:
+        """What the objectives see of a batch."""
+        everything = len(self.log_q)
+        if any(o.candidates == "catalogue" for o in self._objectives):
+            items = torch.arange(everything, device=self.device)
+            inclusion = torch.zeros_like(self.log_q)
         else:
-            items = torch.unique(torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]))
-        table = self.item_vectors(items.cpu().numpy())
-        candidates = Candidates(self.compared(table), items, self.log_q[items])
+            drawn = torch.randint(everything, (max(o.sampled for o in self._objectives),), device=self.device)
+            items = torch.unique(torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0], drawn]))
+            # One event more than the history shows: the target of its last position.
+            events = batch.mask.sum() + len(batch.users)
+            inclusion = log_inclusion(self.log_q[items], events, len(drawn), everything)
+        rows = items.cpu().numpy()
+        table = self.item_vectors(rows)
+        fields = {f: torch.from_numpy(codes[rows].astype(np.int64)).to(self.device) for f, codes in self.item_codes.items()}
+        candidates = Candidates(self.compared(table), items, inclusion, everything, fields)
         # Item 0 stands in the padding, where any vector will do: position 0 is one.
         x = table[candidates.positions(batch.items)]
         if "event" in self.fusion:
             x = self.fusion["event"](*self.event_inputs(batch, x))
-        z = self.dynamics(x, batch.dt, batch.mask)
-        loss = self.objective(self.compared(z), candidates, batch)
+        return Step(batch, candidates, x, lambda *history: self.compared(self.dynamics(*history)), self.objective)
+
+    def training_step(self, batch: Batch) -> Tensor:
+        step = self.step(batch)
+        loss = step.loss
+        terms = {name: self.term_weights[name] * objective(step) for name, objective in self.auxiliary.items()}
         penalties = [penalty for part in self.parts() if (penalty := part.penalty()) is not None]
         if penalties:
-            self.log("train/penalty", sum(penalties), batch_size=len(batch.users))
-            loss = loss + sum(penalties)
+            terms["penalty"] = torch.stack(penalties).sum()
+        for name, term in terms.items():
+            self.log(f"train/{name}", term, batch_size=len(batch.users))
+            loss = loss + term
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.users))
         return loss
 
@@ -213,6 +274,12 @@ class InterestModel(HookRelay):
         for encoding in self.encodings.values():
             encoding.keep()
 
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        # Else every process would draw the same dropout and negatives, and a resumed run those of the first epoch again.
+        draws = [self.trainer.datamodule.seed, self.trainer.current_epoch, self.trainer.global_rank]  # type: ignore[attr-defined]
+        torch.manual_seed(int(np.random.SeedSequence(draws).generate_state(1)[0]))
+
     def on_train_start(self) -> None:
         super().on_train_start()
         self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
@@ -224,33 +291,40 @@ class InterestModel(HookRelay):
     # ---- evaluation
 
     def last_interest(self, batch: Batch) -> Tensor:
-        """``[B, dim]`` the interest of each user after the last event, as it is compared."""
+        """``[B, dim]``, or ``[B, K, dim]``, the interest of each user after the last event, as it is compared."""
         held = self._evaluation
         x = held.items[batch.items]
         if "event" in self.fusion:
-            streams, present = self.event_inputs(batch, x)
-            streams = {name: precise(s) for name, s in streams.items()}
-            x = functional_call(self.fusion["event"], held.weights["fusion"], (streams, present))
+            x = self.joined(*self.event_inputs(batch, x))
         z = functional_call(self.dynamics, held.weights["dynamics"], (x, precise(batch.dt), batch.mask))
         return self.compared(z[torch.arange(len(z), device=z.device), batch.mask.sum(1) - 1])
 
-    def _start_evaluation(self) -> None:
-        self.places.reset()
-        self._evaluation = Evaluation()
-        sizes = {s: self.features[s.name].size for s in self.streams}
-        self._evaluation.values = {s.name: self.values(s, np.arange(size)) for s, size in sizes.items() if size}
+    def joined(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """Events from their streams, as the fusion head of events has it in an evaluation."""
+        given = {name: precise(s) for name, s in streams.items()}
+        return functional_call(self.fusion["event"], self._evaluation.weights["fusion"], (given, present))
+
+    def encoded(self, streams: Sequence[Stream]) -> Evaluation:
+        """The catalogue and every value of some streams as the weights are by now, and those weights."""
+        held = self._evaluation = Evaluation()
+        held.values = {s.name: self.values(s, np.arange(self.features[s.name].size)) for s in streams}
         catalogue = np.arange(len(self.log_q))
         stretches = np.array_split(catalogue, range(STRETCH, len(catalogue), STRETCH))
-        self._evaluation.items = precise(torch.cat([self.item_vectors(stretch) for stretch in stretches]))
-        self._evaluation.catalogue = self.compared(self._evaluation.items)
-        self._evaluation.weights["dynamics"] = precise_weights(self.dynamics)
+        held.items = precise(torch.cat([self.item_vectors(stretch) for stretch in stretches]))
+        held.catalogue = self.compared(held.items)
+        held.weights = {"dynamics": precise_weights(self.dynamics)}
         if "event" in self.fusion:
-            self._evaluation.weights["fusion"] = precise_weights(self.fusion["event"])
+            held.weights["fusion"] = precise_weights(self.fusion["event"])
+        return held
 
-    def _place(self, batch: Batch) -> None:
+    def _start(self) -> None:
+        self.places.reset()
+        self.popular.reset()
+        self.encoded(self.streams)
+
+    def _place(self, places: PlaceMetric, batch: Batch, z: Tensor, table: Tensor) -> None:
         targets = batch.targets.max(1).values
-        better, equal = place(self.last_interest(batch), self._evaluation.catalogue, targets, batch.seen)
-        self.places.update(Places(batch.users, targets, better, equal))
+        places.update(Places(batch.users, targets, *place(z, table, targets, batch.seen)))
 
     def _report(self, part: str) -> None:
         measured = per_user(self.places.gather(), self.ks)
@@ -260,10 +334,10 @@ class InterestModel(HookRelay):
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
-        self._start_evaluation()
+        self._start()
 
     def validation_step(self, batch: Batch) -> None:
-        self._place(batch)
+        self._place(self.places, batch, self.last_interest(batch), self._evaluation.catalogue)
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
@@ -271,18 +345,22 @@ class InterestModel(HookRelay):
 
     def on_test_epoch_start(self) -> None:
         super().on_test_epoch_start()
-        self._start_evaluation()
+        self._start()
 
     def test_step(self, batch: Batch) -> None:
-        self._place(batch)
+        self._place(self.places, batch, self.last_interest(batch), self._evaluation.catalogue)
+        often = torch.from_numpy(self.counts).float().to(self.device).unsqueeze(1)
+        self._place(self.popular, batch, often.new_ones(len(batch.users), 1), often)
 
     def on_test_epoch_end(self) -> None:
         super().on_test_epoch_end()
         self._report("test")
+        measured = per_user(self.popular.gather(), self.ks)
+        self.popularity = {f"test/{name}": float(values.mean()) for name, values in measured.items()}
 
     def on_predict_epoch_start(self) -> None:
         super().on_predict_epoch_start()
-        self._start_evaluation()
+        self._start()
 
     def on_predict_epoch_end(self) -> None:
         super().on_predict_epoch_end()

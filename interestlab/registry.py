@@ -1,16 +1,22 @@
 """Plugin names -> classes, through entry points. A plugin is imported only when its name is used.
 
-Listing reads installed metadata and nothing else: it imports no plugin and no torch.
+Listing reads installed metadata and nothing else: it imports no plugin and no torch. ``INTERESTLAB_PLUGINS``, names of
+distributions with commas between them, limits it to what those bring.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import os
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+
+LIMIT = "INTERESTLAB_PLUGINS"
+"""The environment variable that names the distributions whose plugins are seen; empty or unset: all."""
 
 
 class PluginError(LookupError):
@@ -38,7 +44,10 @@ class Registry:
     @cached_property
     def _found(self) -> dict[str, list[EntryPoint]]:
         found: dict[str, list[EntryPoint]] = defaultdict(list)
+        limit = limited_to()
         for ep in entry_points(group=self.group):
+            if limit and not (ep.dist and normal(ep.dist.name) in limit):
+                continue
             # One distribution can be seen twice (an editable install beside a build folder): the same claim counts once.
             if all(distribution(ep) != distribution(other) for other in found[ep.name]):
                 found[ep.name].append(ep)
@@ -66,9 +75,8 @@ class Registry:
         if not claims:
             near = difflib.get_close_matches(name, self.names(), n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise PluginError(
-                f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
-            )
+            told = f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
+            raise PluginError(f"{told} {limit_note()}".rstrip())
         if not name.isidentifier():
             raise PluginError(
                 f"plugin name '{name}' (from {distribution(claims[0])}) is not a Python identifier; rename its entry point."
@@ -108,6 +116,32 @@ class Registry:
 def distribution(ep: EntryPoint) -> str:
     """``name version`` of the distribution that brings an entry point."""
     return f"{ep.dist.name} {ep.dist.version}" if ep.dist else "an unknown distribution"
+
+
+def normal(name: str) -> str:
+    """The name of a distribution as it is compared: ``My_Plugin`` and ``my-plugin`` are one."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def limited_to() -> list[str]:
+    """Distributions that plugins are limited to; empty: there is no limit."""
+    return [normal(name) for name in os.environ.get(LIMIT, "").split(",") if name.strip()]
+
+
+def limit_note() -> str:
+    """A sentence that says what plugins are limited to, and which of it is not installed; empty without a limit."""
+    limit = limited_to()
+    absent = [name for name in limit if not installed(name)]
+    told = f", of which {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
+    return f"{LIMIT} limits plugins to those of {', '.join(limit)}{told}." if limit else ""
+
+
+def installed(name: str) -> bool:
+    """Whether a distribution is."""
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
 
 
 ENCODERS = Registry("encoders", "Encoder")

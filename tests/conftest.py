@@ -1,12 +1,18 @@
-"""A small shop, and the command line run in this process."""
+"""A small shop, and the command line run in this process; an environment that can be installed into."""
 
+import json
+import os
 import string
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, ViTConfig, ViTModel
 
 from interestlab.cli.train import InterestCLI, run
 
@@ -44,6 +50,18 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(scope="session")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A vision model of one layer and random weights."""
+    pytest.importorskip("PIL")
+    folder = tmp_path_factory.mktemp("vit")
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    ViTModel(ViTConfig(image_size=16, patch_size=8, **size)).save_pretrained(folder)
+    processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return str(folder)
+
+
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
@@ -60,3 +78,32 @@ def fit(tmp_path):
         return run(["fit", *SHOP, *QUIET, *objective, f"--trainer.max_steps={steps}", f"--run_dir={tmp_path / folder}", *args])
 
     return go
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str], Path], str]:
+    """A new virtual environment that sees what is installed here: ``environment(["pip", "install", ...], folder)``.
+
+    What pip installs goes into it alone, and nothing is fetched.
+    """
+    pytest.importorskip("pip")
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    # addsitedir, unlike a bare path, also follows what editable installs left there.
+    here = [f"import site; site.addsitedir({place!r})" for place in sys.path if place.endswith("site-packages")]
+    (Path(site) / "here.pth").write_text("\n".join(here))
+
+    def run(words: list[str], cwd: Path) -> str:
+        given = dict(word.split("=", 1) for word in words[:1] if "=" in word)
+        program, *rest = words[len(given) :]
+        command = [python, *rest] if program == "python" else [python, "-m", program, *rest]
+        if program == "pip":
+            command += ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+        done = subprocess.run(command, cwd=cwd, env=os.environ | given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run

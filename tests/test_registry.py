@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from interestlab.contract import Encoder, Source
-from interestlab.registry import REGISTRIES, PluginError, Registry
+from interestlab.registry import REGISTRIES, PluginError, Registry, limit_note
 
 ROOT = Path(__file__).parents[1]
 
 FIRST_PARTY = {
-    "encoders": ["adalora", "adapter", "bitfit", "frozen", "full", "ia3", "id", "lora", "peft", "side"],
-    "fusion": ["attention", "concat"],
-    "dynamics": ["ewma", "momentum", "transformer"],
-    "objectives": ["next_item"],
-    "sources": ["amazon", "files", "recbole", "simulated", "taobao"],
+    kind: names.split()
+    for kind, names in {
+        "encoders": "adalora adapter behaviour bitfit features frozen full ia3 id image lora peft side",
+        "fusion": "attention bottleneck concat film gated transformer",
+        "dynamics": "evolution ewma gru lru mamba momentum multi_interest ode time_transformer transformer",
+        "objectives": "bpr contrastive fgm forecast gbce interest next_item pgd rdrop sampled_softmax",
+        "sources": "amazon files recbole simulated taobao",
+    }.items()
 }
 
 GOOD = """
@@ -188,6 +191,49 @@ def test_specs_name_the_plugin(install, monkeypatch):
     assert spec["init_args"] == {"path": "a.csv", "columns": {"user_id": "u"}}
 
 
+# A limit
+
+
+@pytest.fixture
+def two(install):
+    install("Acme_Words", {"acme": "limit_acme:Acme"}, limit_acme=GOOD.format(name="Acme"))
+    install("other", {"other": "limit_other:Other"}, limit_other=GOOD.format(name="Other"))
+
+
+@pytest.mark.parametrize("limit", ["acme-words", "Acme_Words", " acme.words , nowhere", "acme-words,,"])
+def test_a_limit_hides_the_plugins_of_other_distributions(two, encoders, monkeypatch, limit):
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", limit)
+    assert encoders.names() == ["acme"]
+    assert encoders.load("acme").__name__ == "Acme"
+    with pytest.raises(
+        PluginError, match=r"called 'other'.* Installed: acme\. INTERESTLAB_PLUGINS limits plugins to those of acme"
+    ):
+        encoders.load("other")
+
+
+@pytest.mark.parametrize("limit", ["", " ", ",", None])
+def test_no_limit(two, encoders, monkeypatch, limit):
+    monkeypatch.delenv("INTERESTLAB_PLUGINS", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("INTERESTLAB_PLUGINS", limit)
+    assert {"acme", "other", "id"} <= set(encoders.names())
+    assert limit_note() == ""
+
+
+def test_a_limit_says_what_of_it_is_not_installed(two, monkeypatch):
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", "acme-words, nowhere")
+    assert (
+        limit_note() == "INTERESTLAB_PLUGINS limits plugins to those of acme-words, nowhere, of which nowhere is not installed."
+    )
+
+
+def test_a_limit_frees_a_name_that_two_claim(install, encoders, monkeypatch):
+    install("first", {"twin": "limit_a:A"}, limit_a=GOOD.format(name="A"))
+    install("second", {"twin": "limit_b:B"}, limit_b=GOOD.format(name="B"))
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", "second")
+    assert encoders.load("twin").__name__ == "B"
+
+
 # Layers
 
 
@@ -226,7 +272,8 @@ def test_core_imports_no_plugin():
     [
         ("registry", set()),
         ("batch", set()),
-        ("contract", {"interestlab.batch", "interestlab.registry"}),
+        ("step", {"interestlab.batch"}),
+        ("contract", {"interestlab.batch", "interestlab.registry", "interestlab.step"}),
     ],
 )
 def test_the_contract_stands_alone(name, allowed):
@@ -242,7 +289,7 @@ def test_lower_layers_know_nothing_of_upper_ones(layer):
 
 @pytest.mark.parametrize("kind", FIRST_PARTY)
 def test_plugins_import_the_contract_alone(kind):
-    own, contract = f"interestlab_{kind}", {"interestlab.batch", "interestlab.contract"}
+    own, contract = f"interestlab_{kind}", {"interestlab.batch", "interestlab.contract", "interestlab.step"}
     for file in files(f"plugins/{kind}/src/**/*.py"):
         assert ours(file) <= contract | {own}, file
     for file in files(f"plugins/{kind}/tests/**/*.py"):

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from interestlab.batch import Batch, Candidates
 from interestlab.contract import Objective
+from interestlab.step import Step
 
 
 class Pairwise(Objective):
@@ -21,11 +21,10 @@ class Pairwise(Objective):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, z: Tensor, candidates: Candidates, batch: Batch) -> Tensor:
-        known = batch.targets >= 0
-        wanted = candidates.positions(batch.targets[known])
-        # Any other candidate: a step of 1 to C - 1 around the circle never lands on the target.
-        steps = torch.randint(1, max(2, len(candidates.items)), wanted.shape, device=wanted.device)
-        other = (wanted + steps) % len(candidates.items)
-        gap = (z[known] * (candidates.vectors[wanted] - candidates.vectors[other])).sum(-1)
+    def forward(self, step: Step) -> Tensor:
+        vectors, wanted = step.candidates.vectors, step.wanted
+        # Any other candidate: 1 to C - 1 places around the circle never land on the target.
+        places = torch.randint(1, max(2, len(vectors)), wanted.shape, device=wanted.device)
+        other = (wanted + places) % len(vectors)
+        gap = (step.z[step.known] * (vectors[wanted] - vectors[other])).sum(-1)
         return F.softplus(-gap / self.temperature).mean()

@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from interestlab.registry import REGISTRIES, PluginError
+from interestlab.registry import REGISTRIES, PluginError, limit_note
 
 
 def run(args: list[str]) -> None:
@@ -35,6 +35,8 @@ def run(args: list[str]) -> None:
                 print(f"plugin              {err}")
     if not broken:
         print("plugins             all import")
+    if limit := limit_note():
+        print(f"plugins             {limit}")
 
 
 def writable(folder: Path) -> bool:

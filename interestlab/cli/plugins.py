@@ -1,4 +1,4 @@
-"""``interestlab plugins``: what is installed, without importing it; and the arguments of one."""
+"""``interestlab plugins``: what is installed, without importing it; the arguments of one; a new one, and whether it will do."""
 
 import argparse
 import ast
@@ -7,18 +7,33 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from interestlab.registry import REGISTRIES, PluginError, Registry, distribution
+from interestlab.registry import REGISTRIES, PluginError, Registry, distribution, limit_note
 
 
 def run(args: list[str]) -> None:
-    """List the installed plugins, or show one."""
+    """List the installed plugins, show or check one, or write a new one."""
     parser = argparse.ArgumentParser("interestlab plugins", description="List the installed plugins; nothing is imported.")
     commands = parser.add_subparsers(dest="command")
     show = commands.add_parser("show", help="the arguments of one plugin")
     show.add_argument("name", help="its name, or KIND.NAME where kinds share the name")
+    new = commands.add_parser("new", help="write a package of one plugin, which installs and passes its own tests")
+    new.add_argument("kind", help="encoder, fusion, dynamics, objective or source")
+    new.add_argument("name", help="of the plugin, the package and its folder")
+    new.add_argument("--out", type=Path, default=Path(), help="where to put the folder; default here")
+    check = commands.add_parser("check", help="whether a plugin keeps the contract; status 1 where it does not")
+    check.add_argument("name", help="its name, KIND.NAME, or the path of a class")
+    check.add_argument("--init_args", default="{}", help="arguments that its constructor needs, as JSON")
+    check.add_argument("--expected_failures", default="{}", help="checks that are expected to fail, and why, as JSON")
+    check.add_argument("--values", help="five values that an encoder reads, an empty one among them, as JSON; default: words")
     options = parser.parse_args(args[1:])
     if options.command == "show":
         show_plugin(options.name)
+    elif options.command == "new":
+        new_plugin(options.kind, options.name, options.out)
+    elif options.command == "check":
+        from interestlab.cli.conformance import check_plugin
+
+        check_plugin(options.name, options.init_args, options.expected_failures, options.values)
     else:
         list_plugins()
 
@@ -35,17 +50,18 @@ def list_plugins() -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     for row in rows:
         print("  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[4]]).rstrip())
+    if limit := limit_note():
+        print(f"\n{limit}")
 
 
 def description(ep: EntryPoint) -> str:
     """First line of a plugin's docstring, read from its source: importing it could take seconds, or fail."""
-    module, _, name = ep.value.partition(":")
     try:
-        tree = ast.parse(source(module).read_text("utf-8"))
+        tree = ast.parse(source(ep.module).read_text("utf-8"))
     except (OSError, SyntaxError, ValueError):
         return "its source cannot be read; see `interestlab doctor`"
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
+        if isinstance(node, ast.ClassDef) and node.name == ep.attr:
             return (ast.get_docstring(node) or "").partition("\n")[0]
     return ""
 
@@ -66,18 +82,25 @@ def find(name: str) -> tuple[Registry, str]:
     Raises:
         PluginError: no kind holds it, or several do.
     """
-    kind, _, short = name.rpartition(".")
-    holders = [r for r in REGISTRIES.values() if short in r and kind in ("", r.kind)]
-    if len(holders) > 1:
-        raise PluginError(f"'{name}' is the name of several kinds; say {' or '.join(f'{r.kind}.{short}' for r in holders)}.")
-    if not holders:
+    found, short = holders(name), name.rpartition(".")[2]
+    if len(found) > 1:
+        raise PluginError(f"'{name}' is the name of several kinds; say {' or '.join(f'{r.kind}.{short}' for r in found)}.")
+    if not found:
         import difflib
 
         known = [n for r in REGISTRIES.values() for n in r.names()]
         near = difflib.get_close_matches(short, known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them.")
-    return holders[0], short
+        raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them. {limit_note()}".rstrip())
+    return found[0], short
+
+
+def holders(name: str) -> list[Registry]:
+    """The registries that hold ``NAME`` or ``KIND.NAME``, the kind in the plural or, as ``new`` takes it, in the singular."""
+    from interestlab.scaffold import KINDS
+
+    said, _, short = name.rpartition(".")
+    return [kind.registry for kind in KINDS if short in kind.registry and said in ("", kind.word, kind.registry.kind)]
 
 
 def show_plugin(name: str) -> None:
@@ -95,3 +118,14 @@ def show_plugin(name: str) -> None:
         print(f"{registry.kind}.{short}: {ep.value}, from {distribution(ep)}\n")
         print((cls.__doc__ or "").strip().partition("\n\n")[0], "\n", sep="")
         parser.print_help(sys.stdout)
+
+
+def new_plugin(kind: str, name: str, out: Path) -> None:
+    """Write the package of a plugin, and print what to do with it."""
+    from interestlab import scaffold
+
+    try:
+        print(scaffold.next_steps(kind, name, scaffold.write(kind, name, out)))
+    except (PluginError, OSError) as err:
+        print(f"interestlab: {err}", file=sys.stderr)
+        raise SystemExit(2) from err

@@ -116,7 +116,8 @@ class RunFolder(Callback):
     def told(self, trainer: Trainer, part: str) -> dict[str, float]:
         """The metrics of one part, printed with their intervals and fingerprint."""
         measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(part)}
-        tell(measured, cast(InterestModel, trainer.lightning_module).intervals, self.fingerprint(trainer))
+        model = cast(InterestModel, trainer.lightning_module)
+        tell(measured, model.intervals, model.popularity if part == "test/" else {}, self.fingerprint(trainer))
         return measured
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -132,7 +133,7 @@ class RunFolder(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
-        told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals
+        told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
         (self.folder / "metrics.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
         places = model.places.gather()
         pl.DataFrame(
@@ -185,10 +186,22 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def tell(measured: dict[str, float], intervals: Mapping[str, tuple[float, float]], fingerprint: dict[str, Any]) -> None:
-    """Print metrics with their intervals and the fingerprint that they can be compared by."""
+def tell(
+    measured: dict[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    popularity: Mapping[str, float],
+    fingerprint: dict[str, Any],
+) -> None:
+    """Print metrics with their intervals, those of ranking by popularity, and the fingerprint that they can be compared by."""
     table = Table("metric", "mean over users", "95% interval", caption=" · ".join(f"{k}={v}" for k, v in fingerprint.items()))
+    if popularity:
+        table.add_column("popularity")
     for name, value in sorted(measured.items()):
         low, high = intervals.get(name, (float("nan"),) * 2)
-        table.add_row(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}")
+        table.add_row(
+            name,
+            f"{value:.4f}",
+            f"{low:.4f} to {high:.4f}",
+            *([f"{popularity[name]:.4f}" if name in popularity else ""] if popularity else []),
+        )
     Console().print(table)

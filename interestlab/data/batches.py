@@ -18,8 +18,8 @@ class HistoryDataset(Dataset[Batch]):
 
     Args:
         log: where the histories are.
-        part: ``train`` (every next event of the training part is a target), ``validation`` or ``test`` (the held-out
-            event is), ``predict`` (all events are history and nothing is a target).
+        part: ``train`` (the next event is a target wherever it can be one), ``validation`` or ``test`` (the held-out event is),
+            ``predict`` (all events are history and nothing is a target).
         max_history: how many last events of a history are read.
         seen: whether batches carry all items of each history.
     """
@@ -35,6 +35,10 @@ class HistoryDataset(Dataset[Batch]):
         self.begins = begins[self.users]
         self.last = self.begins + end[self.users]
         self.first = np.maximum(self.begins, self.last - max_history)
+        if part == "train":  # a window without a target teaches nothing
+            before = np.concatenate([[0], np.cumsum(log.wanted)])
+            held = before[self.last + 1] > before[self.first + 1]
+            self.users, self.begins, self.first, self.last = (a[held] for a in (self.users, self.begins, self.first, self.last))
         self.lengths = self.last - self.first
 
     def __len__(self) -> int:
@@ -45,7 +49,8 @@ class HistoryDataset(Dataset[Batch]):
         rows, mask = self._window(first, last)
         targets = np.full(rows.shape, -1, np.int64)
         if self.part == "train":
-            targets[mask] = self.log.item[rows[mask] + 1]
+            coming = rows[mask] + 1
+            targets[mask] = np.where(self.log.wanted[coming], self.log.item[coming], -1)
         elif self.part != "predict":
             targets[np.arange(len(samples)), lengths - 1] = self.log.item[last]
         times = self.log.time[rows]

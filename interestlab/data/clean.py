@@ -5,6 +5,12 @@ from html import unescape
 
 import polars as pl
 
+WORDS = ("event", "text", "words", "summary", "title", "description", "brand", "category")
+"""Columns that hold words by their name; in any other a value may be an address, which is kept."""
+
+ADDRESS = r"(?i)^\s*(?:(?:https?://|www\.)[!-~]+|.*\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif))\s*$"
+"""A value that is a web address and nothing else, or the name of an image file."""
+
 
 @dataclass(frozen=True)
 class Cleaning:
@@ -43,6 +49,13 @@ class Cleaning:
         if self.spaces:
             text = text.str.replace_all(r"\s+", " ").str.strip_chars()
         return pl.when(text.str.len_bytes() > 0).then(text)
+
+    def column(self, name: str) -> pl.Expr:
+        """A column cleaned; outside of :data:`WORDS` an address loses the blanks around it and nothing else."""
+        text = pl.col(name)
+        if name in WORDS:
+            return self(text).alias(name)
+        return pl.when(text.str.contains(ADDRESS)).then(text.str.strip_chars()).otherwise(self(text)).alias(name)
 
 
 def unescaped(text: pl.Expr) -> pl.Expr:

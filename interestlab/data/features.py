@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from rich.progress import track
 
 from interestlab.batch import Inputs
@@ -24,7 +26,8 @@ class Feature:
     """One field of the items or of the events.
 
     Attributes:
-        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none.
+        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none, or one of which
+            the encoder prepares nothing.
         size: number of distinct values.
         folder: where whatever is made once a value is kept.
         rows: each value as it was prepared; None where an encoder reads the index.
@@ -38,8 +41,22 @@ class Feature:
         return Inputs(torch.from_numpy(codes.astype(np.int64))) if self.rows is None else self.rows.inputs(codes)
 
 
-def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
-    """One field of a log as ``encoder`` reads it; what is prepared is prepared once, and kept.
+class Coded(NamedTuple):
+    """One field of a log, whose distinct values are numbered in their order.
+
+    Attributes:
+        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none.
+        size: number of distinct values.
+        home: folder of the values, and of whatever is made of them, for every log that has the same ones.
+    """
+
+    codes: np.ndarray
+    size: int
+    home: Path
+
+
+def coded(log: LogStore, name: str, cache: Path) -> Coded:
+    """One field of a log; its values are numbered once, and kept.
 
     Raises:
         DataError: the log has no such field.
@@ -52,8 +69,7 @@ def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
         known = [c for c, t in frame.collect_schema().items() if not t.is_nested()]
         if missing := [c for c in columns if c not in known]:
             raise DataError(f"field {name}: the {side}s have no column {', '.join(missing)}; they have {', '.join(known)}.")
-        text = pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=" ", ignore_nulls=True)
-        text = pl.when(text != "").then(text)
+        text = text_of(columns)
 
     def write_codes(folder: Path) -> None:
         column = frame.select(text.alias("value")).collect()
@@ -66,12 +82,35 @@ def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
 
     folder = store.build(log.folder / "fields" / name, write_codes)
     about = json.loads((folder / "values.json").read_text())
-    home = cache / "values" / about["values"]
+    return Coded(store.load(folder, "codes"), about["size"], cache / "values" / about["values"])
+
+
+def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
+    """One field of a log as ``encoder`` reads it; what is prepared is prepared once, and kept.
+
+    Raises:
+        DataError: the log has no such field.
+    """
+    codes, size, home = coded(log, name, cache)
     if encoder.prepare_key is None:
-        return Feature(store.load(folder, "codes"), about["size"], home)
+        return Feature(codes, size, home)
     key = store.fingerprint(prepare=encoder.prepare_key)
-    prepared = store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name))
-    return Feature(store.load(folder, "codes"), about["size"], home, Rows(prepared))
+    prepared = Rows(store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name)))
+    void = prepared.lengths == 0
+    if not void.any():
+        return Feature(codes, size, home, prepared)
+    first = pl.scan_parquet(home / "values.parquet").slice(int(void.argmax()), 1).collect()["value"][0]
+    rank_zero_warn(
+        f"field {name}: {type(encoder).__name__} finds nothing in {void.sum():,} of {len(void):,} values, '{first[:60]}' the "
+        "first; they count as missing."
+    )
+    return Feature(np.where(void[codes], np.int32(-1), codes), size, home, prepared)
+
+
+def text_of(columns: Sequence[str]) -> pl.Expr:
+    """The words of some columns, joined; null where there are none."""
+    text = pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=" ", ignore_nulls=True)
+    return pl.when(text != "").then(text)
 
 
 def parse(name: str) -> tuple[str, list[str]]:

@@ -73,4 +73,4 @@ def tie_break(events: pl.DataFrame, ties: Ties, seed: int) -> list[pl.Expr]:
 def cleaned(frame: pl.DataFrame, clean: Cleaning, but: tuple[str, ...] = ()) -> pl.DataFrame:
     """Every text column cleaned."""
     texts = [c for c, t in frame.schema.items() if t == pl.String and c not in but]
-    return frame.with_columns(clean(pl.col(c)).alias(c) for c in texts)
+    return frame.with_columns(clean.column(c) for c in texts)

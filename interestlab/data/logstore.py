@@ -1,6 +1,7 @@
 """The log store: a source's events, checked, cleaned, ordered and cut, on disk under the name of what made them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 from rich.console import Console
 
 from interestlab.contract import DataError, Source
-from interestlab.data import store
+from interestlab.data import clock, store
 from interestlab.data.clean import Cleaning
 from interestlab.data.log import Histories, Ties, histories
 from interestlab.data.split import Cuts, Split, global_time, leave_one_out
@@ -31,6 +32,7 @@ class Recipe:
         ties: order of a user's events of equal time: ``file`` as published, ``shuffle`` by chance, ``item`` by item id.
         split: ``leave_one_out`` holds out each user's last two events; ``global_time`` cuts at two moments for everyone.
         cuts: for ``global_time``: share of all events before the validation and before the test window.
+        targets: types of the events that can be a target; none: all.
         seed: of the shuffled ties.
     """
 
@@ -40,6 +42,7 @@ class Recipe:
     ties: Ties = "file"
     split: Split = "leave_one_out"
     cuts: tuple[float, float] = (0.8, 0.9)
+    targets: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,6 +57,7 @@ class Recipe:
             settled["ties_seed"] = seed
         if self.split != "global_time":
             del settled["cuts"]
+        settled["targets"] = "+".join(sorted(set(self.targets))) or "all"
         return settled
 
 
@@ -66,19 +70,21 @@ class LogStore:
             of what the source read: its files' contents and its arguments.
         offsets: ``[users + 1]`` int64 where each history begins.
         item, time: ``[events]`` item index and unix seconds of each event.
+        wanted: ``[events]`` bool, which events can be a target.
         cuts: where each history is cut.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-        self.offsets, self.item, self.time = (store.load(folder, n) for n in ("offsets", "item", "time"))
+        self.meta["sizes"] = {f"event.{name}": size for name, size in clock.COLUMNS.items()} | self.meta["sizes"]
+        self.offsets, self.item, self.time, self.wanted = (store.load(folder, n) for n in ("offsets", "item", "time", "wanted"))
         self.cuts = Cuts(*(store.load(folder, f"cut_{n}") for n in Cuts._fields))
 
     @property
     def events(self) -> pl.LazyFrame:
-        """One row an event, in the order of the arrays."""
-        return pl.scan_parquet(self.folder / "events.parquet")
+        """One row an event, in the order of the arrays, with what its time says."""
+        return clock.with_clock(pl.scan_parquet(self.folder / "events.parquet"))
 
     @cached_property
     def items(self) -> pl.DataFrame:
@@ -147,12 +153,17 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
 def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, Any]) -> None:
     """Write histories, their cuts and what is known of them."""
     times = told.events["timestamp"].to_numpy()
-    cuts = leave_one_out(told.offsets) if recipe.split == "leave_one_out" else global_time(told.offsets, times, recipe.cuts)
+    wanted = targets(told.events, recipe.targets)
+    if recipe.split == "leave_one_out":
+        cuts = leave_one_out(told.offsets, wanted)
+    else:
+        cuts = global_time(told.offsets, times, wanted, recipe.cuts)
     store.save(
         folder,
         offsets=told.offsets,
         item=told.events["item"].cast(pl.Int32).to_numpy(),
         time=times,
+        wanted=wanted,
         **{f"cut_{n}": c.astype(np.int64) for n, c in cuts._asdict().items()},
     )
     told.events.write_parquet(folder / "events.parquet")
@@ -171,6 +182,20 @@ def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, An
         "sizes": sizes,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False))
+
+
+def targets(events: pl.DataFrame, types: Sequence[str]) -> np.ndarray:
+    """``[events]`` bool, which are of one of the types; all where none is named.
+
+    Raises:
+        DataError: the log has no event of one.
+    """
+    if not types:
+        return np.ones(events.height, bool)
+    known = events["event"].drop_nulls().unique().sort().to_list()
+    if missing := sorted(set(types) - set(known)):
+        raise DataError(f"no event of the log is of type {', '.join(missing)}; there are {', '.join(known)}.")
+    return events["event"].is_in(list(types)).fill_null(False).to_numpy()
 
 
 def distinct(side: str, frame: pl.DataFrame, but: set[str]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -13,7 +14,7 @@ from interestlab.checks import at_least
 from interestlab.contract import DataError, Encoder, Source
 from interestlab.data.batches import HistoryDataset, LengthBatches
 from interestlab.data.clean import Cleaning
-from interestlab.data.features import Feature, feature
+from interestlab.data.features import Feature, coded, feature
 from interestlab.data.log import Ties
 from interestlab.data.logstore import LogStore, Recipe, open_log
 from interestlab.data.split import Split
@@ -31,6 +32,7 @@ class InterestData(LightningDataModule):
         ties: order of a user's events of equal time: ``file`` as published, ``shuffle`` by chance, ``item`` by item id.
         split: ``leave_one_out`` holds out each user's last two events; ``global_time`` cuts at two moments for everyone.
         cuts: for ``global_time``: share of all events before the validation and before the test window.
+        targets: types of the events that are to be predicted, such as ``[purchase]``, out of histories of all; none: all.
         exclude_history: whether items of a user's history are left out of that user's ranking.
         batch_events: events of a training batch, padding included.
         eval_events: events of an evaluation batch, padding included; no metric depends on it.
@@ -50,6 +52,7 @@ class InterestData(LightningDataModule):
         ties: Ties = "file",
         split: Split = "leave_one_out",
         cuts: tuple[float, float] = (0.8, 0.9),
+        targets: list[str] = [],  # noqa: B006 (read only)
         exclude_history: bool = True,
         batch_events: int = 4096,
         eval_events: int = 16384,
@@ -63,7 +66,7 @@ class InterestData(LightningDataModule):
         at_least(0, k_core=k_core, min_history=min_history, num_workers=num_workers, max_bad_fraction=max_bad_fraction)
         seed = seed or 0
         self.source, self.max_bad_fraction = source, max_bad_fraction
-        self.recipe = Recipe(clean, k_core, min_history, ties, split, cuts, seed)
+        self.recipe = Recipe(clean, k_core, min_history, ties, split, cuts, tuple(targets), seed)
         self.max_history, self.exclude_history, self.num_workers, self.seed = (
             max_history,
             exclude_history,
@@ -104,6 +107,10 @@ class InterestData(LightningDataModule):
         """One field of this log as ``encoder`` reads it."""
         return feature(self.log, encoder, field, self.cache)
 
+    def codes(self, field: str) -> np.ndarray:
+        """``[items]`` or ``[events]`` int32 which value of a field each has; -1 where it has none."""
+        return coded(self.log, field, self.cache).codes
+
     def loader(self, part: Literal["train", "validation", "test", "predict"]) -> DataLoader[Batch]:
         """Batches of one part of the histories.
 
@@ -112,7 +119,8 @@ class InterestData(LightningDataModule):
         """
         dataset = HistoryDataset(self.log, part, self.max_history, self.exclude_history)
         if not len(dataset):
-            raise DataError(f"no user has events for {part} with split={self.recipe.split}; see `interestlab data describe`.")
+            rule = f"split={self.recipe.split}, targets={list(self.recipe.targets)}"
+            raise DataError(f"no user has events for {part} with {rule}; see `interestlab data describe`.")
         trainer: Trainer | None = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(dataset) < world:

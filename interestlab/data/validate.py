@@ -9,6 +9,9 @@ from interestlab.contract import DataError, EventLog
 
 LATEST = 4_102_444_800  # 2100-01-01: past it, a "time in seconds" is in truth in milliseconds
 
+UNTOLD = "interaction"
+"""Type of an event of which the source tells none."""
+
 QUARANTINE = {"file": pl.String, "line": pl.Int64, "reason": pl.String}
 
 RESERVED = ("row", "user", "item")
@@ -150,7 +153,7 @@ def normal_events(events: pl.DataFrame) -> pl.DataFrame:
         stripped("user_id"),
         stripped("item_id"),
         unix_seconds(events).alias("timestamp"),
-        optional(events, "event", pl.String).fill_null("interaction"),
+        optional(events, "event", pl.String).fill_null(UNTOLD),
         optional(events, "rating", pl.Float32),
         optional(events, "text", pl.String),
     )

@@ -19,16 +19,17 @@ def tiles(z: Tensor, table: Tensor, seen: Tensor) -> Iterator[tuple[int, Tensor]
     """Scores of all users for a stretch of the catalogue at a time, what they have seen at minus infinity.
 
     Args:
-        z: ``[B, D]`` interests.
+        z: ``[B, D]`` interests, or ``[B, K, D]`` several of each user, of which the best counts.
         table: ``[N, D]`` items.
         seen: ``[B, S]`` items left out, -1 where none.
 
     Yields:
         first item of the stretch, scores ``[B, n]`` float32.
     """
-    width = max(1, TILE // max(1, len(z)))
+    width = max(1, TILE // max(1, z[..., 0].numel()))
     for first in range(0, len(table), width):
         scores = (z @ table[first : first + width].T).float()
+        scores = scores.amax(1) if z.ndim == 3 else scores
         here = seen - first
         inside = (here >= 0) & (here < scores.shape[1])
         users = torch.arange(len(z), device=z.device)[:, None].expand_as(seen)
@@ -42,7 +43,8 @@ def place(z: Tensor, table: Tensor, targets: Tensor, seen: Tensor) -> tuple[Tens
     A target that was seen before competes all the same: it is what happened.
 
     Args:
-        z: ``[B, D]`` interests; table: ``[N, D]`` items; targets: ``[B]``; seen: ``[B, S]`` left out, -1 where none.
+        z: as for :func:`tiles`, and so are ``table`` and ``seen``.
+        targets: ``[B]`` the items whose places are wanted.
 
     Returns:
         better ``[B]``, equal ``[B]`` int64.

@@ -22,7 +22,7 @@ COSTS = {
 }
 """What ``cost.json`` of a run may tell."""
 
-SEEDS = ("seed", "data_seed")
+SEEDS = ("seed", "data_seed", "ties_seed")
 """What tells the seeds of a sweep apart in a fingerprint, and not its data."""
 
 

@@ -18,7 +18,10 @@ TEXTS = (
 
 
 def pad_rows(rows: Sequence[np.ndarray]) -> Inputs:
-    """Prepared rows ``[length, ...]`` as the ``[U, L, ...]`` that an encoder reads, with zeros on the right."""
+    """Prepared rows ``[length, ...]`` as the ``[U, L, ...]`` that an encoder reads, with zeros on the right.
+
+    Stability: stable.
+    """
     lengths = [len(row) for row in rows]
     values = np.zeros((len(rows), max([1, *lengths]), *rows[0].shape[1:]), rows[0].dtype)
     for padded, row in zip(values, rows, strict=True):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from interestlab.contract import Dynamics, State
-from interestlab.testing._checks import TrainableChecks, require, same, take
+from interestlab.testing._checks import require, same
+from interestlab.testing._part import TrainableChecks, take
 from interestlab.testing._trees import leaves, map_tensors, structure
 
 EVENTS = 7
@@ -14,7 +15,10 @@ LENGTHS = (7, 3, 1, 5, 6)
 
 
 class DynamicsChecks(TrainableChecks[Dynamics]):
-    """A dynamics under test, on histories of up to seven events."""
+    """A dynamics under test, on histories of up to seven events.
+
+    Stability: provisional.
+    """
 
     kind = Dynamics
 
@@ -30,14 +34,15 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         return torch.randn(rows, events, part.dim), dt
 
     def shape(self, part: Dynamics, example: tuple[Any, ...]) -> tuple[int, ...]:
-        return *example[0].shape[:-1], part.dim
+        several = () if part.interests == 1 else (part.interests,)
+        return *example[0].shape[:-1], *several, part.dim
 
     def half(self, example: tuple[Any, ...]) -> tuple[Any, ...]:
         x, dt, mask = example
         return x.bfloat16(), dt, mask
 
     def real(self, out: Tensor, example: tuple[Any, ...]) -> Tensor:
-        return out.masked_fill(~example[2].unsqueeze(-1), 0)
+        return out.masked_fill(~example[2].view(*example[2].shape, *[1] * (out.ndim - 2)), 0)
 
     def whole(self, part: Dynamics, rows: int = 3, events: int = EVENTS) -> tuple[Tensor, Tensor, Tensor]:
         """Histories without padding."""
@@ -99,17 +104,30 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             days = torch.cat([torch.zeros_like(days[:, :1]), days[:, 1:]], 1)
             same(self.steps(part, x, days)[1], self.out(part, (x, days, mask)), "step and forward differ")
 
+    def check_interest(self) -> None:
+        """``interest`` of a state is the ``z`` of its step, and finite before the first event and after a silence."""
+        part = self.moved()
+        x, dt, _ = self.whole(part)
+        state, zs = self.steps(part, x, dt)
+        same(part.interest(state), zs[:, -1], "the interest of a state is not the z of its step", rtol=1e-5, atol=1e-6)
+        for still in (part.init_state(len(x)), part.drift(state, torch.full((len(x),), 30.0))):
+            found = part.interest(still)
+            require(found.shape == zs[:, -1].shape, f"the interest of a state is {list(found.shape)}")
+            require(bool(found.isfinite().all()), "the interest of a state is not finite")
+
     def check_state(self) -> None:
-        """A state is made of tensors, batch first, in the dtype of the module; a step keeps its structure."""
+        """A state is made of tensors, batch first, in the dtype of the module; a step keeps its structure, and leaves it be."""
         part = self.moved().double()
         x, dt, _ = self.whole(part)
         state = part.init_state(3)
+        kept = map_tensors(torch.clone, state)
         after, _ = part.step(state, x[:, 0].double(), dt[:, 0].double())
         require(structure(after) == structure(state), "a step changes the structure of the state")
         for leaf in [*leaves(state), *leaves(after)]:
             require(isinstance(leaf, Tensor), f"the state holds a {type(leaf).__name__}")
             require(leaf.ndim > 0 and len(leaf) == 3, f"a tensor of the state is {list(leaf.shape)} for 3 users")
             require(not leaf.is_floating_point() or leaf.dtype == torch.float64, f"the state is {leaf.dtype}")
+        require(unchanged(state, kept), "a step changes the state that it was given")
 
     def check_state_rows(self) -> None:
         """Users can be picked out of a state, and go on as they would have."""
@@ -122,7 +140,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         same(picked, together[rows], "a user picked out of a state goes on otherwise")
 
     def check_drift(self) -> None:
-        """``drift`` gives a state of the same structure, finite, and by 0 days the same state."""
+        """``drift`` gives a state of the same structure, finite, and by 0 days the same state; the given one stays as it is."""
         part = self.moved()
         x, dt, _ = self.whole(part)
         state, _ = self.steps(part, x, dt)
@@ -130,6 +148,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         for days in (0.0, 30.0, 1e4):
             drifted = part.drift(state, torch.full((len(x),), days))
             require(structure(drifted) == structure(state), "drift changes the structure of the state")
+            require(unchanged(state, kept), "drift changes the state that it was given")
             for leaf, before in zip(leaves(drifted), leaves(kept), strict=True):
                 require(leaf.shape == before.shape, "drift changes the shape of the state")
                 require(bool(leaf.isfinite().all()), f"a drift of {days} days is not finite")
@@ -153,3 +172,8 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         other[:, -1] = torch.randn_like(x[:, -1])
         before, after = (self.out(part, (events, dt, mask))[:, -1] for events in (x, other))
         require(not torch.allclose(before, after), "z does not depend on x")
+
+
+def unchanged(state: State, kept: State) -> bool:
+    """Whether a state is as it was when it was kept."""
+    return all(torch.equal(leaf, before) for leaf, before in zip(leaves(state), leaves(kept), strict=True))

@@ -8,14 +8,17 @@ import torch
 
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
-from interestlab.testing._checks import DIM, Checks, ContractError, require, same
+from interestlab.testing._checks import DIM, ContractError, require, same
 from interestlab.testing._data import TEXTS, pad_rows
+from interestlab.testing._part import PartChecks
 
 GROUPS = {"backbone", "added"}
 
 
-class EncoderChecks(Checks[Encoder]):
+class EncoderChecks(PartChecks[Encoder]):
     """An encoder under test.
+
+    Stability: provisional.
 
     Args:
         plugin: the class.
@@ -33,9 +36,6 @@ class EncoderChecks(Checks[Encoder]):
     ) -> None:
         super().__init__(plugin, init_args)
         self.values = list(values)
-
-    def construct(self) -> Encoder:
-        return self.plugin(**self.init_args)
 
     def built(self, part: Encoder) -> Encoder:
         part.build(dict.fromkeys(part.fields, 11), DIM)
@@ -107,12 +107,13 @@ class EncoderChecks(Checks[Encoder]):
         same(found[rows.mask], kept.values[rows.mask], "the prefix differs in training, or by what is trained")
 
     def check_prepare(self) -> None:
-        """``prepare`` gives one array a value, of one type, the same each time and in any company."""
+        """``prepare`` gives one array a value, of one type, the same each time and in any company, and finds something."""
         part = self.fresh()
         if part.prepare_key is None:
             return
         rows = part.prepare(self.values)
         require(len(rows) == len(self.values), f"{len(self.values)} values are prepared as {len(rows)} arrays")
+        require(any(map(len, rows)), "prepare finds nothing in any of the values; give `values` that it reads")
         kinds = {(row.dtype, row.shape[1:]) for row in rows}
         require(len(kinds) == 1, f"prepared arrays are of several types: {kinds}")
         again = part.prepare(self.values)

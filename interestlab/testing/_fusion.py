@@ -7,14 +7,18 @@ import torch
 from torch import Tensor
 
 from interestlab.contract import FusionHead
-from interestlab.testing._checks import TrainableChecks, require, same
+from interestlab.testing._checks import require, same
+from interestlab.testing._part import TrainableChecks
 from interestlab.testing._trees import map_tensors
 
 STREAMS = ("text", "id", "image")
 
 
 class FusionHeadChecks(TrainableChecks[FusionHead]):
-    """A fusion head under test, of three streams."""
+    """A fusion head under test, of three streams.
+
+    Stability: provisional.
+    """
 
     kind = FusionHead
 

@@ -3,23 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from interestlab.contract import Dynamics, Encoder, FusionHead, Part
+from interestlab.contract import Dynamics, Encoder, FusionHead, Objective, Plugin, Source
 from interestlab.testing._checks import ContractError
 from interestlab.testing._data import TEXTS
 from interestlab.testing._run import names, run_check, subject
 
 
-class PartTests:
+class PluginTests:
     """Every check of a kind, as one test each.
 
     Attributes:
         plugin: the class under test.
-        init_args: arguments that its constructor needs, beside ``dim``.
+        init_args: arguments that its constructor needs; ``dim`` is given where the kind has one.
         expected_failures: reason of each check that is expected to fail.
     """
 
-    kind: ClassVar[type[Part]]
-    plugin: ClassVar[type[Part]]
+    kind: ClassVar[type[Plugin]]
+    plugin: ClassVar[type[Plugin]]
     init_args: ClassVar[Mapping[str, Any]] = {}
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
@@ -44,8 +44,10 @@ class PartTests:
             pytest.xfail(outcome.message)
 
 
-class EncoderTests(PartTests):
+class EncoderTests(PluginTests):
     """The contract of an encoder.
+
+    Stability: stable.
 
     Attributes:
         values: five values to prepare, an empty one among them, where it does not read plain words.
@@ -58,13 +60,37 @@ class EncoderTests(PartTests):
         return {"values": self.values}
 
 
-class FusionHeadTests(PartTests):
-    """The contract of a fusion head."""
+class FusionHeadTests(PluginTests):
+    """The contract of a fusion head.
+
+    Stability: stable.
+    """
 
     kind = FusionHead
 
 
-class DynamicsTests(PartTests):
-    """The contract of a dynamics."""
+class DynamicsTests(PluginTests):
+    """The contract of a dynamics.
+
+    Stability: stable.
+    """
 
     kind = Dynamics
+
+
+class ObjectiveTests(PluginTests):
+    """The contract of an objective.
+
+    Stability: stable.
+    """
+
+    kind = Objective
+
+
+class SourceTests(PluginTests):
+    """The contract of a source. ``init_args`` name files that are there: a fixture may write them, and set ``self.init_args``.
+
+    Stability: stable.
+    """
+
+    kind = Source

@@ -1,24 +1,29 @@
 """Runs the checks, with or without pytest."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
-from interestlab.contract import Part
+from interestlab.contract import Plugin
 from interestlab.testing._checks import Checks, ContractError
 from interestlab.testing._dynamics import DynamicsChecks
 from interestlab.testing._encoder import EncoderChecks
 from interestlab.testing._fusion import FusionHeadChecks
+from interestlab.testing._objective import ObjectiveChecks
+from interestlab.testing._source import SourceChecks
 
-KINDS: tuple[type[Checks[Any]], ...] = (EncoderChecks, FusionHeadChecks, DynamicsChecks)
+KINDS: tuple[type[Checks[Any]], ...] = (EncoderChecks, FusionHeadChecks, DynamicsChecks, ObjectiveChecks, SourceChecks)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What one check found.
+
+    Stability: provisional.
 
     Attributes:
         check: its name.
@@ -35,8 +40,10 @@ class Outcome:
     error: Exception | None = None
 
 
-def subject(plugin: type[Part], init_args: Mapping[str, Any] | None = None, **options: Any) -> Checks[Any]:
+def subject(plugin: type[Plugin], init_args: Mapping[str, Any] | None = None, **options: Any) -> Checks[Any]:
     """The checks of the plugin's kind, upon ``plugin``. ``options`` are those of its kind (an encoder's ``values``).
+
+    Stability: provisional.
 
     Raises:
         TypeError: there are no checks for such a class.
@@ -44,11 +51,14 @@ def subject(plugin: type[Part], init_args: Mapping[str, Any] | None = None, **op
     for checks in KINDS:
         if issubclass(plugin, checks.kind):
             return checks(plugin, init_args, **options)
-    raise TypeError(f"{plugin.__name__} is no Encoder, FusionHead or Dynamics: there are no checks for it")
+    raise TypeError(f"{plugin.__name__} is of none of the five kinds: there are no checks for it")
 
 
-def checks_for(kind: type[Part]) -> dict[str, Callable[[Any], None]]:
-    """The checks of a kind (or of a plugin's kind) by name, each a function of a :func:`subject`."""
+def checks_for(kind: type[Plugin]) -> dict[str, Callable[[Any], None]]:
+    """The checks of a kind (or of a plugin's kind) by name, each a function of a :func:`subject`.
+
+    Stability: provisional.
+    """
     found = {}
     for checks in (checks for checks in KINDS if issubclass(kind, checks.kind)):
         for cls in reversed(checks.__mro__):
@@ -70,11 +80,12 @@ def run_check(on: Checks[Any], name: str, reason: str | None = None) -> Outcome:
     if check is None:
         return Outcome(name, "", "broken", f"no check of {on.kind.__name__} is called {name!r}")
     promise = inspect.cleandoc(check.__doc__ or "").splitlines()[0]
-    if reason is not None and not reason.strip():
+    if reason is not None and not (isinstance(reason, str) and reason.strip()):
         return Outcome(name, promise, "broken", "it is declared as an expected failure without a reason")
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with torch.random.fork_rng(devices=[]), one_thread():
+            # torch.manual_seed would seed the GPUs too, whose state is not given back.
+            torch.default_generator.manual_seed(0)
             check(on)
     except Exception as err:
         message = str(err) if isinstance(err, ContractError) else f"{type(err).__name__}: {err}"
@@ -84,17 +95,30 @@ def run_check(on: Checks[Any], name: str, reason: str | None = None) -> Outcome:
     return Outcome(name, promise, "kept")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for what runs inside: over tensors this small, several only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def check_plugin(
-    plugin: type[Part],
+    plugin: type[Plugin],
     init_args: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
     **options: Any,
 ) -> list[Outcome]:
     """Run every check of the plugin's kind.
 
+    Stability: provisional.
+
     Args:
         plugin: the class.
-        init_args: arguments that its constructor needs, beside ``dim``.
+        init_args: arguments that its constructor needs; ``dim`` is given where the kind has one.
         expected_failures: reason of each check that is expected to fail.
         options: what its kind's checks take beside, such as an encoder's ``values``.
 
@@ -105,6 +129,6 @@ def check_plugin(
     return [run_check(on, name, expected.get(name)) for name in names(plugin, expected)]
 
 
-def names(kind: type[Part], expected_failures: Mapping[str, str]) -> list[str]:
+def names(kind: type[Plugin], expected_failures: Mapping[str, str]) -> list[str]:
     """Every check of a kind, and whatever else is declared, so that a mistyped name is not silent."""
     return list(dict.fromkeys([*checks_for(kind), *expected_failures]))

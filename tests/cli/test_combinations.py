@@ -1,40 +1,62 @@
-"""Every encoder x fusion x dynamics that is installed fits one step, tests, and reloads from the command line."""
+"""Every encoder x fusion x dynamics that is installed fits one step, tests, and reloads."""
 
 import itertools
 import json
 
+import numpy as np
+import polars as pl
 import pytest
+from lightning.pytorch import Trainer
 
+from interestlab import objectives, sources
 from interestlab.cli.train import run
+from interestlab.data.module import InterestData
+from interestlab.model import InterestModel
 from interestlab.registry import DYNAMICS, ENCODERS, FUSION
 
-COMBINATIONS = list(itertools.product(ENCODERS.names(), FUSION.names(), DYNAMICS.names()))
-ARGUMENTS = {"peft": {"method": "vera", "config": {"r": 4}}}
+NAMES = ENCODERS.names(), FUSION.names(), DYNAMICS.names()
+QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
 
-# Each encoder, each fusion head with each dynamics, in the fast part.
-FAST = {(e, FUSION.names()[i % 2], DYNAMICS.names()[i % 3]) for i, e in enumerate(ENCODERS.names())}
+# Each part once at least, from the command line.
+COVER = [tuple(names[i % len(names)] for names in NAMES) for i in range(max(map(len, NAMES)))]
 
 
-def marked(combination):
-    return pytest.param(*combination, marks=[] if combination in FAST else pytest.mark.slow)
+@pytest.fixture(scope="session")
+def given(bert, vit, tmp_path_factory):
+    """What each encoder is given, by its name; images and vectors are those of the simulated shop's items."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("items")
+    items = [f"i{n:05}" for n in range(1, 41)]
+    vectors = np.random.default_rng(0).normal(size=(40, 3))
+    pl.DataFrame({"item_id": items, "vector": vectors.tolist()}).write_parquet(folder / "vectors.parquet")
+    for item, pixel in zip(items, vectors, strict=True):
+        Image.fromarray(np.full((9, 9, 3), 40 * pixel + 128, np.uint8)).save(folder / item, "png")
+    text = {"model": bert, "max_length": 6}
+    return dict.fromkeys(ENCODERS.names(), text) | {
+        "behaviour": {},
+        "features": {"file": str(folder / "vectors.parquet")},
+        "id": {},
+        "image": {"model": vit, "root": str(folder), "fields": ["item.id"]},
+        "peft": text | {"method": "vera", "config": {"r": 4}},
+    }
+
+
+def streams(encoder, arguments):
+    """The encoder, and beside it an index of the brand and of the event type: there is something to join on both sides."""
+    main = {"class_path": encoder, "init_args": arguments}
+    index = {"brand": "item.brand", "kind": "event.event"}
+    return {"main": main} | {name: {"class_path": "id", "init_args": {"field": field}} for name, field in index.items()}
 
 
 def test_count():
-    assert len(COMBINATIONS) == 10 * 2 * 3
-    assert len(FAST) == 10
-    assert {f[1:] for f in FAST} == set(itertools.product(FUSION.names(), DYNAMICS.names()))
+    assert [len(names) for names in NAMES] == [13, 6, 10]
+    assert [set(part) for part in zip(*COVER, strict=True)] == [set(names) for names in NAMES]
 
 
-@pytest.mark.parametrize(("encoder", "fusion", "dynamics"), map(marked, COMBINATIONS), ids=lambda v: v)
-def test_fits_tests_and_reloads(fit, bert, tmp_path, encoder, fusion, dynamics):
-    text = {"model": bert, "max_length": 6} | ARGUMENTS.get(encoder, {})
-    spec = {"class_path": encoder, "init_args": {} if encoder == "id" else text}
-    # An index of the brand beside it, and the reviews' event type: both fusion heads have something to join.
-    index = {
-        kind: {"class_path": "id", "init_args": {"field": field}}
-        for kind, field in (("brand", "item.brand"), ("kind", "event.event"))
-    }
-    mapping = json.dumps({"main": spec} | index)
+@pytest.mark.parametrize(("encoder", "fusion", "dynamics"), COVER)
+def test_from_the_command_line(fit, given, tmp_path, encoder, fusion, dynamics):
+    mapping = json.dumps(streams(encoder, given[encoder]))
     cli = fit(f"--model.encoder={mapping}", f"--model.fusion={fusion}", f"--model.dynamics={dynamics}")
     assert cli.trainer.global_step == 1
     first = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -44,3 +66,30 @@ def test_fits_tests_and_reloads(fit, bert, tmp_path, encoder, fusion, dynamics):
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == first
     assert again.model.hparams["dynamics"]["class_path"] == f"interestlab.dynamics.{dynamics}"
     assert again.model.hparams["encoder"]["main"]["class_path"] == f"interestlab.encoders.{encoder}"
+
+
+# One process fits many: a command line takes ten times as long.
+@pytest.mark.slow
+@pytest.mark.parametrize(("encoder", "fusion"), itertools.product(*NAMES[:2]))
+def test_all(given, tmp_path, encoder, fusion):
+    data = InterestData(sources.simulated(users=30, items=40, events=6), max_history=8)
+    for dynamics in DYNAMICS.names():
+        encoders = {
+            name: ENCODERS.load(spec["class_path"])(**spec["init_args"])
+            for name, spec in streams(encoder, given[encoder]).items()
+        }
+        model = InterestModel(
+            encoders,
+            DYNAMICS.load(dynamics)(dim=8),
+            objectives.next_item(),
+            data.sizes,
+            FUSION.load(fusion)(dim=8),
+            dim=8,
+        )
+        trainer = Trainer(max_steps=1, limit_val_batches=0, enable_checkpointing=False, **QUIET)
+        trainer.fit(model, data)
+        assert trainer.global_step == 1
+        first = trainer.test(model, data, verbose=False)
+        trainer.save_checkpoint(tmp_path / "it.ckpt", weights_only=True)
+        again = InterestModel.load_from_checkpoint(tmp_path / "it.ckpt", weights_only=True)
+        assert trainer.test(again, data, verbose=False) == first, dynamics

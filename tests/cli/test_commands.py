@@ -37,6 +37,9 @@ def test_plugins_show(capsys):
     out = capsys.readouterr().out
     assert "--beta BETA" in out
     assert "interestlab-dynamics 0.1.0" in out
+    for name in ("dynamics.momentum", "encoders.id", "encoder.id"):
+        main(["plugins", "show", name])
+        assert f": interestlab_{name.partition('.')[0].rstrip('s')}" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["plugins", "show", "momentun"])
     assert "Did you mean 'momentum'" in capsys.readouterr().err
@@ -88,8 +91,8 @@ def test_what_cannot_be_read_is_one_line(capsys, args):
 
 
 def test_every_config_is_found():
-    assert len(CONFIGS) == 13
-    assert len(SWEEPS) == 3
+    assert len(CONFIGS) == 27
+    assert len(SWEEPS) == 4
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))

@@ -130,6 +130,7 @@ def test_fingerprint(data):
         "min_history": 2,
         "ties": "file",
         "split": "leave_one_out",
+        "targets": "all",
         "clean": "entities+urls+nfkc+control+spaces",
         "max_history": 50,
         "data_seed": 0,

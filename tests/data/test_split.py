@@ -15,7 +15,7 @@ def offsets(lengths):
 
 @given(LENGTHS)
 def test_leave_one_out(lengths):
-    cuts = leave_one_out(offsets(lengths))
+    cuts = leave_one_out(offsets(lengths), np.ones(sum(lengths), bool))
     for length, train, validation, test in zip(lengths, *cuts, strict=True):
         if length < 3:
             assert (train, validation, test) == (length, -1, -1)
@@ -26,7 +26,7 @@ def test_leave_one_out(lengths):
 @given(TIMES, SHARES)
 def test_global_time(users, shares):
     times = np.concatenate(users)
-    cuts = global_time(offsets([len(u) for u in users]), times, shares)
+    cuts = global_time(offsets([len(u) for u in users]), times, np.ones(len(times), bool), shares)
     first, second = np.quantile(times, shares, method="higher")
     for history, train, validation, test in zip(users, *cuts, strict=True):
         # Training is all that came before the first moment, of any user.
@@ -42,7 +42,7 @@ def test_global_time(users, shares):
 def test_nothing_of_the_future_is_trained_on(users, shares):
     starts = offsets([len(u) for u in users])
     times = np.concatenate(users)
-    cuts = global_time(starts, times, shares)
+    cuts = global_time(starts, times, np.ones(len(times), bool), shares)
     trained = [t for u, n in zip(users, cuts.train, strict=True) for t in u[:n]]
     held = {part: [u[c] for u, c in zip(users, getattr(cuts, part), strict=True) if c > 0] for part in ("validation", "test")}
     latest = max(trained, default=0)
@@ -52,6 +52,6 @@ def test_nothing_of_the_future_is_trained_on(users, shares):
 
 def test_by_hand():
     times = np.array([1, 2, 8, 9, 3, 5, 6, 7, 4, 10])
-    cuts = global_time(np.array([0, 4, 8, 10]), times, (0.5, 0.7))
+    cuts = global_time(np.array([0, 4, 8, 10]), times, np.ones(10, bool), (0.5, 0.7))
     # The sixth of ten times is 6, the eighth 8: the moments that part the log.
     assert [c.tolist() for c in cuts] == [[2, 2, 1], [-1, 2, -1], [2, -1, 1]]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-SLOTS = {"encoder": "--model.encoder", "fusion": "--model.fusion", "dynamics": "--model.dynamics", "data": "--data"}
+SLOTS = {kind: f"--model.{kind}" for kind in ("encoder", "fusion", "dynamics", "objective", "auxiliary")} | {"data": "--data"}
 WHOLE = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"]
 SMALL = ["--data.source.users=20", "--data.source.items=40", "--data.source.events=5"]
 QUICK = [
@@ -68,9 +68,11 @@ def folder(tmp_path, monkeypatch):
 def test_every_flag_is_one(capsys):
     known = flags(printed(capsys, "--help")) | {"help", "version"}
     known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").glob("*.py")))
-    helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["plugins"], ["doctor"])
+    plugins = (["plugins"], ["plugins", "new"], ["plugins", "check"])
+    helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["doctor"], *plugins)
     for command in ([*words, "--help"] for words in helps):
         known |= flags(printed(capsys, *command))
+    known |= {"model.dynamics.days"}  # of the plugin that the tutorial writes
     arguments: dict[str, set[str]] = {}
     for registry in REGISTRIES.values():
         slot = "data.source" if registry.kind == "sources" else f"model.{registry.base.lower().removesuffix('head')}"

@@ -11,6 +11,7 @@ import torch
 from interestlab.batch import Batch, Candidates
 from interestlab.cli.train import run
 from interestlab.contract import Plugin
+from interestlab.step import Step
 from interestlab.testing import check_plugin
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -50,9 +51,11 @@ def test_every_example_is_known():
     assert {file.stem for file in EXAMPLES.glob("*.py")} == set(CLASSES)
 
 
-@pytest.mark.parametrize("module", ["words", "gate", "gru"])
+@pytest.mark.parametrize("module", CLASSES)
 def test_contract(module):
-    broken = [outcome for outcome in check_plugin(example(module)) if outcome.status != "kept"]
+    Path("receipts.jsonl").write_text(json.dumps({"customer": "c", "time": 1_700_000_000, "skus": ["s1", "s2"]}))
+    init_args = {"path": "receipts.jsonl"} if module == "receipts" else {}
+    broken = [outcome for outcome in check_plugin(example(module), init_args) if outcome.status != "kept"]
     assert not broken
 
 
@@ -86,8 +89,8 @@ def test_pairwise_never_compares_a_target_with_itself():
     targets = torch.tensor([[0, 1, 2, -1]])
     nothing = torch.zeros(1, 4, dtype=torch.int64)
     batch = Batch(nothing[:, 0], nothing, nothing, nothing.float(), targets >= 0, targets, nothing[:, :0])
-    loss = example("pairwise")(temperature=1.0)(
-        torch.eye(3)[targets.clamp(min=0)], Candidates(vectors, torch.arange(3), torch.zeros(3)), batch
-    )
+    candidates = Candidates(vectors, torch.arange(3), torch.zeros(3), catalogue=3)
+    objective = example("pairwise")(temperature=1.0)
+    loss = objective(Step(batch, candidates, torch.eye(3)[targets.clamp(min=0)], lambda x, dt, mask: x, objective))
     # Each target's score is 1 and every other's 0, so the gap is 1 whichever is drawn.
     torch.testing.assert_close(loss, torch.nn.functional.softplus(torch.tensor(-1.0)))

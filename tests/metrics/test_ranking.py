@@ -91,6 +91,34 @@ def test_equal_vectors_tie_exactly(tile, size):
     assert equal.tolist() == twins
 
 
+@pytest.mark.parametrize("size", [1, 97, 10**9])
+@pytest.mark.parametrize("k", [1, 3])
+def test_of_several_interests_the_best_counts(tile, size, k):
+    z, table, targets, seen = random(users=40 * k)
+    several, targets, seen = z.view(40, k, -1), targets[:40], seen[:40]
+    tile(size)
+    scores = torch.stack([(several[:, i] @ table.T).float() for i in range(k)]).max(0).values
+    better, equal = place(several, table, targets, seen)
+    items, worth = top(several, table, seen, 10)
+    for user, target in enumerate(targets.tolist()):
+        known = seen[user].tolist()
+        rivals = scores[user, [i for i in left(target, known, len(table)) if i != target]]
+        mine = scores[user, target]
+        assert (better[user], equal[user]) == ((rivals > mine).sum(), (rivals == mine).sum())
+        value = {i: float(scores[user, i]) for i in range(len(table)) if i not in known}
+        assert items[user].tolist() == sorted(value, key=lambda i: (-value[i], i))[:10]
+        assert worth[user].tolist() == [value[i] for i in items[user].tolist()]
+
+
+@pytest.mark.parametrize("size", [1, 97, 10**9])
+def test_an_axis_of_one_interest_changes_no_bit(tile, size):
+    z, table, targets, seen = random()
+    tile(size)
+    plain = [*place(z, table, targets, seen), *top(z, table, seen, 10)]
+    lone = [*place(z[:, None], table, targets, seen), *top(z[:, None], table, seen, 10)]
+    assert all(map(torch.equal, plain, lone))
+
+
 def test_seen_items_do_not_compete_and_a_seen_target_does():
     z, table = torch.tensor([[1.0]]), torch.tensor([[5.0], [4.0], [3.0], [3.0], [1.0]])
     target = torch.tensor([2])

@@ -29,6 +29,9 @@ class Leaky(Dynamics):
         z = keep * state["z"] + (1 - keep) * self.read(x)
         return {"z": z}, z
 
+    def interest(self, state):
+        return state["z"]
+
     def forward(self, x, dt, mask):
         state, zs = Leaky.init_state(self, len(x)), []
         for t in range(x.shape[1]):
@@ -85,6 +88,9 @@ class StateOnItsSide(Leaky):
         state, z = super().step({"z": state["z"].T}, x, dt)
         return {"z": state["z"].T}, z
 
+    def interest(self, state):
+        return state["z"].T
+
 
 class StateOfOneDtype(Leaky):
     def init_state(self, batch_size):
@@ -105,9 +111,29 @@ class DriftsInNoTime(Leaky):
         return {"z": 0.9 * state["z"]}
 
 
+class StepsInPlace(Leaky):
+    def step(self, state, x, dt):
+        state["z"].copy_(super().step(state, x, dt)[1])
+        return {"z": state["z"].clone()}, state["z"].clone()
+
+
+class DriftsInPlace(Leaky):
+    def drift(self, state, dt):
+        state["z"].mul_(torch.exp(-dt).unsqueeze(-1))
+        return {"z": state["z"].clone()}
+
+
 class DriftsToANumber(Leaky):
     def drift(self, state, dt):
         return state["z"]
+
+    def interest(self, state):
+        return state["z"] if isinstance(state, dict) else state
+
+
+class InterestOtherwise(Leaky):
+    def interest(self, state):
+        return 2 * state["z"]
 
 
 class Overflows(Leaky):
@@ -117,6 +143,9 @@ class Overflows(Leaky):
     def step(self, state, x, dt):
         after, z = super().step(state, x, dt)
         return after | {"scale": state["scale"] * torch.exp(torch.tensor(0.5))}, state["scale"] * z
+
+    def interest(self, state):
+        return state["scale"] * torch.exp(torch.tensor(-0.5)) * state["z"]
 
     def init_state(self, batch_size):
         return super().init_state(batch_size) | {"scale": self.raw.new_ones(batch_size, 1)}
@@ -155,6 +184,9 @@ CAUGHT = {
     StateThatCounts: {"state", "drift"},
     DriftsInNoTime: {"drift"},
     DriftsToANumber: {"drift"},
+    StepsInPlace: {"state"},
+    DriftsInPlace: {"drift"},
+    InterestOtherwise: {"interest"},
     Overflows: {"finite"},
     IgnoresTheEvents: {"effect"},
     NothingToTrain: {"trainable"},

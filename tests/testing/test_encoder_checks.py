@@ -343,6 +343,12 @@ def test_values_without_an_empty_one_are_no_proof():
     assert [outcome.check for outcome in outcomes if outcome.status == "broken"] == ["empty"]
 
 
+def test_values_that_it_does_not_read_are_no_proof():
+    outcomes = check_plugin(Words, values=["", " ", "  ", "\t", "\n"])
+    (told,) = [outcome.message for outcome in outcomes if outcome.check == "prepare"]
+    assert told == "prepare finds nothing in any of the values; give `values` that it reads"
+
+
 def test_rows_are_padded_on_the_right():
     values, lengths = pad_rows([np.array([[1, 2]]), np.zeros((0, 2), int), np.array([[3, 4], [5, 6]])])
     assert values.tolist() == [[[1, 2], [0, 0]], [[0, 0], [0, 0]], [[3, 4], [5, 6]]]

@@ -135,3 +135,93 @@ def test_no_parameter_and_no_silence_leaves_the_stable_region(raw_alpha, raw_bet
 def test_arguments_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         Momentum(4, **arguments)
+
+
+class TestMomentumByNetwork(DynamicsTests):
+    plugin = Momentum
+    init_args: ClassVar = {"delta": "network"}
+
+
+class TestMomentumByNetworkWithoutTime(DynamicsTests):
+    plugin = Momentum
+    init_args: ClassVar = {"delta": "network", "time_constant": None}
+
+
+def by_network(dim=4, std=1.0):
+    torch.manual_seed(0)
+    dynamics = Momentum(dim, delta="network")
+    for parameter in dynamics.correction.parameters():
+        parameter.data.normal_(std=std)
+    return dynamics
+
+
+def test_the_evidence_keeps_its_parameters():
+    names = {"read.weight", "raw_rate", "raw_alpha", "raw_beta"}
+    assert Momentum(4).state_dict().keys() == names
+    assert {n for n in Momentum(4, delta="network").state_dict() if not n.startswith("correction.")} == names
+
+
+def test_a_network_starts_as_the_evidence():
+    torch.manual_seed(0)
+    x, dt, mask = torch.randn(3, 20, 4), torch.rand(3, 20) * 100, torch.ones(3, 20, dtype=torch.bool)
+    torch.testing.assert_close(Momentum(4, delta="network")(x, dt, mask), Momentum(4)(x, dt, mask))
+
+
+def test_a_network_is_its_equation():
+    dynamics, x = by_network().double(), torch.randn(2, 6, 4).double()
+    dt = torch.rand(2, 6).double() * 300
+    net = dynamics.correction
+    z = previous = x[:, 0]
+    expected = []
+    for t in range(6):
+        s = x[:, t].square().mean(-1, keepdim=True).sqrt()
+        a, b = x[:, t] / s, z / s
+        added = s * torch.tanh(net.last(torch.nn.functional.gelu(net.inner(torch.cat([a, b, a * b], -1)))))
+        alpha, beta = dynamics.gains_after(dt[:, t])
+        z, previous = z + alpha * (z - previous) + beta * (x[:, t] - z + added), z
+        expected.append(z)
+    found = dynamics(x, dt, torch.ones(2, 6, dtype=torch.bool))
+    torch.testing.assert_close(found, torch.stack(expected, 1), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3, 1e3])
+def test_what_a_network_adds_is_bounded_by_the_event_and_scales_with_it(size):
+    dynamics = by_network(std=100.0)
+    x, z = torch.randn(50, 4), torch.randn(50, 4) * 10
+    added = dynamics.correction(size * x, size * z)
+    assert added.isfinite().all()
+    assert (added.abs() <= 1.0001 * size * x.square().mean(-1, keepdim=True).sqrt() + 2e-6).all()
+    torch.testing.assert_close(added, size * dynamics.correction(x, z), rtol=1e-3, atol=1e-3 * size + 2e-6)
+
+
+def test_a_wild_network_stays_bounded_over_a_long_history():
+    dynamics, x = by_network(std=100.0), torch.randn(2, 2000, 4)
+    with torch.no_grad():
+        z = dynamics(x, torch.zeros(2, 2000), torch.ones(2, 2000, dtype=torch.bool))
+    assert z.abs().max() < 10 * x.abs().max()
+
+
+def test_a_delta_that_is_neither():
+    with pytest.raises(ValueError, match="delta is 'both'"):
+        Momentum(4, delta="both")
+
+
+@pytest.mark.parametrize("event", [0.0, 1e-5, 1e3])
+def test_what_a_network_adds_in_halves_is_finite(event):
+    dynamics = by_network().half()
+    event = torch.full((3, 4), event).half().requires_grad_()
+    added = dynamics.correction(event, torch.randn(3, 4).half())
+    added.float().sum().backward()
+    assert added.isfinite().all()
+    assert event.grad.isfinite().all()
+
+
+def test_an_alpha_at_the_edge_is_called_by_its_name():
+    with pytest.raises(ValueError, match=r"alpha is 0.999; \(1 \+ alpha\) / 2 is 0.9995; it must lie between"):
+        Momentum(4, alpha=0.999)
+
+
+@pytest.mark.parametrize("days", [0.0, float("inf"), float("nan")])
+def test_a_time_constant_out_of_range(days):
+    with pytest.raises(ValueError, match="it must be positive and finite, or None"):
+        Momentum(4, time_constant=days)

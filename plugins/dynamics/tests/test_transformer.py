@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from interestlab.testing import DynamicsTests
-from interestlab_dynamics.transformer import Transformer
+from interestlab_dynamics.transformer import Transformer, init_weights
 
 
 class TestTransformer(DynamicsTests):
@@ -71,7 +71,8 @@ def test_the_cache_grows_by_one_event():
     dynamics = Transformer(8, heads=2).eval()
     state = dynamics.init_state(3)
     for events in range(4):
-        assert [tuple(key.shape) for key, _ in state] == [(3, 2, events, 4)] * 2
+        caches, _ = state
+        assert [tuple(key.shape) for key, _ in caches] == [(3, 2, events, 4)] * 2
         state, _ = dynamics.step(state, torch.randn(3, 8), torch.zeros(3))
 
 
@@ -86,3 +87,9 @@ def test_the_cache_grows_by_one_event():
 def test_arguments_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         Transformer(**arguments)
+
+
+def test_weights_without_a_bias_are_begun_too():
+    layer = torch.nn.Linear(200, 50, bias=False)
+    init_weights(layer)
+    assert 0.018 < layer.weight.std() < 0.022

@@ -1,3 +1,4 @@
+import json
 import shutil
 import time
 from importlib.metadata import PackageNotFoundError
@@ -137,3 +138,13 @@ def test_roberta_reads_less_than_its_table_is_long(bert, tmp_path):
     assert encoder(pad_rows(encoder.prepare(["guitar " * 100]))).isfinite().all()
     with pytest.raises(ValueError, match="more than the 20 tokens"):
         Frozen(model=str(folder), max_length=21)
+
+
+@pytest.mark.parametrize("wrong", [{"hidden_size": "24"}, {"hidden_size": 48}, {"hidden_act": "relu7"}])
+def test_a_wrong_config_is_told_in_one_line(bert, tmp_path, wrong):
+    folder = Path(shutil.copytree(bert, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | wrong))
+    with pytest.raises(ValueError, match="no text model can be read from") as raised:
+        load(folder)
+    assert "\n" not in str(raised.value)

@@ -1,1 +1,1 @@
-"""Dynamics of interestlab: a moving average, momentum, and self-attention."""
+"""Dynamics of interestlab: linear filters, recurrences, self-attention, continuous time, and several interests at once."""

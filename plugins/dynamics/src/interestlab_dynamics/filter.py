@@ -43,13 +43,13 @@ class LinearFilter(Dynamics):
         time_constant: τ in days at the start, the silence after which 1/e of the memory is left; None: time is ignored.
 
     Raises:
-        ValueError: ``time_constant`` is not positive.
+        ValueError: ``time_constant`` is not positive, or without end.
     """
 
     def __init__(self, dim: int, time_constant: float | None = 365.0) -> None:
         super().__init__()
-        if time_constant is not None and not time_constant > 0:
-            raise ValueError(f"time_constant is {time_constant} days; it must be positive, or None to ignore time")
+        if time_constant is not None and not 0 < time_constant < math.inf:
+            raise ValueError(f"time_constant is {time_constant} days; it must be positive and finite, or None to ignore time")
         self.dim = dim
         self.read = nn.Linear(dim, dim, bias=False)
         nn.init.eye_(self.read.weight)
@@ -98,6 +98,9 @@ class LinearFilter(Dynamics):
         z, previous = torch.where(begun, state.z, g), torch.where(begun, state.previous, g)
         after = advance(z, previous, 1 + alpha - beta, alpha, beta * g)
         return FilterState(after, z, torch.ones_like(state.begun)), after
+
+    def interest(self, state: FilterState) -> Tensor:
+        return state.z
 
 
 def advance(z: Tensor, previous: Tensor, keep: Tensor, alpha: Tensor, pull: Tensor) -> Tensor:

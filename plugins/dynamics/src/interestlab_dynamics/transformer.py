@@ -9,6 +9,9 @@ from interestlab.contract import Dynamics
 Cache = tuple[Tensor, Tensor]
 """Keys and values ``[B, heads, N, D / heads]`` of the N events so far."""
 
+History = tuple[tuple[Cache, ...], Tensor]
+"""The cache of each block, and the interest ``[B, D]``."""
+
 
 class Transformer(Dynamics):
     """SASRec: causal self-attention with learnt positions (Kang and McAuley 2018, arXiv 1808.09781).
@@ -57,18 +60,23 @@ class Transformer(Dynamics):
             h, _ = block(h)
         return self.norm(h)
 
-    def init_state(self, batch_size: int) -> tuple[Cache, ...]:
+    def init_state(self, batch_size: int) -> History:
         none = self.positions.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
-        return tuple((none, none) for _ in self.blocks)
+        return tuple((none, none) for _ in self.blocks), none.new_zeros(batch_size, self.dim)
 
-    def step(self, state: tuple[Cache, ...], x: Tensor, dt: Tensor) -> tuple[tuple[Cache, ...], Tensor]:
-        so_far = state[0][0].shape[2]
+    def step(self, state: History, x: Tensor, dt: Tensor) -> tuple[History, Tensor]:
+        before, _ = state
+        so_far = before[0][0].shape[2]
         h = self.place(x.unsqueeze(1), torch.tensor([so_far], device=x.device))
         caches = []
-        for block, cache in zip(self.blocks, state, strict=True):
-            h, cache = block(h, cache)
+        for block, cache in zip(self.blocks, before, strict=True):
+            h, cache = block(h, cache=cache)
             caches.append(cache)
-        return tuple(caches), self.norm(h).squeeze(1)
+        z = self.norm(h).squeeze(1)
+        return (tuple(caches), z), z
+
+    def interest(self, state: History) -> Tensor:
+        return state[1]
 
     def place(self, x: Tensor, positions: Tensor) -> Tensor:
         """Events ``[B, T, D]`` with their positions ``[T]`` added."""
@@ -90,14 +98,22 @@ class Block(nn.Module):
         )
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """``[B, T, D]`` -> the same and the cache; with a cache, T is 1 and it sees every event before."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor | None) -> Tensor:
+        """``[B, heads, T, D / heads]`` what each query sees of the events up to its own."""
+        dropout = self.dropout if self.training else 0.0
+        causal = query.shape[2] == key.shape[2]
+        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=causal)
+
+    def forward(self, h: Tensor, relation: Tensor | None = None, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        """``[B, T, D]`` -> the same and the cache; with a cache, T is 1 and it sees every event before.
+
+        ``relation`` is what attention knows of the events beside them.
+        """
         heads = self.query_key_value(self.attention_norm(h)).unflatten(-1, (3, self.heads, -1))
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
         if cache is not None:
             key, value = torch.cat([cache[0], key], 2), torch.cat([cache[1], value], 2)
-        dropout = self.dropout if self.training else 0.0
-        seen = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=cache is None)
+        seen = self.attend(query, key, value, relation)
         h = h + self.drop(self.attention_out(seen.transpose(1, 2).flatten(2)))
         return h + self.drop(self.feed_forward(h)), (key, value)
 
@@ -106,5 +122,5 @@ def init_weights(module: nn.Module) -> None:
     """Normal(0, 0.02) weights and zero biases, as in BERT and the public code of SASRec."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)

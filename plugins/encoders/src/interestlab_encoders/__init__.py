@@ -1,1 +1,1 @@
-"""Encoders of interestlab: item ids, and any Hugging Face text model: frozen, or fine-tuned by many methods."""
+"""Encoders of interestlab: ids, behaviour, text models that are frozen or fine-tuned, images, and vectors from elsewhere."""

@@ -21,14 +21,15 @@ class Base:
     Args:
         model: as it was loaded.
         name: it was asked for by.
+        form: what makes its inputs, where that is a part of it.
 
     Attributes:
         name: of the model.
-        sha256: hash of its config and of all of its tensors, in the order of their names.
+        sha256: hash of its config, of all of its tensors, in the order of their names, and of ``form``.
         parameters: its own parameters, which fine-tuning may go on to train, and to wrap.
     """
 
-    def __init__(self, model: PreTrainedModel, name: str) -> None:
+    def __init__(self, model: PreTrainedModel, name: str, form: str = "") -> None:
         self.name = name
         # The same tensors are another model with another number of heads; who saved it when does not matter.
         config = {key: value for key, value in model.config.to_diff_dict().items() if key not in ASIDE}
@@ -36,6 +37,7 @@ class Base:
         for key, tensor in sorted(model.state_dict().items()):
             digest.update(key.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(form.encode())
         self.sha256 = digest.hexdigest()
         self.parameters = list(model.parameters())
         self._as_loaded = [written(p) for p in self.parameters]

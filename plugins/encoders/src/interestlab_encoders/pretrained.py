@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
 
-def load(folder: Path) -> PreTrainedModel:
-    """The text model of a folder, in float32 and in evaluation mode, without its pooler; the hub is never asked.
+def load(folder: Path, kind: str = "text") -> PreTrainedModel:
+    """The model of a folder, in float32 and in evaluation mode, without its pooler; the hub is never asked.
 
     Raises:
-        ValueError: the folder holds no text model, an encoder-decoder, or not all of its weights.
+        ValueError: the folder holds no model of that kind, an encoder-decoder, or not all of its weights.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -24,13 +23,18 @@ def load(folder: Path) -> PreTrainedModel:
         config.use_cache = False
         with _quiet():
             model, info = _from_pretrained(folder, config)
-    except (OSError, ValueError, SafetensorError) as err:
-        reason = str(err).strip().partition("\n")[0]
-        raise ValueError(f"no text model can be read from {folder}: {reason}") from err
+    except Exception as err:  # a config can be wrong in any way, and each has an error of its own
+        raise ValueError(f"no {kind} model can be read from {folder}: {told(err)}") from err
     # transformers only warns, and starts from random numbers.
     if missing := sorted(info["missing_keys"]):
         raise ValueError(f"the weights in {folder} lack {len(missing)} of the model's tensors, {missing[0]} among them")
     return model.float()  # type: ignore[no-untyped-call]
+
+
+def told(err: Exception) -> str:
+    """An error in one line, with its type where the message alone would be a riddle (``KeyError: 'gelu'``)."""
+    reason = str(err).strip().partition("\n")[0]
+    return reason if isinstance(err, OSError | ValueError) else f"{type(err).__name__}: {reason}"
 
 
 def _from_pretrained(folder: Path, config: AutoConfig) -> tuple[PreTrainedModel, dict[str, set[str]]]:

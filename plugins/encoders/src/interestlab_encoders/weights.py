@@ -22,6 +22,7 @@ HUB_FILES = [
     "special_tokens_map.json",
     "*.model",
     "1_Pooling/config.json",
+    "*processor_config.json",
 ]
 
 
@@ -39,7 +40,7 @@ def locate(model: str) -> Path:
     if not folder.is_dir():
         return _from_hub(model)
     if lack := _lack(folder):
-        raise ValueError(f"the folder {folder} is not a text model that can be read: it has no {lack}")
+        raise ValueError(f"the folder {folder} is not a model that can be read: it has no {lack}")
     return folder
 
 
@@ -77,7 +78,7 @@ def _from_hub(model: str) -> Path:
             f"({type(err).__name__}: {reason}); check the name, or give the path of a downloaded folder"
         ) from None
     if lack := _lack(folder):
-        raise ValueError(f"'{model}' on the Hugging Face hub is not a text model that can be read: it has no {lack}")
+        raise ValueError(f"'{model}' on the Hugging Face hub is not a model that can be read: it has no {lack}")
     return folder
 
 

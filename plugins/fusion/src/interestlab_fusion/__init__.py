@@ -1,1 +1,1 @@
-"""Fusion heads of interestlab: concatenation, and attention over the streams that are present."""
+"""Fusion heads of interestlab: ways to join the streams of one thing, whichever of them are present."""

@@ -1,16 +1,15 @@
 """A learnt query looks at the streams that are there."""
 
 import math
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from interestlab.contract import FusionHead
-from interestlab_fusion.streams import mean_of_present, side_by_side
+from interestlab_fusion.head import TokenHead
 
 
-class Attention(FusionHead):
+class Attention(TokenHead):
     """Attention pooling over the streams that are present: ``mean + W softmax(q·k) v``, with a learnt query ``q``.
 
     Keys and values are read from each stream plus a learnt vector that says which stream it is (pooling by a learnt query:
@@ -22,33 +21,25 @@ class Attention(FusionHead):
         dim: width of the model.
         heads: number of queries, each on its own share of the width; they divide ``dim``.
         dropout: share of the attended vector dropped in training.
+        kwargs: as for every head.
 
     Raises:
         ValueError: ``dim`` is not divisible by ``heads``.
     """
 
-    def __init__(self, dim: int, heads: int = 2, dropout: float = 0.0) -> None:
-        super().__init__()
+    def __init__(self, dim: int, heads: int = 2, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(dim, **kwargs)
         if heads < 1 or dim % heads:
             raise ValueError(f"dim {dim} is not divisible by heads {heads}")
-        self.dim = dim
         self.heads = heads
         self.query = nn.Parameter(torch.randn(heads, dim // heads))
         self.key_value = nn.Linear(dim, 2 * dim)
         self.drop = nn.Dropout(dropout)
-        self.out = nn.Linear(dim, dim, bias=False)
-        nn.init.zeros_(self.out.weight)
 
-    def build(self, streams: Sequence[str]) -> None:
-        self.streams = list(streams)
-        self.kinds = nn.Parameter(0.02 * torch.randn(len(streams), self.dim))
-
-    def forward(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        values, mask = side_by_side(self.streams, streams, present)
-        key, value = self.key_value(values + self.kinds).unflatten(-1, (2, self.heads, -1)).unbind(-3)
+    def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        key, value = self.key_value(tokens).unflatten(-1, (2, self.heads, -1)).unbind(-3)
         scores = (key * self.query).sum(-1) / math.sqrt(self.query.shape[-1])
         # The lowest finite number, not -inf: a row of which nothing is present would be NaN.
         weights = scores.masked_fill(~mask.unsqueeze(-1), torch.finfo(scores.dtype).min).softmax(-2)
         weights = weights * mask.unsqueeze(-1)
-        attended = (weights.unsqueeze(-1) * value).sum(-3).flatten(-2)
-        return mean_of_present(values, mask) + self.out(self.drop(attended))
+        return self.drop((weights.unsqueeze(-1) * value).sum(-3).flatten(-2))

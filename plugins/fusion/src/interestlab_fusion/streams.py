@@ -23,10 +23,26 @@ def side_by_side(names: Sequence[str], streams: Mapping[str, Tensor], present: M
     absent, nowhere = torch.zeros_like(like), torch.zeros(like.shape[:-1], dtype=torch.bool, device=like.device)
     mask = torch.stack([present[name] if name in streams else nowhere for name in names], -1)
     values = torch.stack([streams.get(name, absent) for name in names], -2)
+    return where_present(values, mask), mask
+
+
+def dropped(values: Tensor, mask: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    """Streams as of :func:`side_by_side`, each of a row's gone with probability ``rate``; of all that would go, one stays.
+
+    A stream of a row with n present goes with probability ``rate - rate**n / n``.
+    """
+    luck = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, -1)
+    # The luckiest stays whatever the rate: that is by chance the one to stay where all would go, and changes no other row.
+    mask = mask & ((luck >= rate) | (luck == luck.amax(-1, keepdim=True)))
+    return where_present(values, mask), mask
+
+
+def where_present(values: Tensor, mask: Tensor) -> Tensor:
+    """``[..., S, D]``, zero where ``mask [..., S]`` is False."""
     # Chosen, not multiplied: NaN times zero is NaN.
-    return torch.where(mask.unsqueeze(-1), values, torch.zeros_like(values)), mask
+    return torch.where(mask.unsqueeze(-1), values, torch.zeros_like(values))
 
 
 def mean_of_present(values: Tensor, mask: Tensor) -> Tensor:
-    """``[..., S, D]`` (zero where absent) -> ``[..., D]``; zero where nothing is present."""
-    return values.sum(-2) / mask.sum(-1, keepdim=True).clamp(min=1)
+    """``[..., S, D]`` -> ``[..., D]``, whatever stands where a stream is absent; zero where nothing is present."""
+    return where_present(values, mask).sum(-2) / mask.sum(-1, keepdim=True).clamp(min=1)

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from interestlab.batch import Batch, Candidates
 from interestlab.contract import Objective
+from interestlab.step import Step
+from interestlab_objectives.checks import positive
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
 
@@ -26,7 +26,7 @@ class NextItem(Objective):
         chunk_elements: logits that exist at once; 4 Mi floats (16 MiB) are fastest on a CPU, a GPU can take more.
 
     Raises:
-        ValueError: the temperature or the chunk is not positive, or the candidates are neither of the two.
+        ValueError: the temperature or the chunk is not positive.
     """
 
     def __init__(
@@ -37,44 +37,19 @@ class NextItem(Objective):
         chunk_elements: int = 2**22,
     ) -> None:
         super().__init__()
-        if candidates not in ("catalogue", "batch"):
-            raise ValueError(f"candidates must be 'catalogue' or 'batch', not {candidates!r}")
-        if temperature <= 0 or chunk_elements <= 0:
-            raise ValueError(f"temperature ({temperature}) and chunk_elements ({chunk_elements}) must be positive")
+        positive(temperature=temperature, chunk_elements=chunk_elements)
         self.candidates = candidates
         self.temperature = temperature
         self.log_q = log_q
         self.chunk_elements = chunk_elements
 
-    def forward(self, z: Tensor, candidates: Candidates, batch: Batch) -> Tensor:
-        known = batch.targets >= 0
-        bias = None
-        if self.log_q and self.candidates == "batch":
-            # One event more than the history shows: the target of its last position.
-            bias = -log_inclusion(candidates.log_q, batch.mask.sum() + len(batch.users))
+    def forward(self, step: Step) -> Tensor:
+        candidates = step.candidates
         return chunked_cross_entropy(
-            z[known],
+            step.z[step.known],
             candidates.vectors,
-            candidates.positions(batch.targets[known]),
-            bias,
+            step.wanted,
+            -candidates.log_inclusion if self.log_q and self.candidates == "batch" else None,
             scale=1 / self.temperature,
             chunk_elements=self.chunk_elements,
         )
-
-
-def log_inclusion(log_q: Tensor, events: Tensor | int) -> Tensor:
-    """Log of the chance that an item is among ``events`` draws: ``log(1 - (1 - q)^events)``.
-
-    Candidates are unique, so Yi et al.'s ``log q``, which counts an item as often as it was drawn, would correct a
-    popular one twice. Where ``q · events`` is small the two differ only by a constant, which a softmax does not see.
-
-    Args:
-        log_q: ``[C]`` log of the share of events that each item holds; an item without any (-inf) counts as the rarest.
-        events: number of draws.
-
-    Returns:
-        ``[C]``, float32, at most 0.
-    """
-    rarest = torch.where(log_q.isfinite(), log_q, 0.0).amin()
-    share = log_q.clamp_min(rarest).exp().clamp_max(1 - 1e-6)
-    return torch.log(-torch.expm1(events * torch.log1p(-share)))

@@ -1,0 +1,85 @@
+"""``interestlab.load``: a run folder -> something to ask."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+
+from interestlab.cli import shortnames
+from interestlab.contract import DataError
+from interestlab.data.module import InterestData
+from interestlab.model import InterestModel
+from interestlab.recommender import Recommender
+
+OF_THE_LOG = (
+    "data",
+    "k_core",
+    "min_history",
+    "ties",
+    "ties_seed",
+    "split",
+    "cuts",
+    "targets",
+    "clean",
+    "items",
+    "users",
+    "events",
+)
+"""What of a fingerprint says which items and users an index means, and what training has seen."""
+
+
+def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = ()) -> Recommender:
+    """The model of a finished run, on the CPU; ``recommender.model`` and ``recommender.data`` are what it is made of.
+
+    Its data is opened as the run had it, from the store where there is one, and every item is encoded once.
+
+    Stability: provisional.
+
+    Args:
+        run: folder of the run.
+        checkpoint: ``best`` or ``last``.
+        overrides: options of the data as on the command line, such as ``--data.source.path=FILE`` where the file has moved.
+
+    Raises:
+        DataError: the folder holds no such run, the checkpoint cannot be loaded, or the data is not that of the run.
+    """
+    folder = Path(run)
+    config, file = folder / "config.yaml", folder / "checkpoints" / f"{checkpoint}.ckpt"
+    for path in (config, file):
+        if not path.is_file():
+            raise DataError(f"{path} is not there; give the folder of a finished fit.")
+    data = opened(config, overrides)
+    try:
+        held = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["fingerprint"]
+        model = InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True)
+    except Exception as err:  # whatever a file that is no checkpoint makes torch or a plugin raise
+        raise DataError(f"{file} cannot be loaded: {' '.join(str(err).split())}") from err
+    found = data.fingerprint
+    if other := [k for k in OF_THE_LOG if held.get(k) != found.get(k)]:
+        told = ", ".join(f"{k}={found.get(k)} where the run had {held.get(k)}" for k in other)
+        raise DataError(f"the data is not that of {folder}: {told}; give the same files.")
+    model.attach(data)
+    return Recommender(model, data)
+
+
+def opened(config: Path, overrides: Sequence[str]) -> InterestData:
+    """The data of a run.
+
+    Raises:
+        DataError: its config does not fit, or the files are not there.
+    """
+    shortnames.install()
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(InterestData, "data")
+    parser.add_argument("--config", action="config")
+    try:
+        kept = yaml.safe_load(config.read_text("utf-8"))
+        data = kept["data"] | {"seed": kept["seed_everything"] if kept["data"]["seed"] is None else kept["data"]["seed"]}
+        told = parser.parse_args([f"--config={yaml.safe_dump({'data': data})}", *shortnames.ordered(list(overrides))])
+        return parser.instantiate_classes(told)["data"]
+    except DataError:
+        raise
+    except Exception as err:  # a config that was changed by hand may hold anything
+        raise DataError(f"{config}: {' '.join(str(err).split())}") from err

@@ -1,0 +1,137 @@
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+
+from interestlab.testing import DynamicsTests
+from interestlab_dynamics.ode import ODE
+
+
+class TestODE(DynamicsTests):
+    plugin = ODE
+
+
+class TestODEEuler(DynamicsTests):
+    plugin = ODE
+    init_args: ClassVar = {"solver": "euler", "steps": 3, "time_constant": 20.0}
+
+
+class TestODERungeKutta(DynamicsTests):
+    plugin = ODE
+    init_args: ClassVar = {"solver": "rk4", "steps": 2}
+
+
+def learnt(**arguments):
+    """An ODE in double precision as after some training."""
+    torch.manual_seed(0)
+    dynamics = ODE(5, **arguments).double().eval()
+    with torch.no_grad():
+        for parameter in dynamics.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.5)
+    return dynamics
+
+
+def days(value, rows=3):
+    return torch.full((rows,), value).double()
+
+
+@torch.no_grad()
+def integrated(dynamics, h, span, pieces):
+    """``h`` after ``span`` days, by the midpoint rule in many pieces of the equation as it is written."""
+    rate = torch.exp(dynamics.log_rate)
+
+    def slope(h):
+        m = dynamics.rest if dynamics.pull is None else dynamics.rest + dynamics.pull(h)
+        return rate * (m - h)
+
+    size = span / pieces
+    for _ in range(pieces):
+        h = h + size * slope(h + size / 2 * slope(h))
+    return h
+
+
+def test_half_of_the_way_after_a_half_life():
+    dynamics = ODE(2, time_constant=10.0)
+    with torch.no_grad():
+        dynamics.rest.copy_(torch.tensor([1.0, -1.0]))
+    h = dynamics.drift(torch.tensor([[0.0, 3.0]]), torch.tensor([10 * math.log(2)]))
+    torch.testing.assert_close(h, torch.tensor([[0.5, 1.0]]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rtol"),
+    [({}, 1e-6), ({"solver": "rk4", "steps": 20}, 1e-5), ({"solver": "euler", "steps": 400}, 1e-2)],
+    ids=["linear", "rk4", "euler"],
+)
+@torch.no_grad()
+def test_drift_is_the_integral(arguments, rtol):
+    dynamics = learnt(time_constant=10.0, **arguments)
+    h = torch.randn(3, 5).double()
+    torch.testing.assert_close(dynamics.drift(h, days(15.0)), integrated(dynamics, h, 15.0, 1000), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("rk4", 4)])
+@torch.no_grad()
+def test_a_solver_is_of_its_order(solver, order):
+    h = torch.randn(3, 5, generator=torch.Generator().manual_seed(1)).double()
+    solved = {n: learnt(solver=solver, steps=n, time_constant=10.0).drift(h, days(5.0)) for n in (8, 16, 256)}
+    near, far = ((solved[n] - solved[256]).abs().max() for n in (16, 8))
+    assert math.log2(far / near) == pytest.approx(order, abs=0.35)
+
+
+@pytest.mark.parametrize("solver", ["linear", "euler", "rk4"])
+@torch.no_grad()
+def test_a_drift_and_an_event_at_once_is_an_event_after_the_silence(solver):
+    dynamics, x = learnt(solver=solver), torch.randn(3, 5).double()
+    state, _ = dynamics.step(dynamics.init_state(3), x, days(0.0))
+    for span in (0.5, 40.0, 1e4):
+        _, waited = dynamics.step(state, x, days(span))
+        drifted = dynamics.drift(state, days(span))
+        torch.testing.assert_close(dynamics.step(drifted, x, days(0.0))[1], waited, rtol=0, atol=0)
+        torch.testing.assert_close(dynamics.interest(drifted), dynamics.out(drifted))
+
+
+@torch.no_grad()
+def test_the_linear_drift_can_be_parted():
+    dynamics, h = learnt(), torch.randn(3, 5).double()
+    parted = dynamics.drift(dynamics.drift(h, days(200.0)), days(77.0))
+    torch.testing.assert_close(parted, dynamics.drift(h, days(277.0)))
+
+
+@pytest.mark.parametrize("solver", ["linear", "euler", "rk4"])
+@torch.no_grad()
+def test_rests_after_an_endless_silence_and_before_the_first_event(solver):
+    dynamics = ODE(5, solver=solver, steps=12)
+    dynamics.rest.normal_()
+    rest = dynamics.rest.expand(3, -1)
+    torch.testing.assert_close(dynamics.drift(torch.randn(3, 5), torch.full((3,), 1e7)), rest, rtol=0, atol=1e-4)
+    torch.testing.assert_close(dynamics.drift(dynamics.init_state(3), torch.full((3,), 50.0)), rest)
+
+
+@pytest.mark.parametrize("solver", ["euler", "rk4"])
+@torch.no_grad()
+def test_starts_as_the_linear_equation(solver):
+    h, span = torch.randn(3, 5), torch.full((3,), 300.0)
+    torch.testing.assert_close(ODE(5, solver=solver, steps=500).drift(h, span), ODE(5).drift(h, span), rtol=2e-3, atol=2e-3)
+
+
+@torch.no_grad()
+def test_a_clock_that_goes_backwards_is_no_silence():
+    dynamics, h = learnt(), torch.randn(3, 5).double()
+    assert torch.equal(dynamics.drift(h, days(-9.0)), h)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"solver": "heun"}, "solver is 'heun'; it must be linear, euler or rk4"),
+        ({"time_constant": 0.0}, "time_constant is 0.0 days; it must be positive"),
+        ({"time_constant": math.nan}, "time_constant is nan"),
+        ({"time_constant": math.inf}, "time_constant is inf"),
+        ({"steps": 0}, "steps is 0"),
+    ],
+)
+def test_arguments_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ODE(4, **arguments)

@@ -1,0 +1,27 @@
+"""A dynamics of several interests, from the command line."""
+
+import json
+
+import polars as pl
+import pytest
+
+from interestlab.cli.train import run
+
+QUIET = "--trainer.enable_progress_bar=false"
+
+
+@pytest.mark.parametrize("extractor", ["attention", "routing"])
+def test_fits_tests_and_predicts(fit, tmp_path, extractor):
+    folder = tmp_path / "run"
+    dynamics = ["--model.dynamics=multi_interest", f"--model.dynamics.extractor={extractor}", "--model.dynamics.interests=3"]
+    cli = fit("--model.encoder=id", *dynamics, steps=2)
+    assert cli.model.dynamics.interests == 3
+    first = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= first["test/recall@10"] <= 1
+    (folder / "metrics.json").unlink()
+    run(["test", f"--run_dir={folder}", "--data.eval_events=17", QUIET])
+    assert json.loads((folder / "metrics.json").read_text()) == first
+    run(["predict", f"--run_dir={folder}", "--model.top_k=7", QUIET])
+    found = pl.read_parquet(folder / "predictions.parquet")
+    assert found.group_by("user_id").len()["len"].to_list() == [7] * cli.datamodule.log.meta["users"]
+    assert found.select((pl.col("score").diff().over("user_id") <= 0).all()).item()

@@ -1,0 +1,122 @@
+"""The tutorial's commands and code, in their order: in this process, and as they are typed in an environment of their own."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from interestlab.cli.main import main
+from interestlab.registry import REGISTRIES
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+BLOCK = re.compile(r"^```(?:\{code-block\} )?(sh|python|toml)\n(?::caption: (\S+)\n\n)?(.*?)^```$", re.DOTALL | re.MULTILINE)
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
+
+
+def steps():
+    """``(language, file, text)`` of each block; a shell block is cut into its commands."""
+    for language, file, text in BLOCK.findall(TUTORIAL.read_text("utf-8")):
+        if language == "sh":
+            for command in text.replace("\\\n", " ").splitlines():
+                yield "sh", "", command
+        else:
+            yield language, file, text
+
+
+def installed(folder: Path, site: Path) -> None:
+    """What ``pip install -e`` leaves of a package: its metadata, and the way to its source."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    groups = [
+        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in claims.items())])
+        for group, claims in project["entry-points"].items()
+    ]
+    (info / "entry_points.txt").write_text("\n\n".join(groups))
+    for place in (site, folder / "src"):
+        sys.path.insert(0, str(place))
+
+
+@pytest.fixture
+def afresh(tmp_path, monkeypatch):
+    """The list of plugins is made anew, and modules are forgotten when they change."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def forget():
+        for registry in REGISTRIES.values():
+            vars(registry).pop("_found", None)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "half_life"]:
+            del sys.modules[name]
+
+    yield forget
+    forget()
+
+
+def test_in_this_process(afresh, tmp_path, capsys, monkeypatch):
+    commands = []
+    for language, file, text in steps():
+        afresh()
+        if language == "toml":
+            assert text in Path("half_life/pyproject.toml").read_text("utf-8")
+        elif file:
+            assert Path(file).exists()
+            Path(file).write_text(text, "utf-8")
+        elif language == "python":
+            exec(text, {})
+        else:
+            words = shlex.split(text)
+            given = [words.pop(0) for word in list(words) if re.match("[A-Z_]+=", word)]
+            commands.append(words[0:3])
+            if words[0] == "pip":
+                installed(tmp_path / "half_life", tmp_path / "site")
+            elif words[0] == "pytest":
+                environment = os.environ | {"PYTHONPATH": str(tmp_path / "half_life" / "src")}
+                done = subprocess.run(
+                    [sys.executable, "-m", *words, "-p", "no:cacheprovider"],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, done.stdout
+            else:
+                assert words[0] == "interestlab"
+                with monkeypatch.context() as context:
+                    for pair in given:
+                        context.setenv(*pair.split("=", 1))
+                    main([*words[1:], *(QUIET if words[1] in ("fit", "test") else [])])
+    out = capsys.readouterr().out
+    assert "interestlab.dynamics.half_life" in out
+    assert "half-lives in days: [" in out
+    assert out.splitlines()[-1].startswith("INTERESTLAB_PLUGINS limits plugins to those of half-life, interestlab-encoders.")
+    assert len(commands) == 9
+
+
+@pytest.mark.slow
+def test_as_typed(environment, tmp_path):
+    for language, file, text in steps():
+        if file:
+            (tmp_path / file).write_text(text, "utf-8")
+        elif language == "python":
+            environment(["python", "-c", text], tmp_path)
+        elif language == "sh":
+            environment(shlex.split(text), tmp_path)
+
+
+def test_a_deprecation_warns():
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "stability.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    names = {}
+    exec(example, names)
+    with pytest.warns(DeprecationWarning, match="since 0.2, and leaves in 0.3"):
+        assert names["unit"](3) == 3

@@ -1,0 +1,185 @@
+"""The packages that ``interestlab plugins new`` writes: they pass their own tests, and are what they say."""
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import yaml
+
+from interestlab import scaffold
+from interestlab.cli.main import main
+from interestlab.registry import PluginError
+
+ROOT = Path(__file__).parents[2]
+OWN = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+WORDS = [kind.word for kind in scaffold.KINDS]
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """A package of each kind, ``my_encoder`` and so on."""
+    out = tmp_path_factory.mktemp("packages")
+    for word in WORDS:
+        scaffold.write(word, f"my_{word}", out)
+    return out
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text("utf-8") for file in folder.rglob("*") if file.is_file()}
+
+
+def project(folder: Path) -> dict:
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def run(*command: str, cwd: Path, **environment: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_package_passes_its_own_tests(packages):
+    sources = os.pathsep.join(str(packages / f"my_{word}" / "src") for word in WORDS)
+    run("pytest", "-p", "no:cacheprovider", "-q", *(f"my_{word}/tests" for word in WORDS), cwd=packages, PYTHONPATH=sources)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_package_is_clean(packages, word):
+    folder = packages / f"my_{word}"
+    run("ruff", "check", "--no-cache", "--isolated", "--line-length=128", "--select=E,F,W,I,UP,B,PT,SIM,RET", ".", cwd=folder)
+    run("ruff", "format", "--no-cache", "--isolated", "--line-length=128", "--check", ".", cwd=folder)
+    for path, text in written(folder).items():
+        assert not any(left in text for left in ("my_plugin", "my-plugin", "MyPlugin", "my_kind", "my_group", "MY_")), path
+        assert text.endswith("\n"), path
+
+
+def test_their_parts_fit_together_by_class_path(packages, fit, monkeypatch):
+    for word in WORDS:
+        monkeypatch.syspath_prepend(str(packages / f"my_{word}" / "src"))
+    cli = fit(
+        "--model.encoder={id: id, words: my_encoder.encoder.MyEncoder}",
+        "--model.fusion=my_fusion.fusion.MyFusion",
+        "--model.dynamics=my_dynamics.dynamics.MyDynamics",
+        "--model.objective=my_objective.objective.MyObjective",
+    )
+    assert type(cli.model.dynamics).__name__ == "MyDynamics"
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_what_a_package_needs_is_what_it_imports(packages, word):
+    folder = packages / f"my_{word}"
+    needs = project(folder)["dependencies"]
+    imported = set()
+    for file in folder.glob("src/**/*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    named = {need.split(">")[0].split("<")[0]: need for need in needs}
+    assert set(named) == imported - set(sys.stdlib_module_names)
+    assert named.pop("interestlab") == "interestlab>=0.1,<0.2"
+    own = {need.split(">")[0]: need for need in OWN["project"]["dependencies"]}
+    for name, need in named.items():
+        assert sorted(need.removeprefix(name).split(",")) == sorted(own[name].removeprefix(name).split(","))
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_the_entry_point_is_the_class(packages, word):
+    folder = packages / f"my_{word}"
+    ((group, claims),) = project(folder)["entry-points"].items()
+    assert group.removeprefix("interestlab.") in {kind.registry.kind for kind in scaffold.KINDS if kind.word == word}
+    module, _, name = claims[f"my_{word}"].partition(":")
+    tree = ast.parse((folder / "src" / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+    assert [node.name for node in tree.body if isinstance(node, ast.ClassDef)] == [name]
+
+
+def test_the_workflow_tests(packages):
+    workflow = yaml.safe_load((packages / "my_source" / ".github" / "workflows" / "test.yml").read_text("utf-8"))
+    assert "pytest" in [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
+
+
+def test_every_template_is_used_and_shipped():
+    templates = {file.name for file in scaffold.TEMPLATES.iterdir() if file.is_file()}
+    assert templates == {name for kind in scaffold.KINDS for name in scaffold.files(kind)}
+    shipped = OWN["tool"]["setuptools"]["package-data"]["interestlab"]
+    assert any(fnmatch("scaffold/templates/gitignore", pattern) for pattern in shipped)
+
+
+@pytest.mark.parametrize(("given", "word"), [(k.registry.kind, k.word) for k in scaffold.KINDS])
+def test_the_plural_will_do(tmp_path, given, word):
+    assert (scaffold.write(given, "some_plugin", tmp_path) / "src" / "some_plugin" / f"{word}.py").exists()
+
+
+def test_a_name_that_holds_a_placeholder(tmp_path):
+    text = written(scaffold.write("dynamics", "my_plugin_my_kind", tmp_path))["pyproject.toml"]
+    assert 'my_plugin_my_kind = "my_plugin_my_kind.dynamics:MyPluginMyKind"' in text
+    assert 'name = "my-plugin-my-kind"' in text
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "told"),
+    [
+        ("dynamic", "mine", "'dynamic' is no kind of plugin; the kinds are encoder, fusion, dynamics, objective, source."),
+        ("dynamics", "my-dynamics", "'my-dynamics' cannot name a plugin"),
+        ("dynamics", "2fast", "'2fast' cannot name a plugin"),
+        ("dynamics", "_mine", "'_mine' cannot name a plugin"),
+        ("dynamics", "mine_", "'mine_' cannot name a plugin"),
+        ("dynamics", "兴趣", "cannot name a plugin"),
+        ("dynamics", "../mine", "cannot name a plugin"),
+        ("dynamics", "", "cannot name a plugin"),
+        ("dynamics", "class", "'class' is a word of Python's own"),
+        ("dynamics", "ewma", "interestlab.dynamics has a plugin 'ewma' already"),
+        ("source", "csv", "'csv' is a module already"),
+        ("fusion", "torch", "'torch' is a module already"),
+        ("source", "event_log", "the class would be called EventLog"),
+        ("encoder", "encoder", "the class would be called Encoder"),
+        ("objective", "batch", "the class would be called Batch"),
+        ("objective", "candidates", "the class would be called Candidates"),
+        ("dynamics", "dynamics_tests", "the class would be called DynamicsTests"),
+        ("source", "EVENTS", "the class would be called EVENTS"),
+        ("source", "source_tests", "the class would be called SourceTests"),
+    ],
+)
+def test_what_will_not_do_is_one_line(tmp_path, capsys, word, name, told):
+    with pytest.raises(SystemExit) as done:
+        main(["plugins", "new", word, name, "--out", str(tmp_path / "out")])
+    out, err = capsys.readouterr()
+    assert (done.value.code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("of mine")
+    with pytest.raises(PluginError, match="is there already"):
+        scaffold.write("dynamics", "mine", tmp_path)
+    assert written(tmp_path) == {"mine/notes": "of mine"}
+
+
+def test_what_is_printed_can_be_typed(tmp_path, capsys):
+    main(["plugins", "new", "source", "receipts_of_mine", "--out", str(tmp_path)])
+    steps = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    folder = tmp_path / "receipts_of_mine"
+    assert steps[:3] == [
+        f"pip install -e '{folder}[test]'",
+        f"pytest {folder}",
+        'interestlab plugins check receipts_of_mine --init_args=\'{"path": "events.csv"}\'',
+    ]
+    assert all(step in (folder / "README.md").read_text("utf-8") for step in steps[2:])
+
+
+def test_writing_imports_no_torch(tmp_path):
+    code = (
+        "import sys; from interestlab.cli.main import main;"
+        f"main(['plugins', 'new', 'dynamics', 'mine', '--out', {str(tmp_path)!r}]);"
+        "print([m for m in ('torch', 'polars', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

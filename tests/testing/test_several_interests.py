@@ -1,0 +1,132 @@
+"""The kit on dynamics of several interests: one that keeps every promise, and some that break one."""
+
+import pytest
+import torch
+from torch import nn
+
+from interestlab.contract import Dynamics
+from interestlab.testing import DynamicsTests, check_plugin
+
+
+class Paces(Dynamics):
+    """Averages that forget at different paces, and keep every promise.
+
+    Args:
+        dim: width.
+        interests: how many.
+    """
+
+    def __init__(self, dim: int, interests: int = 3):
+        super().__init__()
+        self.dim, self.interests = dim, interests
+        self.read = nn.Linear(dim, dim)
+        self.paces = nn.Parameter(torch.linspace(-2, 2, interests))
+
+    def init_state(self, batch_size):
+        return self.paces.new_zeros(batch_size, self.interests, self.dim)
+
+    def step(self, state, x, dt):
+        state = torch.lerp(state, self.read(x).unsqueeze(1).to(state.dtype), torch.sigmoid(self.paces).unsqueeze(-1))
+        return state, state
+
+    def interest(self, state):
+        return state
+
+    def forward(self, x, dt, mask):
+        state, zs = Paces.init_state(self, len(x)), []
+        for t in range(x.shape[1]):
+            state, z = Paces.step(self, state, x[:, t], dt[:, t])
+            zs.append(z)
+        return torch.stack(zs, 1)
+
+
+class TestPaces(DynamicsTests):
+    plugin = Paces
+
+
+class TestTwoPaces(DynamicsTests):
+    plugin = Paces
+    init_args = {"interests": 2}
+
+
+class StepsInAnotherOrder(Paces):
+    def step(self, state, x, dt):
+        state, z = super().step(state, x, dt)
+        return state, z.flip(1)
+
+    def interest(self, state):
+        return state.flip(1)
+
+
+class TellsInAnotherOrder(Paces):
+    def interest(self, state):
+        return state.flip(1)
+
+
+class TellsTheirMean(Paces):
+    def interest(self, state):
+        return state.mean(1)
+
+
+class OneForgets(Paces):
+    """All but one interest are right."""
+
+    def step(self, state, x, dt):
+        return super().step(state * torch.tensor([1.0, 1.0, 0.9]).to(state).unsqueeze(-1), x, dt)
+
+
+class OnePeeksAhead(Paces):
+    def forward(self, x, dt, mask):
+        ahead = (x * mask.unsqueeze(-1)).sum(1)[:, None, None]
+        return super().forward(x, dt, mask) + ahead * torch.tensor([0.0, 0.0, 0.1]).to(x).unsqueeze(-1)
+
+
+class OneIsNotFinite(Paces):
+    def step(self, state, x, dt):
+        state, z = super().step(state, x, dt)
+        return state / torch.tensor([1.0, 1.0, 0.0]).to(z).unsqueeze(-1), z
+
+
+class InterestsFirst(Paces):
+    def init_state(self, batch_size):
+        return super().init_state(batch_size).transpose(0, 1)
+
+    def step(self, state, x, dt):
+        state, z = super().step(state.transpose(0, 1), x, dt)
+        return state.transpose(0, 1), z
+
+    def interest(self, state):
+        return state.transpose(0, 1)
+
+
+class NoneListens(Paces):
+    def forward(self, x, dt, mask):
+        return super().forward(torch.zeros_like(x), dt, mask)
+
+    def step(self, state, x, dt):
+        return super().step(state, torch.zeros_like(x), dt)
+
+
+CAUGHT = {
+    StepsInAnotherOrder: {"step"},
+    TellsInAnotherOrder: {"interest"},
+    TellsTheirMean: {"interest"},
+    OneForgets: {"step"},
+    OnePeeksAhead: {"causality", "step"},
+    OneIsNotFinite: {"step", "interest", "drift"},
+    InterestsFirst: {"state_rows"},
+    NoneListens: {"effect"},
+}
+
+
+def broken(plugin, **arguments):
+    return {outcome.check for outcome in check_plugin(plugin, arguments) if outcome.status == "broken"}
+
+
+@pytest.mark.parametrize("plugin", CAUGHT)
+def test_caught_by_the_right_checks(plugin):
+    assert broken(plugin) == CAUGHT[plugin]
+
+
+def test_a_lone_interest_has_no_axis():
+    assert broken(Paces, interests=1) >= {"gradients", "rows", "float64"}
