@@ -12,7 +12,7 @@ from rich.text import Text
 
 from interestlab import testing
 from interestlab.cli.errors import told_in_one_line
-from interestlab.cli.plugins import find, holders
+from interestlab.cli.names import find, holders
 from interestlab.contract import Encoder, Plugin
 from interestlab.registry import REGISTRIES, PluginError
 from interestlab.testing import Outcome
@@ -86,9 +86,10 @@ def texts(plugin: type[Plugin], text: str) -> list[str]:
     Raises:
         PluginError: they are no JSON list of five texts, or the plugin is no encoder.
     """
-    held = read("--values", text, '["a.jpg", "", ...]')
+    example = '["a.jpg", "", ...]'
+    held = read("--values", text, example)
     if not isinstance(held, list) or len(held) < 5 or not all(isinstance(value, str) for value in held):
-        raise PluginError('--values is no JSON list of five texts; write it like \'["a.jpg", "", ...]\'.')
+        raise PluginError(f"--values is no JSON list of five texts; write it like '{example}'.")
     if not issubclass(plugin, Encoder):
         raise PluginError(f"--values are for encoders, and {plugin.__name__} is none.")
     return held

@@ -7,7 +7,8 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from interestlab.registry import REGISTRIES, PluginError, Registry, distribution, limit_note
+from interestlab.cli.names import find
+from interestlab.registry import REGISTRIES, PluginError, distribution, limit_note
 
 
 def run(args: list[str]) -> None:
@@ -24,7 +25,7 @@ def run(args: list[str]) -> None:
     check.add_argument("name", help="its name, KIND.NAME, or the path of a class")
     check.add_argument("--init_args", default="{}", help="arguments that its constructor needs, as JSON")
     check.add_argument("--expected_failures", default="{}", help="checks that are expected to fail, and why, as JSON")
-    check.add_argument("--values", help="five values that an encoder reads, an empty one among them, as JSON; default: words")
+    check.add_argument("--values", help="five values that an encoder reads, an empty one among them, as JSON")
     options = parser.parse_args(args[1:])
     if options.command == "show":
         show_plugin(options.name)
@@ -74,33 +75,6 @@ def source(module: str) -> Path:
         raise FileNotFoundError(module)
     path = Path(spec.origin).parent.joinpath(*rest) if rest else Path(spec.origin)
     return path if path.is_file() else path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def find(name: str) -> tuple[Registry, str]:
-    """The registry that holds ``NAME`` or ``KIND.NAME``.
-
-    Raises:
-        PluginError: no kind holds it, or several do.
-    """
-    found, short = holders(name), name.rpartition(".")[2]
-    if len(found) > 1:
-        raise PluginError(f"'{name}' is the name of several kinds; say {' or '.join(f'{r.kind}.{short}' for r in found)}.")
-    if not found:
-        import difflib
-
-        known = [n for r in REGISTRIES.values() for n in r.names()]
-        near = difflib.get_close_matches(short, known, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them. {limit_note()}".rstrip())
-    return found[0], short
-
-
-def holders(name: str) -> list[Registry]:
-    """The registries that hold ``NAME`` or ``KIND.NAME``, the kind in the plural or, as ``new`` takes it, in the singular."""
-    from interestlab.scaffold import KINDS
-
-    said, _, short = name.rpartition(".")
-    return [kind.registry for kind in KINDS if short in kind.registry and said in ("", kind.word, kind.registry.kind)]
 
 
 def show_plugin(name: str) -> None:

@@ -116,7 +116,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             require(bool(found.isfinite().all()), "the interest of a state is not finite")
 
     def check_state(self) -> None:
-        """A state is made of tensors, batch first, in the dtype of the module; a step keeps its structure, and leaves it be."""
+        """A state is made of tensors, batch first, in the module's dtype; a step keeps its structure, and changes no given state."""
         part = self.moved().double()
         x, dt, _ = self.whole(part)
         state = part.init_state(3)
@@ -140,7 +140,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         same(picked, together[rows], "a user picked out of a state goes on otherwise")
 
     def check_drift(self) -> None:
-        """``drift`` gives a state of the same structure, finite, and by 0 days the same state; the given one stays as it is."""
+        """``drift`` gives a finite state of the same structure, and by 0 days the same; the given state stays as it is."""
         part = self.moved()
         x, dt, _ = self.whole(part)
         state, _ = self.steps(part, x, dt)

@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_one_line(capsys, args):
 
 
 def test_every_config_is_found():
-    assert len(CONFIGS) == 27
+    assert len(CONFIGS) == 38
     assert len(SWEEPS) == 4
 
 

@@ -184,7 +184,7 @@ CAUGHT = {
     StateThatCounts: {"state", "drift"},
     DriftsInNoTime: {"drift"},
     DriftsToANumber: {"drift"},
-    StepsInPlace: {"state"},
+    StepsInPlace: {"state", "state_rows"},
     DriftsInPlace: {"drift"},
     InterestOtherwise: {"interest"},
     Overflows: {"finite"},

@@ -188,7 +188,7 @@ def test_arguments_out_of_range(arguments, message):
 def test_seconds_of_halves_are_counted(half):
     days = torch.tensor([1.5, 200.0, -3.0])
     assert seconds(days.to(half)).tolist() == seconds(days).tolist() == [DAY * 3 // 2, 200 * DAY, 0]
-    assert seconds(torch.tensor([1e5 + 1 / DAY]).double()).tolist() == [int(1e5) * DAY + 1]
+    assert seconds(torch.tensor([1e5 + 1 / DAY], dtype=torch.float64)).tolist() == [int(1e5) * DAY + 1]
 
 
 def test_halves_turn_by_the_place_of_every_event():
