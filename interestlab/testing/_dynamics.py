@@ -116,7 +116,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             require(bool(found.isfinite().all()), "the interest of a state is not finite")
 
     def check_state(self) -> None:
-        """A state is tensors, batch first, in the module's dtype; a step keeps its structure, and changes no given state."""
+        """A state is made of tensors, batch first, in the module's dtype; a step keeps its structure and alters no state."""
         part = self.moved().double()
         x, dt, _ = self.whole(part)
         state = part.init_state(3)

@@ -49,7 +49,7 @@ class LinearFilter(Dynamics):
     def __init__(self, dim: int, time_constant: float | None = 365.0) -> None:
         super().__init__()
         if time_constant is not None and not 0 < time_constant < math.inf:
-            raise ValueError(f"time_constant is {time_constant} days; it must be positive and finite, or None to ignore time")
+            raise ValueError(f"time_constant is {time_constant} days; it must be positive and finite, or None for no time")
         self.dim = dim
         self.read = nn.Linear(dim, dim, bias=False)
         nn.init.eye_(self.read.weight)

@@ -26,8 +26,8 @@ BATCH = 32
 class Image(Encoder):
     """A pretrained vision model as it was trained: ViT, CLIP, DINOv2, ConvNeXt and their like.
 
-    An image is read once, its vector is kept on disk, and pixels are not. Where any image below ``root`` was changed, all are
-    read again; what has an ending that Pillow does not know is no image. A value that names none counts as missing, and how
+    An image is read once, its vector is kept on disk, and pixels are not. Where any image below ``root`` was changed, all
+    are read again; what has an ending that Pillow does not know is no image. A value that names none counts as missing, and how
     many do is told; an image that breaks off halfway has a vector of zeros, and is told too. Nothing is downloaded: a web
     address names no image.
 
