@@ -16,8 +16,6 @@ from interestlab.metrics import top
 from interestlab.model import InterestModel
 from interestlab.reader import Event, Moment, Reader, seconds
 
-"""Items met, as indices: the last one and those before it, in the same form."""
-
 DAY = 86_400.0
 
 
