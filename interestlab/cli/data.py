@@ -26,15 +26,15 @@ def run(args: list[str]) -> None:
         command.add_class_arguments(InterestData, "data")
         commands.add_subcommand(name, command, help=about)
     with told_in_one_line():
-        config = parser.parse_args(shortnames.ordered(only_data(args[1:])))
+        config = parser.parse_args(shortnames.ordered(only(args[1:], "data")))
         data: InterestData = parser.instantiate(config)[config.subcommand].data
         print(f"store: {data.log.folder}")
         if config.subcommand == "describe":
             tell(data)
 
 
-def only_data(args: list[str]) -> list[str]:
-    """The command line with each config file cut down to its ``data``.
+def only(args: list[str], *keys: str) -> list[str]:
+    """The command line with each config file cut down to some of its keys.
 
     Raises:
         DataError: a config cannot be read.
@@ -52,7 +52,7 @@ def only_data(args: list[str]) -> list[str]:
             raise DataError(f"config {file} cannot be read: {str(err).splitlines()[0]}.") from err
         if not isinstance(config, dict):
             raise DataError(f"config {file} must be a mapping, as `interestlab fit --print_config` prints it.")
-        out.append(f"--config={json.dumps({'data': config.get('data', {})})}")
+        out.append(f"--config={json.dumps({key: config[key] for key in keys if config.get(key) is not None})}")
     return out
 
 

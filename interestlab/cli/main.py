@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": ("train", "write each user's top items to Parquet"),
     "sweep": ("sweep", "run many trials from one file, and compare them"),
     "export": ("export", "write the adapter that a run trained, as other programs load it"),
+    "drift": ("drift", "measure how interests moved and deepened, of a log or of a run"),
     "data": ("data", "describe a log, or prepare its store"),
     "plugins": ("plugins", "list what is installed; `plugins show NAME` gives the arguments of one"),
     "doctor": ("doctor", "print what a bug report needs"),

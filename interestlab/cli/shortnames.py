@@ -68,6 +68,7 @@ SLOTS = {
     "--model.dynamics": "Dynamics",
     "--model.objective": "Objective",
     "--data.source": "Source",
+    "--encoder": "Encoder",
 }
 
 

@@ -11,7 +11,8 @@ from interestlab.registry import REGISTRIES
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = sorted((ROOT / "configs" / "sweeps").glob("*.yaml"))
-CONFIGS = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(SWEEPS))
+DRIFT = sorted((ROOT / "configs" / "drift").glob("*.yaml"))
+CONFIGS = sorted(set((ROOT / "configs").rglob("*.yaml")) - {*SWEEPS, *DRIFT})
 
 
 def test_listing_imports_no_plugin_and_no_torch():
@@ -92,7 +93,8 @@ def test_what_cannot_be_read_is_one_line(capsys, args):
 
 def test_every_config_is_found():
     assert len(CONFIGS) == 38
-    assert len(SWEEPS) == 4
+    assert len(SWEEPS) == 5
+    assert len(DRIFT) == 2
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))

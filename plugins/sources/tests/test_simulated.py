@@ -1,7 +1,11 @@
+import hashlib
+
+import numpy as np
 import polars as pl
 import pytest
 
 from interestlab.contract import DataError
+from interestlab_sources.momentum import follow
 from interestlab_sources.simulated import Simulated
 from interestlab_sources.words import CATEGORIES, LEAVES
 
@@ -31,6 +35,13 @@ def test_same_seed_same_log():
     first, again, other = read(users=50, seed=1), read(users=50, seed=1), read(users=50, seed=2)
     assert all(a.equals(b) for a, b in zip(first, again, strict=True))
     assert not first[0].equals(other[0])
+
+
+def test_a_log_stays_the_same_over_versions():
+    events, items, truth = read(users=50, seed=3)
+    # What is drawn is pinned, not how Polars writes it.
+    told = "\n".join(str(row) for frame in (events, items, truth) for row in frame.rows())
+    assert hashlib.sha256(told.encode()).hexdigest().startswith("be89712449583c8f")
 
 
 def test_schema():
@@ -99,6 +110,65 @@ def test_strength_zero_plants_nothing():
     assert there.filter(after).mean() == pytest.approx(there.filter(~after).mean(), abs=0.03)
 
 
+def test_migrators_may_leave_some_behind():
+    events, items, truth = read(users=1000, migrate=1.0, evolve=0.0, moved=0.25, seed=5)
+    joined = events.join(items, on="item_id").join(truth, on="user_id", suffix="_change")
+    joined = joined.with_columns(
+        top=pl.col("category").str.split(" > ").list.first(), after=pl.col("timestamp") >= pl.col("timestamp_change")
+    )
+    source = shares(joined, "migrate", pl.col("top") == pl.col("source"))
+    destination = shares(joined, "migrate", pl.col("top") == pl.col("destination"))
+    assert source[0] - source[1] == pytest.approx(0.15, abs=0.03)
+    assert destination[1] - destination[0] == pytest.approx(0.15, abs=0.03)
+
+
+@pytest.mark.parametrize("visit", [1.0, 2.0, 5.0])
+def test_visits_have_so_many_events(visit):
+    events, _, _ = read(users=1000, visit=visit, days=3650)
+    begins = (pl.col("timestamp").diff().over("user_id") > 1800).fill_null(True)
+    sessions = events.sort("user_id", "timestamp").select(begins.sum()).item()
+    assert events.height / sessions == pytest.approx(visit, rel=0.05)
+    assert events.height / 1000 == pytest.approx(40, rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def drifting():
+    events, items, truth = read(users=300, visit=1.0, momentum=(0.5, 0.3), seed=4)
+    top = events.join(items, on="item_id").with_columns(top=pl.col("category").str.split(" > ").list.first())
+    return top.sort("user_id", "timestamp", maintain_order=True), truth
+
+
+def test_momentum_says_what_was_planted(drifting):
+    _, truth = drifting
+    assert truth.columns == ["user_id", "kind", "timestamp", "source", "destination", "alpha", "beta", "gain"]
+    assert truth["kind"].unique().to_list() == ["momentum"]
+    assert truth.select("timestamp", "source", "destination").null_count().row(0) == (300,) * 3
+    assert truth.select("alpha", "beta", "gain").unique().rows() == [(0.5, 0.3, 4.0)]
+
+
+def test_momentum_persists_and_lets_go(drifting):
+    events, _ = drifting
+
+    def repeats(after: int) -> float:
+        return events.select((pl.col("top") == pl.col("top").shift(after)).over("user_id").mean()).item()
+
+    assert repeats(1) > repeats(20) + 0.2
+    assert repeats(1) < 0.85
+    assert events["top"].value_counts()["count"].max() < 0.5 * events.height
+
+
+def test_momentum_carries_on():
+    """After A and then B, at a step near one, an average has forgotten A; momentum moves on towards it."""
+
+    def back(alpha: float) -> float:
+        x = follow(np.random.default_rng(0), np.full(20_000, 3), np.full(4, 0.25), alpha, 0.9).reshape(-1, 3)
+        turned = x[:, 0] != x[:, 1]
+        return np.mean(x[turned, 2] == x[turned, 0])
+
+    assert back(0.0) < 0.1
+    assert back(0.9) > 0.4
+
+
 def test_changes_lie_within_the_history(shop):
     changed = (
         shop.filter(pl.col("kind") != "null").group_by("user_id").agg(pl.col("after").any(), pl.col("after").all().alias("all"))
@@ -143,20 +213,31 @@ def test_users_write_in_their_language_and_of_their_item(shop):
         assert any(noun in text for noun in category.english.nouns[leaf] + category.chinese.nouns[leaf])
 
 
+def test_twenty_categories():
+    events, items, _ = read(users=200, categories=20)
+    assert items["category"].str.split(" > ").list.first().n_unique() == 20
+    assert items["category"].n_unique() == 80
+    assert items["title"].n_unique() == items.height
+    assert set(events["item_id"]) <= set(items["item_id"])
+
+
 def test_words_are_whole():
+    assert len({category.name for category in CATEGORIES}) == len(CATEGORIES) == 20
     for category in CATEGORIES:
         assert len(category.leaves) == LEAVES
         for words in (category.english, category.chinese):
             assert [len(part) for part in words[:4]] == [4, 5, 4, 4]
             assert [len(nouns) for nouns in words.nouns] == [4] * LEAVES
-            assert all(part for group in (*words[:4], *words.nouns) for part in group)
+            assert all(isinstance(part, str) and part for group in (*words[:4], *words.nouns) for part in group)
 
 
 @pytest.mark.parametrize(
     "args",
     [
-        {"users": 0}, {"items": 31}, {"categories": 1}, {"categories": 9}, {"events": 3}, {"days": 0}, {"seed": -1},
+        {"users": 0}, {"items": 31}, {"categories": 1}, {"categories": 21}, {"events": 3}, {"days": 0}, {"seed": -1},
         {"migrate": 0.6, "evolve": 0.6}, {"strength": 1.1}, {"chinese": -0.1}, {"events": float("nan")},
+        {"moved": 1.1}, {"visit": 0.9}, {"events": 10, "visit": 6}, {"visit": float("nan")},
+        {"momentum": (1.0, 0.5)}, {"momentum": (0.5, 0.0)}, {"momentum": (0.5, 3.0)}, {"momentum": (float("nan"), 0.5)},
     ],
 )  # fmt: skip
 def test_arguments_out_of_range(args):
@@ -164,7 +245,9 @@ def test_arguments_out_of_range(args):
         Simulated(**args)
 
 
-@pytest.mark.parametrize("args", [{"users": 1}, {"items": 32}, {"events": 4}, {"strength": 1.0}, {"days": 1}, {"items": 4000}])
+@pytest.mark.parametrize(
+    "args", [{"users": 1}, {"items": 32}, {"events": 4}, {"strength": 1.0}, {"days": 1}, {"items": 4000}, {"visit": 1.0}]
+)
 def test_edges(args):
     events, items, truth = read(**{"users": 20} | args)
     assert set(events["item_id"]) <= set(items["item_id"])

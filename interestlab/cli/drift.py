@@ -1,0 +1,108 @@
+"""``interestlab drift``: how the interests of a log's users moved and deepened, as tables and a page."""
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from interestlab.cli import shortnames
+from interestlab.cli.data import only
+from interestlab.cli.errors import told_in_one_line
+from interestlab.contract import DataError, Encoder
+from interestlab.data.module import InterestData
+from interestlab.drift.analysis import Analysis, analyse
+from interestlab.drift.interests import interests_of
+from interestlab.drift.panel import panel
+from interestlab.drift.settings import Settings
+from interestlab.drift.trajectory import View, view
+from interestlab.drift.vectors import encoded, of_users, reduced
+from interestlab.loading import load
+
+ABOUT = """Measure how interests moved (migration) and deepened (evolution): of the log of a config, or of a RUN, whose model
+then gives its own view too. `interestlab drift forecast RUN...` measures how well runs foresee it."""
+
+
+def run(args: list[str]) -> None:
+    """Analyse a log or a run, or measure the forecasts of runs."""
+    shortnames.install()
+    with told_in_one_line():
+        if args[1:2] == ["forecast"]:
+            from interestlab.cli.forecast import forecasts
+
+            forecasts(args[2:])
+        elif len(args) > 1 and not args[1].startswith("-"):
+            of_run(Path(args[1]), args[2:])
+        else:
+            of_log(args[1:])
+
+
+def parser() -> ArgumentParser:
+    """The options that a log and a run share."""
+    made = ArgumentParser("interestlab drift [RUN]", description=ABOUT)
+    made.add_argument("-c", "--config", action="config", help="a config; its data, encoder and drift are read")
+    made.add_argument("--out", type=Path | None, help="folder to write; default RUN/drift, or runs/TIME-drift")
+    made.add_argument(
+        "--encoder",
+        type=Encoder | None,
+        help="a frozen encoder of one field, such as item.title or event.text, which says which items are near each other; by "
+        "default a run's own model does, and of a log whether the same users meet them",
+    )
+    made.add_class_arguments(Settings, "drift")
+    return made
+
+
+def of_log(args: list[str]) -> None:
+    """Analyse a log by itself."""
+    made = parser()
+    made.add_class_arguments(InterestData, "data")
+    told = made.instantiate(made.parse_args(shortnames.ordered(only(args, "data", "drift", "encoder"))))
+    report(told.data, told.drift, told.encoder, None, told.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-drift")
+
+
+def of_run(folder: Path, args: list[str]) -> None:
+    """Analyse the log of a run, and what its model says of it."""
+    moved = [arg for arg in args if arg.startswith("--data.") and "=" in arg]
+    made = parser()
+    others = [arg for arg in args if arg not in moved]
+    told = made.instantiate(made.parse_args(shortnames.ordered(only(others, "drift", "encoder"))))
+    held = load(folder, overrides=moved)
+    report(held.data, told.drift, told.encoder, view(held.model, held.data), told.out or folder / "drift")
+
+
+def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: View | None, out: Path) -> None:
+    """Analyse, write the tables and the page, and say what was found."""
+    from interestlab.drift.report import write_report
+
+    if (out / "config.yaml").exists():
+        raise DataError(f"{out} holds a run; give another --out.")
+    whole = panel(data.log, settings.pause)
+    if encoder is not None:
+        vectors = encoded(data, whole, encoder)
+    elif seen is not None:
+        vectors = seen.catalogue.float().numpy()
+    else:
+        vectors = of_users(whole, settings.column, seed=settings.seed)
+    vectors, kept = reduced(vectors)
+    found = analyse(data.log, interests_of(whole, vectors, settings), settings, data.fingerprint, seen)
+    found.write(out)
+    tell(found, kept)
+    print(f"tables and report: {write_report(out)}")
+
+
+def tell(found: Analysis, kept: float) -> None:
+    """Print what was found, and what cannot be said."""
+    meta, people = found.meta, found.tables["users"]
+    table = Table("verdict", "users", "median events", title=f"{meta['source']}, {meta['interests']}")
+    for (verdict,), part in sorted(people.group_by("verdict"), key=lambda pair: -pair[1].height):
+        table.add_row(str(verdict), f"{part.height:,}", f"{np.median(part['events'].to_numpy()):.0f}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"false discoveries among the changes: at most {meta['level']:.0%} expected; {meta['permutations']} permutations, seed "
+        f"{meta['seed']}; the vectors keep {kept:.0%} of their variance"
+    )
+    for note in meta["notes"]:
+        console.print(f"[yellow]note:[/] {note}")

@@ -1,0 +1,180 @@
+"""Where the attention of users lay before and after a moment of their own."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from interestlab.drift.decomposition import Split, filled, split
+from interestlab.drift.interests import Interests
+from interestlab.drift.panel import Panel
+from interestlab.drift.permutation import Cells, Groups
+
+
+def halves(panel: Panel) -> np.ndarray:
+    """``[U]`` int64 how many last sessions of each user make the second window: those that halve the events best.
+
+    A session is never cut. A user of one session has no second window.
+    """
+    starts = panel.begins - panel.offsets[:-1].repeat(np.diff(panel.session_offsets))
+    return _after(panel, starts, np.diff(panel.offsets) / 2)
+
+
+def at(panel: Panel, moment: int) -> np.ndarray:
+    """``[U]`` int64 how many last sessions of each user begin at or after a moment, unix seconds."""
+    users = np.repeat(np.arange(len(panel.users)), np.diff(panel.session_offsets))
+    return np.bincount(users[panel.time[panel.begins] >= moment], minlength=len(panel.users))
+
+
+def _after(panel: Panel, starts: np.ndarray, half: np.ndarray) -> np.ndarray:
+    many = np.diff(panel.session_offsets)
+    users = np.repeat(np.arange(len(many)), many)
+    # The first session of a user can begin no second window.
+    far = np.where(starts == 0, np.inf, np.abs(starts - half[users]))
+    best = np.lexsort((np.arange(len(far)), far, users))[panel.session_offsets[:-1][many > 1]]
+    second = np.zeros(len(many), np.int64)
+    second[many > 1] = panel.session_offsets[1:][many > 1] - best
+    return second
+
+
+@dataclass(frozen=True)
+class Attention:
+    """A row for each user and interest that the user ever met ("pair"), by user.
+
+    Attributes:
+        panel: whose every event has an interest.
+        interests: which.
+        second: ``[U]`` how many last sessions are in the second window.
+    """
+
+    panel: Panel
+    interests: Interests
+    second: np.ndarray
+
+    def part(self, first: int, last: int) -> "Attention":
+        """That of the users from ``first`` up to ``last``."""
+        return Attention(self.panel.part(first, last), self.interests, self.second[first:last])
+
+    @cached_property
+    def late(self) -> np.ndarray:
+        """``[S]`` bool whether a session is in the second window."""
+        ends = self.panel.session_offsets[1:]
+        users = np.repeat(np.arange(len(ends)), np.diff(self.panel.session_offsets))
+        return np.arange(len(users)) >= (ends - self.second)[users]
+
+    @cached_property
+    def _pair(self) -> tuple[np.ndarray, np.ndarray]:
+        keys = self.panel.user * len(self.interests) + self.interests.of[self.panel.item]
+        return np.unique(keys, return_inverse=True)
+
+    @cached_property
+    def pair(self) -> np.ndarray:
+        """``[E]`` which pair each event is of."""
+        return self._pair[1]
+
+    @cached_property
+    def user(self) -> np.ndarray:
+        """``[P]`` user of each pair, ascending."""
+        return self._pair[0] // len(self.interests)
+
+    @cached_property
+    def interest(self) -> np.ndarray:
+        """``[P]`` interest of each pair, ascending within a user."""
+        return self._pair[0] % len(self.interests)
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """``[U + 1]`` where each user's pairs begin."""
+        return np.searchsorted(self.user, np.arange(len(self.panel.users) + 1))
+
+    @cached_property
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """``[P]`` events before, and after."""
+        late = self.late[self.panel.session]
+        before, after = (np.bincount(self.pair, weights=part, minlength=len(self.user)) for part in (~late, late))
+        return before, after
+
+    @cached_property
+    def shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """``[P]`` share of each interest in its user's attention before, and after; 0 where a window has no event."""
+        before, after = (c / np.maximum(self.total(c), 1)[self.user] for c in self.counts)
+        return before, after
+
+    @cached_property
+    def sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """``[P, D]`` sum of the vectors of the events before, and after."""
+        vectors, late = self.interests.vectors, self.late[self.panel.session]
+        out = []
+        for part in (~late, late):
+            total = np.zeros((len(self.user), vectors.shape[1]))
+            np.add.at(total, self.pair[part], vectors[self.panel.item[part]])
+            out.append(total)
+        return out[0], out[1]
+
+    @cached_property
+    def split(self) -> Split:
+        """``[U, D]`` migration and evolution of each user's mean vector (:func:`interestlab.drift.decomposition.split`)."""
+        (p, p2), (counts, counts2) = self.shares, self.counts
+        mu, mu2 = filled(self.sums[0], counts, self.sums[1], counts2)
+        parts = split(p[:, None], mu[:, None], p2[:, None], mu2[:, None])  # a pair is an interest of its own
+        return Split(*(self.total(part) for part in parts))
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """``[U, ...]`` sum over the pairs ``[P, ...]`` of each user."""
+        out = np.zeros((len(self.panel.users), *values.shape[1:]), values.dtype)
+        np.add.at(out, self.user, values)
+        return out
+
+    @cached_property
+    def cell(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sessions by interest: ``[C]`` the key of each ``cell`` (pair and session), and ``[E]`` which one each event is of."""
+        return np.unique(self.pair * (len(self.late) + 1) + self.panel.session, return_inverse=True)
+
+    @cached_property
+    def by_session(self) -> tuple[Groups, Cells]:
+        """Users as groups of sessions, which hold how many events of each interest they have."""
+        keys, many = np.unique(self.panel.session * len(self.user) + self.pair, return_counts=True)
+        session, pair = keys // max(1, len(self.user)), keys % max(1, len(self.user))
+        feature = pair - self.offsets[self.user[pair]]
+        return Groups(self.panel.session_offsets, self.second), Cells(session, feature, many.astype(np.float32))
+
+    @cached_property
+    def likeness(self) -> float:
+        r"""How much likelier two events of one session are of one interest than two of one user's different sessions, 0 to 1.
+
+        .. math:: \rho = \frac{P_\text{session} - P_\text{user}}{1 - P_\text{user}}
+
+        over all pairs of events of all users: the intraclass correlation of the sessions (Donner & Klar 2000).
+        """
+        _, cells = self.by_session
+        met = self.counts[0] + self.counts[1]
+        of_user = [self.total(met), met]
+        of_session = [np.bincount(cells.unit, weights=cells.value), cells.value]
+        pairs, same = (float((n * (n - 1.0)).sum()) for n in of_user)
+        near_pairs, near_same = (float((n * (n - 1.0)).sum()) for n in of_session)
+        near, far = near_same / max(near_pairs, 1), (same - near_same) / max(pairs - near_pairs, 1)
+        return float(np.clip((near - far) / max(1 - far, 1e-9), 0, 1)) if near_pairs else 0.0
+
+    def independent(self, likeness: float) -> tuple[np.ndarray, np.ndarray]:
+        r"""``[U]`` how many independent events each user's are worth before, and after.
+
+        A session of m events is worth :math:`m / (1 + (m - 1)\rho)` (the design effect of Kish 1965).
+
+        Args:
+            likeness: rho, of the whole log.
+        """
+        many = np.diff(np.r_[self.panel.begins, len(self.panel.time)])
+        worth = many / (1 + (many - 1) * likeness)
+        user = self.panel.user[self.panel.begins]
+        before, after = (
+            np.bincount(user, weights=worth * part, minlength=len(self.panel.users)) for part in (~self.late, self.late)
+        )
+        return before, after
+
+    @cached_property
+    def by_interest(self) -> Groups:
+        """Pairs as groups of the sessions that touch them; the units are the cells."""
+        pair, session = self.cell[0] // (len(self.late) + 1), self.cell[0] % (len(self.late) + 1)
+        offsets = np.searchsorted(pair, np.arange(len(self.user) + 1))
+        second = np.bincount(pair, weights=self.late[session], minlength=len(self.user)).astype(np.int64)
+        return Groups(offsets, second)

@@ -1,0 +1,72 @@
+"""The table of flows: before and after of everyone, and from calendar window to calendar window."""
+
+import numpy as np
+import polars as pl
+from rich.progress import track
+
+from interestlab.drift.attention import Attention, at
+from interestlab.drift.evidence import false_discovery
+from interestlab.drift.flow import Flow, cost_of, flows
+from interestlab.drift.population import catalogue_drift, moments
+from interestlab.drift.settings import Settings
+
+DRAWS = 49
+"""Permutations behind a flow: their mean and spread give its p-value."""
+
+FEW_SESSIONS = 4
+"""A user of fewer sessions in two windows is in no flow: hardly anything could be permuted."""
+
+
+def flow_table(
+    attention: Attention,
+    answered: np.ndarray,
+    ratio: np.ndarray,
+    edges: np.ndarray,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> pl.DataFrame:
+    """The flows from before to after of users with enough evidence (step -1), and between calendar windows of anyone."""
+    held, interests, cost = attention.panel, attention.interests, cost_of(attention.interests)
+
+    def sample(users: np.ndarray) -> np.ndarray:
+        return np.sort(rng.choice(users, min(settings.flow_users, len(users)), replace=False))
+
+    def told(found: pl.DataFrame, step: int, start: int, end: int) -> pl.DataFrame:
+        return found.select(
+            moments(np.full(found.height, edges[start])).alias("start"),
+            moments(np.full(found.height, edges[end])).alias("end"),
+            pl.lit(step, pl.Int64).alias("step"),
+            pl.all(),
+        )
+
+    whole = flow_rows(flows(attention, sample(answered), cost, ratio, DRAWS, rng), interests.names)
+    out = [told(whole, -1, 0, -1)]
+    steps = range(len(edges) - 2)
+    for step in track(steps, "flows between windows", disable=len(held.time) < 20_000, transient=True):
+        near = held.only((held.time >= edges[step]) & (held.time < edges[step + 2]))
+        both = Attention(near, interests, at(near, int(edges[step + 1])))
+        many = np.diff(near.session_offsets)
+        users = np.flatnonzero((many >= FEW_SESSIONS) & (both.second > 0) & (both.second < many))
+        drift = catalogue_drift(both, edges[step : step + 3]) if len(near.time) else np.ones(0)
+        found = flows(both, sample(users), cost, drift, DRAWS, rng)
+        out.append(told(flow_rows(found, interests.names), step, step, step + 2))
+    return pl.concat(out)
+
+
+def flow_rows(flow: Flow, names: list[str]) -> pl.DataFrame:
+    """A row for each pair of interests between which anything flowed, with the q-value among them."""
+    source, destination = np.nonzero(flow.flow > 0)
+    p = flow.p[source, destination]
+    return pl.DataFrame(
+        {
+            "source": [names[k] for k in source],
+            "destination": [names[k] for k in destination],
+            "flow": flow.flow[source, destination],
+            "by_chance": flow.by_chance[source, destination],
+            "excess": (flow.flow - flow.by_chance)[source, destination],
+            "p": p,
+            "q": false_discovery(p),
+            "users": np.full(len(source), flow.users),
+        },
+        schema_overrides={"source": pl.String, "destination": pl.String, "users": pl.Int64},
+    ).with_columns(pl.col("p", "q").fill_nan(None))

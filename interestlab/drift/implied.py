@@ -1,0 +1,165 @@
+"""What a model's interest says of the interests of the catalogue: their shares, their centroids, and what moved them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interestlab.contract import Objective
+from interestlab.drift.decomposition import split
+from interestlab.drift.interests import Interests
+from interestlab.drift.trajectory import View
+
+CELLS = 4_000_000
+"""Numbers that exist at once."""
+
+
+class Implied(NamedTuple):
+    """Interests as a model sees them.
+
+    Attributes:
+        shares: ``[N, K]`` float64, each row adds up to 1.
+        centroids: ``[N, K, D]`` float64; zeros for an interest without items.
+    """
+
+    shares: np.ndarray
+    centroids: np.ndarray
+
+
+def scale(objective: Objective) -> float:
+    """What a score is multiplied by to be a logit, as the model was trained: 1 / temperature, or a learnt scale.
+
+    An objective that names neither has scores that are logits themselves.
+    """
+    if (logit := getattr(objective, "logit", None)) is not None:
+        return float(logit.log_scale.detach().exp())
+    return 1 / float(getattr(objective, "temperature", 1.0))
+
+
+def implied_shares(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, scales: Sequence[float]) -> np.ndarray:
+    r"""``[S, N, K]`` the model's own share of each interest, at several scales of the logits.
+
+    .. math:: q_k = \sum_{i \in k} \mathrm{softmax}_i(s \cdot \mathrm{score}(z, i))
+
+    over the items that have an interest. The score is the product of ``z`` and the item; of several interests of a user the
+    best counts, as in an evaluation. Users x catalogue exist :data:`CELLS` at a time.
+
+    Args:
+        z: ``[N, D]``, or ``[N, K', D]``, as it is compared (``model.compared``).
+        catalogue: ``[I, D]`` items, as they are compared.
+        of: ``[I]`` interest of each item; -1 where it has none.
+        count: K.
+        scales: of the logits, see :func:`scale`.
+    """
+    out = np.zeros((len(scales), len(z), count))
+    order, bounds = grouped(of, count)
+    for at, scores in tiles(z, catalogue[order]):
+        for place, factor in enumerate(scales):
+            out[place, at] = pooled(scores * factor, bounds).numpy()
+    return out
+
+
+def implied(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, vectors: np.ndarray, factor: float = 1.0) -> Implied:
+    r"""Shares, and centroids :math:`\mu_k = \sum_{i \in k} \mathrm{softmax}_{i \in k}(s \cdot \mathrm{score}(z, i))\, v_i`.
+
+    The centroids hold ``N x K x D`` numbers: give users in parts.
+
+    Args:
+        z: as for :func:`implied_shares`, and so are ``catalogue``, ``of`` and ``count``.
+        vectors: ``[I, D]`` where each item lies.
+        factor: of the logits, see :func:`scale`.
+    """
+    order, bounds = grouped(of, count)
+    held = torch.from_numpy(np.asarray(vectors, np.float64)[order])
+    shares, centroids = np.zeros((len(z), count)), np.zeros((len(z), count, held.shape[1]))
+    for at, scores in tiles(z, catalogue[order]):
+        shares[at] = pooled(scores * factor, bounds).numpy()
+        for k, (first, last) in enumerate(pairwise(bounds)):
+            centroids[at, k] = ((scores[:, first:last] * factor).softmax(1).double() @ held[first:last]).numpy()
+    return Implied(shares, centroids)
+
+
+def expected(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, vectors: np.ndarray, factor: float) -> np.ndarray:
+    r"""``[N, D]`` float32 the vector that the model expects, :math:`\sum_k q_k\mu_k`, without the centroids in between.
+
+    Args:
+        z: as for :func:`implied`, and so are the others.
+    """
+    order, _ = grouped(of, count)
+    held = torch.from_numpy(np.asarray(vectors, np.float32)[order])
+    out = np.zeros((len(z), held.shape[1]), np.float32)
+    for at, scores in tiles(z, catalogue[order]):
+        out[at] = ((scores * factor).softmax(1) @ held).numpy()
+    return out
+
+
+def grouped(of: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The items that have an interest, by interest, and ``[K + 1]`` where the items of each begin."""
+    order = np.argsort(of, kind="stable")
+    order = order[of[order] >= 0]
+    return order, np.searchsorted(of[order], np.arange(count + 1))
+
+
+def tiles(z: Tensor, table: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Scores of some users at a time, ``[n, I]`` float32 of products in float64, and which users they are."""
+    step = max(1, CELLS // max(1, len(table) * (z.shape[1] if z.ndim == 3 else 1)))
+    for first in range(0, len(z), step):
+        scores = (z[first : first + step].to(table.dtype) @ table.T).float()
+        yield slice(first, first + len(scores)), scores.amax(1) if scores.ndim == 3 else scores
+
+
+def pooled(logits: Tensor, bounds: np.ndarray) -> Tensor:
+    """``[n, K]`` float64 softmax of the logits ``[n, I]``, added up within each interest."""
+    return torch.stack([logits[:, first:last].logsumexp(1) for first, last in pairwise(bounds)], 1).double().softmax(1)
+
+
+class Changed(NamedTuple):
+    """What the last events of users changed in what a model thinks of them.
+
+    Attributes:
+        users: ``[U]`` int64; those of more than n events.
+        before: ``[U, K]`` implied shares without those events, at the moment of the last one.
+        after: ``[U, K]`` implied shares with them.
+        migration: ``[U, D]`` float32 the part of the change of the expected vector that came from shares.
+        evolution: ``[U, D]`` float32 the part that came from movement within interests.
+    """
+
+    users: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    migration: np.ndarray
+    evolution: np.ndarray
+
+
+def last_events_changed(seen: View, interests: Interests, users: np.ndarray, events: int) -> Changed:
+    r"""What the last n events changed: the interest after them against that of n events ago, drifted to the same moment.
+
+    The expected vector :math:`\sum_k q_k\mu_k` changes by :math:`M + E`
+    (:func:`interestlab.drift.decomposition.split`).
+
+    Args:
+        seen: the model.
+        interests: of the items.
+        users: index of each; those of at most ``events`` events are left out.
+        events: n.
+    """
+    log, count, factor = seen.data.log, len(interests), scale(seen.model.objective)
+    ends = np.asarray(log.offsets)[1:]
+    users = users[np.diff(log.offsets)[users] > events]
+    width = interests.vectors.shape[1]
+    before, after = np.zeros((2, len(users), count))
+    migration, evolution = np.zeros((2, len(users), width), np.float32)
+    step = max(1, CELLS // (count * width))
+    for first in range(0, len(users), step):
+        at = slice(first, first + step)
+        last = ends[users[at]] - 1
+        now, then = (
+            implied(seen.model.compared(z), seen.catalogue, interests.of, count, interests.vectors, factor)
+            for z in (seen.states(last), seen.states(last - events, at=log.time[last]))
+        )
+        before[at], after[at] = then.shares, now.shares
+        migration[at], evolution[at] = split(then.shares, then.centroids, now.shares, now.centroids)
+    return Changed(users, before, after, migration, evolution)

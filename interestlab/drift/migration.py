@@ -1,0 +1,122 @@
+"""Whether a user's attention moved between interests, how much, and from where to where."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from interestlab.drift.attention import Attention
+from interestlab.drift.divergence import jensen_shannon, span, total_variation
+from interestlab.drift.permutation import p_values, replicates
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The migration of each of U users between two windows; NaN (and -1) where a user has only one.
+
+    Attributes:
+        tv: ``[U]`` total variation of the shares.
+        js: ``[U]`` Jensen-Shannon divergence, bits.
+        span: ``[U]`` largest standardised rise and fall together.
+        p_tv, p_js, p_span: ``[U]`` p-value of each, by permuting the user's sessions.
+        tv_by_chance: ``[U]`` mean total variation of the permuted sessions: what noise alone makes.
+        excess: ``[U]`` ``span`` less its mean by chance, in standard deviations by chance: a score that ranks users.
+        moved: ``[U]`` share of the attention beyond what the whole catalogue's drift would have moved.
+        source, destination: ``[U]`` interest of the largest fall and of the largest rise, beyond the catalogue's drift.
+    """
+
+    tv: np.ndarray
+    js: np.ndarray
+    span: np.ndarray
+    p_tv: np.ndarray
+    p_js: np.ndarray
+    p_span: np.ndarray
+    tv_by_chance: np.ndarray
+    excess: np.ndarray
+    moved: np.ndarray
+    source: np.ndarray
+    destination: np.ndarray
+
+
+def migration(
+    attention: Attention,
+    draws: int,
+    rng: np.random.Generator,
+    ratio: np.ndarray | None = None,
+    tested: np.ndarray | None = None,
+) -> Migration:
+    r"""Test every user's migration, with the drift of the whole catalogue taken out.
+
+    The null says that what a user likes did not change: :math:`P(k \mid t) \propto \theta_k\,\pi_k(t)`, with :math:`\pi_k` the
+    share of an interest among all users. Sessions are permuted between the windows (never single events: those of one session
+    hang together), and a permutation counts by how likely it is under that null,
+
+    .. math:: w = \prod_{s \in \text{second}} \prod_k r_{k}^{c_{sk}/c_s}, \qquad r_k = \pi'_k/\pi_k.
+
+    What moved is told against :math:`p^*_k \propto p_k r_k`, the shares of a user who only went along.
+
+    Args:
+        attention: of the users in two windows.
+        draws: permutations.
+        rng: draws them.
+        ratio: ``[P]`` :math:`r_k` for each pair; None: the catalogue stands still.
+        tested: ``[U]`` bool, who is; None: everyone.
+    """
+    users = len(attention.panel.users)
+    groups, cells = attention.by_session
+    groups = groups if tested is None else groups.only(tested)
+    weight = None
+    if ratio is not None:
+        pair = attention.offsets[np.searchsorted(groups.offsets, cells.unit, side="right") - 1] + cells.feature
+        size = np.bincount(cells.unit, weights=cells.value, minlength=groups.offsets[-1])
+        tilt = np.log(ratio[pair]) * cells.value
+        weight = np.bincount(cells.unit, weights=tilt, minlength=groups.offsets[-1]) / np.maximum(size, 1)
+        weight = weight.astype(np.float32)
+    seen = np.full((3, users), np.nan)
+    p, chance, excess = seen.copy(), np.full(users, np.nan), np.full(users, np.nan)
+    for index, values, weights in replicates(groups, cells, _statistics, draws, rng, weight):
+        seen[:, index], p[:, index] = values[:, 0], p_values(values, weights)
+        drawn, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
+        mean = (drawn * mass).sum(1)
+        spread = np.sqrt((((drawn - mean[:, None]) ** 2) * mass).sum(1))
+        chance[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
+    moved, source, destination = moves(attention, ratio)
+    whole = ~np.isnan(seen[0])
+    return Migration(
+        tv=seen[0],
+        js=seen[1],
+        span=seen[2],
+        p_tv=p[0],
+        p_js=p[1],
+        p_span=p[2],
+        tv_by_chance=chance,
+        excess=excess,
+        moved=np.where(whole, moved, np.nan),
+        source=np.where(whole, source, -1),
+        destination=np.where(whole, destination, -1),
+    )
+
+
+def _statistics(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    p, p2 = (c / np.maximum(c.sum(-1, keepdims=True), 1) for c in (first, second))
+    return np.stack([total_variation(p, p2), jensen_shannon(p, p2), span(first, second)])
+
+
+def moves(attention: Attention, ratio: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``[U]`` share of the attention that moved beyond the catalogue's drift, and between which interests most of it."""
+    p, p2 = attention.shares
+    if ratio is not None:
+        p = p * ratio
+        p = p / np.maximum(attention.total(p), 1e-12)[attention.user]
+    change = p2 - p
+    moved = attention.total(np.abs(change)) / 2
+    source, destination = (least(attention, order) for order in (change, -change))
+    return moved, source, destination
+
+
+def least(attention: Attention, value: np.ndarray) -> np.ndarray:
+    """``[U]`` the interest of each user's pair of least value; -1 for a user without pairs."""
+    order = np.lexsort((value, attention.user))
+    held = np.diff(attention.offsets) > 0
+    out = np.full(len(attention.panel.users), -1)
+    out[held] = attention.interest[order[attention.offsets[:-1][held]]]
+    return out

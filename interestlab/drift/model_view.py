@@ -1,0 +1,92 @@
+"""What a trained model itself says of each user's drift, on its own trajectory."""
+
+import numpy as np
+import polars as pl
+
+from interestlab.drift.attention import Attention
+from interestlab.drift.decomposition import split
+from interestlab.drift.divergence import jensen_shannon, total_variation
+from interestlab.drift.implied import implied, last_events_changed, scale
+from interestlab.drift.interests import Interests
+from interestlab.drift.trajectory import View, velocity
+
+LAST = 5
+"""Last events whose effect is told."""
+
+CELLS = 4_000_000
+"""Numbers that the centroids of a part of the users take."""
+
+
+def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFrame:
+    """The quantities of drift on a model's trajectory: at the end of the first window against the end of the second.
+
+    They are the model's opinion, and have no p-value: a model that has learnt to move moves for everyone. Compare with the
+    table of users, which counts events.
+
+    Args:
+        seen: the model.
+        attention: of all users in two windows.
+        users: ``[n]`` those that are told.
+
+    Returns:
+        ``user_id``; ``tv``, ``js``, ``migration`` (length of M), ``evolution`` (length of E), ``source``, ``destination`` of
+        the implied shares; ``velocity`` (median step of an event) and ``velocity_a_day``; ``last_tv``, ``last_source``,
+        ``last_destination``: what the last :data:`LAST` events changed, null for users of no more than these.
+    """
+    panel, interests = attention.panel, attention.interests
+    begins = panel.begins[panel.session_offsets[users + 1] - attention.second[users]]
+    before, after = panel.row[begins - 1], panel.row[panel.offsets[users + 1] - 1]
+    parts = []
+    step = max(1, CELLS // (len(interests) * interests.vectors.shape[1]))
+    for first in range(0, len(users), step):
+        at = slice(first, first + step)
+        parts.append(_moved(seen, interests, before[at], after[at]))
+    table = pl.concat(parts) if parts else _moved(seen, interests, before, after)
+    speed, daily = _speeds(seen, users)
+    changed = last_events_changed(seen, interests, users, LAST)
+    last = pl.DataFrame(
+        {
+            "user_id": panel.users.gather(changed.users.tolist()),
+            "last_tv": total_variation(changed.before, changed.after),
+            **_ends(interests, changed.before, changed.after, "last_"),
+        }
+    )
+    whole = pl.DataFrame({"user_id": panel.users.gather(users.tolist())}).hstack(table)
+    return whole.with_columns(velocity=speed, velocity_a_day=daily).join(last, on="user_id", how="left", maintain_order="left")
+
+
+def _moved(seen: View, interests: Interests, before: np.ndarray, after: np.ndarray) -> pl.DataFrame:
+    factor = scale(seen.model.objective)
+    then, now = (
+        implied(seen.model.compared(seen.states(rows)), seen.catalogue, interests.of, len(interests), interests.vectors, factor)
+        for rows in (before, after)
+    )
+    moved = split(then.shares, then.centroids, now.shares, now.centroids)
+    return pl.DataFrame(
+        {
+            "tv": total_variation(then.shares, now.shares),
+            "js": jensen_shannon(then.shares, now.shares),
+            "migration": np.linalg.norm(moved.migration, axis=1),
+            "evolution": np.linalg.norm(moved.evolution, axis=1),
+            **_ends(interests, then.shares, now.shares, ""),
+        }
+    )
+
+
+def _ends(interests: Interests, before: np.ndarray, after: np.ndarray, prefix: str) -> dict[str, pl.Series]:
+    names = pl.Series(interests.names, dtype=pl.String)
+    change = after - before
+    ends = {"source": change.argmin(1), "destination": change.argmax(1)}
+    return {f"{prefix}{end}": names.gather(index.tolist()) for end, index in ends.items()}
+
+
+def _speeds(seen: View, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``[n]`` median step of each user's trajectory, for each event and for each day."""
+    event, day = np.full((2, int(users.max(initial=0)) + 1), np.nan)
+    for stretch in seen.trajectory(users):
+        steps = velocity(seen.model.compared(stretch.z), stretch.users, seen.data.log.time[stretch.rows])
+        for user in np.unique(stretch.users):
+            here = (stretch.users == user) & ~np.isnan(steps.event)
+            if here.any():
+                event[user], day[user] = np.median(steps.event[here]), np.median(steps.day[here])
+    return event[users], day[users]

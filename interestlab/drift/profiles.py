@@ -1,0 +1,111 @@
+"""Segments and audiences as tables: what marks them, which brands they prefer, and whom a campaign would reach."""
+
+import numpy as np
+import polars as pl
+
+from interestlab.drift.attention import Attention
+from interestlab.drift.evidence import false_discovery
+from interestlab.drift.interests import Interests
+from interestlab.drift.panel import Panel
+from interestlab.drift.segments import Segments, lifts
+from interestlab.drift.users import BOTH, EVOLVED, MIGRATED, UNKNOWN
+
+BRANDS = 30
+"""Brands that are followed: those met most in training."""
+
+TOP = 5
+"""Interests and brands that are told of a segment."""
+
+RECENT = 20
+"""Last events of a user from which the present interest and the preferred brand are read."""
+
+
+def brands_of(panel: Panel) -> tuple[np.ndarray, list[str]]:
+    """``[I]`` int64 brand of each item, -1 for none or one that is not followed; and their names."""
+    if "brand" not in panel.items.columns or panel.items["brand"].null_count() == panel.items.height:
+        return np.full(panel.items.height, -1), []
+    brand = panel.items["brand"].cast(pl.String)
+    counts = np.bincount(panel.item[panel.train], minlength=panel.items.height)
+    sizes = pl.DataFrame({"brand": brand, "events": counts}).drop_nulls().group_by("brand").agg(pl.col("events").sum())
+    names = sizes.filter(pl.col("events") > 0).sort("events", "brand", descending=[True, False])["brand"].head(BRANDS).to_list()
+    index = {name: place for place, name in enumerate(names)}
+    return brand.replace_strict(index, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy(), names
+
+
+def segment_table(
+    attention: Attention, found: Segments, people: pl.DataFrame, brand: np.ndarray, brands: list[str]
+) -> pl.DataFrame:
+    """A row a segment: who, what they prefer by how much, and whether the segment as a whole moved."""
+    panel, interests = attention.panel, attention.interests
+    count = len(found.names)
+    preferred, _ = lifts(found.of, panel.user, interests.of[panel.item], count, len(interests))
+    branded = panel.only(brand[panel.item] >= 0)
+    brand_lift, brand_p = lifts(found.of, branded.user, brand[branded.item], count, max(1, len(brands)))
+    brand_q = false_discovery(brand_p.ravel()).reshape(brand_p.shape)
+    counts = np.zeros((count, len(interests)))
+    np.add.at(counts, (found.of[panel.user], interests.of[panel.item]), 1)
+    large = counts >= 0.05 * counts.sum(1, keepdims=True)  # a lift of what hardly occurs tells nothing
+    rows = []
+    q = false_discovery(found.p)
+    for s, name in enumerate(found.names):
+        top = [k for k in np.argsort(-np.where(large[s], preferred[s], 0), kind="stable")[:TOP] if large[s, k]]
+        liked = [b for b in np.argsort(-brand_lift[s], kind="stable")[:TOP] if brand_lift[s, b] > 1] if brands else []
+        here = people.filter(pl.Series(found.of == s))
+        change = found.change[s]
+        rows.append(
+            {
+                "segment": name,
+                "users": here.height,
+                "events": int(counts[s].sum()),
+                "interests": [interests.names[k] for k in top],
+                "lifts": [float(preferred[s, k]) for k in top],
+                "brands": [brands[b] for b in liked],
+                "brand_lifts": [float(brand_lift[s, b]) for b in liked],
+                "brand_q": [float(brand_q[s, b]) for b in liked],
+                "tv": float(found.tv[s]),
+                "tv_by_chance": float(found.tv_by_chance[s]),
+                "p": float(found.p[s]),
+                "q": float(q[s]),
+                "source": interests.names[int(change.argmin())],
+                "destination": interests.names[int(change.argmax())],
+                "migrated": here["verdict"].is_in([MIGRATED, BOTH]).sum(),
+                "answered": (here["verdict"] != UNKNOWN).sum(),
+            }
+        )
+    lists = dict.fromkeys(("interests", "brands"), pl.List(pl.String)) | dict.fromkeys(
+        ("lifts", "brand_lifts", "brand_q"), pl.List(pl.Float64)
+    )
+    return pl.DataFrame(rows, schema_overrides=lists)
+
+
+def audiences(panel: Panel, interests: Interests, people: pl.DataFrame, brand: np.ndarray, brands: list[str]) -> pl.DataFrame:
+    """Whom a campaign could reach: every user of whom a change is told, with the present interest and the preferred brand.
+
+    Both are the most frequent among the user's last :data:`RECENT` events.
+    """
+    place = np.arange(len(panel.time)) - panel.offsets[panel.user]
+    recent = place >= (np.diff(panel.offsets) - RECENT)[panel.user]
+    now = _most(panel.user[recent], interests.of[panel.item[recent]], len(panel.users))
+    branded = recent & (brand[panel.item] >= 0)
+    liked = _most(panel.user[branded], brand[panel.item[branded]], len(panel.users))
+    return (
+        people.with_columns(
+            interest_now=pl.Series([interests.names[k] if k >= 0 else None for k in now], dtype=pl.String),
+            brand=pl.Series([brands[b] if b >= 0 else None for b in liked], dtype=pl.String),
+        )
+        .filter(pl.col("verdict").is_in([MIGRATED, EVOLVED, BOTH]))
+        .select("user_id", "segment", "verdict", "source", "destination", "interest_now", "brand", "last", "q_migration")
+        .sort("verdict", "destination", "q_migration", "user_id", nulls_last=True)
+    )
+
+
+def _most(user: np.ndarray, label: np.ndarray, users: int) -> np.ndarray:
+    """``[U]`` the most frequent label of each user, -1 for a user without any; of equals the lower."""
+    out = np.full(users, -1)
+    if len(user):
+        labels = int(label.max()) + 1
+        keys, many = np.unique(user * labels + label, return_counts=True)
+        order = np.lexsort((keys, -many, keys // labels))
+        who, first = np.unique(keys[order] // labels, return_index=True)
+        out[who] = keys[order][first] % labels
+    return out

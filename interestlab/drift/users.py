@@ -1,0 +1,133 @@
+"""The table of users: how each one's interests moved and deepened, where the data can say so."""
+
+import numpy as np
+import polars as pl
+from rich.progress import track
+
+from interestlab.drift.attention import Attention
+from interestlab.drift.evidence import POWER, false_discovery, power
+from interestlab.drift.evolution import Evolution, evolution
+from interestlab.drift.migration import Migration, migration
+from interestlab.drift.population import moments
+from interestlab.drift.settings import Settings
+
+BLOCK = 5_000
+"""Users analysed at once: what is held in memory does not grow with the log."""
+
+FINER = 20
+"""Times as many permutations are drawn anew for those whose first p-value is below the level: what corrects for many users
+needs small p-values told apart."""
+
+MIGRATED, EVOLVED, BOTH = "migrated", "evolved", "migrated and evolved"
+STILL, UNKNOWN = "no change seen", "not enough evidence"
+
+
+def users(attention: Attention, ratio: np.ndarray, settings: Settings) -> pl.DataFrame:
+    """Test every user. Costs events x permutations.
+
+    Args:
+        attention: of all users in their two windows.
+        ratio: ``[P]`` drift of the catalogue (:func:`interestlab.drift.population.catalogue_drift`).
+        settings: permutations, level, shift, seed.
+
+    Returns:
+        A row for each user, in their order. All that is estimated is null where the user has not enough evidence.
+    """
+    many, likeness = len(attention.panel.users), attention.likeness
+    starts = range(0, many, BLOCK)
+    tables = []
+    for first in track(starts, f"testing {many:,} users", disable=len(starts) < 2, transient=True):
+        last = min(first + BLOCK, many)
+        near = ratio[attention.offsets[first] : attention.offsets[last]]
+        rng = np.random.default_rng([settings.seed, first])
+        tables.append(_block(attention.part(first, last), near, likeness, settings, rng))
+    return _judged(pl.concat(tables), settings)
+
+
+def _block(
+    attention: Attention, ratio: np.ndarray, likeness: float, settings: Settings, rng: np.random.Generator
+) -> pl.DataFrame:
+    panel, names = attention.panel, attention.interests.names
+    sessions, seen = np.diff(panel.session_offsets), np.diff(attention.offsets)
+    enough = power(*attention.independent(likeness), seen, settings.shift, settings.level_of_test) >= POWER
+    moved: Migration = migration(attention, settings.permutations, rng, ratio, enough)
+    deepened: Evolution = evolution(attention, settings.permutations, rng, enough)
+    p_migration, p_evolution = moved.p_span, deepened.p_displacement
+    close = np.nan_to_num(np.fmin(p_migration, p_evolution), nan=1.0) <= settings.level_of_test
+    if close.any():
+        draws = FINER * (1 + settings.permutations) - 1
+        again, deeper = migration(attention, draws, rng, ratio, close), evolution(attention, draws, rng, close)
+        p_migration = np.where(p_migration <= settings.level_of_test, again.p_span, p_migration)
+        p_evolution = np.where(p_evolution <= settings.level_of_test, deeper.p_displacement, p_evolution)
+    parts = attention.split
+    held = np.diff(panel.offsets) > 0
+    first, last = (
+        np.where(held, panel.time[np.minimum(at, len(panel.time) - 1)], 0) for at in (panel.offsets[:-1], panel.offsets[1:] - 1)
+    )
+    begins = panel.begins[np.minimum(panel.session_offsets[1:] - attention.second, len(panel.begins) - 1)]
+    middle = np.where(attention.second > 0, panel.time[begins], 0)
+    answer = pl.Series(enough)
+
+    def told(values: np.ndarray) -> pl.Series:
+        return pl.select(pl.when(answer).then(pl.Series(values.astype(float)))).to_series().fill_nan(None)
+
+    def called(index: np.ndarray) -> list[str | None]:
+        return [names[k] if yes and k >= 0 else None for k, yes in zip(index, enough, strict=True)]
+
+    return pl.DataFrame(
+        {
+            "user_id": panel.users,
+            "events": np.diff(panel.offsets),
+            "sessions": sessions,
+            "first": moments(first),
+            "last": moments(last),
+            "middle": pl.select(pl.when(pl.Series(middle > 0)).then(moments(middle))).to_series(),
+            "enough": answer,
+            "source": called(moved.source),
+            "destination": called(moved.destination),
+            "moved": told(moved.moved),
+            "tv": told(moved.tv),
+            "js": told(moved.js),
+            "p_tv": told(moved.p_tv),
+            "p_js": told(moved.p_js),
+            "p_migration": told(p_migration),
+            "tv_by_chance": told(moved.tv_by_chance),
+            "migration": told(np.linalg.norm(parts.migration, axis=1)),
+            "evolution": told(np.linalg.norm(parts.evolution, axis=1)),
+            "p_evolution": told(p_evolution),
+            "evolved_in": called(deepened.evolved_in),
+            "entropy_before": told(deepened.entropy),
+            "entropy_after": told(deepened.entropy_after),
+            "p_entropy": told(deepened.p_entropy),
+            "intensity_before": told(deepened.intensity),
+            "intensity_after": told(deepened.intensity_after),
+            "depth_before": told(deepened.depth),
+            "depth_after": told(deepened.depth_after),
+            "p_depth": told(deepened.p_depth),
+        },
+        schema_overrides={"source": pl.String, "destination": pl.String, "evolved_in": pl.String},
+    )
+
+
+def _judged(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """With q-values over all users who were tested, and the verdict."""
+    q = {
+        f"q_{what}": pl.Series(false_discovery(table[f"p_{what}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()))
+        for what in ("migration", "evolution")
+    }
+    level = settings.level_of_test
+    moved, deepened = (pl.col(f"q_{what}").fill_null(1.0) <= level for what in ("migration", "evolution"))
+    verdict = (
+        pl.when(~pl.col("enough"))
+        .then(pl.lit(UNKNOWN))
+        .when(moved & deepened)
+        .then(pl.lit(BOTH))
+        .when(moved)
+        .then(pl.lit(MIGRATED))
+        .when(deepened)
+        .then(pl.lit(EVOLVED))
+        .otherwise(pl.lit(STILL))
+    )
+    told = table.with_columns(**{name: values.fill_nan(None) for name, values in q.items()}).with_columns(verdict=verdict)
+    order = ["user_id", "events", "sessions", "first", "last", "middle", "verdict"]
+    return told.drop("enough").select(*order, pl.exclude(order))

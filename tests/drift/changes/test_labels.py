@@ -1,0 +1,71 @@
+"""Sessions as labels, and the interests between which a change lies."""
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interestlab.drift.changes import session_labels, sides
+from interestlab.drift.interests import Interests
+from interestlab.drift.panel import Panel
+
+OF = np.array([0, 1, 2, 2, -1])
+
+
+def panel_of(users: list[list[list[int]]]) -> Panel:
+    """A panel of users, each a list of sessions, each a list of items."""
+    item = np.array([i for user in users for session in user for i in session], int)
+    none = np.zeros(len(item))
+    return Panel(
+        users=pl.Series([str(u) for u in range(len(users))]),
+        items=pl.DataFrame({"item_id": list("abcde")}),
+        offsets=np.cumsum([0, *(sum(map(len, user)) for user in users)]),
+        row=np.arange(len(item)),
+        time=none,
+        item=item,
+        session=np.repeat(np.arange(sum(map(len, users))), [len(s) for user in users for s in user]),
+        depth=none,
+        train=none > 0,
+    )
+
+
+INTERESTS = Interests(["x", "y", "z"], OF, [], OF, np.zeros((5, 1)), "")
+logs = st.lists(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), max_size=5), min_size=1, max_size=5)
+
+
+@settings(deadline=None)
+@given(logs)
+def test_a_session_is_of_its_most_frequent_interest_and_of_equals_of_the_first_met(users) -> None:
+    offsets, labels, first = session_labels(panel_of(users), INTERESTS)
+    expected, sizes, events, place = [], [], [], 0
+    for user in users:
+        before = len(expected)
+        for session in user:
+            held = [(place + i, int(OF[item])) for i, item in enumerate(session) if OF[item] >= 0]
+            place += len(session)
+            if held:
+                expected.append(Counter(k for _, k in held).most_common(1)[0][0])  # of equals the first counted
+                events.append(held[0][0])
+        sizes.append(len(expected) - before)
+    assert labels.tolist() == expected
+    assert first.tolist() == events
+    assert offsets.tolist() == np.cumsum([0, *sizes]).tolist()
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=12), min_size=1, max_size=4), st.data())
+def test_the_sides_of_a_change_are_the_largest_fall_and_rise(users, data) -> None:
+    cuts = np.array([data.draw(st.integers(1, len(user) - 1)) for user in users])
+    start = np.cumsum([0, *map(len, users)])
+    source, destination = sides(np.concatenate(users), start[:-1], start[:-1] + cuts, start[1:])
+    for user, cut, fell, rose in zip(users, cuts, source, destination, strict=True):
+        rise = (np.bincount(user[cut:], minlength=4) / (len(user) - cut) - np.bincount(user[:cut], minlength=4) / cut).round(12)
+        assert fell == (rise.argmin() if rise.min() < 0 else -1)
+        assert rose == (rise.argmax() if rise.max() > 0 else -1)
+
+
+def test_no_changes_have_no_sides() -> None:
+    none = np.array([], int)
+    assert [len(side) for side in sides(np.array([1, 2]), none, none, none)] == [0, 0]
