@@ -15,7 +15,7 @@ from interestlab.contract import DataError, Encoder
 from interestlab.data.module import InterestData
 from interestlab.drift.analysis import Analysis, analyse
 from interestlab.drift.interests import interests_of
-from interestlab.drift.panel import panel
+from interestlab.drift.panel import Panel, panel
 from interestlab.drift.settings import Settings
 from interestlab.drift.trajectory import View, view
 from interestlab.drift.vectors import encoded, of_users, reduced
@@ -23,6 +23,11 @@ from interestlab.loading import load
 
 ABOUT = """Measure how interests moved (migration) and deepened (evolution): of the log of a config, or of a RUN, whose model
 then gives its own view too. `interestlab drift forecast RUN...` measures how well runs foresee it."""
+
+ENCODER = (
+    "a frozen encoder of one field, such as item.title or event.text, which says which items are near each other; by default "
+    "whether the same users meet them"
+)
 
 
 def run(args: list[str]) -> None:
@@ -44,12 +49,7 @@ def parser() -> ArgumentParser:
     made = ArgumentParser("interestlab drift [RUN]", description=ABOUT)
     made.add_argument("-c", "--config", action="config", help="a config; its data, encoder and drift are read")
     made.add_argument("--out", type=Path | None, help="folder to write; default RUN/drift, or runs/TIME-drift")
-    made.add_argument(
-        "--encoder",
-        type=Encoder | None,
-        help="a frozen encoder of one field, such as item.title or event.text, which says which items are near each other; by "
-        "default a run's own model does, and of a log whether the same users meet them",
-    )
+    made.add_argument("--encoder", type=Encoder | None, help=f"{ENCODER}; of a run, by default its own model")
     made.add_class_arguments(Settings, "drift")
     return made
 
@@ -79,17 +79,21 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
     if (out / "config.yaml").exists():
         raise DataError(f"{out} holds a run; give another --out.")
     whole = panel(data.log, settings.pause)
-    if encoder is not None:
-        vectors = encoded(data, whole, encoder)
-    elif seen is not None:
-        vectors = seen.catalogue.float().numpy()
+    if seen is not None and encoder is None:
+        vectors, kept = reduced(seen.catalogue.float().numpy())
     else:
-        vectors = of_users(whole, settings.column, seed=settings.seed)
-    vectors, kept = reduced(vectors)
+        vectors, kept = vectors_of(data, whole, settings, encoder)
     found = analyse(data.log, interests_of(whole, vectors, settings), settings, data.fingerprint, seen)
     found.write(out)
     tell(found, kept)
     print(f"tables and report: {write_report(out)}")
+
+
+def vectors_of(data: InterestData, whole: Panel, settings: Settings, encoder: Encoder | None) -> tuple[np.ndarray, float]:
+    """``[I, D]`` where items lie by an encoder, or else by who meets them; and the share of the variance that is kept."""
+    if encoder is None:
+        return reduced(of_users(whole, settings.column, seed=settings.seed))
+    return reduced(encoded(data, whole, encoder))
 
 
 def tell(found: Analysis, kept: float) -> None:

@@ -102,7 +102,7 @@ def analyse(
         "trends": pl.concat(
             trends(of, label, names, halfway, kind, settings.level_of_test) for kind, of, label, names in kinds
         ),
-        "flows": flow_table(attention, answered, ratio, edges, settings, rng),
+        "flows": flow_table(attention, ratio, edges, settings, rng),
         "changes": changes,
         "segments": segment_table(attention, found, people, brand, brands),
         "moves": moves_table(found),
@@ -125,7 +125,7 @@ def analyse(
         "windows": settings.windows,
         "level": settings.level_of_test,
         "answered": len(answered),
-        "sampled_for_flows": min(settings.flow_users, len(answered)),
+        "sampled_for_flows": int(tables["flows"].filter(pl.col("step") == -1)["users"].to_numpy().max(initial=0)),
         "model": seen and type(seen.model.dynamics).__name__.lower(),
         "notes": notes(held, whole, interests, attention.likeness, people, settings),
         "dropped_events": len(whole.time) - len(held.time),

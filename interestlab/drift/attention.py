@@ -12,29 +12,18 @@ from interestlab.drift.permutation import Cells, Groups
 
 
 def halves(panel: Panel) -> np.ndarray:
-    """``[U]`` int64 how many last sessions of each user make the second window: those that halve the events best.
+    """``[U]`` int64 how many last sessions of each user make the second window: half of them.
 
-    A session is never cut. A user of one session has no second window.
+    Sessions are counted, not their events: a moment that long sessions choose would leave the sessions unlike, and a test that
+    permutes them would call users changed who only had one long visit.
     """
-    starts = panel.begins - panel.offsets[:-1].repeat(np.diff(panel.session_offsets))
-    return _after(panel, starts, np.diff(panel.offsets) / 2)
+    return np.diff(panel.session_offsets) // 2
 
 
 def at(panel: Panel, moment: int) -> np.ndarray:
     """``[U]`` int64 how many last sessions of each user begin at or after a moment, unix seconds."""
     users = np.repeat(np.arange(len(panel.users)), np.diff(panel.session_offsets))
     return np.bincount(users[panel.time[panel.begins] >= moment], minlength=len(panel.users))
-
-
-def _after(panel: Panel, starts: np.ndarray, half: np.ndarray) -> np.ndarray:
-    many = np.diff(panel.session_offsets)
-    users = np.repeat(np.arange(len(many)), many)
-    # The first session of a user can begin no second window.
-    far = np.where(starts == 0, np.inf, np.abs(starts - half[users]))
-    best = np.lexsort((np.arange(len(far)), far, users))[panel.session_offsets[:-1][many > 1]]
-    second = np.zeros(len(many), np.int64)
-    second[many > 1] = panel.session_offsets[1:][many > 1] - best
-    return second
 
 
 @dataclass(frozen=True)
@@ -54,6 +43,10 @@ class Attention:
     def part(self, first: int, last: int) -> "Attention":
         """That of the users from ``first`` up to ``last``."""
         return Attention(self.panel.part(first, last), self.interests, self.second[first:last])
+
+    def only(self, some: np.ndarray) -> "Attention":
+        """That of some users ``[U]``; the others stay, without events."""
+        return Attention(self.panel.only(some[self.panel.user]), self.interests, np.where(some, self.second, 0))
 
     @cached_property
     def late(self) -> np.ndarray:
@@ -101,6 +94,14 @@ class Attention:
         return before, after
 
     @cached_property
+    def _placed(self) -> tuple[np.ndarray, np.ndarray]:
+        """``[P]`` events before, and after, of items of which it is known where they lie."""
+        late = self.late[self.panel.session]
+        known = self.interests.vectors.any(1)[self.panel.item]
+        before, after = (np.bincount(self.pair[part & known], minlength=len(self.user)).astype(float) for part in (~late, late))
+        return before, after
+
+    @cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
         """``[P, D]`` sum of the vectors of the events before, and after."""
         vectors, late = self.interests.vectors, self.late[self.panel.session]
@@ -114,8 +115,8 @@ class Attention:
     @cached_property
     def split(self) -> Split:
         """``[U, D]`` migration and evolution of each user's mean vector (:func:`interestlab.drift.decomposition.split`)."""
-        (p, p2), (counts, counts2) = self.shares, self.counts
-        mu, mu2 = filled(self.sums[0], counts, self.sums[1], counts2)
+        (p, p2), (placed, placed2) = self.shares, self._placed
+        mu, mu2 = filled(self.sums[0], placed, self.sums[1], placed2)
         parts = split(p[:, None], mu[:, None], p2[:, None], mu2[:, None])  # a pair is an interest of its own
         return Split(*(self.total(part) for part in parts))
 

@@ -49,7 +49,7 @@ class Bench:
     Attributes:
         spans: the windows.
         tuning, testing: cases by control of the labels: ``""`` or ``shuffled labels``.
-        far: by horizon, and control of the labels, the cases that ``skill_vector`` is measured on.
+        far: by horizon, the cases that ``skill_vector`` is measured on.
         least, draws, seed: see :func:`forecast`.
         baselines: tuned, with their results, by name and control of the labels.
     """
@@ -57,7 +57,7 @@ class Bench:
     spans: Windows
     tuning: Mapping[str, list[Cases]]
     testing: Mapping[str, list[Cases]]
-    far: Mapping[str, Mapping[int, list[Cases]]]
+    far: Mapping[int, list[Cases]]
     least: int
     draws: int
     seed: int
@@ -67,7 +67,7 @@ class Bench:
     def over(
         cls,
         data: InterestData,
-        interests: Callable[[Panel], Interests],
+        interests: Callable[[InterestData, Panel], Interests],
         count: int,
         horizons: Sequence[int],
         least: int,
@@ -81,26 +81,25 @@ class Bench:
             DataError: no one can be tuned or tested on.
         """
         spans = windows(data, count)
-        held = attended(data, interests(panel(data.log)), spans)
+        held = attended(data, interests(data, panel(data.log)), spans)
         tuning = {"": among(held, range(spans.first, 0), "validation")}
         testing = {"": among(held, range(spans.stop), "test")}
-        far = {"": {h: ahead(held, spans, h) if h > 1 else testing[""] for h in horizons}}
+        far = {h: ahead(held, spans, h) if h > 1 else testing[""] for h in horizons}
         if exchanged:
             tuning[SHUFFLED_LABELS] = [one.exchanged(seed) for one in tuning[""]]
             testing[SHUFFLED_LABELS] = [one.exchanged(seed) for one in testing[""]]
-            far[SHUFFLED_LABELS] = {h: [one.exchanged(seed) for one in ones] for h, ones in far[""].items()}
         bench = cls(spans, tuning, testing, far, least, draws, seed, {})
         for labels in tuning:
             for forecaster in BASELINES:
                 tuned = tune(forecaster, tuning[labels])
-                bench.baselines[forecaster.name, labels] = tuned, bench.result(forecaster, tuned, labels)
+                bench.baselines[forecaster.name, labels] = tuned, bench.result(forecaster, tuned, labels, labels)
         return bench
 
-    def result(self, forecaster: Forecaster, tuned: Tuned, labels: str) -> Result:
-        """Scores, and squared errors by horizon."""
+    def result(self, forecaster: Forecaster, tuned: Tuned, labels: str, control: str) -> Result:
+        """Scores, and squared errors by horizon: under a control of the next window alone, and none of exchanged targets."""
         scores = score(forecaster, tuned, self.testing[labels], self.least)
-        far = self.far[labels].items()
-        return scores, {h: squared_error(forecaster, tuned, ones)[1] for h, ones in far if ones}
+        far = {} if labels else {h: ones for h, ones in self.far.items() if h == 1 or not control}
+        return scores, {h: squared_error(forecaster, tuned, ones) if ones else np.empty(0) for h, ones in far.items()}
 
     def measure(self, seen: View, controls: Sequence[str]) -> Measured:
         """A model, and what is left of it under each control."""
@@ -118,10 +117,10 @@ class Bench:
             elif control == SHUFFLED_LABELS:
                 labels = control
             tuned = tune(model, self.tuning[labels])
-            results["model", control] = self.result(model, tuned, labels)
+            results["model", control] = self.result(model, tuned, labels, control)
             if not control:
                 blend = Blend(model, ewma, (tuned, self.baselines["ewma", ""][0]))
-                results["mixed", ""] = self.result(blend, tune(blend, self.tuning[""]), "")
+                results["mixed", ""] = self.result(blend, tune(blend, self.tuning[""]), "", "")
         dynamics = str(seen.model.hparams["dynamics"]["class_path"]).rsplit(".", 1)[-1]
         own = results["model", ""]
         return Measured(dynamics, {key: self.drawn(key[1], result, own) for key, result in results.items()})
@@ -154,7 +153,7 @@ class Bench:
         scores = self.baselines["persistence", labels][1][0]
         users, events = scores.users, scores.events
         if metric == "skill_vector":
-            far = self.far[labels][horizon]
+            far = self.far[horizon]
             users, events = (np.concatenate([np.empty(0), *(getattr(one, n) for one in far)]) for n in ("users", "events"))
         elif metric in ("auprc", "base_rate"):
             users, events = users[scores.judged], events[scores.judged]
@@ -195,7 +194,7 @@ class Bench:
             out["base_rate"] = rates[0] / rates[1]
         out["auprc"] = held.precision(scores.moved, scores.moves, scores.judged)
         drawn = {(metric, 1): draws for metric, draws in out.items()}
-        for horizon, ones in self.far[labels].items():
+        for horizon, ones in ((h, self.far[h]) for h in errors):
             if not ones:
                 drawn["skill_vector", horizon] = np.array([np.nan])
                 continue

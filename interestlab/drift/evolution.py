@@ -43,27 +43,24 @@ class Evolution:
     p_depth: np.ndarray
 
 
-def evolution(attention: Attention, draws: int, rng: np.random.Generator, tested: np.ndarray | None = None) -> Evolution:
+def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evolution:
     """Test every user's evolution; what moved between interests cannot count, since sessions are permuted within each.
 
     Args:
         attention: of the users in two windows.
         draws: permutations.
         rng: draws them.
-        tested: ``[U]`` bool, who is; None: everyone.
     """
-    tested = np.ones(len(attention.panel.users), bool) if tested is None else tested
-    groups = attention.by_interest.only(tested[attention.user])
-    values, [moved, *_] = _within(attention, groups, _vectors(attention), _displacement, draws, rng)
+    values, [moved, *_] = _within(attention, _vectors(attention), _displacement, draws, rng)
     displacement = _by_user(attention, values)
     most = least(attention, np.where(np.isnan(moved), np.inf, values[1:].mean(0) - values[0]))
-    values, [_, before, after] = _within(attention, groups, _leaves(attention), _narrowing, draws, rng)
+    values, [_, before, after] = _within(attention, _leaves(attention), _narrowing, draws, rng)
     weight = np.where(np.isnan(before), 0, sum(attention.counts))
     total = attention.total(weight)
     entropy, entropy_after = (
         np.where(total > 0, attention.total(weight * np.nan_to_num(h)) / np.maximum(total, 1), np.nan) for h in (before, after)
     )
-    depth, depth_after, p_depth = _depths(attention, tested, draws, rng)
+    depth, depth_after, p_depth = _depths(attention, draws, rng)
     intensity, intensity_after = _intensities(attention)
     return Evolution(
         displacement=displacement[0],
@@ -81,17 +78,22 @@ def evolution(attention: Attention, draws: int, rng: np.random.Generator, tested
     )
 
 
+def p_displacement(attention: Attention, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """``[U]`` the p-value of the displacement alone, as of :func:`evolution`."""
+    return _tail(_by_user(attention, _within(attention, _vectors(attention), _displacement, draws, rng)[0]))
+
+
 def _tail(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values[0]), np.nan, p_values(values))
 
 
 def _within(
-    attention: Attention, groups: Groups, cells: Cells, statistic: Statistic, draws: int, rng: np.random.Generator
+    attention: Attention, cells: Cells, statistic: Statistic, draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Statistics of each pair: the first ``[1 + R, P]`` as observed and permuted, all ``[3, P]`` as observed; else NaN."""
     pairs = len(attention.user)
     values, seen = np.full((1 + draws, pairs), np.nan, np.float32), []
-    for index, found, _ in replicates(groups, cells, statistic, draws, rng):
+    for index, found, _ in replicates(attention.by_interest, cells, statistic, draws, rng):
         # Pairs of one shape share their partitions; shuffled, those of one user are independent.
         values[0, index], values[1:, index] = found[0, 0], rng.permuted(found[0, 1:], axis=0)
         seen.append((index, found[:, 0]))
@@ -112,12 +114,13 @@ def _by_user(attention: Attention, values: np.ndarray) -> np.ndarray:
 
 
 def _vectors(attention: Attention) -> Cells:
-    """Each session's events of an interest: how many, and the sum of their vectors."""
+    """Each session's events of an interest: how many have a vector, and the sum of these."""
     vectors = attention.interests.vectors
     which = attention.cell[1]
     value = np.zeros((len(attention.cell[0]), 1 + vectors.shape[1]), np.float32)
     np.add.at(value[:, 1:], which, vectors[attention.panel.item])
-    value[:, 0] = np.bincount(which, minlength=len(value))
+    known = np.any(vectors, axis=1)[attention.panel.item]  # of the others nothing is known, which is not a place
+    value[:, 0] = np.bincount(which, weights=known, minlength=len(value))
     return Cells(np.arange(len(value)), np.zeros(len(value), np.int64), value)
 
 
@@ -156,9 +159,7 @@ def entropy_of(counts: np.ndarray) -> np.ndarray:
     return plain + np.maximum((counts > 0).sum(-1) - 1, 0) / (2 * n * np.log(2))
 
 
-def _depths(
-    attention: Attention, tested: np.ndarray, draws: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _depths(attention: Attention, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``[U]`` mean depth before and after, and the p-value of their difference; NaN where the log does not tell types."""
     panel, users = attention.panel, len(attention.panel.users)
     told = ~np.isnan(panel.depth)
@@ -166,7 +167,7 @@ def _depths(
     value[:, 0] = np.bincount(panel.session[told], minlength=len(value))
     value[:, 1] = np.bincount(panel.session[told], weights=panel.depth[told], minlength=len(value))
     cells = Cells(np.arange(len(value)), np.zeros(len(value), np.int64), value)
-    groups = Groups(panel.session_offsets, attention.second).only(tested)
+    groups = Groups(panel.session_offsets, attention.second)
     out = np.full((3, users), np.nan)
     if len(np.unique(panel.depth[told])) < 2:
         return out[0], out[1], out[2]

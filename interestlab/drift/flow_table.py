@@ -19,16 +19,20 @@ FEW_SESSIONS = 4
 
 def flow_table(
     attention: Attention,
-    answered: np.ndarray,
     ratio: np.ndarray,
     edges: np.ndarray,
     settings: Settings,
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """The flows from before to after of users with enough evidence (step -1), and between calendar windows of anyone."""
+    """The flows from each user's first window to the second (step -1), and from calendar window to calendar window.
+
+    They are told of all users together, so a user need not be large enough to be tested alone.
+    """
     held, interests, cost = attention.panel, attention.interests, cost_of(attention.interests)
 
-    def sample(users: np.ndarray) -> np.ndarray:
+    def sample(windows: Attention) -> np.ndarray:
+        many = np.diff(windows.panel.session_offsets)
+        users = np.flatnonzero((many >= FEW_SESSIONS) & (windows.second > 0) & (windows.second < many))
         return np.sort(rng.choice(users, min(settings.flow_users, len(users)), replace=False))
 
     def told(found: pl.DataFrame, step: int, start: int, end: int) -> pl.DataFrame:
@@ -39,16 +43,14 @@ def flow_table(
             pl.all(),
         )
 
-    whole = flow_rows(flows(attention, sample(answered), cost, ratio, DRAWS, rng), interests.names)
+    whole = flow_rows(flows(attention, sample(attention), cost, ratio, DRAWS, rng), interests.names)
     out = [told(whole, -1, 0, -1)]
     steps = range(len(edges) - 2)
     for step in track(steps, "flows between windows", disable=len(held.time) < 20_000, transient=True):
         near = held.only((held.time >= edges[step]) & (held.time < edges[step + 2]))
         both = Attention(near, interests, at(near, int(edges[step + 1])))
-        many = np.diff(near.session_offsets)
-        users = np.flatnonzero((many >= FEW_SESSIONS) & (both.second > 0) & (both.second < many))
         drift = catalogue_drift(both, edges[step : step + 3]) if len(near.time) else np.ones(0)
-        found = flows(both, sample(users), cost, drift, DRAWS, rng)
+        found = flows(both, sample(both), cost, drift, DRAWS, rng)
         out.append(told(flow_rows(found, interests.names), step, step, step + 2))
     return pl.concat(out)
 

@@ -11,11 +11,15 @@ import yaml
 
 from interestlab.checks import at_least
 from interestlab.contract import DataError
+from interestlab.data.module import InterestData
 from interestlab.drift.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.trajectory import view
+from interestlab.drift.verdict import verdict
 from interestlab.loading import OF_THE_LOG, load
+
+__all__ = ["SCHEMA", "forecast", "verdict"]
 
 SCHEMA = {
     "run": pl.String(),
@@ -35,7 +39,7 @@ SCHEMA = {
 
 def forecast(
     runs: Sequence[str | Path],
-    interests: Callable[[Panel], Interests],
+    interests: Callable[[InterestData, Panel], Interests],
     count: int = 6,
     horizons: Sequence[int] = (1, 2, 4),
     controls: Sequence[str] = CONTROLS,
@@ -83,7 +87,8 @@ def forecast(
     ``loss_added``      of a control: its loss minus the model's, in nats
     ``auprc``           average precision in telling migrations: see :func:`interestlab.drift.skill.score`; the score is
                         1 - q of the interest that was largest; ``base_rate``: their share, what chance reaches
-    ``skill_vector``    1 - MSE / MSE of persistence for the mean vector of the window in which horizon h ends
+    ``skill_vector``    1 - MSE / MSE of persistence for the mean vector of the window h windows ahead; controls are told
+                        for the next window alone, and shuffled labels for none
     ==================  ======================================================================================
 
     Intervals are 95% percentile bootstraps over users, which are drawn alike for all that is compared. Where several seeds of
@@ -92,7 +97,7 @@ def forecast(
 
     Args:
         runs: folders of finished fits over one log, split by ``global_time``.
-        interests: makes the interests of the panel, from its training events.
+        interests: makes the interests of a log and its panel, from its training events.
         count: windows after the training cut.
         horizons: of ``skill_vector``, in windows.
         controls: which are run.

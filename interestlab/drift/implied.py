@@ -104,10 +104,11 @@ def grouped(of: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tiles(z: Tensor, table: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Scores of some users at a time, ``[n, I]`` float32 of products in float64, and which users they are."""
+    """Scores of some users at a time, ``[n, I]`` float32, and which users they are."""
     step = max(1, CELLS // max(1, len(table) * (z.shape[1] if z.ndim == 3 else 1)))
+    z, table = z.float(), table.float()
     for first in range(0, len(z), step):
-        scores = (z[first : first + step].to(table.dtype) @ table.T).float()
+        scores = z[first : first + step] @ table.T
         yield slice(first, first + len(scores)), scores.amax(1) if scores.ndim == 3 else scores
 
 

@@ -41,7 +41,7 @@ class Interests:
     @property
     def centroids(self) -> np.ndarray:
         """``[K, D]`` float64 mean vector of the items of each interest."""
-        held = self.of >= 0
+        held = (self.of >= 0) & self.vectors.any(1)
         sums = np.zeros((len(self), self.vectors.shape[1]))
         np.add.at(sums, self.of[held], self.vectors[held])
         return sums / np.maximum(1, np.bincount(self.of[held], minlength=len(self)))[:, None]
@@ -77,7 +77,8 @@ def _tells(panel: Panel, settings: Settings) -> bool:
 
 
 def _levels(items: pl.DataFrame, column: str) -> pl.Series:
-    return items[column].cast(pl.String).str.replace_all(SEPARATORS, "\x00").str.split("\x00")
+    path = items[column].cast(pl.String).str.replace_all(SEPARATORS, "\x00").str.strip_chars("\x00 ")
+    return path.replace("", None).str.split("\x00")
 
 
 def taxonomy(panel: Panel, vectors: np.ndarray, column: str = "category", level: int = 1, most: int = 50) -> Interests:
@@ -102,8 +103,9 @@ def taxonomy(panel: Panel, vectors: np.ndarray, column: str = "category", level:
     counts = np.bincount(panel.item[panel.train], minlength=panel.items.height)
     sizes = pl.DataFrame({"name": top, "events": counts}).drop_nulls().group_by("name").agg(pl.col("events").sum())
     known = sizes.sort("events", "name", descending=[True, False])["name"].to_list()
-    named = known if len(known) <= most else [*known[: most - 1], OTHER]
-    index = {name: min(place, len(named) - 1) for place, name in enumerate(known)}
+    named = known if len(known) <= most else [*(name for name in known[: most - 1] if name != OTHER), OTHER]
+    place = {name: k for k, name in enumerate(named)}
+    index = {name: place.get(name, len(named) - 1) for name in known}
     of = top.replace_strict(index, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
     leaves = path.drop_nulls().unique().sort().to_list()
     leaf = path.replace_strict({name: place for place, name in enumerate(leaves)}, default=-1, return_dtype=pl.Int64)

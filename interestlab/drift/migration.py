@@ -19,6 +19,7 @@ class Migration:
         span: ``[U]`` largest standardised rise and fall together.
         p_tv, p_js, p_span: ``[U]`` p-value of each, by permuting the user's sessions.
         tv_by_chance: ``[U]`` mean total variation of the permuted sessions: what noise alone makes.
+        floor: ``[U]`` the least p-value that the permutations could have given.
         excess: ``[U]`` ``span`` less its mean by chance, in standard deviations by chance: a score that ranks users.
         moved: ``[U]`` share of the attention beyond what the whole catalogue's drift would have moved.
         source, destination: ``[U]`` interest of the largest fall and of the largest rise, beyond the catalogue's drift.
@@ -31,6 +32,7 @@ class Migration:
     p_js: np.ndarray
     p_span: np.ndarray
     tv_by_chance: np.ndarray
+    floor: np.ndarray
     excess: np.ndarray
     moved: np.ndarray
     source: np.ndarray
@@ -42,7 +44,6 @@ def migration(
     draws: int,
     rng: np.random.Generator,
     ratio: np.ndarray | None = None,
-    tested: np.ndarray | None = None,
 ) -> Migration:
     r"""Test every user's migration, with the drift of the whole catalogue taken out.
 
@@ -59,11 +60,9 @@ def migration(
         draws: permutations.
         rng: draws them.
         ratio: ``[P]`` :math:`r_k` for each pair; None: the catalogue stands still.
-        tested: ``[U]`` bool, who is; None: everyone.
     """
     users = len(attention.panel.users)
     groups, cells = attention.by_session
-    groups = groups if tested is None else groups.only(tested)
     weight = None
     if ratio is not None:
         pair = attention.offsets[np.searchsorted(groups.offsets, cells.unit, side="right") - 1] + cells.feature
@@ -72,9 +71,10 @@ def migration(
         weight = np.bincount(cells.unit, weights=tilt, minlength=groups.offsets[-1]) / np.maximum(size, 1)
         weight = weight.astype(np.float32)
     seen = np.full((3, users), np.nan)
-    p, chance, excess = seen.copy(), np.full(users, np.nan), np.full(users, np.nan)
+    p, (chance, floor, excess) = seen.copy(), np.full((3, users), np.nan)
     for index, values, weights in replicates(groups, cells, _statistics, draws, rng, weight):
         seen[:, index], p[:, index] = values[:, 0], p_values(values, weights)
+        floor[index] = weights[0] / weights.sum(0)
         drawn, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
         mean = (drawn * mass).sum(1)
         spread = np.sqrt((((drawn - mean[:, None]) ** 2) * mass).sum(1))
@@ -89,6 +89,7 @@ def migration(
         p_js=p[1],
         p_span=p[2],
         tv_by_chance=chance,
+        floor=floor,
         excess=excess,
         moved=np.where(whole, moved, np.nan),
         source=np.where(whole, source, -1),
@@ -109,7 +110,8 @@ def moves(attention: Attention, ratio: np.ndarray | None = None) -> tuple[np.nda
         p = p / np.maximum(attention.total(p), 1e-12)[attention.user]
     change = p2 - p
     moved = attention.total(np.abs(change)) / 2
-    source, destination = (least(attention, order) for order in (change, -change))
+    still = moved < 1e-9  # from nowhere to nowhere
+    source, destination = (np.where(still, -1, least(attention, order)) for order in (change, -change))
     return moved, source, destination
 
 

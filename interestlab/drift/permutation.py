@@ -76,22 +76,29 @@ def replicates(
         step = max(1, _CELLS // ((1 + draws) * int(widths[alike].max())))
         for index in (alike[at : at + step] for at in range(0, len(alike), step)):
             dense = _dense(groups, cells, bounds, index, units, int(widths[index].max()))
-            chosen = partitions(units, second, draws, rng)
-            after = (chosen @ dense.reshape(units, -1)).reshape(1 + draws, *dense.shape[1:])
-            weights = np.ones((1 + draws, len(index)), np.float32)
-            if weight is not None:
-                tilt = chosen @ weight[groups.offsets[index] + np.arange(units)[:, None]]
-                weights = np.exp(tilt - tilt.max(0))
-            yield index, statistic(dense.sum(0) - after, after), weights
+            values, tilts = [], []
+            for chosen in partitions(units, second, draws, rng):
+                after = (chosen @ dense.reshape(units, -1)).reshape(len(chosen), *dense.shape[1:])
+                values.append(statistic(dense.sum(0) - after, after))
+                if weight is not None:
+                    tilts.append(chosen @ weight[groups.offsets[index] + np.arange(units)[:, None]])
+            tilt = np.concatenate(tilts) if tilts else np.zeros((1 + draws, len(index)), np.float32)
+            yield index, np.concatenate(values, axis=1), np.exp(tilt - tilt.max(0))
 
 
-def partitions(units: int, second: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """``[1 + draws, units]`` float32: 1 where a unit is in the second window; the first row is what was observed."""
-    chosen = np.zeros((1 + draws, units), np.float32)
-    chosen[0, units - second :] = 1
-    picked = np.argpartition(rng.random((draws, units), dtype=np.float32), second - 1, axis=1)[:, :second]
-    np.put_along_axis(chosen[1:], picked, 1, axis=1)
-    return chosen
+def partitions(units: int, second: int, draws: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """``[., units]`` float32 in parts, ``1 + draws`` rows in all: 1 where a unit is in the second window. The first row is what
+    was observed.
+    """
+    observed = np.zeros((1, units), np.float32)
+    observed[0, units - second :] = 1
+    yield observed
+    step = max(1, _CELLS // units)
+    for first in range(0, draws, step):
+        keys = rng.random((min(step, draws - first), units), dtype=np.float32)
+        chosen = np.zeros_like(keys)
+        np.put_along_axis(chosen, np.argpartition(keys, second - 1, axis=1)[:, :second], 1, axis=1)
+        yield chosen
 
 
 def unshared(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -111,7 +111,7 @@ def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind:
     mean = total / np.maximum(users, 1)[:, None]
     within = np.maximum(square - (mean**2 * users[:, None]).sum(0), 0) / max(users.sum() - 2, 1)
     change, spread = mean[1] - mean[0], np.sqrt(within * (1 / np.maximum(users, 1)).sum())
-    p = 2 * stats.norm.sf(np.abs(change) / np.where(spread > 0, spread, np.inf))
+    p = 2 * stats.norm.sf(np.abs(change) / np.maximum(spread, 1e-9))
     if users.min() < FEWEST:
         p = np.full(many, np.nan)
     q = false_discovery(p)

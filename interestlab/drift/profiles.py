@@ -52,6 +52,7 @@ def segment_table(
         liked = [b for b in np.argsort(-brand_lift[s], kind="stable")[:TOP] if brand_lift[s, b] > 1] if brands else []
         here = people.filter(pl.Series(found.of == s))
         change = found.change[s]
+        moved = np.ptp(change) > 1e-6
         rows.append(
             {
                 "segment": name,
@@ -66,14 +67,17 @@ def segment_table(
                 "tv_by_chance": float(found.tv_by_chance[s]),
                 "p": float(found.p[s]),
                 "q": float(q[s]),
-                "source": interests.names[int(change.argmin())],
-                "destination": interests.names[int(change.argmax())],
+                "source": interests.names[int(change.argmin())] if moved else None,
+                "destination": interests.names[int(change.argmax())] if moved else None,
                 "migrated": here["verdict"].is_in([MIGRATED, BOTH]).sum(),
                 "answered": (here["verdict"] != UNKNOWN).sum(),
             }
         )
-    lists = dict.fromkeys(("interests", "brands"), pl.List(pl.String)) | dict.fromkeys(
-        ("lifts", "brand_lifts", "brand_q"), pl.List(pl.Float64)
+    named = dict.fromkeys(("source", "destination"), pl.String)
+    lists = (
+        named
+        | dict.fromkeys(("interests", "brands"), pl.List(pl.String))
+        | dict.fromkeys(("lifts", "brand_lifts", "brand_q"), pl.List(pl.Float64))
     )
     return pl.DataFrame(rows, schema_overrides=lists)
 

@@ -20,7 +20,7 @@ class Settings:
         clusters: how many clusters.
         leaves: leaves of each cluster.
         pause: seconds without an event that end a session. Sessions are what is permuted.
-        at: date (``2014-01-01``) that parts before from after for everyone; by default the middle of each user's own events.
+        at: date (``2014-01-01``) that parts before from after for everyone; by default the middle of each user's own sessions.
         windows: calendar windows of equal length.
         permutations: of each test.
         level_of_test: share of the changes called that may be false (Benjamini & Hochberg), and the level of single tests.

@@ -3,20 +3,21 @@
 import numpy as np
 import polars as pl
 from rich.progress import track
+from scipy.special import comb
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.evidence import POWER, false_discovery, power
-from interestlab.drift.evolution import Evolution, evolution
-from interestlab.drift.migration import Migration, migration
+from interestlab.drift.evolution import evolution, p_displacement
+from interestlab.drift.migration import migration
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
 
-BLOCK = 5_000
+BLOCK = 2_000
 """Users analysed at once: what is held in memory does not grow with the log."""
 
 FINER = 20
-"""Times as many permutations are drawn anew for those whose first p-value is below the level: what corrects for many users
-needs small p-values told apart."""
+"""Times as many permutations are drawn anew for those whose first p-value is below the level, or could hardly have been: what
+corrects for many users needs small p-values told apart."""
 
 MIGRATED, EVOLVED, BOTH = "migrated", "evolved", "migrated and evolved"
 STILL, UNKNOWN = "no change seen", "not enough evidence"
@@ -48,25 +49,28 @@ def _block(
     attention: Attention, ratio: np.ndarray, likeness: float, settings: Settings, rng: np.random.Generator
 ) -> pl.DataFrame:
     panel, names = attention.panel, attention.interests.names
-    sessions, seen = np.diff(panel.session_offsets), np.diff(attention.offsets)
-    enough = power(*attention.independent(likeness), seen, settings.shift, settings.level_of_test) >= POWER
-    moved: Migration = migration(attention, settings.permutations, rng, ratio, enough)
-    deepened: Evolution = evolution(attention, settings.permutations, rng, enough)
+    enough = _enough(attention, likeness, settings)
+    draws, finer = settings.permutations, FINER * (1 + settings.permutations) - 1
+    some, near = attention.only(enough), ratio[enough[attention.user]]
+    moved, deepened = migration(some, draws, rng, near), evolution(some, draws, rng)
     p_migration, p_evolution = moved.p_span, deepened.p_displacement
-    close = np.nan_to_num(np.fmin(p_migration, p_evolution), nan=1.0) <= settings.level_of_test
+    close = (p_migration <= settings.level_of_test) | (moved.floor > settings.level_of_test / 2)
     if close.any():
-        draws = FINER * (1 + settings.permutations) - 1
-        again, deeper = migration(attention, draws, rng, ratio, close), evolution(attention, draws, rng, close)
-        p_migration = np.where(p_migration <= settings.level_of_test, again.p_span, p_migration)
-        p_evolution = np.where(p_evolution <= settings.level_of_test, deeper.p_displacement, p_evolution)
-    parts = attention.split
-    held = np.diff(panel.offsets) > 0
-    first, last = (
-        np.where(held, panel.time[np.minimum(at, len(panel.time) - 1)], 0) for at in (panel.offsets[:-1], panel.offsets[1:] - 1)
-    )
-    begins = panel.begins[np.minimum(panel.session_offsets[1:] - attention.second, len(panel.begins) - 1)]
-    middle = np.where(attention.second > 0, panel.time[begins], 0)
+        again = migration(attention.only(close), finer, rng, ratio[close[attention.user]])
+        p_migration = np.where(close, again.p_span, p_migration)
+    close = p_evolution <= settings.level_of_test
+    if close.any():
+        p_evolution = np.where(close, p_displacement(attention.only(close), finer, rng), p_evolution)
+    parts = some.split
+    held, late = np.diff(panel.offsets) > 0, attention.second > 0
+    middle = np.zeros(len(late), np.int64)
+    middle[late] = panel.begins[(panel.session_offsets[1:] - attention.second)[late]]
     answer = pl.Series(enough)
+
+    def when(event: np.ndarray, some: np.ndarray) -> pl.Series:
+        seconds = np.zeros(len(some), np.int64)
+        seconds[some] = panel.time[event[some]]
+        return pl.select(pl.when(pl.Series(some)).then(moments(seconds))).to_series()
 
     def told(values: np.ndarray) -> pl.Series:
         return pl.select(pl.when(answer).then(pl.Series(values.astype(float)))).to_series().fill_nan(None)
@@ -78,10 +82,10 @@ def _block(
         {
             "user_id": panel.users,
             "events": np.diff(panel.offsets),
-            "sessions": sessions,
-            "first": moments(first),
-            "last": moments(last),
-            "middle": pl.select(pl.when(pl.Series(middle > 0)).then(moments(middle))).to_series(),
+            "sessions": np.diff(panel.session_offsets),
+            "first": when(panel.offsets[:-1], held),
+            "last": when(panel.offsets[1:] - 1, held),
+            "middle": when(middle, late),
             "enough": answer,
             "source": called(moved.source),
             "destination": called(moved.destination),
@@ -107,6 +111,15 @@ def _block(
         },
         schema_overrides={"source": pl.String, "destination": pl.String, "evolved_in": pl.String},
     )
+
+
+def _enough(attention: Attention, likeness: float, settings: Settings) -> np.ndarray:
+    """``[U]`` whose events could show what the settings ask for."""
+    seen = np.diff(attention.offsets)
+    told = power(*attention.independent(likeness), seen, settings.shift, settings.level_of_test) >= POWER
+    # Few sessions can be permuted in so few ways that no p-value reaches the level, however many events they have.
+    ways = comb(np.diff(attention.panel.session_offsets), attention.second)
+    return told & (ways * settings.level_of_test >= 1)
 
 
 def _judged(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:

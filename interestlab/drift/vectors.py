@@ -101,4 +101,4 @@ def reduced(vectors: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray, float]
     values, basis = np.linalg.eigh(held.T @ held)
     out = np.zeros((len(vectors), width), np.float32)
     out[known] = held @ basis[:, -width:]
-    return out, float(values[-width:].sum() / values.sum())
+    return out, float(values[-width:].sum() / max(values.sum(), 1e-12))

@@ -18,6 +18,10 @@ COLUMNS = ("user_id", "segment", "verdict", "source", "destination", "interest_n
 """Of an audience that is downloaded from the page, as in ``audiences.csv``."""
 
 
+MODELLED = 20
+"""Users of whom the model's own view is told."""
+
+
 def pieces(tables: Tables) -> dict[str, Any]:
     """The variables of the template, but for the figures."""
     changed = surest(tables)
@@ -39,6 +43,7 @@ def pieces(tables: Tables) -> dict[str, Any]:
         "segments": tables.segments.to_dicts(),
         "moves": tables.moves.sort("q", "source", "destination", nulls_last=True).to_dicts(),
         "mapped_most": (MAPPED, UNMOVED),
+        "model": model(tables),
         "audiences": audiences(tables),
         "audience": Markup(encoded({"columns": COLUMNS, "rows": embedded(tables)})),
         "embedded": min(EMBEDDED, tables.audiences.height),
@@ -88,6 +93,15 @@ def sides(change: dict[str, Any]) -> list[Any]:
     """What two methods agree on where they found the same change: it is told once."""
     named = ("at", "source", "destination", "items_before", "items_after", "words_before", "words_after")
     return [change[name] for name in named]
+
+
+def model(tables: Tables) -> list[dict[str, Any]]:
+    """Users by how far the model says that they moved, beside what was counted of them."""
+    if tables.model is None:
+        return []
+    counted = tables.users.select("user_id", "verdict", "events", "q_migration", counted_tv="tv")
+    both = tables.model.join(counted, on="user_id", maintain_order="left")
+    return both.sort("tv", "user_id", descending=[True, False]).head(MODELLED).to_dicts()
 
 
 def audiences(tables: Tables) -> list[dict[str, Any]]:

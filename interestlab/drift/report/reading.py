@@ -32,6 +32,7 @@ class Tables:
     audiences: pl.DataFrame
     map: pl.DataFrame
     timelines: pl.DataFrame
+    model: pl.DataFrame | None
     meta: dict[str, Any]
     counts: dict[str, int]
 
@@ -79,5 +80,7 @@ def read(folder: Path) -> Tables:
         [drawn.filter(pl.col("kind") == "interest"), drawn.join(ours, on=["kind", "name"], how="semi", maintain_order="left")]
     )
     frames["audiences"] = frames["audiences"].filter(pl.col("verdict") != UNANSWERED)
+    model = folder / "model.parquet"
+    seen = pl.read_parquet(model).join(told, on="user_id", how="semi", maintain_order="left") if model.is_file() else None
     meta = json.loads((folder / "meta.json").read_text("utf-8"))
-    return Tables(**frames, meta=meta, counts={verdict: counts.get(verdict, 0) for verdict in VERDICTS})
+    return Tables(**frames, model=seen, meta=meta, counts={verdict: counts.get(verdict, 0) for verdict in VERDICTS})
