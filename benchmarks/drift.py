@@ -47,7 +47,7 @@ from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.drift.attention import Attention
 from interestlab.drift.changes import calibrate, offline, online, scan, segments, session_labels
-from interestlab.drift.evidence import POWER, needed, power
+from interestlab.drift.evidence import POWER, false_discovery, needed, power
 from interestlab.drift.evolution import evolution
 from interestlab.drift.interests import Interests, taxonomy
 from interestlab.drift.migration import migration
@@ -170,8 +170,8 @@ def expected(
     seen = np.diff(attention.offsets)
     worth = attention.independent(attention.likeness)
     shift = STRENGTH * MOVED[key[1]]
-    predicted = power(*worth, seen, shift, LEVEL)
-    enough = power(*worth, seen, Settings().shift, LEVEL) >= POWER
+    predicted = power(*worth, seen, shift, LEVEL, attention.largest)
+    enough = power(*worth, seen, Settings().shift, LEVEL, attention.largest) >= POWER
     answered = moved & enough
     rows = {
         "interests met": seen[moved].mean(),
@@ -201,7 +201,12 @@ def ranks(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[A
             p = {}
             if key[1] == "all":  # evolvers are the same, however much migrators move
                 deepened = evolution(attention, args.draws, rng)
-                p = {"displacement": deepened.p_displacement, "entropy": deepened.p_entropy, "depth": deepened.p_depth}
+                p = {
+                    "evolution": deepened.p,
+                    "displacement": deepened.p_displacement,
+                    "entropy": deepened.p_entropy,
+                    "depth": deepened.p_depth,
+                }
                 scores |= {"|E|": np.linalg.norm(parts.evolution, axis=1), "E excess": deepened.excess}
                 scores |= {"-p entropy": -deepened.p_entropy, "-p depth": -deepened.p_depth}
             if vectors == args.vectors[0]:
@@ -244,6 +249,8 @@ def changes(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple
         found = scan(offsets, labels, args.scans, LEVEL, seed)
         surest = offline(offsets, labels, found, np.flatnonzero(found.p <= LEVEL))
         judged(figures, ("changes", *key, length, "scan"), surest, true, told, near)
+        called = offline(offsets, labels, found, np.flatnonzero(false_discovery(found.p) <= LEVEL))
+        judged(figures, ("changes", *key, length, "scan, q"), called, true, told, near)
         plain = [(u, s) for u in np.flatnonzero(told) for s in segments(labels[offsets[u] : offsets[u + 1]], math.log(length))]
         frame = pl.DataFrame(plain, schema={"user": pl.Int64, "session": pl.Int64}, orient="row")
         judged(figures, ("changes", *key, length, "PELT, penalty ln L"), frame, true, told, near)
@@ -400,7 +407,7 @@ def tell(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]]) 
                     f"visit {v}",
                     *(cell(figures.get(("evolution", v, "all", n, vectors, kind, name))) for n in args.events),
                 ]
-                for name in ("displacement", "entropy", "depth")
+                for name in ("evolution", "displacement", "entropy", "depth")
                 for kind in ("evolve", "null", "migrate")
                 for v in VISITS
             ]
@@ -422,7 +429,7 @@ def tell(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]]) 
                 ),
             ]
             for m in MOVED
-            for how in ("scan", "PELT, penalty ln L", "online")
+            for how in ("scan", "scan, q", "PELT, penalty ln L", "online")
             for n in args.lengths
         ]
         rows_of(console, "change-points", ["", "L", *told], rows)
@@ -488,7 +495,7 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
             ):
                 at.set_title(title)
                 at.set_ylim(0, 1.02)
-            panels[2].set_ylim(0, 0.4)
+            panels[2].set_ylim(0, 0.8)
             panels[2].axhline(LEVEL, color=GREY, lw=0.8)
             panels[2].legend(fontsize=8, frameon=False)
             finish(panels, args.events, "n, events a window")

@@ -15,9 +15,9 @@ from interestlab.contract import DataError, Encoder
 from interestlab.data.module import InterestData
 from interestlab.drift.analysis import Analysis, analyse
 from interestlab.drift.interests import interests_of
+from interestlab.drift.model.trajectory import View, view
 from interestlab.drift.panel import Panel, panel
 from interestlab.drift.settings import Settings
-from interestlab.drift.trajectory import View, view
 from interestlab.drift.vectors import encoded, of_users, reduced
 from interestlab.loading import load
 

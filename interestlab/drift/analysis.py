@@ -21,14 +21,14 @@ from interestlab.drift.changes.table import changed, examples
 from interestlab.drift.flow_table import flow_table
 from interestlab.drift.interests import Interests
 from interestlab.drift.landscape import landscape
-from interestlab.drift.model_view import model_view
+from interestlab.drift.model.table import model_view
+from interestlab.drift.model.trajectory import View
 from interestlab.drift.notes import notes
 from interestlab.drift.panel import panel
 from interestlab.drift.population import calendar, catalogue_drift, shares_over_time, trends
 from interestlab.drift.profiles import audiences, brands_of, segment_table
 from interestlab.drift.segments import Segments, moves_table, segments
 from interestlab.drift.settings import Settings
-from interestlab.drift.trajectory import View
 from interestlab.drift.users import UNKNOWN, users
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")

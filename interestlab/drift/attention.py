@@ -97,7 +97,7 @@ class Attention:
     def _placed(self) -> tuple[np.ndarray, np.ndarray]:
         """``[P]`` events before, and after, of items of which it is known where they lie."""
         late = self.late[self.panel.session]
-        known = self.interests.vectors.any(1)[self.panel.item]
+        known = np.any(self.interests.vectors, axis=1)[self.panel.item]
         before, after = (np.bincount(self.pair[part & known], minlength=len(self.user)).astype(float) for part in (~late, late))
         return before, after
 
@@ -155,6 +155,19 @@ class Attention:
         near_pairs, near_same = (float((n * (n - 1.0)).sum()) for n in of_session)
         near, far = near_same / max(near_pairs, 1), (same - near_same) / max(pairs - near_pairs, 1)
         return float(np.clip((near - far) / max(1 - far, 1e-9), 0, 1)) if near_pairs else 0.0
+
+    @cached_property
+    def largest(self) -> np.ndarray:
+        """``[2, U]`` shares of each user's two largest interests in both windows together; 0 where there is none."""
+        met = self.counts[0] + self.counts[1]
+        share = met / np.maximum(self.total(met), 1)[self.user]
+        order = np.lexsort((-share, self.user))
+        place = np.arange(len(order)) - self.offsets[self.user]
+        out = np.zeros((2, len(self.panel.users)))
+        for rank in range(2):
+            here = order[place == rank]
+            out[rank, self.user[here]] = share[here]
+        return out
 
     def independent(self, likeness: float) -> tuple[np.ndarray, np.ndarray]:
         r"""``[U]`` how many independent events each user's are worth before, and after.

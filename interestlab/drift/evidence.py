@@ -7,14 +7,16 @@ POWER = 0.8
 """Chance to see a change that is there, below which not seeing one means nothing."""
 
 
-def power(first: np.ndarray, second: np.ndarray, interests: np.ndarray, shift: float, level: float) -> np.ndarray:
+def power(
+    first: np.ndarray, second: np.ndarray, interests: np.ndarray, shift: float, level: float, largest: np.ndarray | float = 0.5
+) -> np.ndarray:
     r"""Chance that a test of homogeneity sees ``shift`` of the attention move from one interest to another.
 
     .. math:: P\bigl(\chi'^2_{K-1}(\lambda) > c_{K-1,\,1-\text{level}}\bigr), \qquad
-        \lambda = \frac{4\,n\,n'}{n + n'}\,\text{shift}^2
+        \lambda = \frac{n\,n'}{n + n'}\,\text{shift}^2\,\Bigl(\frac1a + \frac1b\Bigr)
 
-    which is the smallest :math:`\lambda` that such a move can have, that of one interest of half the attention giving to
-    another of half. (Cohen 1988, chapter 7; Pearson's statistic of two samples.)
+    with a and b the shares of both interests in both windows together, which the move makes half of ``shift`` at least. By
+    default both are one half, which is hardest to see. (Pearson's statistic of two samples; Cohen 1988, chapter 7.)
 
     Args:
         first: ``[...]`` independent events before, n.
@@ -22,16 +24,18 @@ def power(first: np.ndarray, second: np.ndarray, interests: np.ndarray, shift: f
         interests: ``[...]`` interests among which they lie, K.
         shift: share of the attention, 0 to 1.
         level: of the test.
+        largest: ``[2, ...]`` shares of the two largest interests in both windows together, or one for both.
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
     freedom = np.maximum(np.asarray(interests) - 1, 1)
-    noncentral = 4 * first * second / np.maximum(first + second, 1) * shift**2
+    a, b = np.broadcast_to(np.maximum(largest, shift / 2), (2, *first.shape))
+    noncentral = first * second / np.maximum(first + second, 1) * shift**2 * (1 / a + 1 / b)
     told = stats.ncx2.sf(stats.chi2.isf(level, freedom), freedom, np.maximum(noncentral, 1e-9))
     return np.where((first > 0) & (second > 0), told, 0.0)
 
 
 def needed(interests: int, shift: float, level: float, wanted: float = POWER) -> int:
-    """Independent events a window at which :func:`power` reaches ``wanted``.
+    """Independent events a window at which :func:`power` reaches ``wanted``, for the move that is hardest to see.
 
     Args:
         interests: among which the user's events lie.

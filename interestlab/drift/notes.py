@@ -30,7 +30,7 @@ def notes(
     days = (held.time.max() - held.time.min()) / 86_400
     told = [
         f"{unknown:,} of {people.height:,} users have too few events to be answered: to see {settings.shift:.0%} of the "
-        f"attention move, one who meets 5 interests needs {need} independent events on each side, more with more interests; "
+        f"attention move, one who meets 5 interests needs up to {need} independent events on each side, with more even more; "
         f"the median user has {np.median(seen['events'].to_numpy()):.0f} events in "
         f"{np.median(seen['sessions'].to_numpy()):.0f} sessions."
     ]
@@ -47,7 +47,7 @@ def notes(
         told.append(f"{gone:,} of {len(whole.time):,} events are of items without an interest, and left out.")
     if np.isnan(held.depth).all() or len(np.unique(held.depth[~np.isnan(held.depth)])) < 2:
         told.append("The log does not tell types of events apart, so nothing can be said of the depth of the funnel.")
-    if (np.diff(held.time) % 86_400 == 0).mean() > 0.99:
+    if len(held.time) > 1 and (np.diff(held.time) % 86_400 == 0).mean() > 0.99:
         told.append("Times are days, so the order within a day is not known; a day counts as one session.")
     told.append(
         f"Interests are {interests.rule}. Others would give other shares; a migration is between these, and what moved within "

@@ -7,7 +7,7 @@ from scipy.special import comb
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.evidence import POWER, false_discovery, power
-from interestlab.drift.evolution import evolution, p_displacement
+from interestlab.drift.evolution import evolution, p_evolution
 from interestlab.drift.migration import migration
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
@@ -53,14 +53,14 @@ def _block(
     draws, finer = settings.permutations, FINER * (1 + settings.permutations) - 1
     some, near = attention.only(enough), ratio[enough[attention.user]]
     moved, deepened = migration(some, draws, rng, near), evolution(some, draws, rng)
-    p_migration, p_evolution = moved.p_span, deepened.p_displacement
+    p_migration, p_deepened = moved.p_span, deepened.p
     close = (p_migration <= settings.level_of_test) | (moved.floor > settings.level_of_test / 2)
     if close.any():
         again = migration(attention.only(close), finer, rng, ratio[close[attention.user]])
         p_migration = np.where(close, again.p_span, p_migration)
-    close = p_evolution <= settings.level_of_test
+    close = p_deepened <= settings.level_of_test
     if close.any():
-        p_evolution = np.where(close, p_displacement(attention.only(close), finer, rng), p_evolution)
+        p_deepened = np.where(close, p_evolution(attention.only(close), finer, rng), p_deepened)
     parts = some.split
     held, late = np.diff(panel.offsets) > 0, attention.second > 0
     middle = np.zeros(len(late), np.int64)
@@ -98,8 +98,10 @@ def _block(
             "tv_by_chance": told(moved.tv_by_chance),
             "migration": told(np.linalg.norm(parts.migration, axis=1)),
             "evolution": told(np.linalg.norm(parts.evolution, axis=1)),
-            "p_evolution": told(p_evolution),
+            "p_evolution": told(p_deepened),
             "evolved_in": called(deepened.evolved_in),
+            "displacement": told(deepened.displacement),
+            "p_displacement": told(deepened.p_displacement),
             "entropy_before": told(deepened.entropy),
             "entropy_after": told(deepened.entropy_after),
             "p_entropy": told(deepened.p_entropy),
@@ -116,7 +118,8 @@ def _block(
 def _enough(attention: Attention, likeness: float, settings: Settings) -> np.ndarray:
     """``[U]`` whose events could show what the settings ask for."""
     seen = np.diff(attention.offsets)
-    told = power(*attention.independent(likeness), seen, settings.shift, settings.level_of_test) >= POWER
+    worth = attention.independent(likeness)
+    told = power(*worth, seen, settings.shift, settings.level_of_test, attention.largest) >= POWER
     # Few sessions can be permuted in so few ways that no p-value reaches the level, however many events they have.
     ways = comb(np.diff(attention.panel.session_offsets), attention.second)
     return told & (ways * settings.level_of_test >= 1)

@@ -6,7 +6,8 @@ from panels import DAY, alike, drawn, flat, halved, made, shop
 from scipy import stats
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.evolution import entropy_of, evolution
+from interestlab.drift.evolution import evolution
+from interestlab.drift.leaves import entropy_of
 
 K, LEVEL = 4, 0.05
 
@@ -33,7 +34,7 @@ def test_numbers_are_those_counted_by_hand():
     attention = Attention(panel, shopped, np.array([3]))  # 0 0 2 | 4 2 2 2
     found = evolution(attention, 49, np.random.default_rng(0))
     here, there = shopped.vectors[[0, 2]].astype(float)
-    assert found.displacement[0] == pytest.approx(9 / 6 * ((there - (2 * here + there) / 3) ** 2).sum(), rel=1e-5)
+    assert found.displacement[0] == pytest.approx(9 * ((there - (2 * here + there) / 3) ** 2).sum(), rel=1e-5)
     assert found.evolved_in[0] == 0
     plain = -(2 / 3 * np.log2(2 / 3) + 1 / 3 * np.log2(1 / 3))
     assert found.entropy[0] == pytest.approx(plain + 1 / (6 * np.log(2)), rel=1e-5)  # Miller and Madow

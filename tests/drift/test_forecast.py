@@ -10,16 +10,17 @@ from sklearn.metrics import average_precision_score
 
 from interestlab import load
 from interestlab.contract import DataError
-from interestlab.drift.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
-from interestlab.drift.cases import Attended, attended, cases, windows
-from interestlab.drift.controls import random_encoder
-from interestlab.drift.forecast import SCHEMA, forecast
-from interestlab.drift.forecasters import BASELINES, Ewma, Global, Mean, Model, Persistence, Tuned, mixes
+from interestlab.drift.forecast import forecast
+from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
+from interestlab.drift.forecast.cases import Attended, attended, cases, windows
+from interestlab.drift.forecast.controls import random_encoder
+from interestlab.drift.forecast.forecasters import BASELINES, Ewma, Global, Mean, Model, Persistence, Tuned, mixes
+from interestlab.drift.forecast.skill import Resampling, score, squared_error, tune
+from interestlab.drift.forecast.table import SCHEMA
+from interestlab.drift.forecast.verdict import BEATS, verdict
 from interestlab.drift.interests import Interests, taxonomy
+from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import panel
-from interestlab.drift.skill import Resampling, score, squared_error, tune
-from interestlab.drift.trajectory import view
-from interestlab.drift.verdict import BEATS, verdict
 
 SHOP = [
     "--data.source.users=150",

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from interestlab import load
 from interestlab.drift.decomposition import split
-from interestlab.drift.implied import expected, implied, implied_shares, last_events_changed, scale
 from interestlab.drift.interests import taxonomy
+from interestlab.drift.model.implied import expected, implied, implied_shares, last_events_changed, scale
+from interestlab.drift.model.trajectory import trajectory, velocity, view
 from interestlab.drift.panel import panel
-from interestlab.drift.trajectory import trajectory, velocity, view
 from interestlab.registry import OBJECTIVES
 
 DYNAMICS = ["ewma", "momentum", "multi_interest", "ode"]

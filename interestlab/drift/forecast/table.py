@@ -12,14 +12,11 @@ import yaml
 from interestlab.checks import at_least
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
-from interestlab.drift.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
+from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
 from interestlab.drift.interests import Interests
+from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import Panel
-from interestlab.drift.trajectory import view
-from interestlab.drift.verdict import verdict
 from interestlab.loading import OF_THE_LOG, load
-
-__all__ = ["SCHEMA", "forecast", "verdict"]
 
 SCHEMA = {
     "run": pl.String(),
@@ -85,7 +82,7 @@ def forecast(
     ``skill``           against persistence; ``skill_events``, over events; ``skill_global``, against ``global``
     ``gain_NAME``       of the model: the baseline's loss minus the model's, in nats
     ``loss_added``      of a control: its loss minus the model's, in nats
-    ``auprc``           average precision in telling migrations: see :func:`interestlab.drift.skill.score`; the score is
+    ``auprc``           average precision in telling migrations (:func:`interestlab.drift.forecast.skill.score`); the score is
                         1 - q of the interest that was largest; ``base_rate``: their share, what chance reaches
     ``skill_vector``    1 - MSE / MSE of persistence for the mean vector of the window h windows ahead; controls are told
                         for the next window alone, and shuffled labels for none

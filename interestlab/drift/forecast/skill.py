@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interestlab.drift.cases import Cases
-from interestlab.drift.forecasters import Forecaster, Tuned, mixed, mixes
+from interestlab.drift.forecast.cases import Cases
+from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mixed, mixes
 
 RESAMPLED = 200
 """Draws of the bootstrap of an average precision, which takes a pass over all cases for each."""

@@ -6,9 +6,9 @@ import polars as pl
 from interestlab.drift.attention import Attention
 from interestlab.drift.decomposition import split
 from interestlab.drift.divergence import jensen_shannon, total_variation
-from interestlab.drift.implied import implied, last_events_changed, scale
 from interestlab.drift.interests import Interests
-from interestlab.drift.trajectory import View, velocity
+from interestlab.drift.model.implied import implied, last_events_changed, scale
+from interestlab.drift.model.trajectory import View, velocity
 
 LAST = 5
 """Last events whose effect is told."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from interestlab.contract import Objective
 from interestlab.drift.decomposition import split
 from interestlab.drift.interests import Interests
-from interestlab.drift.trajectory import View
+from interestlab.drift.model.trajectory import View
 
 CELLS = 4_000_000
 """Numbers that exist at once."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from interestlab.drift.trajectory import View
+from interestlab.drift.model.trajectory import View
 from interestlab.encoding import chunks, on
 from interestlab.evaluation import precise
 from interestlab.model import transposed

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from interestlab.drift.cases import Cases, Windows
-from interestlab.drift.implied import expected, implied_shares, scale
-from interestlab.drift.trajectory import View
+from interestlab.drift.forecast.cases import Cases, Windows
+from interestlab.drift.model.implied import expected, implied_shares, scale
+from interestlab.drift.model.trajectory import View
 
 SETTINGS = 8
 MIXES = 12
@@ -44,7 +44,7 @@ class Forecaster(ABC):
         """``[N, K]`` of each setting, before the population is mixed in."""
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """``[N, D]`` the vector that is expected; by default :meth:`interestlab.drift.cases.Cases.own_vector` of the shares."""
+        """``[N, D]`` the vector that is expected; by default :meth:`.Cases.own_vector` of the shares."""
         return cases.own_vector(mixed(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
 
 

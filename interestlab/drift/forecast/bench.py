@@ -8,13 +8,13 @@ import numpy as np
 
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
-from interestlab.drift.cases import Attended, Cases, Windows, attended, cases, nonempty, windows
-from interestlab.drift.controls import random_encoder
-from interestlab.drift.forecasters import BASELINES, Blend, Forecaster, Model, Tuned
+from interestlab.drift.forecast.cases import Attended, Cases, Windows, attended, cases, nonempty, windows
+from interestlab.drift.forecast.controls import random_encoder
+from interestlab.drift.forecast.forecasters import BASELINES, Blend, Forecaster, Model, Tuned
+from interestlab.drift.forecast.skill import Resampling, Scores, interval, score, squared_error, tune
 from interestlab.drift.interests import Interests
+from interestlab.drift.model.trajectory import View
 from interestlab.drift.panel import Panel, panel
-from interestlab.drift.skill import Resampling, Scores, interval, score, squared_error, tune
-from interestlab.drift.trajectory import View
 
 SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN = "shuffled order", "shuffled labels", "random encoder", "frozen"
 CONTROLS = (SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN)

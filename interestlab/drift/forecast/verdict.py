@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from interestlab.drift.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
+from interestlab.drift.forecast.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
 from interestlab.sweep.seeds import over_seeds
 
 SEEDS = 3

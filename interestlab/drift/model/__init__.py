@@ -1,0 +1,1 @@
+"""A trained model's own view of drift, on its trajectory."""
