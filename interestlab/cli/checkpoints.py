@@ -32,7 +32,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with whole(Path(path), "wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as err:  # torch closes its archive in any case, and then tells only of what that met
+                raise err.__context__ if isinstance(err.__context__, OSError) else err from None
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         return super().load_checkpoint(path, map_location, weights_only=True)

@@ -16,6 +16,8 @@ SHOP = [
     *("--trainer.log_every_n_steps=1", "--model.optim.schedule=cosine", "--model.optim.warmup=2"),
 ]
 TIMES = {"train/targets_per_second", "train/peak_memory_mb", "seconds", "seconds_an_epoch", "seconds_before", "peak_memory_mb"}
+UNTOLD = {"RunFolder", "current_score"}
+"""Of a checkpoint: seconds, and a score that Lightning writes into it and never takes out of it."""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +31,8 @@ def server():
 
 @pytest.fixture
 def fit(server, tmp_path, cache):
-    """``fit("run", *args, when=("SIGKILL", "batch", 7))``: the exit status of a fit in a folder; what it said is in ``run.log``."""
+    """``fit("run", *args, when=("SIGKILL", "batch", 7))``: the exit status of a fit in a folder, which says what it says in
+    ``run.log``."""
 
     def go(folder, *args, when=(), command="fit", **env):
         given = [command, *args, f"--run_dir={tmp_path / folder}"]
@@ -44,7 +47,7 @@ def fit(server, tmp_path, cache):
 def plain(value, folder):
     """A checkpoint's value without the name of its folder and what is of its time."""
     if isinstance(value, dict):
-        return {plain(k, folder): plain(v, folder) for k, v in value.items() if k not in ("RunFolder", "prepared")}
+        return {plain(k, folder): plain(v, folder) for k, v in value.items() if k not in UNTOLD}
     if isinstance(value, list | tuple):
         return [plain(v, folder) for v in value]
     if isinstance(value, str):

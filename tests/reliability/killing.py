@@ -1,20 +1,23 @@
 """Runs of ``interestlab`` that kill themselves: a server that has imported everything, and forks a process for each.
 
-It reads a line of JSON for each run, ``{"args": [...], "when": [...], "log": FILE}``, and answers with the exit status. ``when``
-is empty, or a signal, a place and a number: ``["SIGKILL", "batch", 7]`` is in the middle of the eighth batch since the beginning.
+It reads a line of JSON for each run, the arguments of ``child``, and answers with the exit status. ``when`` is empty, or a
+signal, a place and a number: ``["SIGKILL", "batch", 7]`` is in the middle of the eighth batch since the beginning.
 """
 
 import io
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
+from dataclasses import replace
 
 import torch
 from lightning.pytorch import Callback
 
 from interestlab.cli import train
+from interestlab.model import InterestModel
 
 
 class Kill(Callback):
@@ -41,19 +44,22 @@ class Kill(Callback):
         self.at("test", 0)
 
 
-def writing(number):
-    """Let the process be killed in the middle of writing its ``number``-th checkpoint."""
+def writing(name, number):
+    """Let the process be killed, or the disk be full, in the middle of writing its ``number``-th checkpoint."""
     whole, met = torch.save, []
 
     def half(held, file):
         met.append(1)
         if len(met) < number:
             return whole(held, file)
+        if name == "ENOSPC":  # a limit of the kernel, as a full disk is: the write fails half way
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+            return whole(held, file)
         buffer = io.BytesIO()
         whole(held, buffer)
         file.write(buffer.getvalue()[: buffer.tell() // 2])
         file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
+        return os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = half
 
@@ -63,9 +69,22 @@ class CLI(train.InterestCLI):
 
     def instantiate_trainer(self, **kwargs):
         trainer = super().instantiate_trainer(**kwargs)
-        if self.when and self.when[1] != "writing":
+        if self.when and hasattr(signal, self.when[0]):
             trainer.callbacks.insert(0, Kill(*self.when))
         return trainer
+
+
+def not_a_number(number):
+    """Let the loss of the ``number``-th batch be NaN."""
+    whole = InterestModel.step
+
+    def step(self, batch):
+        made = whole(self, batch)
+        if self.trainer.fit_loop.total_batch_idx != number:
+            return made
+        return replace(made, objective=lambda step: made.objective(step) * float("nan"))
+
+    InterestModel.step = step
 
 
 def child(args, when, log, folder, env):
@@ -76,7 +95,9 @@ def child(args, when, log, folder, env):
     os.dup2(out, 2)
     CLI.when = when
     if when and when[1] == "writing":
-        writing(when[2])
+        writing(when[0], when[2])
+    if when and when[0] == "NAN":
+        not_a_number(when[2])
     train.run(args, CLI)
 
 
