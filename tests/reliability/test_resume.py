@@ -69,11 +69,11 @@ def whole_and_parted(fit, same, tmp_path, args, seed, number=2, places=tuple(KIL
     same(tmp_path / "whole", tmp_path / "parted")
 
 
-@pytest.mark.parametrize("minutes", [0, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "adalora")) for m in METHODS])
-def test_every_fine_tuning_method(fit, bert, tmp_path, small, same, method, minutes):
+def test_every_fine_tuning_method(fit, bert, tmp_path, small, same, method):
+    minutes = random.Random(method).choice([0, 30])  # a checkpoint before each step, or at each start of an epoch
     args = [*small, *encoder(method, bert), "--model.dynamics=momentum", f"--checkpoint_minutes={minutes}", LENGTH]
-    whole_and_parted(fit, same, tmp_path, args, f"{method}{minutes}")
+    whole_and_parted(fit, same, tmp_path, args, method)
 
 
 @pytest.mark.slow
@@ -122,6 +122,7 @@ def test_where_the_steps_are_limited(fit, tmp_path, small, same):
     same(tmp_path / "whole", tmp_path / "parted")
 
 
+@pytest.mark.slow
 def test_early_stopping_counts_on_and_stays_stopped(fit, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=20", "--early_stopping.patience=2", "--early_stopping.min_delta=1"]
     assert fit("whole", *args) == 0
@@ -145,6 +146,7 @@ def test_sigterm_says_where_it_stopped_and_how_to_go_on(fit, tmp_path, small):
     assert f"`interestlab fit --run_dir={tmp_path / 'run'} --ckpt_path=last`" in line
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_run_of_wandb(fit, tmp_path, small):
     pytest.importorskip("wandb")
     args = [*small, *ID, "--trainer.max_epochs=2", "--loggers=[csv,wandb]"]
