@@ -40,15 +40,16 @@ def encoder(method, bert):
     return [f"--model.encoder={json.dumps({'class_path': method, 'init_args': args})}"]
 
 
-def chain(fit, args, kills, folder="parted"):
-    """Run, be killed, go on, be killed, ..., and come to an end."""
+def chain(fit, same, tmp_path, args, kills):
+    """Run, be killed, go on, be killed, ..., come to an end, and be as the run that was not killed."""
     go_on = []
     for when in kills:
-        status = fit(folder, *args, *go_on, when=when)
+        status = fit("parted", *args, *go_on, when=when)
         assert status == (143 if when[0] == "SIGTERM" else -9), when
-        counted.append(when[1])
         go_on = ["--ckpt_path=last"]
-    assert fit(folder, *args, *go_on) == 0
+    assert fit("parted", *args, *go_on) == 0
+    same(tmp_path / "whole", tmp_path / "parted")
+    counted.extend(place for _, place, _ in kills)
 
 
 def kills(seed, epochs, batches, number, places):
@@ -65,8 +66,7 @@ def kills(seed, epochs, batches, number, places):
 def whole_and_parted(fit, same, tmp_path, args, seed, number=2, places=tuple(KILLS)):
     assert fit("whole", *args) == 0
     cost = json.loads((tmp_path / "whole" / "cost.json").read_text())
-    chain(fit, args, kills(seed, cost["epochs"], cost["steps"] // cost["epochs"], number, places))
-    same(tmp_path / "whole", tmp_path / "parted")
+    chain(fit, same, tmp_path, args, kills(seed, cost["epochs"], cost["steps"] // cost["epochs"], number, places))
 
 
 @pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "adalora")) for m in METHODS])
@@ -103,8 +103,7 @@ def test_in_the_middle_of_gradient_accumulation_and_with_a_worker(fit, tmp_path,
     """A step of two batches: what was in the first when the signal came is not lost, and nothing that was fetched ahead is."""
     args = [*small, *ID, LENGTH, "--trainer.accumulate_grad_batches=2", "--data.num_workers=1"]
     assert fit("whole", *args) == 0
-    chain(fit, args, [("SIGTERM", "logging", 2), ("SIGKILL", "logging", 4)])
-    same(tmp_path / "whole", tmp_path / "parted")
+    chain(fit, same, tmp_path, args, [("SIGTERM", "logging", 2), ("SIGKILL", "logging", 4)])
 
 
 @pytest.mark.slow
@@ -118,8 +117,7 @@ def test_validation_within_and_between_epochs(fit, tmp_path, small, same, interv
 def test_where_the_steps_are_limited(fit, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_steps=14"]
     assert fit("whole", *args) == 0
-    chain(fit, args, [("SIGTERM", "batch", 5), ("SIGTERM", "logging", 9), ("SIGTERM", "logging", 11)])
-    same(tmp_path / "whole", tmp_path / "parted")
+    chain(fit, same, tmp_path, args, [("SIGTERM", "batch", 5), ("SIGTERM", "logging", 9), ("SIGTERM", "logging", 11)])
 
 
 @pytest.mark.slow
@@ -127,15 +125,13 @@ def test_early_stopping_counts_on_and_stays_stopped(fit, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=20", "--early_stopping.patience=2", "--early_stopping.min_delta=1"]
     assert fit("whole", *args) == 0
     assert json.loads((tmp_path / "whole" / "cost.json").read_text())["epochs"] == 3
-    chain(fit, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
-    same(tmp_path / "whole", tmp_path / "parted")
+    chain(fit, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(fit, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1"]
     assert fit("whole", *args) == 0
-    chain(fit, args, [("SIGKILL", "writing", 1)])
-    same(tmp_path / "whole", tmp_path / "parted")
+    chain(fit, same, tmp_path, args, [("SIGKILL", "writing", 1)])
     assert "starts anew" in (tmp_path / "parted.log").read_text()
 
 
