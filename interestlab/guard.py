@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,8 +26,9 @@ class Guard:
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self._modules = dict(modules)
         self._trained = {name for name, p in self._parameters() if p.requires_grad}
-        self._before: dict[str, bytes] = {}
+        self._before: dict[str, str] = {}
         self._first_step = 0
+        self._goes_on = False
 
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
         return [
@@ -34,9 +36,19 @@ class Guard:
         ]
 
     def start(self, step: int) -> None:
-        """Remember every tensor as it is at a step."""
-        self._before = {name: digest(p) for name, p in self._parameters()}
-        self._first_step = step
+        """Remember every tensor as it is at a step, unless a training goes on that remembers them."""
+        if not self._goes_on:
+            self._before, self._first_step = {name: digest(p) for name, p in self._parameters()}, step
+        self._goes_on = False
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, as plain values."""
+        return {"before": dict(self._before), "first_step": self._first_step}
+
+    def go_on(self, state: Mapping[str, Any] | None) -> None:
+        """Remember what :meth:`state` gave, for the training that goes on."""
+        if state and {name: kind(p) for name, p in self._parameters()} == {k: v.split()[0] for k, v in state["before"].items()}:
+            self._before, self._first_step, self._goes_on = dict(state["before"]), state["first_step"], True
 
     def check(self, step: int) -> None:
         """Compare every tensor with what it was.
@@ -64,6 +76,12 @@ def told(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} tensors, {names[0]} among them"
 
 
-def digest(tensor: torch.Tensor) -> bytes:
-    """Hash of a tensor's numbers."""
-    return hashlib.sha256(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data).digest()
+def digest(tensor: torch.Tensor) -> str:
+    """Hash of a tensor's numbers, after what kind of numbers they are."""
+    numbers = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+    return f"{kind(tensor)} {hashlib.sha256(numbers).hexdigest()}"
+
+
+def kind(tensor: torch.Tensor) -> str:
+    """What kind of numbers a tensor holds."""
+    return str(tensor.dtype).removeprefix("torch.")

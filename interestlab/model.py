@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,15 +11,18 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.optim import Optimizer
 
 from interestlab.auxiliary import Auxiliary
 from interestlab.batch import Batch, Candidates
+from interestlab.chance import seed_all
 from interestlab.checks import at_least
 from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, plain
 from interestlab.data.features import Feature
 from interestlab.data.module import InterestData
 from interestlab.encoding import Chunking, Encoding
 from interestlab.evaluation import Evaluation, precise, precise_weights
+from interestlab.finite import Finite
 from interestlab.guard import Guard
 from interestlab.inclusion import log_inclusion
 from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
@@ -140,6 +143,7 @@ class InterestModel(HookRelay):
         self.item_codes: dict[str, np.ndarray] = {}
         self.counts = np.empty(0, np.int64)
         self._guard = Guard({f"encoders.{key}": encoder for key, encoder in encoders.items()})
+        self._finite = Finite()
         self._evaluation = Evaluation()
         self.log_q: Tensor
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
@@ -257,7 +261,12 @@ class InterestModel(HookRelay):
             self.log(f"train/{name}", term, batch_size=len(batch.users))
             loss = loss + term
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.users))
+        self._finite.watch(batch, {"loss": loss, **terms})
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        self._finite.check(self)
+        super().on_before_optimizer_step(optimizer)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         named: dict[str, list[nn.Parameter]] = {}
@@ -274,15 +283,27 @@ class InterestModel(HookRelay):
         for encoding in self.encodings.values():
             encoding.keep()
 
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        # Else every process would draw the same dropout and negatives, and a resumed run those of the first epoch again.
-        draws = [self.trainer.datamodule.seed, self.trainer.current_epoch, self.trainer.global_rank]  # type: ignore[attr-defined]
-        torch.manual_seed(int(np.random.SeedSequence(draws).generate_state(1)[0]))
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
+        # All chance of a step follows from its number, so that a resumed run draws what it would have drawn.
+        seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
+        seed_all([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self._finite.start()
+        return super().on_train_batch_start(batch, batch_idx)
 
     def on_train_start(self) -> None:
         super().on_train_start()
         self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["guard"] = self._guard.state()
+        if self._finite.found:
+            checkpoint["not_finite"] = self._finite.found
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._guard.go_on(checkpoint.get("guard"))
 
     def on_train_end(self) -> None:
         super().on_train_end()

@@ -38,6 +38,8 @@ def with_run(args: list[str]) -> list[str]:
         raise DataError(f"{folder} holds no config.yaml, so no run was kept there; give the folder of a finished fit.")
     if asked in ("best", "last"):
         checkpoint = Path(folder) / "checkpoints" / f"{asked}.ckpt"
+        if command == "fit" and asked == "last" and config.exists() and not checkpoint.exists():
+            return [command, *rest]  # killed before its first checkpoint
         if not checkpoint.exists():
             raise DataError(f"{checkpoint} is not there; the run kept no such checkpoint.")
         rest = [*rest, f"--ckpt_path={checkpoint}"]
@@ -47,7 +49,7 @@ def with_run(args: list[str]) -> list[str]:
 def with_checkpoint(args: list[str]) -> list[str]:
     """The model that ``--ckpt_path`` holds as the first config, so that whatever the user gives wins over it."""
     path = option(args[1:], "--ckpt_path")
-    if path is None:
+    if path is None or (path == "last" and (Path(option(args, "--run_dir") or "") / "config.yaml").exists()):
         return args
     if not Path(path).is_file():
         raise DataError(f"--ckpt_path={path} is no file; best and last are those of a --run_dir.")

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from interestlab.files import whole, write_whole
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
 
@@ -53,19 +54,34 @@ class RunFolder(Callback):
     def begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write down what the run was told and what it runs on."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(self.config)
-        (self.folder / "versions.json").write_text(json.dumps(versions(), indent=1))
+        write_whole(self.folder / "config.yaml", self.config)
+        write_whole(self.folder / "versions.json", json.dumps(versions(), indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
 
     # ---- cost: training alone, without the validation inside of an epoch
 
+    def state_dict(self) -> dict[str, Any]:
+        running = time.perf_counter() - self.began
+        return {
+            "epochs": self.epochs,
+            "seconds": self.seconds + running,
+            "targets": int(self.targets),
+            "prepared": self.prepared,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs, self.seconds, self.prepared = (state_dict[k] for k in ("epochs", "seconds", "prepared"))
+        self.targets = torch.tensor(state_dict["targets"])
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.epochs, self.began = [], time.perf_counter()
+        self.began = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.prepared = time.perf_counter() - self.began
+        now = time.perf_counter()
+        self.prepared = self.prepared or now - self.began
+        self.targets, self.began = self.targets.to(pl_module.device), now
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.targets, self.seconds, self.began = self.targets.to(pl_module.device) * 0, 0.0, time.perf_counter()
@@ -80,8 +96,7 @@ class RunFolder(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seconds = self.seconds + time.perf_counter() - self.began
-        if self.targets:  # none in the epoch that a resumed run only ends
-            pl_module.log("train/targets_per_second", self.targets.item() * trainer.world_size / seconds)
+        pl_module.log("train/targets_per_second", self.targets.item() * trainer.world_size / seconds)
         pl_module.log("train/peak_memory_mb", peak_memory())
         self.epochs.append(seconds)
 
@@ -102,7 +117,7 @@ class RunFolder(Callback):
             "processes": trainer.world_size,
             "device": pl_module.device.type,
         }
-        (self.folder / "cost.json").write_text(json.dumps(cost, indent=1))
+        write_whole(self.folder / "cost.json", json.dumps(cost, indent=1))
 
     # ---- what was measured
 
@@ -134,16 +149,18 @@ class RunFolder(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
-        (self.folder / "metrics.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
+        write_whole(self.folder / "metrics.json", json.dumps(told, indent=1, ensure_ascii=False))
         places = model.places.gather()
-        pl.DataFrame(
+        ranks = pl.DataFrame(
             {
                 "user_id": data.log.users.gather(places.users.numpy()),
                 "item_id": data.log.items["item_id"].gather(places.targets.numpy()),
                 "rank": (places.better + 1).numpy(),
                 "tied": places.equal.numpy(),
             }
-        ).write_parquet(self.folder / "ranks.parquet")
+        )
+        with whole(self.folder / "ranks.parquet", "wb") as file:
+            ranks.write_parquet(file)
         Console(stderr=True).print(f"the run is in {self.folder}")
 
     # ---- predictions
@@ -167,7 +184,8 @@ class RunFolder(Callback):
         ).filter(pl.col("score").is_finite())
         self.folder.mkdir(parents=True, exist_ok=True)
         name = "predictions.parquet" if trainer.world_size == 1 else f"predictions-{trainer.global_rank}.parquet"
-        frame.sort("user_id", "rank").write_parquet(self.folder / name)
+        with whole(self.folder / name, "wb") as file:
+            frame.sort("user_id", "rank").write_parquet(file)
         Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
 
 

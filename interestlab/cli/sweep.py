@@ -60,6 +60,7 @@ def sweep(options: argparse.Namespace) -> bool:
 
     from interestlab.cli.check import check
     from interestlab.contract import DataError
+    from interestlab.files import write_whole
     from interestlab.sweep import running
     from interestlab.sweep.display import Display
     from interestlab.sweep.engines import wandb
@@ -86,7 +87,7 @@ def sweep(options: argparse.Namespace) -> bool:
         show(spec, wanted, folder)
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    running.write_whole(folder / "sweep.yaml", spec.dump())
+    write_whole(folder / "sweep.yaml", spec.dump())
     wandb.write(every, folder)
     if options.retry:
         for trial in wanted:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import warnings
 from collections.abc import Callable
 from datetime import datetime
@@ -9,19 +10,23 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
 from jsonargparse import Namespace
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from interestlab.cli import shortnames
 from interestlab.cli.arguments import with_checkpoint, with_run
+from interestlab.cli.checkpoints import LastCheckpoint, WholeCheckpoints, forget_parts
+from interestlab.cli.curve import Curve
 from interestlab.cli.errors import told_in_one_line
 from interestlab.cli.run_folder import RunFolder, is_dry
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
+from interestlab.files import write_whole
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
 
@@ -52,6 +57,12 @@ class InterestCLI(LightningCLI):
             default=["csv"],
             help="What follows the run, in its folder; --trainer.logger, where given, takes their place.",
         )
+        parser.add_argument(
+            "--checkpoint_minutes",
+            type=float,
+            default=30.0,
+            help="After how many minutes last.ckpt is written within an epoch.",
+        )
         for part in ("fusion", "dynamics"):
             parser.link_arguments("model.dim", f"model.{part}.init_args.dim")
         parser.link_arguments("data.sizes", "model.sizes", apply_on="instantiate")
@@ -60,10 +71,7 @@ class InterestCLI(LightningCLI):
         best = {"monitor": MONITOR, "mode": "max"}
         parser.set_defaults(
             {f"early_stopping.{k}": v for k, v in (best | {"patience": 10, "check_on_train_epoch_end": False}).items()}
-            | {
-                f"checkpoint.{k}": v
-                for k, v in (best | {"filename": "best", "save_last": True, "enable_version_counter": False}).items()
-            }
+            | {f"checkpoint.{k}": v for k, v in (best | {"filename": "best", "enable_version_counter": False}).items()}
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -85,6 +93,9 @@ class InterestCLI(LightningCLI):
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
         if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
+        if config.ckpt_path == "last":  # a run that was killed before its first checkpoint; see with_run
+            rank_zero_info(f"{self.run_dir} holds no checkpoint yet: the run starts anew.")
+            config.ckpt_path = None
         if not config.trainer.fast_dev_run and getattr(rank_zero_only, "rank", 0) == 0:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -124,7 +135,16 @@ class InterestCLI(LightningCLI):
             kwargs["logger"] = (
                 loggers(self.config[self.subcommand].loggers, self.run_dir) if self.subcommand == "fit" else False
             )
-        self.trainer_defaults["callbacks"] = [RunFolder(self.run_dir, self.resolved, self.seed)]
+        config = self.config[self.subcommand]
+        resume = f"interestlab fit --run_dir={self.run_dir} --ckpt_path=last"
+        last = LastCheckpoint(config.checkpoint.dirpath, config.checkpoint_minutes, resume)
+        self.trainer_defaults["callbacks"] = [last, RunFolder(self.run_dir, self.resolved, self.seed)]
+        plugins = self._get(self.config_init, "trainer").plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, WholeCheckpoints()]
+        if self.subcommand == "fit":
+            forget_parts(self.run_dir)
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
 
     @property
@@ -172,6 +192,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that of a run that goes on
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
 
 
 def name_of(config: Namespace) -> str:
@@ -182,14 +204,23 @@ def name_of(config: Namespace) -> str:
 
 def loggers(names: list[str], run_dir: Path) -> list[Logger]:
     """Lightning's own loggers, each writing into the folder of the run."""
-    # Lightning's CSV logger empties its folder: a run that goes on writes its rows into one beside the first.
-    parts = len(list(run_dir.rglob("metrics.csv")))
     made: dict[str, Callable[[], Logger]] = {
-        "csv": lambda: CSVLogger(run_dir, name="", version=f"resumed-{parts}" if parts else ""),
+        "csv": lambda: Curve(run_dir),
         "tensorboard": lambda: TensorBoardLogger(run_dir, name="", version="", sub_dir="tensorboard"),
-        "wandb": lambda: WandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab"),
+        "wandb": lambda: WandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab", id=wandb_id(run_dir)),
     }
     try:
         return [made[name]() for name in names]
     except ModuleNotFoundError as err:
         raise DataError(f"a logger of {names} is not installed: pip install 'interestlab[tracking]'.") from err
+
+
+def wandb_id(run_dir: Path) -> str | None:
+    """The id of a run folder's W&B run: what it was given when it began, so that a run that goes on does so there too."""
+    file = run_dir / "wandb_id.txt"
+    if file.exists():
+        return file.read_text("utf-8").strip()
+    made = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)  # an agent of a W&B sweep says which
+    if run_dir.exists() and getattr(rank_zero_only, "rank", 0) == 0:
+        write_whole(file, made)
+    return made

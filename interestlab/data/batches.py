@@ -93,11 +93,16 @@ class LengthBatches(Sampler[list[int]]):
         self, lengths: np.ndarray, max_events: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1
     ) -> None:
         self.lengths, self.max_events, self.shuffle, self.seed = lengths, max_events, shuffle, seed
-        self.rank, self.world, self.epoch = rank, world, 0
+        self.rank, self.world, self.epoch, self.done = rank, world, 0, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self.done = epoch, 0
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Leave out the first batches of an epoch, which were trained on before."""
+        self.epoch, self.done = epoch, done
 
     def batches(self) -> list[np.ndarray]:
         """The samples of each batch of this epoch, over all processes."""
@@ -118,7 +123,7 @@ class LengthBatches(Sampler[list[int]]):
         return [batches[i] for i in rng.permutation(len(batches))] if self.shuffle else batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter([share for batch in self.batches() if (share := batch[self.rank :: self.world].tolist())])
+        return iter([share for batch in self.batches()[self.done :] if (share := batch[self.rank :: self.world].tolist())])
 
     def __len__(self) -> int:
         return len(self.batches())

@@ -21,6 +21,7 @@ from typing import Literal, Self
 
 from filelock import FileLock, Timeout
 
+from interestlab.files import write_whole
 from interestlab.sweep.trials import Trial
 
 
@@ -74,13 +75,6 @@ def forget(folder: Path, trial: str) -> None:
             (run_folder(folder, trial) / "trial.json").unlink(missing_ok=True)
     except Timeout:
         return
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file that is never seen half written."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8")
-    draft.replace(file)
 
 
 def command(trial: Trial, folder: Path) -> list[str]:

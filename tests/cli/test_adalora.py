@@ -71,7 +71,6 @@ def test_ranks_are_allocated_at_the_steps_of_the_optimiser(fit, adalora, monkeyp
 
 
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(fit, adalora, tmp_path, monkeypatch):
-    """A batch is an epoch here: the order of the batches in the first epoch after it is not what it would have been."""
     fit(*adalora, *EPOCHS, folder="whole")
     with monkeypatch.context() as stopping:
 
@@ -86,10 +85,9 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(fit, adalora, tmp_pa
     assert whole.keys() == parted.keys()
     extra = "encoders.main._extra_state"
     assert whole[extra]["rank_pattern"] == parted[extra]["rank_pattern"] != {}
-    torch.testing.assert_close(parted, whole, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(parted, whole, rtol=0, atol=0)
     assert second.trainer.global_step == 2 * first.trainer.global_step
-    rest = curve(tmp_path / "parted" / "resumed-1")
-    assert rest["train/rank_mean"].to_list() == curve(tmp_path / "whole")["train/rank_mean"].to_list()[-rest.height :]
+    assert curve(tmp_path / "parted")["train/rank_mean"].equals(curve(tmp_path / "whole")["train/rank_mean"])
 
 
 def test_a_run_without_an_end_is_told_in_one_line(adalora, capsys, tmp_path):

@@ -84,7 +84,7 @@ def test_a_single_step_moves_enough(made, method):
     assert set() < moved < before.keys()
 
 
-def test_training_that_goes_on_is_looked_at_from_where_it_went_on(made, tmp_path):
+def test_training_that_goes_on_is_looked_at_from_where_it_began(made, tmp_path):
     model, data = made("lora")
     trainer = Trainer(max_steps=4, limit_val_batches=0, default_root_dir=tmp_path, **QUIET)
     trainer.fit(model, data)
@@ -92,7 +92,7 @@ def test_training_that_goes_on_is_looked_at_from_where_it_went_on(made, tmp_path
     model, data = made("lora")
     trainer = Trainer(max_steps=5, limit_val_batches=0, enable_checkpointing=False, **QUIET)
     trainer.fit(model, data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
-    assert model._guard._first_step == 4
+    assert model._guard._first_step == 0
 
 
 # ---- what does not learn
@@ -198,6 +198,27 @@ def test_too_few_steps_to_tell(steps):
     guard = Guard({"part": nn.Linear(2, 2)})
     guard.start(7)
     guard.check(7 + steps)
+
+
+def test_a_training_that_goes_on_remembers_what_was():
+    module = nn.Linear(2, 2).requires_grad_(False)
+    first, second = Guard({"part": module}), Guard({"part": module})
+    first.start(0)
+    with torch.no_grad():
+        module.bias.add_(1)
+    second.go_on(first.state())
+    second.start(5)
+    with pytest.raises(TrainingError, match=r"training changed part\.bias, frozen"):
+        second.check(6)
+
+
+def test_in_another_precision_it_begins_anew():
+    first, second = Guard({"part": nn.Linear(2, 2)}), Guard({"part": nn.Linear(2, 2).double()})
+    first.start(0)
+    second.go_on(first.state())
+    second.start(5)
+    second.check(6)
+    assert second.state()["first_step"] == 5
 
 
 # ---- on the command line

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from interestlab.contract import DataError
+from interestlab.files import write_whole
 from interestlab.sweep.display import Display
-from interestlab.sweep.running import write_whole
 from interestlab.sweep.tracking import PROJECT
 from interestlab.sweep.trials import Trial
 

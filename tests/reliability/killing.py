@@ -1,0 +1,130 @@
+"""Runs of ``interestlab`` that kill themselves: a server that has imported everything, and forks a process for each.
+
+It reads a line of JSON for each run, the arguments of ``child``, and answers with the exit status. ``when`` is empty, or a
+signal, a place and a number: ``["SIGKILL", "batch", 7]`` is in the middle of the eighth batch since the beginning.
+"""
+
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from dataclasses import replace
+
+import torch
+from lightning.pytorch import Callback
+
+from interestlab.cli import train
+from interestlab.model import InterestModel
+
+
+class Kill(Callback):
+    """Sends this process a signal at a moment of the training."""
+
+    def __init__(self, name, place, number):
+        self.name, self.place, self.number, self.met = name, place, number, 0
+
+    def at(self, place, number):
+        if (place, number) == (self.place, self.number):
+            os.kill(os.getpid(), getattr(signal, self.name))
+
+    def on_before_optimizer_step(self, trainer, *_):
+        self.at("batch", trainer.fit_loop.total_batch_idx)
+
+    def on_train_batch_end(self, trainer, *_):
+        self.at("logging", trainer.fit_loop.total_batch_idx)
+
+    def on_validation_batch_end(self, trainer, *_):
+        if not trainer.validating or trainer.state.fn == "fit":
+            self.at("validation", trainer.current_epoch)
+
+    def on_test_start(self, *_):
+        self.at("test", 0)
+
+
+def writing(name, number):
+    """Let the process be killed, or the disk be full, in the middle of writing its ``number``-th checkpoint."""
+    whole, met = torch.save, []
+
+    def half(held, file):
+        met.append(1)
+        if len(met) < number:
+            return whole(held, file)
+        if name == "ENOSPC":  # a limit of the kernel, as a full disk is: the write fails half way
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+            return whole(held, file)
+        buffer = io.BytesIO()
+        whole(held, buffer)
+        file.write(buffer.getvalue()[: buffer.tell() // 2])
+        file.flush()
+        return os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = half
+
+
+class CLI(train.InterestCLI):
+    when = ()
+
+    def instantiate_trainer(self, **kwargs):
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.when and hasattr(signal, self.when[0]):
+            trainer.callbacks.insert(0, Kill(*self.when))
+        return trainer
+
+
+def not_a_number(number):
+    """Let the loss of the ``number``-th batch be NaN."""
+    whole = InterestModel.step
+
+    def step(self, batch):
+        made = whole(self, batch)
+        if self.trainer.fit_loop.total_batch_idx != number:
+            return made
+        return replace(made, objective=lambda step: made.objective(step) * float("nan"))
+
+    InterestModel.step = step
+
+
+def child(args, when, log, folder, env):
+    os.chdir(folder)
+    os.environ |= env
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    CLI.when = when
+    if when and when[1] == "writing":
+        writing(when[0], when[2])
+    if when and when[0] == "NAN":
+        not_a_number(when[2])
+    train.run(args, CLI)
+
+
+def main():
+    # What an import starts in other threads would not be there in a fork.
+    import peft  # noqa: F401
+    import transformers.models.bert.modeling_bert  # noqa: F401
+
+    import interestlab_encoders.adalora  # noqa: F401
+
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                child(**json.loads(line))
+                status = 0
+            except SystemExit as left:
+                status = left.code if isinstance(left.code, int) else 1
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
