@@ -69,7 +69,8 @@ def test_every_flag_is_one(capsys):
     known = flags(printed(capsys, "--help")) | {"help", "version"}
     known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").glob("*.py")))
     plugins = (["plugins"], ["plugins", "new"], ["plugins", "check"])
-    helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["doctor"], *plugins)
+    drift = (["drift"], ["drift", "forecast"])
+    helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["doctor"], *plugins, *drift)
     for command in ([*words, "--help"] for words in helps):
         known |= flags(printed(capsys, *command))
     known |= {"model.dynamics.days"}  # of the plugin that the tutorial writes
