@@ -1,5 +1,6 @@
 """``interestlab drift``: how the interests of a log's users moved and deepened, as tables and a page."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -59,25 +60,57 @@ def of_log(args: list[str]) -> None:
     made = parser()
     made.add_class_arguments(InterestData, "data")
     told = made.instantiate(made.parse_args(shortnames.ordered(only(args, "data", "drift", "encoder"))))
-    report(told.data, told.drift, told.encoder, None, told.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-drift")
+    report(told.data, told.drift, told.encoder, None, told.out or now("drift"))
 
 
 def of_run(folder: Path, args: list[str]) -> None:
     """Analyse the log of a run, and what its model says of it."""
-    moved = [arg for arg in args if arg.startswith("--data.") and "=" in arg]
+    moved, others = overrides(args)
     made = parser()
-    others = [arg for arg in args if arg not in moved]
     told = made.instantiate(made.parse_args(shortnames.ordered(only(others, "drift", "encoder"))))
     held = load(folder, overrides=moved)
     report(held.data, told.drift, told.encoder, view(held.model, held.data), told.out or folder / "drift")
+
+
+def overrides(args: list[str]) -> tuple[list[str], list[str]]:
+    """The options of the data, each as ``--data.a=b`` however it was typed, and all other arguments.
+
+    Raises:
+        DataError: one has no value.
+    """
+    data, others, it = [], [], iter(args)
+    for arg in it:
+        if not arg.startswith("--data."):
+            others.append(arg)
+            continue
+        value = None if "=" in arg else next(it, "--")
+        if value is not None and re.match("-[-A-Za-z]", value):
+            raise DataError(f"{arg} needs a value: {arg}=VALUE.")
+        data.append(arg if value is None else f"{arg}={value}")
+    return data, others
+
+
+def now(name: str) -> Path:
+    """The folder that is written where none is named."""
+    return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+
+
+def unused(out: Path) -> None:
+    """Check that a folder to write holds nothing of another command.
+
+    Raises:
+        DataError: it holds a run or a sweep.
+    """
+    for file, held in {"config.yaml": "run", "sweep.yaml": "sweep"}.items():
+        if (out / file).exists():
+            raise DataError(f"{out} holds a {held}; give another --out.")
 
 
 def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: View | None, out: Path) -> None:
     """Analyse, write the tables and the page, and say what was found."""
     from interestlab.drift.report import write_report
 
-    if (out / "config.yaml").exists():
-        raise DataError(f"{out} holds a run; give another --out.")
+    unused(out)
     whole = panel(data.log, settings.pause)
     if seen is not None and encoder is None:
         vectors, kept = reduced(seen.catalogue.float().numpy())

@@ -7,10 +7,11 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
+from interestlab.checks import at_least
 from interestlab.cli import shortnames
 from interestlab.cli.data import only
-from interestlab.cli.drift import ENCODER, vectors_of
-from interestlab.contract import Encoder
+from interestlab.cli.drift import ENCODER, now, overrides, unused, vectors_of
+from interestlab.contract import DataError, Encoder
 from interestlab.data.module import InterestData
 from interestlab.drift.forecast import forecast, verdict
 from interestlab.drift.interests import Interests, interests_of
@@ -29,33 +30,38 @@ SHOWN = {
 
 def forecasts(args: list[str]) -> None:
     """Measure the forecasts of runs, and say which dynamics is drift-aware."""
-    moved = [arg for arg in args if arg.startswith("--data.") and "=" in arg]
+    moved, others = overrides(args)
     made = ArgumentParser(
         "interestlab drift forecast",
         description="How well runs foresee what users turn to: runs of one log, split by global_time; several seeds of each.",
     )
     made.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished fit")
     made.add_argument("-c", "--config", action="config", help="a config; its drift and encoder are read")
-    made.add_argument("--out", type=Path, default=Path("runs/forecast"), help="folder to write; default runs/forecast")
-    made.add_argument("--windows", type=int, default=6, help="windows after the training cut (default 6)")
+    made.add_argument("--out", type=Path | None, help="folder to write; default runs/TIME-forecast")
+    made.add_argument("--windows", type=int, default=6, help="windows that fill the time after the training cut (default 6)")
     made.add_argument("--horizons", type=list[int], default=[1, 2, 4], help="windows ahead (default [1, 2, 4])")
     made.add_argument("--encoder", type=Encoder | None, help=ENCODER)
     made.add_class_arguments(Settings, "drift")
-    others = [arg for arg in args if arg not in moved]
     told = made.instantiate(made.parse_args(shortnames.ordered(only(others, "drift", "encoder"))))
     settings: Settings = told.drift
+    out: Path = told.out or now("forecast")
+    unused(out)
+    try:
+        at_least(1, windows=told.windows, horizons=min(told.horizons, default=1))
+    except ValueError as err:
+        raise DataError(f"--{err}.") from err
 
     def interests(data: InterestData, of: Panel) -> Interests:
         return interests_of(of, vectors_of(data, of, settings, told.encoder)[0], settings)
 
     table = forecast(told.runs, interests, count=told.windows, horizons=told.horizons, seed=settings.seed, overrides=moved)
     rule = verdict(table)
-    told.out.mkdir(parents=True, exist_ok=True)
-    table.write_parquet(told.out / "forecast.parquet")
-    rule.write_parquet(told.out / "verdict.parquet")
-    (told.out / "table.md").write_text(markdown(table), "utf-8")
+    out.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(out / "forecast.parquet")
+    rule.write_parquet(out / "verdict.parquet")
+    (out / "table.md").write_text(markdown(table), "utf-8")
     tell(table, rule)
-    print(f"forecast.parquet, verdict.parquet and table.md are in {told.out}")
+    print(f"forecast.parquet, verdict.parquet and table.md are in {out}")
 
 
 def means(table: pl.DataFrame) -> pl.DataFrame:

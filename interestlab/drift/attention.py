@@ -185,6 +185,22 @@ class Attention:
         )
         return before, after
 
+    def tilt(self, ratio: np.ndarray) -> np.ndarray:
+        """``[S]`` float32 log of how much likelier a session is in the second window, where only the catalogue drifts.
+
+        A session counts as one choice: the mean over its events.
+
+        Args:
+            ratio: ``[P]`` drift of the catalogue.
+        """
+        _, cells = self.by_session
+        many = len(self.late)
+        user = self.panel.user[self.panel.begins]
+        pair = self.offsets[user[cells.unit]] + cells.feature
+        size = np.bincount(cells.unit, weights=cells.value, minlength=many)
+        total = np.bincount(cells.unit, weights=np.log(ratio[pair]) * cells.value, minlength=many)
+        return (total / np.maximum(size, 1)).astype(np.float32)
+
     @cached_property
     def by_interest(self) -> Groups:
         """Pairs as groups of the sessions that touch them; the units are the cells."""

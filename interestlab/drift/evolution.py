@@ -24,7 +24,7 @@ class Evolution:
         entropy: ``[U]`` leaf-level entropy before, bits, mean over the interests met in both windows.
         entropy_after: ``[U]`` after.
         p_entropy: ``[U]`` p-value of its fall (one-sided: specialising).
-        intensity, intensity_after: ``[U]`` events a day of the window's own time.
+        intensity, intensity_after: ``[U]`` events a day, by the gaps between them.
         depth, depth_after: ``[U]`` mean depth of funnel, 0 (views) to 1 (purchases).
         p_depth: ``[U]`` its p-value, two-sided.
     """
@@ -48,9 +48,9 @@ def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evo
     r"""Test every user's evolution; what moved between interests cannot count, since sessions are permuted within each.
 
     The statistic adds how differently the two windows are spread over the leaves of each interest to how much narrower the
-    second is (:func:`interestlab.drift.leaves.rearranged`), each standardised by its permutations. Where interests have one
-    leaf, it is the displacement of the centroids, :math:`\sum_k n_k n'_k \lVert \mu'_k - \mu_k \rVert^2`, which also has the
-    noise of items within a leaf (``benchmarks/drift.py`` compares them).
+    second is (:func:`interestlab.drift.leaves.rearranged`), each standardised by its permutations. Where most items are of an
+    interest of one leaf, it is the displacement of the centroids, :math:`\sum_k n_k n'_k \lVert \mu'_k - \mu_k \rVert^2`,
+    which also has the noise of items within a leaf (``benchmarks/drift.py`` compares them).
 
     Args:
         attention: of the users in two windows.
@@ -59,7 +59,7 @@ def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evo
     """
     displaced = within(attention, _vectors(attention), _displacement, 1, draws, rng)
     spread = within(attention, leaf_cells(attention), rearranged, 2, draws, rng)
-    judged = spread if divided(attention) else displaced
+    judged = spread if attention.interests.divided else displaced
     moved, narrowed = displaced.by_user(), spread.by_user()
     score = standardised(judged)
     entropy, entropy_after = entropies(attention)
@@ -84,16 +84,9 @@ def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evo
 
 def p_evolution(attention: Attention, draws: int, rng: np.random.Generator) -> np.ndarray:
     """``[U]`` the p-value of the evolution alone, as of :func:`evolution`."""
-    if divided(attention):
+    if attention.interests.divided:
         return _tail(standardised(within(attention, leaf_cells(attention), rearranged, 2, draws, rng)))
     return _tail(standardised(within(attention, _vectors(attention), _displacement, 1, draws, rng)))
-
-
-def divided(attention: Attention) -> bool:
-    """Whether any interest has more than one leaf."""
-    of, leaf = attention.interests.of, attention.interests.leaf
-    held = (of >= 0) & (leaf >= 0)
-    return len(np.unique(leaf[held])) > len(np.unique(of[held]))
 
 
 def standardised(found: Within) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.interests import Interests
-from interestlab.drift.permutation import beyond_chance, replicates, unshared
+from interestlab.drift.permutation import beyond_chance, replicates, shares_of, unshared
 
 FEWEST = 20
 """Users who met both interests, below which no flow between these is tested."""
@@ -92,8 +92,8 @@ def flows(
     chosen[users] = True
     total = np.zeros((1 + draws, interests, interests))
     met, counted = np.zeros((interests, interests), np.int64), 0
-    for index, values, _ in replicates(groups.only(chosen), cells, _shares, draws, rng):
-        values = unshared(values, rng)
+    for index, values, weights in replicates(groups.only(chosen), cells, shares_of, draws, rng, attention.tilt(ratio)):
+        values = unshared(values, rng, weights)
         width = len(values) // 2
         for place, user in enumerate(index):
             pairs = slice(attention.offsets[user], attention.offsets[user + 1])
@@ -110,9 +110,3 @@ def flows(
     total[:, range(interests), range(interests)] = 0
     p = np.where(met >= FEWEST, beyond_chance(total), np.nan)
     return Flow(total[0], total[1:].mean(0), p, counted)
-
-
-def _shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """``[2F, S, G]``"""
-    p = [c / np.maximum(c.sum(-1, keepdims=True), 1) for c in (first, second)]
-    return np.moveaxis(np.concatenate(p, axis=-1), -1, 0)

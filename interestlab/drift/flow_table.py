@@ -52,12 +52,14 @@ def flow_table(
         drift = catalogue_drift(both, edges[step : step + 3]) if len(near.time) else np.ones(0)
         found = flows(both, sample(both), cost, drift, DRAWS, rng)
         out.append(told(flow_rows(found, interests.names), step, step, step + 2))
-    return pl.concat(out)
+    table = pl.concat(out)
+    q = pl.Series("q", false_discovery(table["p"].fill_null(float("nan")).to_numpy()))
+    return table.insert_column(table.columns.index("p") + 1, q.fill_nan(None))
 
 
 def flow_rows(flow: Flow, names: list[str]) -> pl.DataFrame:
-    """A row for each pair of interests between which anything flowed, with the q-value among them."""
-    source, destination = np.nonzero(flow.flow > 0)
+    """A row for each pair of interests between which anything flowed, or was tested for it."""
+    source, destination = np.nonzero((flow.flow > 0) | ~np.isnan(flow.p))
     p = flow.p[source, destination]
     return pl.DataFrame(
         {
@@ -67,8 +69,7 @@ def flow_rows(flow: Flow, names: list[str]) -> pl.DataFrame:
             "by_chance": flow.by_chance[source, destination],
             "excess": (flow.flow - flow.by_chance)[source, destination],
             "p": p,
-            "q": false_discovery(p),
             "users": np.full(len(source), flow.users),
         },
         schema_overrides={"source": pl.String, "destination": pl.String, "users": pl.Int64},
-    ).with_columns(pl.col("p", "q").fill_nan(None))
+    ).with_columns(pl.col("p").fill_nan(None))

@@ -41,5 +41,5 @@ def intensities(attention: Attention) -> tuple[np.ndarray, np.ndarray]:
     middle = panel.time[parts]
     before, after = np.full(len(panel.users), np.nan), np.full(len(panel.users), np.nan)
     before[held] = (parts - panel.offsets[held]) / np.maximum((middle - first) / DAY, 1)
-    after[held] = (panel.offsets[held + 1] - parts) / np.maximum((last - middle) / DAY, 1)
+    after[held] = (panel.offsets[held + 1] - parts - 1) / np.maximum((last - middle) / DAY, 1)
     return before, after

@@ -1,6 +1,7 @@
 """Which interest each item is of: the catalogue's taxonomy, or clusters of frozen vectors. Learnt from training alone."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -38,7 +39,15 @@ class Interests:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
+    @cached_property
+    def divided(self) -> bool:
+        """Whether most items are of an interest that has several leaves."""
+        held = (self.of >= 0) & (self.leaf >= 0)
+        pairs = np.unique(np.stack([self.of[held], self.leaf[held]]), axis=1)
+        several = np.bincount(pairs[0], minlength=len(self)) > 1
+        return bool(several[self.of[held]].mean() >= 0.5) if held.any() else False
+
+    @cached_property
     def centroids(self) -> np.ndarray:
         """``[K, D]`` float64 mean vector of the items of each interest."""
         held = (self.of >= 0) & self.vectors.any(1)

@@ -6,11 +6,13 @@ import polars as pl
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import window_of
-from interestlab.drift.users import STILL, UNKNOWN
+from interestlab.drift.verdicts import STILL, UNKNOWN
 
 
 def landscape(panel: Panel, interests: Interests, edges: np.ndarray, people: pl.DataFrame, most: int) -> pl.DataFrame:
     """The interests, and the mean vector of each window of some users, on the two axes along which the interests differ most.
+
+    Items whose vector is all zeros (nothing is known of where they lie) are in no mean.
 
     Args:
         panel: of events that have an interest.
@@ -35,7 +37,7 @@ def landscape(panel: Panel, interests: Interests, edges: np.ndarray, people: pl.
         .head(5 * most)
         .to_numpy()
     )
-    some = panel.only(np.isin(panel.user, chosen))
+    some = panel.only(np.isin(panel.user, chosen) & (np.linalg.norm(interests.vectors, axis=1) > 0)[panel.item])
     windows = len(edges) - 1
     keys, place, many = np.unique(some.user * windows + window_of(some.time, edges), return_inverse=True, return_counts=True)
     sums = np.zeros((len(keys), centroids.shape[1]))

@@ -63,13 +63,7 @@ def migration(
     """
     users = len(attention.panel.users)
     groups, cells = attention.by_session
-    weight = None
-    if ratio is not None:
-        pair = attention.offsets[np.searchsorted(groups.offsets, cells.unit, side="right") - 1] + cells.feature
-        size = np.bincount(cells.unit, weights=cells.value, minlength=groups.offsets[-1])
-        tilt = np.log(ratio[pair]) * cells.value
-        weight = np.bincount(cells.unit, weights=tilt, minlength=groups.offsets[-1]) / np.maximum(size, 1)
-        weight = weight.astype(np.float32)
+    weight = None if ratio is None else attention.tilt(ratio)
     seen = np.full((3, users), np.nan)
     p, (chance, floor, excess) = seen.copy(), np.full((3, users), np.nan)
     for index, values, weights in replicates(groups, cells, _statistics, draws, rng, weight):

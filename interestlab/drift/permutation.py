@@ -101,15 +101,30 @@ def partitions(units: int, second: int, draws: int, rng: np.random.Generator) ->
         yield chosen
 
 
-def unshared(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``[J, 1 + R, g]`` with the draws of each group in an order of its own.
+def unshared(values: np.ndarray, rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
+    """``[J, 1 + R, g]`` with draws of each group's own, drawn as likely as the null says: plain sums over groups are then fair.
 
     Groups of one shape share their partitions. Statistics that are added up over groups need independent ones: where all have
     two units, a shared partition swaps the windows of everyone or of nobody, and a sum never differs from what was observed.
+
+    Args:
+        values: ``[J, 1 + R, g]`` of :func:`replicates`.
+        rng: draws.
+        weights: ``[1 + R, g]`` of :func:`replicates`.
     """
-    groups = values.shape[2]
-    order = rng.permuted(np.tile(np.arange(1, values.shape[1])[:, None], (1, groups)), axis=0)
+    draws, groups = values.shape[1] - 1, values.shape[2]
+    order = rng.permuted(np.tile(np.arange(1, 1 + draws)[:, None], (1, groups)), axis=0)
+    uneven = np.flatnonzero(np.ptp(weights[1:], axis=0) > 1e-6)
+    reach = np.cumsum(weights[1:, uneven], axis=0, dtype=float)
+    for place, group in enumerate(uneven):
+        order[:, group] = 1 + np.searchsorted(reach[:-1, place], rng.random(draws) * reach[-1, place], side="right")
     return values[:, np.vstack([np.zeros((1, groups), np.int64), order]), np.arange(groups)]
+
+
+def shares_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """``[2F, S, G]`` the shares of both windows, as a statistic of :func:`replicates`."""
+    p = [c / np.maximum(c.sum(-1, keepdims=True), 1) for c in (first, second)]
+    return np.moveaxis(np.concatenate(p, axis=-1), -1, 0)
 
 
 def p_values(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -95,8 +95,8 @@ def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind:
     """Which labels emerge and which fade: the mean share among users before a moment against that after it.
 
     Student's test over users: the variance is that of both halves together, since a label that one half never meets has none
-    there. A user who is in both halves counts in both, which makes the test cautious. No trend is told where either half has
-    fewer than :data:`FEWEST` users.
+    there. A user who is in both halves counts in both, which makes the test cautious where a user's halves are alike. No trend
+    is told where either half has fewer than :data:`FEWEST` users.
 
     Returns:
         ``kind, name, share_early, share_late, change, p, q, users_early, users_late, verdict``.
@@ -111,7 +111,7 @@ def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind:
     mean = total / np.maximum(users, 1)[:, None]
     within = np.maximum(square - (mean**2 * users[:, None]).sum(0), 0) / max(users.sum() - 2, 1)
     change, spread = mean[1] - mean[0], np.sqrt(within * (1 / np.maximum(users, 1)).sum())
-    p = 2 * stats.norm.sf(np.abs(change) / np.maximum(spread, 1e-9))
+    p = 2 * stats.t.sf(np.abs(change) / np.maximum(spread, 1e-9), max(users.sum() - 2, 1))
     if users.min() < FEWEST:
         p = np.full(many, np.nan)
     q = false_discovery(p)

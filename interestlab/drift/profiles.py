@@ -8,7 +8,7 @@ from interestlab.drift.evidence import false_discovery
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.segments import Segments, lifts
-from interestlab.drift.users import BOTH, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.drift.verdicts import BOTH, CHANGED, EVOLVED, MIGRATED, UNKNOWN
 
 BRANDS = 30
 """Brands that are followed: those met most in training."""
@@ -85,7 +85,8 @@ def segment_table(
 def audiences(panel: Panel, interests: Interests, people: pl.DataFrame, brand: np.ndarray, brands: list[str]) -> pl.DataFrame:
     """Whom a campaign could reach: every user of whom a change is told, with the present interest and the preferred brand.
 
-    Both are the most frequent among the user's last :data:`RECENT` events.
+    Both are the most frequent among the user's last :data:`RECENT` events. Of who evolved only there is no source and no
+    destination, and of who migrated only no ``evolved_in``: the largest change in what is no finding is noise.
     """
     place = np.arange(len(panel.time)) - panel.offsets[panel.user]
     recent = place >= (np.diff(panel.offsets) - RECENT)[panel.user]
@@ -97,9 +98,16 @@ def audiences(panel: Panel, interests: Interests, people: pl.DataFrame, brand: n
             interest_now=pl.Series([interests.names[k] if k >= 0 else None for k in now], dtype=pl.String),
             brand=pl.Series([brands[b] if b >= 0 else None for b in liked], dtype=pl.String),
         )
-        .filter(pl.col("verdict").is_in([MIGRATED, EVOLVED, BOTH]))
-        .select("user_id", "segment", "verdict", "source", "destination", "interest_now", "brand", "last", "q_migration")
-        .sort("verdict", "destination", "q_migration", "user_id", nulls_last=True)
+        .filter(pl.col("verdict").is_in(CHANGED))
+        .with_columns(
+            pl.when(pl.col("verdict") != EVOLVED).then(pl.col("source", "destination")),
+            pl.when(pl.col("verdict") != MIGRATED).then("evolved_in").alias("evolved_in"),
+        )
+        .select(
+            *("user_id", "segment", "verdict", "source", "destination", "evolved_in", "interest_now", "brand", "last"),
+            *("q_migration", "q_evolution"),
+        )
+        .sort("verdict", "destination", "evolved_in", "q_migration", "q_evolution", "user_id", nulls_last=True)
     )
 
 

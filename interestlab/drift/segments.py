@@ -8,10 +8,14 @@ from scipy import stats
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.evidence import false_discovery
-from interestlab.drift.permutation import beyond_chance, replicates, unshared
+from interestlab.drift.permutation import beyond_chance, replicates, shares_of, unshared
 
 FEWEST = 5
 """Mean number of users who move from one segment to another below which the move is not tested."""
+
+
+_CELLS = 4_000_000
+"""Numbers held at once: draws x users x interests."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def segments(
 
     k-means on the roots of the shares, whose distances are Hellinger's. It takes the whole history, since a segment of those
     who were keen on something *before* would seem to lose interest by regression to the mean alone. So a permutation leaves
-    everyone in their segment, and the pooled test is exact even where its users are too small to be tested by themselves.
+    everyone in their segment, and the pooled test holds even where its users are too small to be tested by themselves.
 
     Args:
         attention: of all users in two windows.
@@ -75,8 +79,11 @@ def segments(
     centres = found.cluster_centers_.astype(np.float32)
     tested = _Tested(attention, ratio, of, centres, draws)
     groups, cells = attention.by_session
-    for index, values, _ in replicates(groups, cells, tested.shares, draws, rng):
-        tested.add(index, unshared(values, rng))
+    step = max(1, _CELLS // ((1 + draws) * many))
+    for index, values, weights in replicates(groups, cells, shares_of, draws, rng, attention.tilt(ratio)):
+        values = unshared(values, rng, weights)
+        for first in range(0, len(index), step):
+            tested.add(index[first : first + step], values[..., first : first + step])
     tv = np.abs(tested.change).sum(-1) / 2 / np.maximum(tested.users, 1)[:, None].T
     return Segments(
         names=_names(counts, of, count, attention.interests.names),
@@ -103,12 +110,6 @@ class _Tested:
         self.moves = np.zeros((1 + draws, count, count))
         self.users = np.zeros(count)
         self.before, self.after = np.full(users, -1), np.full(users, -1)
-
-    @staticmethod
-    def shares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """``[2F, S, G]``"""
-        p = [c / np.maximum(c.sum(-1, keepdims=True), 1) for c in (first, second)]
-        return np.moveaxis(np.concatenate(p, axis=-1), -1, 0)
 
     def add(self, index: np.ndarray, values: np.ndarray) -> None:
         """Add some users: their shares in both windows ``[2F, S, g]``."""

@@ -1,5 +1,8 @@
 """The table of users: how each one's interests moved and deepened, where the data can say so."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import polars as pl
 from rich.progress import track
@@ -15,12 +18,17 @@ from interestlab.drift.settings import Settings
 BLOCK = 2_000
 """Users analysed at once: what is held in memory does not grow with the log."""
 
+WORKERS = 4
+"""Blocks at the same time, at most: each takes some hundred MiB."""
+
 FINER = 20
 """Times as many permutations are drawn anew for those whose first p-value is below the level, or could hardly have been: what
 corrects for many users needs small p-values told apart."""
 
 MIGRATED, EVOLVED, BOTH = "migrated", "evolved", "migrated and evolved"
 STILL, UNKNOWN = "no change seen", "not enough evidence"
+
+KINDS = ("migration", "evolution")
 
 
 def users(attention: Attention, ratio: np.ndarray, settings: Settings) -> pl.DataFrame:
@@ -34,14 +42,18 @@ def users(attention: Attention, ratio: np.ndarray, settings: Settings) -> pl.Dat
     Returns:
         A row for each user, in their order. All that is estimated is null where the user has not enough evidence.
     """
-    many, likeness = len(attention.panel.users), attention.likeness
+    many, likeness, offsets = len(attention.panel.users), attention.likeness, attention.offsets
     starts = range(0, many, BLOCK)
-    tables = []
-    for first in track(starts, f"testing {many:,} users", disable=len(starts) < 2, transient=True):
+
+    def block(first: int) -> pl.DataFrame:
         last = min(first + BLOCK, many)
-        near = ratio[attention.offsets[first] : attention.offsets[last]]
+        near = ratio[offsets[first] : offsets[last]]
         rng = np.random.default_rng([settings.seed, first])
-        tables.append(_block(attention.part(first, last), near, likeness, settings, rng))
+        return _block(attention.part(first, last), near, likeness, settings, rng)
+
+    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:  # numpy works outside of the lock
+        found = track(pool.map(block, starts), f"testing {many:,} users", len(starts), disable=len(starts) < 2, transient=True)
+        tables = list(found)
     return _judged(pl.concat(tables), settings)
 
 
@@ -127,12 +139,10 @@ def _enough(attention: Attention, likeness: float, settings: Settings) -> np.nda
 
 def _judged(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """With q-values over all users who were tested, and the verdict."""
-    q = {
-        f"q_{what}": pl.Series(false_discovery(table[f"p_{what}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()))
-        for what in ("migration", "evolution")
-    }
+    p = [table[f"p_{kind}"].cast(pl.Float64).fill_null(float("nan")).to_numpy() for kind in KINDS]
+    q = dict(zip(KINDS, np.split(false_discovery(np.concatenate(p)), len(KINDS)), strict=True))  # one bound for all calls
     level = settings.level_of_test
-    moved, deepened = (pl.col(f"q_{what}").fill_null(1.0) <= level for what in ("migration", "evolution"))
+    moved, deepened = (pl.col(f"q_{what}").fill_null(1.0) <= level for what in KINDS)
     verdict = (
         pl.when(~pl.col("enough"))
         .then(pl.lit(UNKNOWN))
@@ -144,6 +154,7 @@ def _judged(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:
         .then(pl.lit(EVOLVED))
         .otherwise(pl.lit(STILL))
     )
-    told = table.with_columns(**{name: values.fill_nan(None) for name, values in q.items()}).with_columns(verdict=verdict)
+    told = table.with_columns(pl.Series(f"q_{kind}", values).fill_nan(None) for kind, values in q.items())
+    told = told.with_columns(verdict=verdict)
     order = ["user_id", "events", "sessions", "first", "last", "middle", "verdict"]
     return told.drop("enough").select(*order, pl.exclude(order))

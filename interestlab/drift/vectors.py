@@ -90,15 +90,16 @@ def _units(items: pl.DataFrame, column: str) -> tuple[np.ndarray, int]:
 
 
 def reduced(vectors: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray, float]:
-    """``[I, width]`` float32 principal components, and the share of the variance that they keep.
+    """``[I, width]`` float32 the main axes of vectors, and the share of the variance around their mean that these keep.
 
-    A vector of zeros stays one: nothing is known there.
+    The axes are not centred, so a vector of zeros, where nothing is known, stays one.
     """
     if vectors.shape[1] <= width:
         return np.asarray(vectors, np.float32), 1.0
-    known = np.linalg.norm(vectors, axis=1) > 0
+    known = vectors.any(1)
     held = np.asarray(vectors[known], np.float64)
-    values, basis = np.linalg.eigh(held.T @ held)
+    basis = np.linalg.eigh(held.T @ held)[1][:, -width:]
     out = np.zeros((len(vectors), width), np.float32)
-    out[known] = held @ basis[:, -width:]
-    return out, float(values[-width:].sum() / max(values.sum(), 1e-12))
+    out[known] = held @ basis
+    spread = [float(part.var(axis=0).sum()) if len(part) else 0.0 for part in (held @ basis, held)]
+    return out, spread[0] / max(spread[1], 1e-12)

@@ -58,6 +58,6 @@ def within(attention: Attention, cells: Cells, statistic: Statistic, many: int, 
     place = np.zeros(len(groups.second), np.int64)
     place[pairs] = np.arange(len(pairs))
     values = np.zeros((many, 1 + draws, len(pairs)), np.float32)
-    for index, found, _ in replicates(groups, cells, statistic, draws, rng):
-        values[:, :, place[index]] = unshared(found, rng)
+    for index, found, weights in replicates(groups, cells, statistic, draws, rng):
+        values[:, :, place[index]] = unshared(found, rng, weights)
     return Within(len(attention.panel.users), attention.user[pairs], attention.interest[pairs], values)

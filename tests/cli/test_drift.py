@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from interestlab.cli.drift import overrides
 from interestlab.cli.main import main
+from interestlab.contract import DataError
 from interestlab.drift.users import BOTH, EVOLVED, MIGRATED, UNKNOWN
 
 for library in ("ot", "ruptures", "river"):
@@ -70,8 +72,9 @@ SCHEMAS = {
     },
     "audiences": {
         **dict.fromkeys(["user_id", "segment", "verdict", "source", "destination", "interest_now", "brand"], TEXT),
+        "evolved_in": TEXT,
         "last": TIME,
-        "q_migration": FLOAT,
+        **dict.fromkeys(["q_migration", "q_evolution"], FLOAT),
     },
     "map": {**dict.fromkeys(["kind", "name"], TEXT), "window": INT, **dict.fromkeys(["x", "y"], FLOAT)},
     "timelines": {
@@ -123,6 +126,7 @@ def test_what_is_told_of_the_whole_agrees_with_the_tables(out):
     assert (meta["windows"], meta["permutations"], meta["seed"], meta["model"]) == (3, 49, 0, None)
     assert meta["source"] == "simulated"
     assert told["audiences"].height == people["verdict"].is_in([MIGRATED, EVOLVED, BOTH]).sum()
+    assert told["audiences"].filter(verdict=EVOLVED)["destination"].is_null().all()
     assert told["segments"]["users"].sum() == 40
     assert told["shares"].filter(kind="interest")["events"].sum() == people["events"].sum()
     assert any("too few" in note for note in meta["notes"])
@@ -206,6 +210,36 @@ def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
     if wrong[0].startswith(("--drift.at", "--drift.interests=c", "-c")):
         assert len([line for line in err if line.startswith("interestlab:")]) == 1
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--windows=0"], "--windows must be at least 1, not 0"),
+        (["--horizons=[0]"], "--horizons must be at least 1, not 0"),
+        (["--out=swept"], "swept holds a sweep; give another --out"),
+        (["--data.cuts", "--windows=2"], "--data.cuts needs a value: --data.cuts=VALUE"),
+        ([], "nowhere"),
+    ],
+)
+def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, told, capsys, tmp_path):
+    (tmp_path / "swept").mkdir()
+    (tmp_path / "swept" / "sweep.yaml").write_text("name: swept\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "forecast", "nowhere", *wrong])
+    assert ended.value.code == 2
+    err = capsys.readouterr().err.strip().splitlines()
+    assert len(err) == 1
+    assert told in err[0]
+    assert not list(tmp_path.glob("**/*.parquet"))
+
+
+def test_options_of_the_data_may_stand_apart_from_their_value():
+    typed = ["run", "--data.max_history", "-3", "--data.cuts=[1,2]", "--out", "x", "--data.source.path", "a=b"]
+    told = ["--data.max_history=-3", "--data.cuts=[1,2]", "--data.source.path=a=b"], ["run", "--out", "x"]
+    assert overrides(typed) == told
+    with pytest.raises(DataError, match="needs a value"):
+        overrides(["--data.cuts"])
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])

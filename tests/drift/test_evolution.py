@@ -43,7 +43,7 @@ def test_numbers_are_those_counted_by_hand():
     assert found.depth_after[0] == pytest.approx(2.5 / 3)
     begin, middle, end = panel.time[0], panel.time[3], panel.time[-1]
     assert found.intensity[0] == pytest.approx(3 / ((middle - begin) / DAY))
-    assert found.intensity_after[0] == pytest.approx(4 / ((end - middle) / DAY))
+    assert found.intensity_after[0] == pytest.approx(3 / ((end - middle) / DAY))
 
 
 def test_entropy_of_counts():

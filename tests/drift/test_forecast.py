@@ -1,5 +1,7 @@
 """Forecast skill, its baselines and its controls."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,10 +13,10 @@ from sklearn.metrics import average_precision_score
 from interestlab import load
 from interestlab.contract import DataError
 from interestlab.drift.forecast import forecast
-from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
+from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER, exchange
 from interestlab.drift.forecast.cases import Attended, attended, cases, windows
 from interestlab.drift.forecast.controls import random_encoder
-from interestlab.drift.forecast.forecasters import BASELINES, Ewma, Global, Mean, Model, Persistence, Tuned, mixes
+from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Ewma, Global, Mean, Model, Persistence, Tuned, mixes
 from interestlab.drift.forecast.skill import Resampling, score, squared_error, tune
 from interestlab.drift.forecast.table import SCHEMA
 from interestlab.drift.forecast.verdict import BEATS, verdict
@@ -171,6 +173,26 @@ def test_tuning_finds_the_least_loss_and_exchanging_targets_keeps_them(seed):
     np.testing.assert_array_equal(other.counts[other.told].sum(0), found.counts.sum(0))
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31))
+def test_over_all_exchanges_no_forecast_beats_its_own_mean(seed):
+    """Not even one that knows the users, or the population of all times: what `global` could not promise."""
+    rng = np.random.default_rng(seed)
+    found = cases(made([(int(u), int(rng.integers(3)), int(rng.integers(-4, 1))) for u in rng.integers(8, size=80)]), 0, 1)
+    turns = [replace(found, told=np.roll(np.arange(len(found)), turn)) for turn in range(len(found))]
+    for forecaster in BASELINES:
+        tuned = Tuned(forecaster.settings[-1], 0.05)
+
+        def loss(one, how, turns=turns):
+            told = [score(one, how, [turn], 1) for turn in turns]
+            return np.mean([scores.loss / scores.events for scores in told])
+
+        own = loss(Averaged(forecaster, tuned), Tuned(0, 0))
+        assert own <= loss(forecaster, tuned) + 1e-12
+        if forecaster.name == "global":
+            assert own == pytest.approx(loss(forecaster, tuned))
+
+
 def test_a_migration_is_another_interest_on_top():
     events = [(0, 0, -2), (0, 0, -1), (0, 1, -1), (0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 1, 0), (1, 1, 0), (2, 0, -1), (2, 1, 0)]
     told = score(Mean(), Tuned(0, 0.01), [cases(made(events), 0, 1)], 2)
@@ -304,6 +326,43 @@ def test_shuffled_labels_leave_no_skill_over_the_population(table):
     assert real["value"].min() > 0.05
 
 
+class Leak(Model):
+    """A model that sees whose window it is."""
+
+    def shares(self, cases, settings):
+        for q in super().shares(cases, settings):
+            peeked = cases.counts[cases.told] / cases.events[:, None]
+            yield 0.9 * q + 0.1 * peeked
+
+
+class Steady(Model):
+    """A model that knows no user, but the population of all times: better than ``global``, and no leak."""
+
+    def shares(self, cases, settings):
+        for _ in settings:
+            q = cases.counts.sum(0) + 0.5
+            yield np.broadcast_to(q / q.sum(), (len(cases), len(q)))
+
+
+@pytest.mark.parametrize(
+    ("model", "leaks", "beats_everyone"), [(Model, False, False), (Steady, False, True), (Leak, True, True)]
+)
+def test_a_leak_is_caught_and_knowing_everyone_is_none(run, monkeypatch, model, leaks, beats_everyone):
+    monkeypatch.setattr("interestlab.drift.forecast.bench.Model", model)
+    found = forecast([run("ewma", 0), run("ewma", 1)], interests, horizons=(1,), controls=(SHUFFLED_LABELS,), draws=100)
+    assert passed(verdict(found), "shuffled labels tell nothing") is not leaks
+    gain = found.filter(pl.col("run").is_null(), control=SHUFFLED_LABELS, metric="gain_global", forecaster="model")
+    assert (gain["value"].item() > 0.005) is beats_everyone
+
+
+def test_a_window_of_one_user_has_no_labels_to_shuffle():
+    events = [(0, 0, -2), (0, 1, 0), (0, 1, 1), (1, 0, -1), (1, 2, 1)]
+    ones = [cases(made(events), window, 1) for window in (0, 1)]
+    assert [one.window for one in exchange(ones, 0, "test")] == [1]
+    with pytest.raises(DataError, match="no test window has two users"):
+        exchange(ones[:1], 0, "test")
+
+
 def test_gains_and_losses_are_differences_of_losses(table):
     def one(metric, run, forecaster="model", control=""):
         same = pl.col("run").is_null() if run is None else pl.col("run") == run
@@ -343,7 +402,7 @@ def test_the_same_runs_give_the_same_table(run, table):
 
 def judged(gain, seeds=3, spread=0.001, control_gain=0.05, leak=0.0):
     rows = []
-    for control, metric in [*BEATS, (SHUFFLED_LABELS, "gain_global")]:
+    for control, metric in [*BEATS, (SHUFFLED_LABELS, "gain_own_mean")]:
         value = leak if control == SHUFFLED_LABELS else control_gain if control else gain
         about = {"dynamics": "d", "forecaster": "model", "control": control, "metric": metric, "horizon": 1}
         rows += [about | {"run": str(s), "seed": s, "value": value + spread * (s - (seeds - 1) / 2)} for s in range(seeds)]

@@ -28,6 +28,19 @@ def test_a_user_of_one_interest_lies_at_its_items_and_moves_with_them():
     assert path["window"].to_list() == [0, 1]
 
 
+def test_items_of_which_nothing_is_known_are_in_no_path():
+    shopped = shop(3, leaves=1)
+    vectors = shopped.vectors.copy()
+    vectors[[1, 5]] = 0
+    held = Interests(shopped.names, shopped.of, shopped.leaves, shopped.leaf, vectors, "")
+    panel = made([[[0]] * 3 + [[4]] * 3, [[0], [1], [1], [4], [5]], [[1], [5]]])
+    table = landscape(panel, held, START + np.array([0, 3, 6]) * DAY, people(panel, [MIGRATED] * 3), 1).filter(kind="user")
+    assert set(table["name"]) == {"u0", "u1"}
+    places = table.filter(name="u0").select("x", "y").to_numpy()
+    for x, y in table.filter(name="u1").select("x", "y").iter_rows():
+        assert np.abs(places - [x, y]).sum(1).min() < 1e-5
+
+
 def test_two_axes_keep_the_distances_of_three_interests():
     shopped = shop(3, leaves=1)
     panel = made([[[0]]])

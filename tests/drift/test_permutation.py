@@ -133,10 +133,19 @@ def test_nothing_to_test_yields_nothing():
 
 def test_unshared_draws_are_each_groups_own_in_another_order():
     groups, cells, _ = some([6] * 50, [3] * 50, 3, 5)
-    ((_, values, _),) = replicates(groups, cells, apart, 99, np.random.default_rng(0))
-    mixed = unshared(values, np.random.default_rng(1))
+    ((_, values, weights),) = replicates(groups, cells, apart, 99, np.random.default_rng(0))
+    mixed = unshared(values, np.random.default_rng(1), weights)
     np.testing.assert_array_equal(mixed[:, 0], values[:, 0])
     for g in range(50):
         here, there = (set(map(tuple, v[:, 1:, g].T.tolist())) for v in (values, mixed))
         assert here == there  # both statistics of a draw stay together
     assert (mixed != values).any((0, 1)).all()
+
+
+def test_unshared_draws_are_as_likely_as_their_weights():
+    values = np.tile(np.arange(4.0)[None, :, None], (1, 1, 2_000))
+    weights = np.tile(np.array([1.0, 1, 2, 5])[:, None], (1, 2_000))
+    mixed = unshared(values, np.random.default_rng(0), weights)[0]
+    np.testing.assert_array_equal(mixed[0], 0)
+    for draw, share in ((1, 1 / 8), (2, 2 / 8), (3, 5 / 8)):
+        assert (mixed[1:] == draw).mean() == pytest.approx(share, abs=0.02)

@@ -14,7 +14,14 @@ VERDICTS = [MIGRATED, STILL, UNKNOWN, EVOLVED, BOTH]
 def people(panel, verdicts, **columns):
     """As much of the table of users as the others read."""
     many = len(panel.users)
-    told = {"source": None, "destination": None, "q_migration": 0.01, "segment": "s"} | columns
+    told = {
+        "source": "a",
+        "destination": "b",
+        "evolved_in": "c",
+        "q_migration": 0.01,
+        "q_evolution": 0.02,
+        "segment": "s",
+    } | columns
     frame = pl.DataFrame({"user_id": panel.users, "verdict": [verdicts[u % len(verdicts)] for u in range(many)]})
     last = panel.time[panel.offsets[1:] - 1]
     return frame.with_columns(last=pl.Series(last), **{k: pl.lit(v) for k, v in told.items()})
@@ -95,6 +102,11 @@ def test_an_audience_is_everyone_of_whom_a_change_is_told():
     assert told["user_id"].to_list() == ["u0", "u3", "u4"]
     assert told["interest_now"].to_list() == ["interest 1", "interest 0", "interest 0"]
     assert told["brand"].to_list() == ["y", None, "x"]
+    assert told["verdict"].to_list() == [MIGRATED, EVOLVED, BOTH]
+    assert told["source"].to_list() == ["a", None, "a"]  # of who evolved only, the largest rise is noise
+    assert told["destination"].to_list() == ["b", None, "b"]
+    assert told["evolved_in"].to_list() == [None, "c", "c"]
+    assert told["q_evolution"].to_list() == [0.02] * 3
 
 
 def test_an_audience_of_nobody_has_its_columns():

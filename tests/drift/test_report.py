@@ -271,6 +271,33 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
         write_report(tmp_path)
 
 
+def test_every_user_whose_history_was_asked_for_has_a_timeline(tmp_path):
+    folder = TABLES.write_tables(tmp_path / "tables", users=200)
+    held = pl.read_parquet(folder / "timelines.parquet")
+    one = held.filter(user_id=held["user_id"][0])
+    told = pl.read_parquet(folder / "users.parquet").filter(pl.col("verdict") != "not enough evidence")["user_id"].head(15)
+    pl.concat(one.with_columns(user_id=pl.lit(user)) for user in told).write_parquet(folder / "timelines.parquet")
+    page = write_report(folder).read_text("utf-8")
+    assert len(set(re.findall(r'id="plot-timeline_\d+"', page))) == 15
+
+
+@pytest.mark.parametrize(("users", "q", "told"), [(30, 0.01, True), (30, 0.2, False), (1, 0.01, False)])
+def test_only_more_moves_than_by_chance_are_coloured(users, q, told):
+    from interestlab.drift.report.figures import excess
+
+    assert (excess({"users": users, "q": q, "by_chance": 10.0}, 0.05) > 0) is told
+
+
+def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):
+    folder = TABLES.write_tables(tmp_path / "tables", users=60)
+    audience = pl.read_parquet(folder / "audiences.parquet").with_columns(evolved_in=pl.lit("x"), q_evolution=pl.lit(0.123456))
+    audience.write_parquet(folder / "audiences.parquet")
+    page = Page(write_report(folder).read_text("utf-8"))
+    told = json.loads(next(data for attributes, data in page.scripts if attributes.get("id") == "json-audience"))
+    assert told["columns"] == audience.columns
+    assert {row[-1] for row in told["rows"]} == {0.1235}
+
+
 def test_names_on_the_map_avoid_each_other():
     assert sides([], []) == []
     near = [(0.0, 0.0), (0.02, 0.0), (1.0, 1.0)]

@@ -10,7 +10,7 @@ from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.drift.forecast.cases import Attended, Cases, Windows, attended, cases, nonempty, windows
 from interestlab.drift.forecast.controls import random_encoder
-from interestlab.drift.forecast.forecasters import BASELINES, Blend, Forecaster, Model, Tuned
+from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Blend, Forecaster, Model, Tuned
 from interestlab.drift.forecast.skill import Resampling, Scores, interval, score, squared_error, tune
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import View
@@ -86,8 +86,8 @@ class Bench:
         testing = {"": among(held, range(spans.stop), "test")}
         far = {h: ahead(held, spans, h) if h > 1 else testing[""] for h in horizons}
         if exchanged:
-            tuning[SHUFFLED_LABELS] = [one.exchanged(seed) for one in tuning[""]]
-            testing[SHUFFLED_LABELS] = [one.exchanged(seed) for one in testing[""]]
+            tuning[SHUFFLED_LABELS] = exchange(tuning[""], seed, "validation")
+            testing[SHUFFLED_LABELS] = exchange(testing[""], seed, "test")
         bench = cls(spans, tuning, testing, far, least, draws, seed, {})
         for labels in tuning:
             for forecaster in BASELINES:
@@ -104,6 +104,7 @@ class Bench:
     def measure(self, seen: View, controls: Sequence[str]) -> Measured:
         """A model, and what is left of it under each control."""
         results: dict[tuple[str, str], Result] = {}
+        beside: dict[str, Scores] = {}
         ewma = next(one for one in BASELINES if one.name == "ewma")
         plain = Model(seen, self.spans)
         for control in ("", *controls):
@@ -118,12 +119,14 @@ class Bench:
                 labels = control
             tuned = tune(model, self.tuning[labels])
             results["model", control] = self.result(model, tuned, labels, control)
+            if labels:
+                beside[labels] = score(Averaged(model, tuned), Tuned(0.0, 0.0), self.testing[labels], self.least)
             if not control:
                 blend = Blend(model, ewma, (tuned, self.baselines["ewma", ""][0]))
                 results["mixed", ""] = self.result(blend, tune(blend, self.tuning[""]), "", "")
         dynamics = str(seen.model.hparams["dynamics"]["class_path"]).rsplit(".", 1)[-1]
-        own = results["model", ""]
-        return Measured(dynamics, {key: self.drawn(key[1], result, own) for key, result in results.items()})
+        own = results["model", ""][0]
+        return Measured(dynamics, {key: self.drawn(key[1], result, beside.get(key[1], own)) for key, result in results.items()})
 
     # ---- rows of the table
 
@@ -160,19 +163,20 @@ class Bench:
         told = {"forecaster": name, "control": control, "metric": metric, "horizon": horizon}
         return told | {"value": value, "low": low, "high": high, "users": len(np.unique(users)), "events": int(events.sum())}
 
-    def drawn(self, control: str, result: Result, model: Result | None = None) -> Drawn:
+    def drawn(self, control: str, result: Result, beside: Scores | None = None) -> Drawn:
         """Each metric, by its horizon: as observed, and as often as users were drawn.
 
         Args:
             control: under which the result came about.
             result: of a forecaster.
-            model: what the model reached without a control; None for a baseline.
+            beside: of a model, what it reached without a control or, with exchanged targets, what its own mean forecast
+                reaches; None for a baseline.
         """
         labels = control if control == SHUFFLED_LABELS else ""
         scores, errors = result
         others = {one.name: self.baselines[one.name, labels][1] for one in BASELINES}
         held = Resampling(scores.users, self.draws, self.seed)
-        told = [scores, *(other[0] for other in others.values()), *([model[0]] if model else [])]
+        told = [scores, *(other[0] for other in others.values()), *([beside] if beside else [])]
         sums = held.totals(np.stack([scores.events, *(one.loss for one in told)], 1))
         means = held.means(np.concatenate([sums[:, 1:] / sums[:, :1], sums], 1)).T
         by_user, events, by_event = means[: len(told)], means[len(told)], means[len(told) + 1 :]
@@ -184,9 +188,12 @@ class Bench:
             "skill_events": 1 - by_event[0] / by_event[1],
             "skill_global": 1 - loss / base["global"],
         }
-        if model is not None and (not control or labels):
+        if beside is not None and (not control or labels):
             out |= {f"gain_{other}": base[other] - loss for other in base}
-        if model is not None and control and not labels:
+        if beside is not None and labels:
+            # Rounded: where all forecasts are the same, the error of their mean must not be taken for a gain.
+            out["gain_own_mean"] = (by_user[-1] - loss).round(9)
+        if beside is not None and control and not labels:
             out["loss_added"] = loss - by_user[-1]
         moved = held.totals(np.stack([scores.moved & scores.judged, scores.judged], 1).astype(float))
         rates = held.means(moved).T
@@ -215,6 +222,17 @@ def among(held: Attended, spans: range, part: str) -> list[Cases]:
     if found := nonempty(cases(held, window, 1) for window in spans):
         return found
     raise DataError(f"no user is active in a {part} window and before it; take fewer windows, or other data.cuts.")
+
+
+def exchange(ones: Sequence[Cases], seed: int, part: str) -> list[Cases]:
+    """The cases with the targets of each window exchanged; a window of one user has none to exchange, and is left out.
+
+    Raises:
+        DataError: there is no other window.
+    """
+    if found := [one.exchanged(seed) for one in ones if len(one) > 1]:
+        return found
+    raise DataError(f"no {part} window has two users whose labels could be shuffled; take fewer windows.")
 
 
 def ahead(held: Attended, spans: Windows, horizon: int) -> list[Cases]:

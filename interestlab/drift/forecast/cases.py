@@ -19,7 +19,7 @@ class Windows:
     Attributes:
         start: of window 0, unix seconds.
         length: seconds.
-        first: number of the first whole window after the validation cut; below 0.
+        first: number of the first whole window after the training cut; below 0.
         stop: how many whole windows lie after the test cut.
     """
 
@@ -38,7 +38,7 @@ class Windows:
 
 
 def windows(data: InterestData, count: int) -> Windows:
-    """Windows of which ``count`` fill the time after the training cut.
+    """Windows of which ``count`` would fill the time after the training cut.
 
     They are laid from the test cut in both directions, so that none spans it; what is left at the ends is in no window.
 
@@ -209,7 +209,7 @@ class Cases:
         return own + others.astype(np.float32) @ self.attended.centroids
 
     def exchanged(self, seed: int) -> "Cases":
-        """The same with the targets exchanged among the users by chance."""
+        """The same with the targets exchanged among the users by chance, each order as probable."""
         order = np.random.default_rng([seed, self.window - self.latest, self.window & 0xFFFF]).permutation(len(self))
         return replace(self, told=self.told[order])
 

@@ -195,4 +195,25 @@ class Blend(Forecaster):
         return tuned.setting * one + (1 - tuned.setting) * two
 
 
+class Averaged(Forecaster):
+    """What another forecaster says on average over the cases of a window, the same for everyone.
+
+    Where targets are exchanged among the cases, the other cannot be expected to beat it unless it knows whose is whose: by
+    Jensen's inequality the mean of -log q is at least -log of the mean.
+
+    Args:
+        other: the forecaster.
+        tuned: how, with its share of the population.
+    """
+
+    name = "own mean"
+
+    def __init__(self, other: Forecaster, tuned: Tuned) -> None:
+        self.other, self.tuned = other, tuned
+
+    def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
+        q = mixed(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
+        yield from (np.broadcast_to(q, (len(cases), len(q))) for _ in settings)
+
+
 BASELINES: tuple[Forecaster, ...] = (Persistence(), Mean(), Ewma(), Global())

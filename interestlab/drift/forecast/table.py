@@ -47,13 +47,14 @@ def forecast(
 ) -> pl.DataFrame:
     r"""How well trained models say what users will turn to, beside baselines that are tuned with the same budget.
 
-    The time after the training cut is cut into ``count`` windows of equal length. Whoever is active in a window and was so
-    before it is a case: from all that came before, the shares q of the interests in the window are said. The loss of a user is
-    the mean of ``-log q`` over the events of their windows, in nats, and skill is :math:`1 - L / L_{\mathrm{persistence}}` of
-    the mean losses over users.
+    The time after the training cut, divided by ``count``, is the length of the windows; they are laid from the test cut in both
+    directions, as many as fit whole (:func:`interestlab.drift.forecast.cases.windows`). Whoever is active in a window and was
+    so before it is a case: from all that came before, the shares q of the interests in the window are said. The loss of a user
+    is the mean of ``-log q`` over the events of their windows, in nats, and skill is
+    :math:`1 - L / L_{\mathrm{persistence}}` of the mean losses over users.
 
     Every forecaster has the population's shares mixed in, and is tuned by log-loss over 96 candidates on the windows between
-    the validation and the test cut; everything in the table is measured on those after the test cut.
+    the training and the test cut; everything in the table is measured on those after the test cut.
 
     ==================  ======================================================================================
     forecaster          what it says
@@ -70,7 +71,8 @@ def forecast(
     control             what is taken from the model
     ==================  ======================================================================================
     ``shuffled order``  the order of the events that it reads; the times stay where they are
-    ``shuffled labels`` whose window is whose: tuned and tested on targets exchanged among the users of a window
+    ``shuffled labels`` whose window is whose: tuned and tested on targets exchanged among the users of a window;
+                        a window of one user is left out
     ``random encoder``  what encoders, projections and fusion have learnt
     ``frozen``          all events after the training cut
     ==================  ======================================================================================
@@ -81,6 +83,9 @@ def forecast(
     ``log_loss``        mean over users; ``log_loss_events``: over events
     ``skill``           against persistence; ``skill_events``, over events; ``skill_global``, against ``global``
     ``gain_NAME``       of the model: the baseline's loss minus the model's, in nats
+    ``gain_own_mean``   with shuffled labels: the same against the mean of the model's forecasts over the cases of a window. A
+                        model that does not know whose window it is cannot be expected to beat it (Jensen's inequality); the
+                        population of ``global`` it can, with the same forecast for all
     ``loss_added``      of a control: its loss minus the model's, in nats
     ``auprc``           average precision in telling migrations (:func:`interestlab.drift.forecast.skill.score`); the score is
                         1 - q of the interest that was largest; ``base_rate``: their share, what chance reaches
@@ -95,7 +100,7 @@ def forecast(
     Args:
         runs: folders of finished fits over one log, split by ``global_time``.
         interests: makes the interests of a log and its panel, from its training events.
-        count: windows after the training cut.
+        count: windows that would fill the time after the training cut.
         horizons: of ``skill_vector``, in windows.
         controls: which are run.
         least: events that a window needs to tell whether the user migrated.

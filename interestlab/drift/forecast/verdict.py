@@ -24,8 +24,8 @@ def verdict(table: pl.DataFrame) -> pl.DataFrame:
     """A dynamics is drift-aware if it beats persistence and EWMA and passes the controls, over at least three seeds.
 
     A difference counts where neither other users nor other seeds explain it: the bootstrap interval over users of its mean over
-    the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the gain over ``global`` must not
-    be above 0 by that rule, else something leaks.
+    the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the gain over the model's
+    own mean forecast must not be above 0 by that rule, else something leaks.
 
     Args:
         table: of :func:`interestlab.drift.forecast.forecast`.
@@ -40,7 +40,7 @@ def verdict(table: pl.DataFrame) -> pl.DataFrame:
         found = [("three seeds", seeds >= SEEDS, f"{seeds} of at least {SEEDS} seeds")]
         for (control, metric), criterion in BEATS.items():
             found.append((criterion, *above(own, control, metric)))
-        leaks, told = above(own, SHUFFLED_LABELS, "gain_global")
+        leaks, told = above(own, SHUFFLED_LABELS, "gain_own_mean")
         missing = told == MISSING
         found.append(("shuffled labels tell nothing", not leaks and not missing, told))
         failed = [criterion for criterion, passed, _ in found if not passed]

@@ -82,11 +82,11 @@ def _ends(interests: Interests, before: np.ndarray, after: np.ndarray, prefix: s
 
 def _speeds(seen: View, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``[n]`` median step of each user's trajectory, for each event and for each day."""
-    event, day = np.full((2, int(users.max(initial=0)) + 1), np.nan)
+    parts = [pl.DataFrame(schema={"user": pl.Int64, "event": pl.Float64, "day": pl.Float64})]
     for stretch in seen.trajectory(users):
         steps = velocity(seen.model.compared(stretch.z), stretch.users, seen.data.log.time[stretch.rows])
-        for user in np.unique(stretch.users):
-            here = (stretch.users == user) & ~np.isnan(steps.event)
-            if here.any():
-                event[user], day[user] = np.median(steps.event[here]), np.median(steps.day[here])
-    return event[users], day[users]
+        told = pl.DataFrame({"user": stretch.users, "event": steps.event, "day": steps.day})
+        parts.append(told.fill_nan(None).group_by("user").median())
+    whose = pl.DataFrame({"user": users}, {"user": pl.Int64})
+    both = whose.join(pl.concat(parts), on="user", how="left", maintain_order="left")
+    return both["event"].to_numpy(), both["day"].to_numpy()

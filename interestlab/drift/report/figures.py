@@ -13,7 +13,8 @@ from interestlab.drift.report.look import CHANGED, OTHER, PALE, SHOWN, frame, ma
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
-from interestlab.sweep.plots import BLUE, GREY, INK, RED
+from interestlab.drift.verdicts import BOTH, MIGRATED, STILL
+from interestlab.sweep.plots import GREY, INK, RED
 
 THICK = 14
 """Pixels of a node of the diagram of flows."""
@@ -138,11 +139,11 @@ def trajectories(tables: Tables) -> go.Figure | None:
         way = path(tables, user["user_id"])
         verdict, colour = user["verdict"], CHANGED[user["verdict"]]
         hover = f"<b>{safe(user['user_id'])}</b>: {verdict}<br>" + (
-            f"{safe(cells.move(user['source'], user['destination']))}<br>" if "migrated" in verdict else ""
+            f"{safe(cells.move(user['source'], user['destination']))}<br>" if verdict in (MIGRATED, BOTH) else ""
         )
         hover += f"q {cells.p(user['q_migration'])} (migration), {cells.p(user['q_evolution'])} (evolution)<br>"
         hover += f"n = {user['events']:,} events in {user['sessions']:,} sessions"
-        still = verdict == "no change seen"
+        still = verdict == STILL
         heads: dict[str, Any] = {"symbol": ["circle", *["arrow"] * (way.height - 1)], "angleref": "previous", "color": colour}
         heads |= {"size": [5, *[9] * (way.height - 1)], "opacity": 1, "standoff": 0}
         group = {"legendgroup": verdict, "name": verdict, "showlegend": verdict not in shown}
@@ -204,7 +205,7 @@ def timeline(tables: Tables, user: str) -> go.Figure:
 
 
 LIMIT = 2.0
-"""Where the colours of the moves end: four times as many users as by chance, or a fourth."""
+"""Where the colours of the moves end: four times as many users as by chance."""
 
 
 def moves(tables: Tables) -> go.Figure | None:
@@ -231,10 +232,10 @@ def moves(tables: Tables) -> go.Figure | None:
     written = [safe(name, 22) for name in names]
     bar = {
         "title": {"text": "users against chance<br> ", "side": "top", "font": {"size": 12}},
-        "tickvals": [-2, -1, 0, 1, 2],
+        "tickvals": [0, 1, 2],
         "thickness": 14,
     }
-    bar |= {"ticktext": ["a fourth", "half", "as chance", "twice", "4 times"]}
+    bar |= {"ticktext": ["as chance", "twice", "4 times"]}
     heat = go.Heatmap(
         z=colour,
         x=list(range(len(names))),
@@ -243,8 +244,8 @@ def moves(tables: Tables) -> go.Figure | None:
         texttemplate="%{text}" if len(names) <= 12 else None,
         customdata=hover,
         hovertemplate="%{customdata}<extra></extra>",
-        colorscale=[[0, BLUE], [0.5, "#ffffff"], [1, RED]],
-        zmin=-LIMIT,
+        colorscale=[[0, "#ffffff"], [1, RED]],
+        zmin=0,
         zmax=LIMIT,
         xgap=2,
         ygap=2,
@@ -262,7 +263,10 @@ def moves(tables: Tables) -> go.Figure | None:
 
 
 def excess(cell: dict[str, Any], level: float) -> float:
-    """The binary logarithm of users over those by chance, within the colours' limits; 0 where it is no finding."""
+    """The binary logarithm of users over those by chance, at most the colours' limit; 0 where it is no finding.
+
+    The test is of more users than by chance alone, so fewer are never a finding.
+    """
     if cell["q"] is None or cell["q"] > level or cell["by_chance"] is None:
         return 0.0
-    return max(-LIMIT, min(LIMIT, log2((cell["users"] + 0.5) / (cell["by_chance"] + 0.5))))
+    return max(0.0, min(LIMIT, log2((cell["users"] + 0.5) / (cell["by_chance"] + 0.5))))

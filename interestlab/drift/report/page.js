@@ -47,7 +47,8 @@ for (const button of document.querySelectorAll("button.save")) {
   button.addEventListener("click", () => {
     const { columns, rows } = told("json-audience");
     const wanted = "verdict" in button.dataset ? [button.dataset.verdict, button.dataset.destination || null] : null;
-    const kept = wanted ? rows.filter((row) => row[2] === wanted[0] && row[4] === wanted[1]) : rows;
+    const at = ["verdict", "destination"].map((name) => columns.indexOf(name));
+    const kept = wanted ? rows.filter((row) => at.every((column, i) => row[column] === wanted[i])) : rows;
     const text = [columns, ...kept].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" }));

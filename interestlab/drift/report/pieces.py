@@ -4,20 +4,18 @@ from itertools import groupby
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 from markupsafe import Markup
 
 from interestlab.drift.report.look import CHANGED, PALE, encoded, marks
-from interestlab.drift.report.reading import UNANSWERED, VERDICTS, Tables
+from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import EMBEDDED, MAPPED, TABLED, UNMOVED, chosen, emerging_or_fading, surest
 from interestlab.drift.report.streams import EACH, diagram
+from interestlab.drift.verdicts import UNKNOWN, VERDICTS
 from interestlab.sweep.report import flat
 
 NOT_FOUND = 30
 """At most so many names that neither emerge nor fade are listed."""
-COLUMNS = ("user_id", "segment", "verdict", "source", "destination", "interest_now", "brand", "last", "q_migration")
-"""Of an audience that is downloaded from the page, as in ``audiences.csv``."""
-
-
 MODELLED = 20
 """Users of whom the model's own view is told."""
 
@@ -45,7 +43,7 @@ def pieces(tables: Tables) -> dict[str, Any]:
         "mapped_most": (MAPPED, UNMOVED),
         "model": model(tables),
         "audiences": audiences(tables),
-        "audience": Markup(encoded({"columns": COLUMNS, "rows": embedded(tables)})),
+        "audience": Markup(encoded({"columns": tables.audiences.columns, "rows": embedded(tables)})),
         "embedded": min(EMBEDDED, tables.audiences.height),
         "audience_rows": tables.audiences.height,
         "fingerprint": flat(tables.meta.get("fingerprint") or {}),
@@ -57,7 +55,7 @@ def pieces(tables: Tables) -> dict[str, Any]:
 def verdicts(tables: Tables) -> list[dict[str, Any]]:
     """Users by verdict, for the bar below the heading."""
     whole = max(1, sum(tables.counts.values()))
-    colours = CHANGED | {UNANSWERED: PALE}
+    colours = CHANGED | {UNKNOWN: PALE}
     return [
         {"name": name, "users": users, "share": users / whole, "colour": colours[name]} for name, users in tables.counts.items()
     ]
@@ -116,6 +114,7 @@ def embedded(tables: Tables) -> list[list[Any]]:
     """The rows that the page itself holds: those that changed first."""
     order = {name: i for i, name in enumerate(VERDICTS)}
     place = pl.col("verdict").replace_strict(order, default=len(order), return_dtype=pl.Int64)
-    held = tables.audiences.sort(place, "q_migration", "user_id", nulls_last=True).head(EMBEDDED)
-    last, q = pl.col("last").dt.strftime("%Y-%m-%dT%H:%M:%S"), pl.col("q_migration").round_sig_figs(4)
-    return [list(row) for row in held.select(*COLUMNS).with_columns(last, q).iter_rows()]
+    surest = pl.min_horizontal(cs.starts_with("q_"))
+    held = tables.audiences.sort(place, surest, "user_id", nulls_last=True).head(EMBEDDED)
+    written = cs.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S"), cs.float().round_sig_figs(4)
+    return [list(row) for row in held.with_columns(*written).iter_rows()]

@@ -18,12 +18,13 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import PercentFormatter
 
 from interestlab.drift.report.cells import clip, number, p
-from interestlab.drift.report.figures import excess
+from interestlab.drift.report.figures import LIMIT, excess
 from interestlab.drift.report.landmarks import sides
 from interestlab.drift.report.look import CHANGED, OTHER, PALE, SHOWN, marks
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, emerging_or_fading, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
+from interestlab.drift.verdicts import STILL
 from interestlab.sweep.plots import BLUE, GREY, INK, RED, STYLE, canvas, height, png
 
 SMALL: dict[str, Any] = {"fontsize": 8, "color": GREY}
@@ -155,7 +156,7 @@ def trajectories(tables: Tables) -> Figure | None:
     verdicts: dict[str, int] = {}
     for user in mapped(tables).iter_rows(named=True):
         points = path(tables, user["user_id"]).to_numpy()
-        colour, alpha = CHANGED[user["verdict"]], 0.4 if user["verdict"] == "no change seen" else 0.75
+        colour, alpha = CHANGED[user["verdict"]], 0.4 if user["verdict"] == STILL else 0.75
         arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1, "alpha": alpha, "shrinkA": 0, "shrinkB": 0}
         for a, b in pairwise(points):
             panel.annotate("", b, a, arrowprops=arrow)
@@ -220,10 +221,10 @@ def moves(tables: Tables) -> Figure | None:
             grid[y, x] = excess(row, tables.level)
             if len(names) <= 12:
                 panel.text(x, y, f"{row['users']:,}\n({number(row['by_chance'], 1)})", ha="center", va="center", fontsize=7)
-    ramp = matplotlib.colors.LinearSegmentedColormap.from_list("moves", [BLUE, "#ffffff", RED])
-    image = panel.imshow(np.ma.masked_invalid(grid), cmap=ramp, vmin=-2, vmax=2, aspect="auto")
-    bar = figure.colorbar(image, ax=panel, ticks=[-2, -1, 0, 1, 2])
-    bar.ax.set_yticklabels(["a fourth", "half", "as chance", "twice", "4 times"])
+    ramp = matplotlib.colors.LinearSegmentedColormap.from_list("moves", ["#ffffff", RED])
+    image = panel.imshow(np.ma.masked_invalid(grid), cmap=ramp, vmin=0, vmax=LIMIT, aspect="auto")
+    bar = figure.colorbar(image, ax=panel, ticks=[0, 1, 2])
+    bar.ax.set_yticklabels(["as chance", "twice", "4 times"])
     panel.set_xticks(range(len(names)), [clip(name, 14) for name in names], rotation=30 if len(names) > 5 else 0)
     panel.set_yticks(range(len(names)), [clip(name) for name in names])
     panel.grid(False)

@@ -6,16 +6,17 @@ from typing import Any
 import polars as pl
 
 from interestlab.drift.report.reading import Tables
+from interestlab.drift.verdicts import CHANGED, STILL
 
 UNTOLD = "no interest known"
-TABLED, MAPPED, UNMOVED, TIMELINES, EMBEDDED = 100, 14, 4, 12, 10_000
-"""Rows of the users' table; trajectories on the map of changed users, and of unchanged; timelines; rows to download."""
+TABLED, MAPPED, UNMOVED, EMBEDDED = 100, 14, 4, 10_000
+"""Rows of the users' table; trajectories on the map of changed users, and of unchanged; rows to download."""
 
 
 def surest(tables: Tables) -> pl.DataFrame:
     """Users that changed, by the smaller of their two q-values."""
     q = pl.min_horizontal("q_migration", "q_evolution").fill_null(1)
-    hit = tables.users.filter(pl.col("verdict").is_in(["migrated", "evolved", "migrated and evolved"]))
+    hit = tables.users.filter(pl.col("verdict").is_in(CHANGED))
     return hit.with_columns(q=q).sort("q", "moved", "user_id", descending=[False, True, False], nulls_last=True)
 
 
@@ -23,13 +24,13 @@ def mapped(tables: Tables) -> pl.DataFrame:
     """Users on the map: the surest that changed, and a few that did not, for comparison."""
     named = tables.map.filter(pl.col("kind") == "user").select(user_id="name").unique()
     changed = surest(tables).drop("q").join(named, on="user_id", how="semi", maintain_order="left").head(MAPPED)
-    rest = tables.users.filter(pl.col("verdict") == "no change seen").join(named, on="user_id", how="semi")
+    rest = tables.users.filter(pl.col("verdict") == STILL).join(named, on="user_id", how="semi")
     return pl.concat([rest.sort("events", "user_id", descending=[True, False]).head(UNMOVED), changed])
 
 
 def chosen(tables: Tables) -> list[str]:
     """Ids of the users with a timeline, in the order of the table."""
-    return tables.timelines["user_id"].unique(maintain_order=True).head(TIMELINES).to_list()
+    return tables.timelines["user_id"].unique(maintain_order=True).to_list()
 
 
 def path(tables: Tables, user: str) -> pl.DataFrame:
