@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -14,11 +14,14 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from interestlab.checkpoint import SealedIO
 from interestlab.cli import shortnames
 from interestlab.cli.arguments import with_checkpoint, with_run
 from interestlab.cli.errors import told_in_one_line
+from interestlab.cli.parser import OneLineParser
 from interestlab.cli.run_folder import RunFolder, is_dry
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
@@ -29,12 +32,8 @@ MONITOR = "val/ndcg@10"
 """What decides which checkpoint is best, and when to stop."""
 
 
-class Parser(LightningArgumentParser):
-    """A parser whose errors are a line, without the hundred options of the usage."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        parser = getattr(ex, "subcommand_parser", None) or self
-        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {message}\n{shortnames.mistaken_files()}")
+class Parser(OneLineParser, LightningArgumentParser):
+    """LightningCLI's parser."""
 
 
 class InterestCLI(LightningCLI):
@@ -125,7 +124,10 @@ class InterestCLI(LightningCLI):
                 loggers(self.config[self.subcommand].loggers, self.run_dir) if self.subcommand == "fit" else False
             )
         self.trainer_defaults["callbacks"] = [RunFolder(self.run_dir, self.resolved, self.seed)]
-        return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
+        trainer = super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # else the user's own, or a strategy's
+            trainer.strategy.checkpoint_io = SealedIO()
+        return trainer
 
     @property
     def seed(self) -> int:
@@ -145,7 +147,6 @@ class InterestCLI(LightningCLI):
 
 def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     """Parse and run; the objects that ran are returned, for tests."""
-    shortnames.install()
     quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
     if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
@@ -153,6 +154,7 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
+        shortnames.install()
         return cli(
             InterestModel,
             InterestData,
