@@ -22,6 +22,9 @@ _END = 22
 """Bytes of the record that ends a zip archive, two for the length of its comment; the hash leaves those out."""
 
 
+_MEND = "use another checkpoint, or train again"
+
+
 class SealedIO(TorchCheckpointIO):
     """Lightning's own reading and writing of checkpoints, with the hash, and without pickle."""
 
@@ -83,9 +86,9 @@ def verify(path: Path) -> None:
         whole = length == len(comment) and (length != _COMMENT or comment.startswith(_MARK))
         told = comment.removeprefix(_MARK).decode(errors="replace")
         if not whole or (comment.startswith(_MARK) and _hash(path, size - _COMMENT - 2) != told):
-            raise DataError(f"{path} is not as it was written (its hash differs); use another checkpoint, or train again.")
+            raise DataError(f"{path} cannot be loaded: it is not as it was written (its hash differs); {_MEND}.")
     except OSError as err:
-        raise DataError(f"{path} cannot be read ({err.strerror or err}); check the path and its permissions.") from err
+        raise DataError(f"{path} cannot be loaded: {err.strerror or err}; check the path and its permissions.") from err
 
 
 def held(path: Path) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def held(path: Path) -> dict[str, Any]:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         found["hyper_parameters"]["dynamics"], found["state_dict"]
     except Exception as err:  # whatever a file that is no checkpoint makes torch raise
-        raise DataError(f"{path} {reason(err)}") from err
+        raise DataError(f"{path} cannot be loaded: {reason(err)}; {_MEND}.") from err
     return found
 
 
@@ -107,9 +110,8 @@ def reason(err: Exception) -> str:
     """Why a checkpoint does not load, in a line."""
     told = " ".join(str(err).split())
     if "weights only" in told.lower() or "use_new_zipfile" in told:  # torch's old form is a bare pickle
-        return "holds Python objects, which could run code as they are loaded, so it is refused; use one that `fit` wrote."
-    told = told[:200] or type(err).__name__
-    return f"is not a checkpoint of interestlab, or is damaged ({told}); use another, or train again."
+        return "it holds Python objects, which could run code as they are read"
+    return f"it is damaged, or no checkpoint of interestlab ({told[:200] or type(err).__name__})"
 
 
 def _hash(path: Path, size: int) -> str:

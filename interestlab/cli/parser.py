@@ -1,14 +1,21 @@
 """A parser whose errors are a line."""
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from interestlab.cli import imports, shortnames
 
 
 class OneLineParser(ArgumentParser):
     """jsonargparse's parser, whose errors are told without the hundred options of the usage."""
+
+    def parse_args(self, args: list[str] | None = None, *rest: Any, **options: Any) -> Namespace:  # type: ignore[override]
+        try:
+            return super().parse_args(args, *rest, **options)
+        except UnicodeDecodeError as err:
+            configs = [arg.partition("=")[2][:200] for arg in args or [] if arg.startswith("--config=")]
+            self.error(f"a config is not text in UTF-8 ({err.reason} at byte {err.start + 1}): {' or '.join(configs)}")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         parser = getattr(ex, "subcommand_parser", None) or self

@@ -48,7 +48,7 @@ def file(path: Path) -> Any:
     try:
         return load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-        raise DataError(f"config {path} cannot be read: {' '.join(str(err).split())[:300]}.") from err
+        raise DataError(f"{path}: the config cannot be read: {' '.join(str(err).split())[:300]}.") from err
 
 
 def told_apart(loader: Any, text: str) -> Any:
