@@ -161,7 +161,7 @@ class Reader:
 
     def _values_of(self, name: str) -> dict[str, int]:
         """The code of each value that the log has of a stream."""
-        held = pl.read_parquet(self.model.features[name].folder / "values.parquet")["value"]
+        held = pl.read_parquet(self.model.features[name].folder / "values.parquet", glob=False)["value"]
         return {value: code for code, value in enumerate(held)}
 
 

@@ -26,16 +26,21 @@ DENIED = ["*", *(f"{top}.{path}" for top in ("lightning.pytorch", "pytorch_light
 """All else. A LambdaCallback calls whatever function its arguments name."""
 
 
+_given: set[str] = set()  # jsonargparse remembers what it was given before, in one process
+
+
 def restrict() -> None:
     """Let jsonargparse import what is trusted, what installed plugins bring and what the user allows; nothing else."""
     from jsonargparse import set_parsing_settings  # not above: `interestlab plugins` does not wait for it
 
     entries = [entry for kind in REGISTRIES.values() for name in kind.names() for entry in kind.entry_points(name)]
+    now = allowed()
     set_parsing_settings(
-        import_path_denylist=DENIED,
-        import_path_allowlist=[*TRUSTED, *sorted({entry.module.partition(".")[0] for entry in entries}), *allowed()],
+        import_path_denylist=[*DENIED, *_given],
+        import_path_allowlist=[*TRUSTED, *sorted({entry.module.partition(".")[0] for entry in entries}), *now],
         instantiate_subclass_spec_in_any=False,
     )
+    _given.update(now)
 
 
 def allowed() -> list[str]:

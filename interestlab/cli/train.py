@@ -23,6 +23,7 @@ from interestlab.cli.arguments import with_checkpoint, with_run
 from interestlab.cli.errors import told_in_one_line
 from interestlab.cli.parser import OneLineParser
 from interestlab.cli.run_folder import RunFolder, is_dry
+from interestlab.cli.wandb_logger import PatientWandbLogger
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.model import InterestModel
@@ -103,7 +104,7 @@ class InterestCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as err:  # a part says what is wrong with its arguments
-            raise DataError(str(err)) from err
+            raise DataError(" ".join(str(err).split())) from err
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -189,7 +190,7 @@ def loggers(names: list[str], run_dir: Path) -> list[Logger]:
     made: dict[str, Callable[[], Logger]] = {
         "csv": lambda: CSVLogger(run_dir, name="", version=f"resumed-{parts}" if parts else ""),
         "tensorboard": lambda: TensorBoardLogger(run_dir, name="", version="", sub_dir="tensorboard"),
-        "wandb": lambda: WandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab"),
+        "wandb": lambda: PatientWandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab"),
     }
     try:
         return [made[name]() for name in names]

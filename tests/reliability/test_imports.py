@@ -84,7 +84,11 @@ def test_what_the_user_allows_is_imported_and_the_run_needs_the_same_again(stran
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config(dynamics="stranger.Mine")))
     main(["fit", "--config=c.yaml", "--run_dir=run", "--allow_import", "stranger"])
     assert stranger.exists()
-    assert load(tmp_path / "run").recommend([]).height if False else load(tmp_path / "run").model.hparams["dynamics"]
+    assert load(tmp_path / "run").model.hparams["dynamics"]["class_path"] == "stranger.Mine"
+    monkeypatch.delenv(ALLOW)
+    with pytest.raises(SystemExit):
+        main(["test", "--run_dir=run"])
+    refused(capsys.readouterr().err, "stranger.Mine")
     assert "allow" not in (tmp_path / "run" / "config.yaml").read_text()
 
 
@@ -108,7 +112,7 @@ def test_nor_does_a_checkpoint(stranger, fit, tmp_path, capsys, part):
         load(tmp_path / "run")
     if part == "dynamics":
         with pytest.raises(SystemExit):
-            main(["test", "--run_dir=run"])
+            main(["test", f"--ckpt_path={file}", "--data.source=simulated"])
         refused(capsys.readouterr().err, "stranger.Mine")
     with pytest.raises(SystemExit):
         main(["export", "adapter", "run"])
