@@ -45,7 +45,7 @@ class Reader:
         self.model, self.data, self.catalogue = model, data, catalogue
         self._indices = {item: index for index, item in enumerate(data.log.items["item_id"])}
         # As they lie on disk: what follows from a time is not told, unless the source told it.
-        events = pl.read_parquet_schema(data.log.folder / "events.parquet")
+        events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
         self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
         columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED]
         self._known = dict.fromkeys((*NAMES, *columns))

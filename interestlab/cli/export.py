@@ -1,6 +1,7 @@
 """``interestlab export adapter RUN``: what a run learnt of a text model, as other programs load it."""
 
 import argparse
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from interestlab.checkpoint import held
 from interestlab.cli import imports, shortnames
 from interestlab.cli.errors import told_in_one_line
 from interestlab.contract import DataError, Encoder
+from interestlab.data import store
 from interestlab.model import InterestModel
 
 
@@ -62,6 +64,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     draft = Path(tempfile.mkdtemp(dir=out.parent))
     try:
         encoders[name].export(draft, merged=merged)
+        (draft / store.CONTENTS).write_text(json.dumps(store.contents(draft)))
         draft.rename(out)
     except ValueError as err:
         raise DataError(str(err)) from err

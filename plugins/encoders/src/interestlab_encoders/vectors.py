@@ -63,7 +63,7 @@ class Vectors:
 def from_parquet(file: Path, key: str, columns: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
     """Keys and vectors ``[keys, width]`` of a Parquet; a row without any number is left out."""
     try:
-        schema = pl.read_parquet_schema(file)
+        schema = pl.scan_parquet(file, glob=False).collect_schema()
         columns = list(columns or (name for name in schema if name != key))
         if missing := [name for name in (key, *columns) if name not in schema]:
             raise DataError(f"{file}: no column {', '.join(missing)}; it has {', '.join(schema)}.")
