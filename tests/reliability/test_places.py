@@ -96,7 +96,7 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("limit", [1_000, 20_000])  # the store does not fit; the checkpoint does not
+@pytest.mark.parametrize("limit", [1_000, pytest.param(20_000, marks=pytest.mark.slow)])  # the store, the checkpoint
 def test_a_disk_that_is_full_for_real(tmp_path, limit):
     file = written(tmp_path)
     if limit == 20_000:
