@@ -136,6 +136,9 @@ def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.n
 
     def write(folder: Path) -> None:
         shape = (feature.size, encoder.out_dim)
+        need = 4 * feature.size * encoder.out_dim
+        said = f"the vectors of {', '.join(encoder.fields)}: {need / 2**20:,.0f} MiB"
+        ensure_room(folder, need, said, "set --data.cache_dir to a larger disk")
         out = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, shape)
 
         def keep(codes: np.ndarray, inputs: Inputs) -> None:
@@ -159,19 +162,25 @@ def kept_rows(prefix: Prefix, encoder: Encoder, feature: Feature, chunking: Chun
 
     def write(folder: Path) -> None:
         need = int(lengths.sum()) * int(np.prod(prefix.shape)) * (4 if prefix.dtype == "float32" else 2)
-        free = shutil.disk_usage(folder).free
         said = f"the constant layers of {', '.join(encoder.fields)}: {need / 2**20:,.0f} MiB for {feature.size:,} values"
-        if need > free:
-            raise DataError(
-                f"{folder.parent}: no room for {said}, {free / 2**20:,.0f} MiB are free; set the encoder's cache to bfloat16 "
-                "or off, or --data.cache_dir to a larger disk."
-            )
+        ensure_room(folder, need, said, "set the encoder's cache to bfloat16 or off, or --data.cache_dir to a larger disk")
         rank_zero_info(f"keeping {said}, {prefix.dtype}, in {folder.parent}")
         held = rows.allocate(folder, lengths, prefix.shape, prefix.dtype)
         once(encoder, feature, chunking, lambda codes, inputs: held.fill(codes, prefix.run(inputs).values))
         held.flush()
 
     return Rows(store.build(feature.folder / f"prefix-{key}", write))
+
+
+def ensure_room(folder: Path, need: int, said: str, mend: str) -> None:
+    """Stop before a mapped file would outgrow the disk: writing to one on a full disk ends the process.
+
+    Raises:
+        DataError: the disk has no room for it.
+    """
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise DataError(f"{folder.parent}: no room for {said}, {free / 2**20:,.0f} MiB are free; {mend}.")
 
 
 @torch.no_grad()

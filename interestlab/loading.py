@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from interestlab.cli import shortnames
+from interestlab.checkpoint import held
+from interestlab.cli import imports, shortnames, yaml_limits
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.model import InterestModel
@@ -52,13 +52,15 @@ def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = (
             raise DataError(f"{path} is not there; give the folder of a finished fit.")
     data = opened(config, overrides)
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["fingerprint"]
+        kept = held(file)["fingerprint"]
         model = InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True)
-    except Exception as err:  # whatever a file that is no checkpoint makes torch or a plugin raise
-        raise DataError(f"{file} cannot be loaded: {' '.join(str(err).split())}") from err
+    except DataError:
+        raise
+    except Exception as err:  # whatever a checkpoint of another form makes torch or a plugin raise
+        raise DataError(f"{file} cannot be loaded: {imports.mended(' '.join(str(err).split()))}") from err
     found = data.fingerprint
-    if other := [k for k in OF_THE_LOG if held.get(k) != found.get(k)]:
-        told = ", ".join(f"{k}={found.get(k)} where the run had {held.get(k)}" for k in other)
+    if other := [k for k in OF_THE_LOG if kept.get(k) != found.get(k)]:
+        told = ", ".join(f"{k}={found.get(k)} where the run had {kept.get(k)}" for k in other)
         raise DataError(f"the data is not that of {folder}: {told}; give the same files.")
     model.attach(data)
     return Recommender(model, data)
@@ -75,11 +77,11 @@ def opened(config: Path, overrides: Sequence[str]) -> InterestData:
     parser.add_class_arguments(InterestData, "data")
     parser.add_argument("--config", action="config")
     try:
-        kept = yaml.safe_load(config.read_text("utf-8"))
+        kept = yaml_limits.file(config)
         data = kept["data"] | {"seed": kept["seed_everything"] if kept["data"]["seed"] is None else kept["data"]["seed"]}
         told = parser.parse_args([f"--config={yaml.safe_dump({'data': data})}", *shortnames.ordered(list(overrides))])
         return parser.instantiate_classes(told)["data"]
     except DataError:
         raise
     except Exception as err:  # a config that was changed by hand may hold anything
-        raise DataError(f"{config}: {' '.join(str(err).split())}") from err
+        raise DataError(f"{config}: {imports.mended(' '.join(str(err).split()))}") from err

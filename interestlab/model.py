@@ -172,7 +172,8 @@ class InterestModel(HookRelay):
                 f"no item has a value for {fields}, so all would be alike; add `id`, or a source of items with words."
             )
         if void:
-            raise DataError(f"no row of the log has a value for {fields}; leave out {', '.join(s.encoder for s in void)}.")
+            without = ", ".join(dict.fromkeys(s.encoder for s in void))
+            raise DataError(f"no row of the log has a value for {fields}; leave out {without}.")
         asked = {field for objective in self._objectives for field in objective.fields}
         self.item_codes = {field: data.codes(field) for field in sorted(asked)}
         if empty := [field for field, codes in self.item_codes.items() if not (codes >= 0).any()]:

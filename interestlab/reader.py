@@ -45,7 +45,7 @@ class Reader:
         self.model, self.data, self.catalogue = model, data, catalogue
         self._indices = {item: index for index, item in enumerate(data.log.items["item_id"])}
         # As they lie on disk: what follows from a time is not told, unless the source told it.
-        events = pl.read_parquet_schema(data.log.folder / "events.parquet")
+        events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
         self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
         columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED]
         self._known = dict.fromkeys((*NAMES, *columns))
@@ -161,7 +161,7 @@ class Reader:
 
     def _values_of(self, name: str) -> dict[str, int]:
         """The code of each value that the log has of a stream."""
-        held = pl.read_parquet(self.model.features[name].folder / "values.parquet")["value"]
+        held = pl.read_parquet(self.model.features[name].folder / "values.parquet", glob=False)["value"]
         return {value: code for code, value in enumerate(held)}
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, ViTConfig, ViTModel
 
 from interestlab.cli.train import InterestCLI, run
 
@@ -34,6 +32,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A text model of two layers and random weights, which reads letters."""
+    pytest.importorskip("transformers")  # which the plugins bring: the core is also tested without any
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
     letters = [f"{start}{letter}" for letter in string.ascii_lowercase + string.digits for start in ("", "##")]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(special + letters)}, unk_token="[UNK]"))
@@ -54,9 +56,10 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
 def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A vision model of one layer and random weights."""
     pytest.importorskip("PIL")
+    transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("vit")
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    ViTModel(ViTConfig(image_size=16, patch_size=8, **size)).save_pretrained(folder)
+    transformers.ViTModel(transformers.ViTConfig(image_size=16, patch_size=8, **size)).save_pretrained(folder)
     processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
     return str(folder)

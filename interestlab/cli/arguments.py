@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-import torch
-
+from interestlab.checkpoint import held
 from interestlab.contract import DataError
 
 
@@ -53,11 +52,7 @@ def with_checkpoint(args: list[str]) -> list[str]:
         return args
     if not Path(path).is_file():
         raise DataError(f"--ckpt_path={path} is no file; best and last are those of a --run_dir.")
-    try:
-        held = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["hyper_parameters"]
-    except Exception as err:
-        raise DataError(f"{path} is not a checkpoint of interestlab that loads safely: {err}".splitlines()[0]) from err
-    model = {k: v for k, v in held.items() if k not in ("sizes", "_instantiator")}
+    model = {k: v for k, v in held(Path(path))["hyper_parameters"].items() if k not in ("sizes", "_instantiator")}
     for part in [part for part in ("fusion", "dynamics") if model[part]]:
         model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}
     return [args[0], f"--config={json.dumps({'model': model})}", *args[1:]]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.trainer.states import TrainerFn
@@ -17,28 +16,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from interestlab.cli.curve import Curve
 from interestlab.cli.progress import go_on, settle
 from interestlab.cli.run_folder import is_dry
-from interestlab.files import whole
 
 LATE, STOP = 1, 2
 """What a process wishes before a step: that a checkpoint be made, or that the training end with one."""
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that take the place of the one before when they are complete and on the disk; they hold plain values."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        if "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-            return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole(Path(path), "wb") as file:
-            try:
-                torch.save(checkpoint, file)
-            except RuntimeError as err:  # torch closes its archive in any case, and then tells only of what that met
-                raise err.__context__ if isinstance(err.__context__, OSError) else err from None
-
-    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        return super().load_checkpoint(path, map_location, weights_only=True)
 
 
 class LastCheckpoint(Callback):

@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-import yaml
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.cli import shortnames
+from interestlab.cli import shortnames, yaml_limits
 from interestlab.cli.errors import told_in_one_line
+from interestlab.cli.parser import OneLineParser
 from interestlab.contract import DataError
 from interestlab.data.describe import describe
 from interestlab.data.module import InterestData
@@ -18,10 +17,10 @@ from interestlab.data.module import InterestData
 def run(args: list[str]) -> None:
     """Describe a log, or prepare its store."""
     shortnames.install()
-    parser = ArgumentParser("interestlab data", description="Look at a log, or build its store.")
+    parser = OneLineParser("interestlab data", description="Look at a log, or build its store.")
     commands = parser.add_subcommands(required=True)
     for name, about in {"describe": "print what the log holds, and what to beware of", "prepare": "build the store"}.items():
-        command = ArgumentParser(description=about)
+        command = OneLineParser(description=about)
         command.add_argument("-c", "--config", action="config", help="A config as `fit` takes it; only its data is read.")
         command.add_class_arguments(InterestData, "data")
         commands.add_subcommand(name, command, help=about)
@@ -46,10 +45,7 @@ def only(args: list[str], *keys: str) -> list[str]:
             out.append(arg)
             continue
         file = Path(value if equals else next(it, ""))
-        try:
-            config = yaml.safe_load(file.read_text("utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-            raise DataError(f"config {file} cannot be read: {str(err).splitlines()[0]}.") from err
+        config = yaml_limits.file(file) or {}
         if not isinstance(config, dict):
             raise DataError(f"config {file} must be a mapping, as `interestlab fit --print_config` prints it.")
         out.append(f"--config={json.dumps({key: config[key] for key in keys if config.get(key) is not None})}")

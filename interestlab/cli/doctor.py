@@ -3,14 +3,22 @@
 import argparse
 import os
 import platform
+import sys
 from pathlib import Path
 
 from interestlab.registry import REGISTRIES, PluginError, limit_note
 
 
 def run(args: list[str]) -> None:
-    """Print versions, devices, plugins that do not import, and the places that are written to."""
-    argparse.ArgumentParser("interestlab doctor", description="Print what a bug report needs.").parse_args(args[1:])
+    """Print versions, devices, plugins that do not import, and the places that are written to; or hash a store."""
+    parser = argparse.ArgumentParser("interestlab doctor", description="Print what a bug report needs.")
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="compare every store in DIR with the hashes of what was built"
+    )
+    options = parser.parse_args(args[1:])
+    if options.store is not None:
+        stores(options.store)
+        return
     import torch
 
     from interestlab.cli.run_folder import versions
@@ -37,6 +45,28 @@ def run(args: list[str]) -> None:
         print("plugins             all import")
     if limit := limit_note():
         print(f"plugins             {limit}")
+
+
+def stores(folder: Path) -> None:
+    """Compare every file of every store in a folder with its hash.
+
+    Raises:
+        SystemExit: 2, after a line for each store that is not as it was written.
+    """
+    from interestlab.contract import DataError
+    from interestlab.data import store
+
+    found = sorted(path.parent for path in folder.rglob(store.CONTENTS))
+    wrong = 0
+    for one in found:
+        try:
+            store.compare(one, whole=True)
+        except DataError as err:
+            wrong += 1
+            print(f"interestlab: {err}", file=sys.stderr)
+    print(f"{len(found)} stores in {folder}, {wrong} not as they were written")
+    if wrong or not found:
+        raise SystemExit(2)
 
 
 def writable(folder: Path) -> bool:

@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
 from interestlab.cli import shortnames
 from interestlab.cli.data import only
 from interestlab.cli.errors import told_in_one_line
+from interestlab.cli.parser import OneLineParser
 from interestlab.contract import DataError, Encoder
 from interestlab.data.module import InterestData
 from interestlab.drift.analysis import Analysis, analyse
@@ -45,9 +45,9 @@ def run(args: list[str]) -> None:
             of_log(args[1:])
 
 
-def parser() -> ArgumentParser:
+def parser() -> OneLineParser:
     """The options that a log and a run share."""
-    made = ArgumentParser("interestlab drift [RUN]", description=ABOUT)
+    made = OneLineParser("interestlab drift [RUN]", description=ABOUT)
     made.add_argument("-c", "--config", action="config", help="a config; its data, encoder and drift are read")
     made.add_argument("--out", type=Path | None, help="folder to write; default RUN/drift, or runs/TIME-drift")
     made.add_argument("--encoder", type=Encoder | None, help=f"{ENCODER}; of a run, by default its own model")

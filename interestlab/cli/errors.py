@@ -4,7 +4,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from polars.exceptions import PolarsError
+
 from interestlab.contract import DataError, TrainingError
+from interestlab.data.store import unwritable
 from interestlab.registry import PluginError
 
 
@@ -15,4 +18,10 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except (DataError, PluginError, TrainingError) as err:
         print(f"interestlab: {err}", file=sys.stderr)
+        raise SystemExit(2) from err
+    except (OSError, PolarsError) as err:
+        if not unwritable(err):
+            raise
+        place, told = getattr(err, "filename", None) or "the run folder", getattr(err, "strerror", None) or err
+        print(f"interestlab: {place} cannot be read or written ({told}); make room, or give another folder.", file=sys.stderr)
         raise SystemExit(2) from err

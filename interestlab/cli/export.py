@@ -1,14 +1,18 @@
 """``interestlab export adapter RUN``: what a run learnt of a text model, as other programs load it."""
 
 import argparse
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from interestlab.checkpoint import held
+from interestlab.cli import imports, shortnames
 from interestlab.cli.errors import told_in_one_line
 from interestlab.contract import DataError, Encoder
+from interestlab.data import store
 from interestlab.model import InterestModel
 
 
@@ -38,10 +42,12 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
     if out.exists():
         raise DataError(f"{out} is there already; give another --out.")
+    held(checkpoint)
+    shortnames.install()
     try:
         model = InterestModel.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except Exception as err:  # whatever a file that is no checkpoint makes torch or a plugin raise
-        raise DataError(f"{checkpoint} cannot be loaded: {' '.join(str(err).split())}") from err
+        raise DataError(f"{checkpoint} cannot be loaded: {imports.mended(' '.join(str(err).split()))}") from err
     encoders = cast(Mapping[str, Encoder], model.encoders)
     if name is None:
         trained = [
@@ -58,6 +64,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     draft = Path(tempfile.mkdtemp(dir=out.parent))
     try:
         encoders[name].export(draft, merged=merged)
+        (draft / store.CONTENTS).write_text(json.dumps(store.contents(draft)))
         draft.rename(out)
     except ValueError as err:
         raise DataError(str(err)) from err

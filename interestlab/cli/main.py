@@ -4,6 +4,8 @@ import importlib
 import sys
 
 from interestlab import __version__
+from interestlab.cli.imports import OPTION, taken
+from interestlab.registry import PluginError
 
 COMMANDS = {
     "fit": ("train", "train a model, then test its best checkpoint"),
@@ -21,6 +23,9 @@ COMMANDS = {
 USAGE = "usage: interestlab COMMAND [options]\n\n" + "\n".join(f"  {name:9} {about}" for name, (_, about) in COMMANDS.items())
 
 
+ALLOWING = f"{OPTION} MODULE, with any command, lets a config name classes of a module of your own."
+
+
 def main(args: list[str] | None = None) -> None:
     """Run one command.
 
@@ -32,7 +37,7 @@ def main(args: list[str] | None = None) -> None:
     """
     args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
-        print(f"{USAGE}\n\n`interestlab COMMAND --help` tells more.")
+        print(f"{USAGE}\n\n`interestlab COMMAND --help` tells more.\n{ALLOWING}")
         return
     if args[0] == "--version":
         print(f"interestlab {__version__}")
@@ -40,4 +45,9 @@ def main(args: list[str] | None = None) -> None:
     if args[0] not in COMMANDS:
         raise SystemExit(f"interestlab: there is no command '{args[0]}'\n\n{USAGE}")
     module = importlib.import_module(f"interestlab.cli.{COMMANDS[args[0]][0]}")
+    try:
+        args = taken(args)
+    except PluginError as err:
+        print(f"interestlab: {err}", file=sys.stderr)
+        raise SystemExit(2) from err
     module.run(args)

@@ -10,14 +10,16 @@ import re
 from functools import wraps
 from pathlib import Path
 
-import yaml
 from jsonargparse import _typehints
 
+from interestlab.cli import imports, yaml_limits
 from interestlab.registry import REGISTRIES
 
 
 def install() -> None:
-    """Let every jsonargparse parser take ``lora`` where an ``Encoder`` is expected."""
+    """Let every jsonargparse parser take ``lora`` where an ``Encoder`` is expected, and import nothing that is not allowed."""
+    imports.restrict()
+    yaml_limits.install()
     original = _typehints.resolve_class_path_by_name
     if hasattr(original, "__wrapped__"):
         return
@@ -86,7 +88,7 @@ def spelled_out(group: list[str]) -> list[str]:
     if name in registry:
         return [f"{option}={registry.group}.{name}"]
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        held = yaml.safe_load(Path(name).read_text("utf-8"))
+        held = yaml_limits.file(Path(name))
         if isinstance(held, dict) and "class_path" not in held:
             return [f"{option}={json.dumps(held)}"]
     return group

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 from jsonargparse import Namespace
 from lightning.fabric.plugins import CheckpointIO
@@ -18,12 +18,15 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from interestlab.checkpoint import SealedIO
 from interestlab.cli import shortnames
 from interestlab.cli.arguments import with_checkpoint, with_run
-from interestlab.cli.checkpoints import LastCheckpoint, WholeCheckpoints, forget_parts
+from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
 from interestlab.cli.curve import Curve
 from interestlab.cli.errors import told_in_one_line
+from interestlab.cli.parser import OneLineParser
 from interestlab.cli.run_folder import RunFolder, is_dry
+from interestlab.cli.wandb_logger import PatientWandbLogger
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.files import write_whole
@@ -34,12 +37,8 @@ MONITOR = "val/ndcg@10"
 """What decides which checkpoint is best, and when to stop."""
 
 
-class Parser(LightningArgumentParser):
-    """A parser whose errors are a line, without the hundred options of the usage."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        parser = getattr(ex, "subcommand_parser", None) or self
-        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {message}\n{shortnames.mistaken_files()}")
+class Parser(OneLineParser, LightningArgumentParser):
+    """LightningCLI's parser."""
 
 
 class InterestCLI(LightningCLI):
@@ -115,7 +114,7 @@ class InterestCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as err:  # a part says what is wrong with its arguments
-            raise DataError(str(err)) from err
+            raise DataError(" ".join(str(err).split())) from err
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -142,7 +141,7 @@ class InterestCLI(LightningCLI):
         plugins = self._get(self.config_init, "trainer").plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, WholeCheckpoints()]
+            kwargs["plugins"] = [*plugins, SealedIO()]
         if self.subcommand == "fit":
             forget_parts(self.run_dir)
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
@@ -165,7 +164,6 @@ class InterestCLI(LightningCLI):
 
 def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     """Parse and run; the objects that ran are returned, for tests."""
-    shortnames.install()
     quiet()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
     if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
@@ -173,6 +171,7 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
+        shortnames.install()
         return cli(
             InterestModel,
             InterestData,
@@ -207,7 +206,7 @@ def loggers(names: list[str], run_dir: Path) -> list[Logger]:
     made: dict[str, Callable[[], Logger]] = {
         "csv": lambda: Curve(run_dir),
         "tensorboard": lambda: TensorBoardLogger(run_dir, name="", version="", sub_dir="tensorboard"),
-        "wandb": lambda: WandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab", id=wandb_id(run_dir)),
+        "wandb": lambda: PatientWandbLogger(name=run_dir.name, save_dir=run_dir, project="interestlab", id=wandb_id(run_dir)),
     }
     try:
         return [made[name]() for name in names]

@@ -99,7 +99,7 @@ def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
     void = prepared.lengths == 0
     if not void.any():
         return Feature(codes, size, home, prepared)
-    first = pl.scan_parquet(home / "values.parquet").slice(int(void.argmax()), 1).collect()["value"][0]
+    first = pl.scan_parquet(home / "values.parquet", glob=False).slice(int(void.argmax()), 1).collect()["value"][0]
     rank_zero_warn(
         f"field {name}: {type(encoder).__name__} finds nothing in {void.sum():,} of {len(void):,} values, '{first[:60]}' the "
         "first; they count as missing."
@@ -128,7 +128,7 @@ def parse(name: str) -> tuple[str, list[str]]:
 
 def write_rows(folder: Path, home: Path, prepare: Callable[[Sequence[str]], list[np.ndarray]], name: str) -> None:
     """Prepare every distinct value, a chunk at a time."""
-    values = pl.read_parquet(home / "values.parquet")["value"]
+    values = pl.read_parquet(home / "values.parquet", glob=False)["value"]
     starts = range(0, len(values), CHUNK)
     shown = track(starts, f"preparing {len(values):,} values of {name}", disable=len(starts) < 2)
     rows.write(folder, (prepare(values[start : start + CHUNK].to_list()) for start in shown))

@@ -84,17 +84,17 @@ class LogStore:
     @property
     def events(self) -> pl.LazyFrame:
         """One row an event, in the order of the arrays, with what its time says."""
-        return clock.with_clock(pl.scan_parquet(self.folder / "events.parquet"))
+        return clock.with_clock(pl.scan_parquet(self.folder / "events.parquet", glob=False))
 
     @cached_property
     def items(self) -> pl.DataFrame:
         """One row an item, at its index."""
-        return pl.read_parquet(self.folder / "items.parquet")
+        return pl.read_parquet(self.folder / "items.parquet", glob=False)
 
     @cached_property
     def users(self) -> pl.Series:
         """The id of each user, at its index."""
-        return pl.read_parquet(self.folder / "users.parquet")["user_id"]
+        return pl.read_parquet(self.folder / "users.parquet", glob=False)["user_id"]
 
     @cached_property
     def counts(self) -> np.ndarray:

@@ -126,7 +126,7 @@ def compare(folder: Path) -> Comparison:
             raise DataError(f"{folder / name} is missing: is {folder} the folder of a sweep that has run?")
     sweep = yaml.safe_load((folder / "sweep.yaml").read_text("utf-8"))
     metrics = sweep.get("metrics") or ["test/recall@10", "test/ndcg@10"]
-    trials = pl.read_parquet(folder / "results.parquet")
+    trials = pl.read_parquet(folder / "results.parquet", glob=False)
     axes = [name for name in trials.columns if name.startswith("axis/")]
     done = trials.filter(pl.col("status") == "done")
     check(done, axes, metrics)
@@ -225,7 +225,7 @@ class UserMetrics:
         file = self.folder / trial["run"] / "ranks.parquet"
         if not file.is_file():
             raise DataError(f"trial {trial['trial']} is done but {file} is missing")
-        ranks = pl.read_parquet(file).sort("user_id")
+        ranks = pl.read_parquet(file, glob=False).sort("user_id")
         self.check_users(trial["trial"], ranks["user_id"])
         index = torch.arange(ranks.height)
         places = Places(index, index, torch.tensor(ranks["rank"].to_numpy() - 1), torch.tensor(ranks["tied"].to_numpy().copy()))

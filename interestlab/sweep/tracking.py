@@ -20,7 +20,7 @@ def follow(spec: Spec, folder: Path) -> bool:
         return False
     import wandb
 
-    comparison = pl.read_parquet(folder / "report" / "comparison.parquet")
+    comparison = pl.read_parquet(folder / "report" / "comparison.parquet", glob=False)
     with wandb.init(project=PROJECT, group=spec.name, job_type="report", name=f"{spec.name}-report", dir=folder) as run:
         table = wandb.Table(columns=[*comparison.columns], data=[list(row) for row in comparison.iter_rows()])
         plots = {file.stem: wandb.Image(str(file)) for file in sorted((folder / "report").glob("*.png"))}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from interestlab.batch import Batch, Candidates
+from interestlab.cli.imports import ALLOW
 from interestlab.cli.train import run
 from interestlab.contract import Plugin
 from interestlab.step import Step
@@ -31,6 +32,7 @@ def modules(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setenv(ALLOW, ",".join(path.stem for path in EXAMPLES.glob("*.py")))
     yield
     for name in CLASSES:
         sys.modules.pop(name, None)

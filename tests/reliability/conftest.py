@@ -30,8 +30,8 @@ def server():
 
 
 @pytest.fixture
-def fit(server, tmp_path, cache):
-    """``fit("run", *args, when=("SIGKILL", "batch", 7))``: the exit status of a fit in a folder, which says what it says in
+def apart(server, tmp_path, cache):
+    """``apart("run", *args, when=("SIGKILL", "batch", 7))``: the exit status of a fit in a folder, which says what it says in
     ``run.log``."""
 
     def go(folder, *args, when=(), command="fit", **env):

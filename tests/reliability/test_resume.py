@@ -40,14 +40,14 @@ def encoder(method, bert):
     return [f"--model.encoder={json.dumps({'class_path': method, 'init_args': args})}"]
 
 
-def chain(fit, same, tmp_path, args, kills):
+def chain(apart, same, tmp_path, args, kills):
     """Run, be killed, go on, be killed, ..., come to an end, and be as the run that was not killed."""
     go_on = []
     for when in kills:
-        status = fit("parted", *args, *go_on, when=when)
+        status = apart("parted", *args, *go_on, when=when)
         assert status == (143 if when[0] == "SIGTERM" else -9), when
         go_on = ["--ckpt_path=last"]
-    assert fit("parted", *args, *go_on) == 0
+    assert apart("parted", *args, *go_on) == 0
     same(tmp_path / "whole", tmp_path / "parted")
     counted.extend(place for _, place, _ in kills)
 
@@ -63,28 +63,28 @@ def kills(seed, epochs, batches, number, places):
     return made
 
 
-def whole_and_parted(fit, same, tmp_path, args, seed, number=2, places=tuple(KILLS)):
-    assert fit("whole", *args) == 0
+def whole_and_parted(apart, same, tmp_path, args, seed, number=2, places=tuple(KILLS)):
+    assert apart("whole", *args) == 0
     cost = json.loads((tmp_path / "whole" / "cost.json").read_text())
-    chain(fit, same, tmp_path, args, kills(seed, cost["epochs"], cost["steps"] // cost["epochs"], number, places))
+    chain(apart, same, tmp_path, args, kills(seed, cost["epochs"], cost["steps"] // cost["epochs"], number, places))
 
 
 @pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "adalora")) for m in METHODS])
-def test_every_fine_tuning_method(fit, bert, tmp_path, small, same, method):
+def test_every_fine_tuning_method(apart, bert, tmp_path, small, same, method):
     minutes = random.Random(method).choice([0, 30])  # a checkpoint before each step, or at each start of an epoch
     args = [*small, *encoder(method, bert), "--model.dynamics=momentum", f"--checkpoint_minutes={minutes}", LENGTH]
-    whole_and_parted(fit, same, tmp_path, args, method)
+    whole_and_parted(apart, same, tmp_path, args, method)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dynamics", DYNAMICS)
-def test_every_dynamics(fit, tmp_path, small, same, dynamics):
+def test_every_dynamics(apart, tmp_path, small, same, dynamics):
     args = [*small, "--model.encoder=id", f"--model.dynamics={dynamics}", LENGTH]
-    whole_and_parted(fit, same, tmp_path, args, dynamics)
+    whole_and_parted(apart, same, tmp_path, args, dynamics)
 
 
 @pytest.mark.slow
-def test_terms_that_draw_by_chance_streams_and_negatives(fit, bert, tmp_path, small, same):
+def test_terms_that_draw_by_chance_streams_and_negatives(apart, bert, tmp_path, small, same):
     encoders = json.dumps(
         {"id": {"class_path": "id"}, "title": {"class_path": "lora", "init_args": {"model": bert, "max_length": 8}}}
     )
@@ -93,80 +93,80 @@ def test_terms_that_draw_by_chance_streams_and_negatives(fit, bert, tmp_path, sm
         *(f"--model.encoder={encoders}", "--model.fusion=attention", "--model.dynamics=transformer", LENGTH),
         *("--model.objective=gbce", "--model.auxiliary={views: {objective: contrastive, weight: 0.1}}"),
     ]
-    whole_and_parted(fit, same, tmp_path, args, "streams", 3)
+    whole_and_parted(apart, same, tmp_path, args, "streams", 3)
 
 
 # ---- one promise each
 
 
-def test_in_the_middle_of_gradient_accumulation_and_with_a_worker(fit, tmp_path, small, same):
+def test_in_the_middle_of_gradient_accumulation_and_with_a_worker(apart, tmp_path, small, same):
     """A step of two batches: what was in the first when the signal came is not lost, and nothing that was fetched ahead is."""
     args = [*small, *ID, LENGTH, "--trainer.accumulate_grad_batches=2", "--data.num_workers=1"]
-    assert fit("whole", *args) == 0
-    chain(fit, same, tmp_path, args, [("SIGTERM", "logging", 2), ("SIGKILL", "logging", 4)])
+    assert apart("whole", *args) == 0
+    chain(apart, same, tmp_path, args, [("SIGTERM", "logging", 2), ("SIGKILL", "logging", 4)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", ["--trainer.val_check_interval=0.5", "--trainer.check_val_every_n_epoch=2"])
-def test_validation_within_and_between_epochs(fit, tmp_path, small, same, interval):
+def test_validation_within_and_between_epochs(apart, tmp_path, small, same, interval):
     args = [*small, *ID, "--trainer.max_epochs=4", interval, "--checkpoint_minutes=0"]
-    whole_and_parted(fit, same, tmp_path, args, interval, 3, ("batch", "logging"))
+    whole_and_parted(apart, same, tmp_path, args, interval, 3, ("batch", "logging"))
 
 
 @pytest.mark.slow
-def test_where_the_steps_are_limited(fit, tmp_path, small, same):
+def test_where_the_steps_are_limited(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_steps=14"]
-    assert fit("whole", *args) == 0
-    chain(fit, same, tmp_path, args, [("SIGTERM", "batch", 5), ("SIGTERM", "logging", 9), ("SIGTERM", "logging", 11)])
+    assert apart("whole", *args) == 0
+    chain(apart, same, tmp_path, args, [("SIGTERM", "batch", 5), ("SIGTERM", "logging", 9), ("SIGTERM", "logging", 11)])
 
 
 @pytest.mark.slow
-def test_early_stopping_counts_on_and_stays_stopped(fit, tmp_path, small, same):
+def test_early_stopping_counts_on_and_stays_stopped(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=20", "--early_stopping.patience=2", "--early_stopping.min_delta=1"]
-    assert fit("whole", *args) == 0
+    assert apart("whole", *args) == 0
     assert json.loads((tmp_path / "whole" / "cost.json").read_text())["epochs"] == 3
-    chain(fit, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
+    chain(apart, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(fit, tmp_path, small, same):
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1"]
-    assert fit("whole", *args) == 0
-    chain(fit, same, tmp_path, args, [("SIGKILL", "writing", 1)])
+    assert apart("whole", *args) == 0
+    chain(apart, same, tmp_path, args, [("SIGKILL", "writing", 1)])
     assert "starts anew" in (tmp_path / "parted.log").read_text()
 
 
-def test_sigterm_says_where_it_stopped_and_how_to_go_on(fit, tmp_path, small):
-    assert fit("run", *small, *ID, LENGTH, when=("SIGTERM", "logging", 1)) == 143
+def test_sigterm_says_where_it_stopped_and_how_to_go_on(apart, tmp_path, small):
+    assert apart("run", *small, *ID, LENGTH, when=("SIGTERM", "logging", 1)) == 143
     (line,) = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
     assert line.startswith("interestlab: stopped by SIGTERM at epoch 0, step 2; ")
     assert f"`interestlab fit --run_dir={tmp_path / 'run'} --ckpt_path=last`" in line
 
 
 @pytest.mark.slow
-def test_a_resumed_run_is_the_same_run_of_wandb(fit, tmp_path, small):
+def test_a_resumed_run_is_the_same_run_of_wandb(apart, tmp_path, small):
     pytest.importorskip("wandb")
     args = [*small, *ID, "--trainer.max_epochs=2", "--loggers=[csv,wandb]"]
-    assert fit("run", *args, when=("SIGTERM", "logging", 1)) == 143
-    assert fit("run", *args, "--ckpt_path=last") == 0
+    assert apart("run", *args, when=("SIGTERM", "logging", 1)) == 143
+    assert apart("run", *args, "--ckpt_path=last") == 0
     ids = [folder.name.rpartition("-")[2] for folder in (tmp_path / "run" / "wandb").glob("offline-run-*")]
     assert ids == [(tmp_path / "run" / "wandb_id.txt").read_text()] * 2
 
 
-def test_without_room_a_line_names_the_file_and_the_checkpoint_before_is_whole(fit, tmp_path, small, same):
+def test_without_room_a_line_names_the_file_and_the_checkpoint_before_is_whole(apart, tmp_path, small, same):
     args = [*small, *ID, LENGTH, "--checkpoint_minutes=0"]
-    assert fit("whole", *args) == 0
-    assert fit("parted", *args, when=("ENOSPC", "writing", 4)) == 2
+    assert apart("whole", *args) == 0
+    assert apart("parted", *args, when=("ENOSPC", "writing", 4)) == 2
     (line,) = [line for line in (tmp_path / "parted.log").read_text().splitlines() if line.startswith("interestlab: ")]
     assert "parted/checkpoints/last.ckpt cannot be written (File too large)" in line
     assert "Traceback" not in (tmp_path / "parted.log").read_text()
-    assert fit("parted", *args, "--ckpt_path=last") == 0
+    assert apart("parted", *args, "--ckpt_path=last") == 0
     same(tmp_path / "whole", tmp_path / "parted")
 
 
 @pytest.mark.parametrize("window", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_loss_that_is_no_number_stops_with_the_batch_and_can_be_met_again(fit, tmp_path, small, window):
+def test_a_loss_that_is_no_number_stops_with_the_batch_and_can_be_met_again(apart, tmp_path, small, window):
     args = [*small, *ID, LENGTH, f"--trainer.accumulate_grad_batches={window}"]
-    assert fit("run", *args, when=("NAN", "loss", 4)) == 2
+    assert apart("run", *args, when=("NAN", "loss", 4)) == 2
     said = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
     path = tmp_path / "run" / "checkpoints" / "not_finite.ckpt"
     held = torch.load(path, weights_only=True)
@@ -178,7 +178,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_can_be_met_again(fit,
     assert (found["epoch"], found["batch"], found["step"]) == (0, 4, 4 // window)
     assert len(found["users"]) == len(found["items"]) == len(found["targets"])
     assert all(p.isfinite().all() for name, p in held["state_dict"].items() if isinstance(p, torch.Tensor))
-    assert fit("run", *args, f"--ckpt_path={path}", when=("NAN", "loss", 4)) == 2
+    assert apart("run", *args, f"--ckpt_path={path}", when=("NAN", "loss", 4)) == 2
     again = torch.load(path, weights_only=True)
     assert torch.equal(again["not_finite"]["users"], found["users"])
     assert all(torch.equal(again["state_dict"][k], v) for k, v in held["state_dict"].items() if isinstance(v, torch.Tensor))

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from interestlab import scaffold
+from interestlab.cli.imports import ALLOW
 from interestlab.cli.main import main
 from interestlab.registry import PluginError
 
@@ -62,6 +63,7 @@ def test_every_package_is_clean(packages, word):
 def test_their_parts_fit_together_by_class_path(packages, fit, monkeypatch):
     for word in WORDS:
         monkeypatch.syspath_prepend(str(packages / f"my_{word}" / "src"))
+    monkeypatch.setenv(ALLOW, ",".join(f"my_{word}" for word in WORDS))
     cli = fit(
         "--model.encoder={id: id, words: my_encoder.encoder.MyEncoder}",
         "--model.fusion=my_fusion.fusion.MyFusion",

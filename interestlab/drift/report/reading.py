@@ -66,7 +66,7 @@ def read(folder: Path) -> Tables:
     for name in (*(f"{table}.parquet" for table in TABLES), "meta.json"):
         if not (folder / name).is_file():
             raise DataError(f"{folder} has no {name}; give a folder that `interestlab drift` wrote.")
-    frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+    frames = {name: pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in TABLES}
     users = frames["users"]
     counts = dict(users.group_by("verdict").len().iter_rows())
     told = users.filter(pl.col("verdict") != UNKNOWN)

@@ -98,6 +98,15 @@ def test_loading_says_nothing(gpt, capfd):
     assert captured.out + captured.err == ""
 
 
+def test_a_pickled_adapter_beside_the_weights_is_refused(bert, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(bert, folder)
+    assert weights.locate(str(folder)) == folder
+    torch.save({}, folder / "adapter_model.bin")
+    with pytest.raises(ValueError, match=r"adapter_model\.bin is pickled"):
+        weights.locate(str(folder))
+
+
 def test_pickled_weights_are_refused(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")

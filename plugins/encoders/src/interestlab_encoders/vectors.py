@@ -63,7 +63,7 @@ class Vectors:
 def from_parquet(file: Path, key: str, columns: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
     """Keys and vectors ``[keys, width]`` of a Parquet; a row without any number is left out."""
     try:
-        schema = pl.read_parquet_schema(file)
+        schema = pl.scan_parquet(file, glob=False).collect_schema()
         columns = list(columns or (name for name in schema if name != key))
         if missing := [name for name in (key, *columns) if name not in schema]:
             raise DataError(f"{file}: no column {', '.join(missing)}; it has {', '.join(schema)}.")
@@ -73,7 +73,7 @@ def from_parquet(file: Path, key: str, columns: Sequence[str] | None) -> tuple[l
         if wrong or not columns:
             told = f"{', '.join(wrong)} of neither numbers nor lists of them" if columns else "no vectors"
             raise DataError(f"{file}: the columns are {told}; name in `columns` those that make up the vector.")
-        frame = pl.read_parquet(file, columns=[key, *columns])
+        frame = pl.read_parquet(file, columns=[key, *columns], glob=False)
     except (OSError, pl.exceptions.PolarsError) as err:
         raise DataError(f"{file}: no Parquet can be read there ({str(err).strip().partition(chr(10))[0]}).") from err
     given = frame.select(given=~pl.all_horizontal(pl.col(columns).is_null())).to_series()

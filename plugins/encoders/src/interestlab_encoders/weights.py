@@ -87,6 +87,8 @@ def _lack(folder: Path) -> str | None:
         return "config.json"
     if not any(folder.glob("model*.safetensors")):
         return "model.safetensors (pickled weights can run code, and are not read)"
+    if (folder / "adapter_model.bin").exists():  # which transformers would read beside the weights
+        return "adapter_model.safetensors (adapter_model.bin is pickled: it can run code, and is not read)"
     return None
 
 

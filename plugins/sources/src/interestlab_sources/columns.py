@@ -1,13 +1,29 @@
 """The user's names of columns -> the common schema."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from interestlab.contract import DataError
 
 REQUIRED = ("user_id", "item_id", "timestamp")
+
+
+MOST_COLUMNS = 1000
+"""A file with more columns holds no table of a log: each becomes a field, and they would fill the memory."""
+
+
+def check_header(path: object, names: Sequence[str]) -> None:
+    """Refuse a header that names a column twice, or more columns than :data:`MOST_COLUMNS`.
+
+    Raises:
+        DataError: with the columns that stand there twice.
+    """
+    if len(names) > MOST_COLUMNS:
+        raise DataError(f"{path}: the header names {len(names):,} columns, over {MOST_COLUMNS:,}; leave out what is not needed")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path}: the header names {', '.join(twice)} twice; rename one")
 
 
 def check_mapping(columns: Mapping[str, str], tables: Mapping[str, Collection[str]]) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import orjson
 
 from interestlab.contract import DataError
+from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.lines import chunks, fault
 from interestlab_sources.table import Table
 
-MOST_KEYS = 1000
-"""A file with more keys holds no table: as columns they would fill the memory."""
+MOST_KEYS = MOST_COLUMNS
+"""Different keys that a file may have."""
 
 
 class NoRecordError(ValueError):

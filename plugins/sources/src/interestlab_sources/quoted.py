@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from interestlab.contract import DataError
+from interestlab_sources.columns import check_header
 from interestlab_sources.lines import CHUNK, Line, fault
 from interestlab_sources.table import Table
 
@@ -75,7 +76,7 @@ def read_quoted(path: Path, separator: str) -> Table:
     """The columns are those of the header; an empty cell is null.
 
     Raises:
-        DataError: the header cannot be read, or names a column twice.
+        DataError: the header cannot be read, or names a column twice, or far too many.
     """
     table = Table(path)
     records = _records(table, separator)
@@ -83,8 +84,7 @@ def read_quoted(path: Path, separator: str) -> Table:
     if not header or table.first_reason():
         raise DataError(f"{path}: no header ({table.first_reason() or 'no rows'}); its first line must name the columns")
     names = [name.strip() or f"column_{i}" for i, name in enumerate(header, 1)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{path}: the header names {', '.join(twice)} twice; rename one")
+    check_header(path, names)
     numbers: list[int] = []
     rows: list[list[str]] = []
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from interestlab.contract import DataError, EventLog, Source
-from interestlab_sources.columns import REQUIRED, check_mapping, check_required, rename, renamed
+from interestlab_sources.columns import REQUIRED, check_header, check_mapping, check_required, rename, renamed
 from interestlab_sources.delimited import add_delimited
 from interestlab_sources.lines import fault
 from interestlab_sources.paths import expanded, readable
@@ -94,6 +94,5 @@ def _header(path: Path, line: bytes) -> list[str]:
         if not name or kind not in _TYPES:
             raise DataError(f"{path}: header field '{field[:40]}' is not name:type, the type one of {', '.join(_TYPES)}")
         names.append(name)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{path}: the header names {', '.join(twice)} twice; rename one")
+    check_header(path, names)
     return names

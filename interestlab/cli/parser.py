@@ -1,0 +1,35 @@
+"""A parser whose errors are a line."""
+
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from interestlab.cli import imports, shortnames
+from interestlab.contract import DataError
+
+
+class OneLineParser(ArgumentParser):
+    """jsonargparse's parser, whose errors are told without the hundred options of the usage."""
+
+    def parse_args(self, args: list[str] | None = None, *rest: Any, **options: Any) -> Namespace:  # type: ignore[override]
+        try:
+            return super().parse_args(args, *rest, **options)
+        except UnicodeDecodeError as err:
+            configs = [arg.partition("=")[2][:200] for arg in args or [] if arg.startswith("--config=")]
+            self.error(f"a config is not text in UTF-8 ({err.reason} at byte {err.start + 1}): {' or '.join(configs)}")
+
+        except OverflowError as err:
+            self.error(f"a number in a config is out of all bounds: {err}")
+
+    def instantiate(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().instantiate(*args, **options)
+        except DataError:
+            raise
+        except ValueError as err:  # a part says what is wrong with its arguments
+            raise DataError(str(err)) from err
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        parser = getattr(ex, "subcommand_parser", None) or self
+        told = " ".join(imports.mended(message).split())
+        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {told}\n{shortnames.mistaken_files()}")

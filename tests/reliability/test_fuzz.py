@@ -1,0 +1,72 @@
+"""The fuzz run of ``fuzz.py``: a few hundred files each time, and over ten thousand in the slow tests."""
+
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import fuzz
+import mutations
+
+
+@pytest.mark.parametrize("kind", [kind for kind in fuzz.KINDS if kind != "config"])
+def test_some_files(kind, tmp_path_factory):
+    figures: Counter[str] = Counter()
+    for number in range(30):
+        fuzz.once(kind, number, 7, tmp_path_factory.mktemp("fuzz"), figures)
+    assert figures["logs"] + figures["refusals"] == 30
+    assert figures["logs"] >= 10
+    assert figures["rows in"] == figures["rows kept"] + figures["rows quarantined"]
+
+
+def test_some_configs(tmp_path_factory):
+    figures: Counter[str] = Counter()
+    for number in range(30):
+        fuzz.once("config", number, 7, tmp_path_factory.mktemp("fuzz"), figures)
+    assert figures["logs"] + figures["refusals"] == 30
+    assert figures["logs"]
+
+
+def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch):
+    from interestlab_sources import lines
+
+    whole = lines.numbered_lines
+
+    def careless(path, reject):
+        return (line for line in whole(path, reject) if line[0] % 7)
+
+    monkeypatch.setattr("interestlab_sources.table.numbered_lines", careless)
+    found = 0
+    for number in range(20):
+        (folder := tmp_path / str(number)).mkdir()
+        try:
+            fuzz.once("jsonl", number, 7, folder, Counter())
+        except fuzz.Lost:
+            found += 1
+    assert found >= 5
+
+
+@pytest.mark.parametrize("quotes", [True, False])
+def test_a_broken_line_stays_one_line(quotes):
+    rng = random.Random(0)
+    for _ in range(500):
+        broken = mutations.line(rng, b"u1,i2,1600000000,5,fine", b",", quotes)
+        assert b"\n" not in broken
+        assert quotes or b'"' not in broken
+
+
+@pytest.mark.slow
+def test_ten_thousand_files(capsys):
+    total: Counter[str] = Counter()
+    failures: list[str] = []
+    for kind in fuzz.KINDS:
+        figures, failed = fuzz.all_of(kind, 0, 400 if kind == "config" else 1250)
+        total += figures
+        failures += failed
+    assert failures == []
+    assert total["files"] >= 10_000
+    assert total["rows in"] == total["rows kept"] + total["rows quarantined"]
