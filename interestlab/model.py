@@ -150,6 +150,7 @@ class InterestModel(HookRelay):
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
+        processes.whole(self.trainer.strategy)
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
