@@ -18,12 +18,8 @@ SHOP = ["--data.source=simulated", "--data.source.users=31", "--data.source.item
 @pytest.mark.slow
 def test_three_processes_train_and_test_as_one(tmp_path):
     model = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item"]
-    three = [
-        "--trainer.accelerator=cpu",
-        "--trainer.devices=3",
-        "--trainer.strategy=ddp",
-        "--trainer.enable_progress_bar=false",
-    ]
+    quiet = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    three = ["--trainer.devices=3", "--trainer.strategy=ddp", *quiet]
     command = [sys.executable, "-m", "interestlab", "fit", *SHOP, *model, *three, "--trainer.max_steps=3", "--run_dir=run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -31,12 +27,12 @@ def test_three_processes_train_and_test_as_one(tmp_path):
     ranks = pl.read_parquet(tmp_path / "run" / "ranks.parquet")
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert ranks["user_id"].is_unique().all()
-    run(["test", f"--run_dir={tmp_path / 'run'}", "--trainer.devices=1", "--trainer.strategy=auto", *three[3:]])
+    run(["test", f"--run_dir={tmp_path / 'run'}", "--trainer.devices=1", "--trainer.strategy=auto", *quiet])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == told
     assert pl.read_parquet(tmp_path / "run" / "ranks.parquet").equals(ranks)
 
 
 @pytest.mark.parametrize("strategy", [strategies.FSDPStrategy, strategies.ModelParallelStrategy])
 def test_a_strategy_that_splits_weights_is_refused(strategy):
-    with pytest.raises(DataError, match="splits weights over processes.*ddp"):
+    with pytest.raises(DataError, match="splits weights over processes"):
         processes.whole(strategy())
