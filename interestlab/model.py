@@ -209,7 +209,7 @@ class InterestModel(HookRelay):
         if not len(distinct):
             return self.nothing(stream, *codes.shape), present
         if together and self.costly(stream):
-            table = processes.encoded(distinct, lambda c: self.values(stream, c) if len(c) else self.nothing(stream, 0))
+            table = processes.encoded(distinct, lambda codes: self.share(stream, codes))
         else:
             table = self.values(stream, distinct)
         found = table[torch.from_numpy(inverse).to(self.device)]
@@ -223,6 +223,10 @@ class InterestModel(HookRelay):
         parts = (self._encoders[stream.encoder], self.projections[stream.encoder])
         idle = sum(p.sum() * 0.0 for part in parts for p in part.parameters() if p.requires_grad)
         return torch.zeros(*shape, self.dim, device=self.device, dtype=self.log_q.dtype) + idle
+
+    def share(self, stream: Stream, codes: np.ndarray) -> Tensor:
+        """``[U, dim]`` of what one process encodes of a stream, which may be nothing; of one type whatever autocast does."""
+        return (self.values(stream, codes) if len(codes) else self.nothing(stream, 0)).to(self.log_q.dtype)
 
     def costly(self, stream: Stream) -> bool:
         """Whether to encode a value costs more than to send its vector: not a look into a table, nor at what is kept."""

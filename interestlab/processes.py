@@ -43,7 +43,7 @@ def total(number: Tensor) -> Tensor:
     """The sum over all processes; takes no gradient."""
     if world() == 1:
         return number
-    summed = number.detach().clone()
+    summed = number.detach().clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(summed)
     return summed
 
@@ -94,8 +94,9 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(_: Any, mine: Tensor) -> Tensor:
+        mine = mine.contiguous()
         everyones = [torch.empty_like(mine) for _ in range(world())]
-        distributed.all_gather(everyones, mine.contiguous())
+        distributed.all_gather(everyones, mine)
         return torch.stack(everyones)
 
     @staticmethod
