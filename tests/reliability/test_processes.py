@@ -62,7 +62,7 @@ def assert_alike(tmp_path, of, names):
         found = apart(tmp_path / of, tmp_path / name)
         print(f"{of} and {name}: curve {found[0]:.1e}, weights {found[1]:.1e}")
         assert found[0] < 2e-5, f"{curve(tmp_path / of)} {curve(tmp_path / name)}"
-        assert found[1] < 2e-4
+        assert found[1] < 1e-3  # AdamW steps by its full rate where a gradient is rounding alone
 
 
 def run(fit, tmp_path, folder, *args, **more):
