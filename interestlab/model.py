@@ -13,6 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from interestlab import processes
 from interestlab.auxiliary import Auxiliary
 from interestlab.batch import Batch, Candidates
 from interestlab.chance import seed_all
@@ -20,7 +21,7 @@ from interestlab.checks import at_least
 from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, plain
 from interestlab.data.features import Feature
 from interestlab.data.module import InterestData
-from interestlab.encoding import Chunking, Encoding
+from interestlab.encoding import Chunking, Encoding, constant
 from interestlab.evaluation import Evaluation, precise, precise_weights
 from interestlab.finite import Finite
 from interestlab.guard import Guard
@@ -149,6 +150,7 @@ class InterestModel(HookRelay):
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
+        processes.whole(self.trainer.strategy)
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
@@ -191,8 +193,13 @@ class InterestModel(HookRelay):
         encoded = self.encodings[stream.name](codes).to(self.log_q.dtype)
         return self.projections[stream.encoder](encoded)
 
-    def encode(self, stream: Stream, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    def encode(self, stream: Stream, rows: np.ndarray, together: bool = False) -> tuple[Tensor, Tensor]:
         """Vectors of a stream at some rows of its items or events.
+
+        Args:
+            stream: what is encoded.
+            rows: any shape.
+            together: whether all processes ask for the same rows, each of which then need be encoded in one process alone.
 
         Returns:
             ``[*rows, dim]``, zero where a row has no value, and ``[*rows]`` bool: whether it has one.
@@ -201,19 +208,34 @@ class InterestModel(HookRelay):
         present = torch.from_numpy(codes >= 0).to(self.device)
         distinct, inverse = np.unique(codes[codes >= 0], return_inverse=True)
         if not len(distinct):
-            # Nothing to encode, but every process must give every weight a gradient.
-            parts = (self._encoders[stream.encoder], self.projections[stream.encoder])
-            idle = sum(p.sum() * 0.0 for part in parts for p in part.parameters() if p.requires_grad)
-            return torch.zeros(*codes.shape, self.dim, device=self.device, dtype=self.log_q.dtype) + idle, present
-        found = self.values(stream, distinct)[torch.from_numpy(inverse).to(self.device)]
+            return self.nothing(stream, *codes.shape), present
+        if together and self.costly(stream):
+            table = processes.encoded(distinct, lambda codes: self.share(stream, codes))
+        else:
+            table = self.values(stream, distinct)
+        found = table[torch.from_numpy(inverse).to(self.device)]
         if len(found) == codes.size:
             return found.view(*codes.shape, self.dim), present
         out = found.new_zeros(*codes.shape, self.dim)
         return out.masked_scatter(present[..., None], found), present
 
-    def item_vectors(self, items: np.ndarray) -> Tensor:
-        """``[M, dim]`` what items are, from all their streams."""
-        encoded = {s.name: self.encode(s, items) for s in self.item_streams}
+    def nothing(self, stream: Stream, *shape: int) -> Tensor:
+        """``[*shape, dim]`` zeros, of which every weight of a stream gets a gradient, as each process must give it one."""
+        parts = (self._encoders[stream.encoder], self.projections[stream.encoder])
+        idle = sum(p.sum() * 0.0 for part in parts for p in part.parameters() if p.requires_grad)
+        return torch.zeros(*shape, self.dim, device=self.device, dtype=self.log_q.dtype) + idle
+
+    def share(self, stream: Stream, codes: np.ndarray) -> Tensor:
+        """``[U, dim]`` of what one process encodes of a stream, which may be nothing; of one type whatever autocast does."""
+        return (self.values(stream, codes) if len(codes) else self.nothing(stream, 0)).to(self.log_q.dtype)
+
+    def costly(self, stream: Stream) -> bool:
+        """Whether to encode a value costs more than to send its vector: not a look into a table, nor at what is kept."""
+        return self.features[stream.name].rows is not None and not constant(self._encoders[stream.encoder])
+
+    def item_vectors(self, items: np.ndarray, together: bool = False) -> Tensor:
+        """``[M, dim]`` what items are, from all their streams; ``together`` as in :meth:`encode`."""
+        encoded = {s.name: self.encode(s, items, together) for s in self.item_streams}
         if "item" not in self.fusion:
             return next(iter(encoded.values()))[0]
         return self.fusion["item"](*transposed(encoded))
@@ -237,12 +259,14 @@ class InterestModel(HookRelay):
             inclusion = torch.zeros_like(self.log_q)
         else:
             drawn = torch.randint(everything, (max(o.sampled for o in self._objectives),), device=self.device)
-            items = torch.unique(torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0], drawn]))
+            own = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]])
+            # Of all processes the first one draws, so that as many are drawn as in one process.
+            items = processes.union(torch.cat([own, drawn]) if processes.first() else own)
             # One event more than the history shows: the target of its last position.
-            events = batch.mask.sum() + len(batch.users)
+            events = processes.total(batch.mask.sum() + len(batch.users))
             inclusion = log_inclusion(self.log_q[items], events, len(drawn), everything)
         rows = items.cpu().numpy()
-        table = self.item_vectors(rows)
+        table = self.item_vectors(rows, together=True)
         fields = {f: torch.from_numpy(codes[rows].astype(np.int64)).to(self.device) for f, codes in self.item_codes.items()}
         candidates = Candidates(self.compared(table), items, inclusion, everything, fields)
         # Item 0 stands in the padding, where any vector will do: position 0 is one.
@@ -258,12 +282,13 @@ class InterestModel(HookRelay):
         penalties = [penalty for part in self.parts() if (penalty := part.penalty()) is not None]
         if penalties:
             terms["penalty"] = torch.stack(penalties).sum()
-        for name, term in terms.items():
-            self.log(f"train/{name}", term, batch_size=len(batch.users))
+        for term in terms.values():
             loss = loss + term
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.users))
+        weight, means = processes.weighed(step.known.sum(), {**terms, "loss": loss})
+        for name, mean in means.items():
+            self.log(f"train/{name}", mean, prog_bar=name == "loss", batch_size=len(batch.users))
         self._finite.watch(batch, {"loss": loss, **terms})
-        return loss
+        return loss * weight
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         self._finite.check(self)

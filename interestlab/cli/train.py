@@ -191,6 +191,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")  # what is logged is of all processes
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # that of a run that goes on
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
 

@@ -78,7 +78,8 @@ class LengthBatches(Sampler[list[int]]):
     """Batches of samples of like length, of at most ``max_events`` events with the padding.
 
     Every process draws the same batches and takes its share of each, so that a step sees the same samples whatever
-    the number of processes. A plain order when not shuffled.
+    the number of processes; where a batch would have fewer samples than there are processes, it takes in others.
+    A plain order when not shuffled.
 
     Args:
         lengths: ``[samples]`` events of each.

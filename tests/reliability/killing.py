@@ -1,7 +1,8 @@
 """Runs of ``interestlab`` that kill themselves: a server that has imported everything, and forks a process for each.
 
 It reads a line of JSON for each run, the arguments of ``child``, and answers with the exit status. ``when`` is empty, or a
-signal, a place and a number: ``["SIGKILL", "batch", 7]`` is in the middle of the eighth batch since the beginning.
+signal, a place and a number: ``["SIGKILL", "batch", 7]`` is in the middle of the eighth batch since the beginning. A run may
+be of several ``processes``, which are told of each other as torchrun does; the status is that of the first that failed.
 """
 
 import io
@@ -9,12 +10,14 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import traceback
 from dataclasses import replace
 
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.cli import train
 from interestlab.model import InterestModel
@@ -90,6 +93,7 @@ def not_a_number(number):
 def child(args, when, log, folder, env):
     os.chdir(folder)
     os.environ |= env
+    rank_zero_only.rank = int(env.get("LOCAL_RANK", 0))  # Lightning looks when it is imported
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -109,21 +113,39 @@ def main():
     import interestlab_encoders.adalora  # noqa: F401
 
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                child(**json.loads(line))
-                status = 0
-            except SystemExit as left:
-                status = left.code if isinstance(left.code, int) else 1
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        told = json.loads(line)
+        pids = [forked(told | {"env": told["env"] | place}) for place in places(told.pop("processes", 1))]
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        print(next(filter(None, statuses), 0), flush=True)
+
+
+def places(processes):
+    """The environment of each process of a job, as torchrun makes it."""
+    if processes == 1:
+        return [{}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "NODE_RANK": "0"}
+    return [job | {"LOCAL_RANK": str(rank), "RANK": str(rank)} for rank in range(processes)]
+
+
+def forked(told):
+    """A run in a process of its own: its id."""
+    if pid := os.fork():
+        return pid
+    status = 1
+    try:
+        child(**told)
+        status = 0
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""A job of several processes is the job of one: curve, weights, metrics, folder and store."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+SHOP = [
+    *("--data.source=simulated", "--data.source.users=37", "--data.source.items=40", "--data.source.events=6"),
+    *("--data.max_history=8", "--data.batch_events=48", "--model.dim=12", "--trainer.max_steps=6"),
+    *("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"),
+    "--trainer.log_every_n_steps=1",
+]
+OBJECTIVES = {
+    "catalogue": ["--model.objective=next_item"],
+    "batch": ["--model.objective=next_item", "--model.objective.candidates=batch"],
+    "sampled": ["--model.objective=sampled_softmax", "--model.objective.negatives=8"],
+}
+
+GRU = ["--model.dynamics=gru", "--model.dynamics.dropout=0"]
+NO_TEST = ["--test_after_fit=false", "--trainer.limit_val_batches=0"]
+
+
+@pytest.fixture(scope="session")
+def still(bert, tmp_path_factory):
+    """The text model without dropout, which each process draws by itself."""
+    folder = tmp_path_factory.mktemp("still") / "bert"
+    shutil.copytree(bert, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return str(folder)
+
+
+def text(model, method="full", **more):
+    args = {"model": model, "max_length": 8, "fields": ["item.title"]} | more
+    return [f"--model.encoder={json.dumps({'class_path': method, 'init_args': args})}", "--model.dynamics=momentum"]
+
+
+def curve(folder):
+    return pl.read_csv(folder / "metrics.csv")["train/loss"].drop_nulls().to_numpy()
+
+
+def weights(folder):
+    held = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return {name: tensor for name, tensor in held.items() if isinstance(tensor, torch.Tensor)}
+
+
+def apart(one: Path, other: Path) -> tuple[float, float]:
+    """The largest difference of two curves, and of two runs' weights."""
+    assert len(curve(one)) == len(curve(other)) == 6
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    return float(abs(curve(one) - curve(other)).max()), max(float((a[k] - b[k]).abs().max()) for k in a)
+
+
+def assert_alike(tmp_path, of, names):
+    for name in names:
+        found = apart(tmp_path / of, tmp_path / name)
+        print(f"{of} and {name}: curve {found[0]:.1e}, weights {found[1]:.1e}")
+        assert found[0] < 2e-5, f"{curve(tmp_path / of)} {curve(tmp_path / name)}"
+        assert found[1] < 1e-3  # AdamW steps by its full rate where a gradient is rounding alone
+
+
+def run(apart, tmp_path, folder, *args, **more):
+    assert apart(folder, *SHOP, *args, **more) == 0, (tmp_path / f"{folder}.log").read_text()[-3000:]
+
+
+@pytest.mark.parametrize("objective", [pytest.param(o, marks=[pytest.mark.slow] * (o != "sampled")) for o in OBJECTIVES])
+def test_curve_and_weights(apart, tmp_path, still, objective):
+    for n in (1, 2, 3):
+        run(apart, tmp_path, f"of{n}", *text(still), *OBJECTIVES[objective], *NO_TEST, processes=n)
+    assert_alike(tmp_path, "of1", ["of2", "of3"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--model.objective=next_item", "--model.encoder=id", "--model.dynamics=transformer", "--model.dynamics.dropout=0"],
+        [*OBJECTIVES["batch"], "--trainer.accumulate_grad_batches=2", "--model.encoder=id", *GRU],
+        [*OBJECTIVES["batch"], "--trainer.gradient_clip_val=0.1", "--model.encoder=id", "--model.dynamics=momentum"],
+    ],
+    ids=["id", "accumulated", "clipped"],
+)
+def test_curve_and_weights_with(apart, tmp_path, more):
+    for n in (1, 3):
+        run(apart, tmp_path, f"of{n}", *more, *NO_TEST, processes=n)
+    assert_alike(tmp_path, "of1", ["of3"])
+
+
+@pytest.mark.slow
+def test_two_streams_a_penalty_and_texts_of_events(apart, tmp_path, still):
+    """Processes share out the titles, and each reads the texts of its own events; AdaLoRA's penalty counts once."""
+    encoders = {
+        "title": {"class_path": "adalora", "init_args": {"model": still, "max_length": 8, "fields": ["item.title"]}},
+        "text": {"class_path": "lora", "init_args": {"model": still, "max_length": 8, "fields": ["event.text"]}},
+    }
+    for n in (1, 3):
+        more = [f"--model.encoder={json.dumps(encoders)}", "--model.fusion=concat", "--model.dynamics=momentum"]
+        run(apart, tmp_path, f"of{n}", *more, *OBJECTIVES["sampled"], *NO_TEST, processes=n)
+    assert_alike(tmp_path, "of1", ["of3"])
+
+
+@pytest.mark.slow
+def test_bfloat16_is_near_float32(apart, tmp_path, still):
+    run(apart, tmp_path, "whole", *text(still), *OBJECTIVES["batch"], *NO_TEST)
+    for n in (1, 2):
+        run(
+            apart,
+            tmp_path,
+            f"of{n}",
+            *text(still),
+            *OBJECTIVES["batch"],
+            *NO_TEST,
+            "--trainer.precision=bf16-mixed",
+            processes=n,
+        )
+        found = abs(curve(tmp_path / "whole") - curve(tmp_path / f"of{n}")) / curve(tmp_path / "whole")
+        print(f"bfloat16, {n} processes: {found.max():.1e}")
+        assert found.max() < 0.01
+
+
+def test_one_store_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
+    pytest.importorskip("wandb")
+    cold = str(tmp_path / "cold cache")
+    log = tmp_path / "jobs.log"
+    more = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item"]
+    run(apart, tmp_path, "jobs", *more, "--loggers=[csv,wandb]", processes=3, INTERESTLAB_CACHE=cold)
+    assert {p.name for p in tmp_path.iterdir()} == {"jobs", "jobs.log", "cold cache"}, log.read_text()
+    assert len(list((tmp_path / "jobs" / "wandb").glob("offline-run-*"))) == 1
+    told, ranks = (tmp_path / "jobs" / name for name in ("metrics.json", "ranks.parquet"))
+    of_three = told.read_bytes(), pl.read_parquet(ranks)
+    users = of_three[1]["user_id"]
+    assert users.is_unique().all()
+    assert len(users) % 3
+    assert apart("jobs", "--trainer.devices=1", "--trainer.strategy=auto", command="test", INTERESTLAB_CACHE=cold) == 0
+    assert told.read_bytes() == of_three[0]
+    assert pl.read_parquet(ranks).equals(of_three[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", [("SIGTERM", "logging", 3), ("SIGKILL", "batch", 4)])
+def test_a_job_of_several_that_was_killed_goes_on(apart, tmp_path, still, same, when):
+    args = [*text(still), *OBJECTIVES["sampled"], "--checkpoint_minutes=0"]
+    run(apart, tmp_path, "whole", *args, processes=2)
+    assert apart("parted", *SHOP, *args, processes=2, when=when) == (143 if when[0] == "SIGTERM" else -9)
+    run(apart, tmp_path, "parted", *args, "--ckpt_path=last", processes=2)
+    same(tmp_path / "whole", tmp_path / "parted")
