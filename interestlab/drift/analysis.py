@@ -29,7 +29,8 @@ from interestlab.drift.population import calendar, catalogue_drift, shares_over_
 from interestlab.drift.profiles import audiences, brands_of, segment_table
 from interestlab.drift.segments import Segments, moves_table, segments
 from interestlab.drift.settings import Settings
-from interestlab.drift.users import UNKNOWN, users
+from interestlab.drift.users import users
+from interestlab.drift.verdicts import UNKNOWN
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
 

@@ -8,7 +8,7 @@ from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import day
 from interestlab.drift.settings import Settings
-from interestlab.drift.users import UNKNOWN
+from interestlab.drift.verdicts import UNKNOWN
 
 
 def notes(

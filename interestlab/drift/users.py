@@ -14,6 +14,7 @@ from interestlab.drift.evolution import evolution, p_evolution
 from interestlab.drift.migration import migration
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
+from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
 
 BLOCK = 2_000
 """Users analysed at once: what is held in memory does not grow with the log."""
@@ -24,9 +25,6 @@ WORKERS = 4
 FINER = 20
 """Times as many permutations are drawn anew for those whose first p-value is below the level, or could hardly have been: what
 corrects for many users needs small p-values told apart."""
-
-MIGRATED, EVOLVED, BOTH = "migrated", "evolved", "migrated and evolved"
-STILL, UNKNOWN = "no change seen", "not enough evidence"
 
 KINDS = ("migration", "evolution")
 

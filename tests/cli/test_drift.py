@@ -10,7 +10,7 @@ import pytest
 from interestlab.cli.drift import overrides
 from interestlab.cli.main import main
 from interestlab.contract import DataError
-from interestlab.drift.users import BOTH, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, UNKNOWN
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)

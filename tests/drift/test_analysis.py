@@ -12,7 +12,7 @@ from interestlab.drift.analysis import analyse, parsed
 from interestlab.drift.interests import Interests, interests_of
 from interestlab.drift.panel import panel
 from interestlab.drift.settings import Settings
-from interestlab.drift.users import UNKNOWN
+from interestlab.drift.verdicts import UNKNOWN
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)

@@ -8,7 +8,7 @@ from panels import DAY, START, drawn, made, shop
 from interestlab.drift.interests import Interests
 from interestlab.drift.landscape import landscape
 from interestlab.drift.population import calendar
-from interestlab.drift.users import MIGRATED, STILL, UNKNOWN
+from interestlab.drift.verdicts import MIGRATED, STILL, UNKNOWN
 
 
 def people(panel, verdict, q=None):

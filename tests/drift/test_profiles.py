@@ -6,7 +6,7 @@ from panels import drawn, halved, items_of, made, shop
 
 from interestlab.drift.profiles import BRANDS, RECENT, audiences, brands_of, segment_table
 from interestlab.drift.segments import segments
-from interestlab.drift.users import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
+from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
 
 VERDICTS = [MIGRATED, STILL, UNKNOWN, EVOLVED, BOTH]
 

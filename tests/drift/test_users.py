@@ -9,7 +9,8 @@ from interestlab.drift import users as module
 from interestlab.drift.attention import Attention, at
 from interestlab.drift.population import calendar, catalogue_drift
 from interestlab.drift.settings import Settings
-from interestlab.drift.users import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN, users
+from interestlab.drift.users import users
+from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
 
 K = 4
 SETTINGS = Settings(permutations=99)

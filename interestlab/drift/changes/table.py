@@ -14,7 +14,7 @@ from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
-from interestlab.drift.users import UNKNOWN
+from interestlab.drift.verdicts import UNKNOWN
 
 PERMUTATIONS = 999
 """Of the scan, where they cost little: false discovery rates over many users need small p-values told apart."""
