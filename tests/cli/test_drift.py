@@ -197,7 +197,7 @@ def test_help_answers(capsys):
         (["--drift.permutations=3"], "permutations must be at least 19"),
         (["--drift.interests=tarot"], "drift.interests"),
         (["--drift.colour=red"], "colour"),
-        (["-c", "nowhere.yaml"], "config nowhere.yaml cannot be read"),
+        (["-c", "nowhere.yaml"], "nowhere.yaml: the config cannot be read"),
     ],
 )
 def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
