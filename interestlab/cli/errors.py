@@ -1,5 +1,6 @@
 """What a user can mend ends in one line, not in a traceback."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,12 @@ from polars.exceptions import PolarsError
 from interestlab.contract import DataError, TrainingError
 from interestlab.data.store import unwritable
 from interestlab.registry import PluginError
+
+
+def reason(err: Exception) -> str:
+    """What an error says, in a line; of jsonargparse's alternatives that did not fit the first, which is what was meant."""
+    found = re.search(r"^Errors:\n\s*- (.+)$", str(err), re.MULTILINE)
+    return " ".join((found[1] if found else str(err)).split())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 from interestlab.cli import imports, shortnames
+from interestlab.cli.errors import reason
 from interestlab.contract import DataError
 
 
@@ -27,7 +28,7 @@ class OneLineParser(ArgumentParser):
         except DataError:
             raise
         except ValueError as err:  # a part says what is wrong with its arguments
-            raise DataError(str(err)) from err
+            raise DataError(reason(err)) from err
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         parser = getattr(ex, "subcommand_parser", None) or self

@@ -23,7 +23,7 @@ from interestlab.cli import shortnames
 from interestlab.cli.arguments import with_checkpoint, with_run
 from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
 from interestlab.cli.curve import Curve
-from interestlab.cli.errors import told_in_one_line
+from interestlab.cli.errors import reason, told_in_one_line
 from interestlab.cli.parser import OneLineParser
 from interestlab.cli.run_folder import RunFolder, is_dry
 from interestlab.cli.wandb_logger import PatientWandbLogger
@@ -114,7 +114,7 @@ class InterestCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as err:  # a part says what is wrong with its arguments
-            raise DataError(" ".join(str(err).split())) from err
+            raise DataError(reason(err)) from err
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
