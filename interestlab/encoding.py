@@ -1,6 +1,5 @@
 """Values as vectors: each encoded once a step, in chunks of like length; what is constant in it kept on disk."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,12 +12,15 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from interestlab import processes
 from interestlab.batch import Inputs
 from interestlab.checks import at_least
 from interestlab.contract import DataError, Encoder, Prefix
 from interestlab.data import rows, store
 from interestlab.data.features import Feature
 from interestlab.data.rows import Rows
+from interestlab.guard import digest
+from interestlab.sharding import shares
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,21 @@ class Encoding:
         self, read: Callable[[Inputs], Tensor], source: Feature | Rows, rows: Rows | None, codes: np.ndarray
     ) -> Tensor:
         device = self.encoder.device
-        out, met = [], [np.empty(0, np.int64)]
-        for number, chunk in enumerate(chunks(codes, rows, self.chunking)):
+        parts = list(chunks(codes, rows, self.chunking))
+        # Processes gather shared weights together, once a chunk: one of few chunks reads the first again, and leaves it out.
+        idle = 0
+        if torch.is_grad_enabled() and shares(self.encoder):
+            idle = processes.most(len(parts), device) - len(parts)
+        out = []
+        for number, chunk in enumerate(parts + parts[:1] * idle):
             inputs = on(device, source.inputs(chunk))
             # A look into a table holds nothing that is worth a second look.
             if rows is None or number < self.chunking.held or not torch.is_grad_enabled():
-                out.append(read(inputs))
+                vectors = read(inputs)
             else:
-                out.append(checkpoint(read, inputs, use_reentrant=False))
-            met.append(chunk)
-        return torch.cat(out)[torch.from_numpy(np.argsort(np.concatenate(met))).to(device)]
+                vectors = checkpoint(read, inputs, use_reentrant=False)
+            out.append(vectors if number < len(parts) else vectors[:0])
+        return torch.cat(out)[torch.from_numpy(np.argsort(np.concatenate(parts))).to(device)]
 
 
 def chunks(codes: np.ndarray, rows: Rows | None, chunking: Chunking) -> Iterator[np.ndarray]:
@@ -124,15 +131,9 @@ def constant(encoder: Encoder) -> bool:
 
 def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.ndarray:
     """``[size, out_dim]`` float32 vectors of every value of a constant encoder, computed once and mapped from disk."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
-        if isinstance(tensor, Tensor):  # what is kept beside the weights gives no vector
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    weights = {name: digest(tensor) for name, tensor in (*encoder.named_parameters(), *encoder.named_buffers())}
     spec = {k: v for k, v in encoder.spec["init_args"].items() if k != "fields"}
-    key = store.fingerprint(
-        weights=digest.hexdigest(), encoder=encoder.spec["class_path"], args=spec, prepare=encoder.prepare_key
-    )
+    key = store.fingerprint(weights=weights, encoder=encoder.spec["class_path"], args=spec, prepare=encoder.prepare_key)
 
     def write(folder: Path) -> None:
         shape = (feature.size, encoder.out_dim)

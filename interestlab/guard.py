@@ -78,7 +78,8 @@ def told(names: list[str]) -> str:
 
 def digest(tensor: torch.Tensor) -> str:
     """Hash of a tensor's numbers, after what kind of numbers they are."""
-    numbers = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+    # A copy: sharded weights are freed by resizing, which torch does not do to what numpy has seen.
+    numbers = tensor.detach().to("cpu", copy=True).contiguous().view(-1).view(torch.uint8).numpy().data
     return f"{kind(tensor)} {hashlib.sha256(numbers).hexdigest()}"
 
 

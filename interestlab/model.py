@@ -1,5 +1,6 @@
 """InterestModel: composes an encoder, a fusion head, a dynamics and an objective, and never asks for their names."""
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from interestlab import processes
+from interestlab import processes, sharding
 from interestlab.auxiliary import Auxiliary
 from interestlab.batch import Batch, Candidates
 from interestlab.chance import seed_all
@@ -150,7 +151,7 @@ class InterestModel(HookRelay):
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
-        processes.whole(self.trainer.strategy)
+        sharding.supported(self.trainer.strategy, self.parts(), self.optim.optimizer)
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
@@ -221,9 +222,8 @@ class InterestModel(HookRelay):
 
     def nothing(self, stream: Stream, *shape: int) -> Tensor:
         """``[*shape, dim]`` zeros, of which every weight of a stream gets a gradient, as each process must give it one."""
-        parts = (self._encoders[stream.encoder], self.projections[stream.encoder])
-        idle = sum(p.sum() * 0.0 for part in parts for p in part.parameters() if p.requires_grad)
-        return torch.zeros(*shape, self.dim, device=self.device, dtype=self.log_q.dtype) + idle
+        idle = self.values(stream, np.zeros(1, np.int64))[:0].to(self.log_q.dtype)
+        return torch.cat([idle, idle.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
     def share(self, stream: Stream, codes: np.ndarray) -> Tensor:
         """``[U, dim]`` of what one process encodes of a stream, which may be nothing; of one type whatever autocast does."""
@@ -306,8 +306,9 @@ class InterestModel(HookRelay):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        for encoding in self.encodings.values():
-            encoding.keep()
+        with sharding.whole(self):
+            for encoding in self.encodings.values():
+                encoding.keep()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
         # All chance of a step follows from its number, so that a resumed run draws what it would have drawn.
@@ -319,7 +320,8 @@ class InterestModel(HookRelay):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
+        with sharding.whole(self):
+            self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -333,7 +335,8 @@ class InterestModel(HookRelay):
 
     def on_train_end(self) -> None:
         super().on_train_end()
-        self._guard.check(self.trainer.global_step)
+        with sharding.whole(self):
+            self._guard.check(self.trainer.global_step)
 
     # ---- evaluation
 
@@ -367,7 +370,8 @@ class InterestModel(HookRelay):
     def _start(self) -> None:
         self.places.reset()
         self.popular.reset()
-        self.encoded(self.streams)
+        with sharding.whole(self):
+            self.encoded(self.streams)
 
     def _place(self, places: PlaceMetric, batch: Batch, z: Tensor, table: Tensor) -> None:
         targets = batch.targets.max(1).values

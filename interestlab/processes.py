@@ -9,24 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torchmetrics.utilities.distributed import gather_all_tensors
-
-from interestlab.contract import DataError
-
-
-def whole(strategy: Strategy) -> None:
-    """Refuse a strategy that leaves each process a part of the weights.
-
-    Raises:
-        DataError: it does; an evaluation reads whole weights, and would read parts without a word.
-    """
-    if isinstance(strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy):
-        said = f"{type(strategy).__name__} splits weights over processes, and an evaluation reads them whole"
-        raise DataError(f"{said}; take --trainer.strategy=ddp, and for a large text model lora, adapter or side.")
 
 
 def world() -> int:
@@ -46,6 +32,15 @@ def total(number: Tensor) -> Tensor:
     summed = number.detach().clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(summed)
     return summed
+
+
+def most(number: int, device: torch.device) -> int:
+    """The largest of all processes' numbers."""
+    if world() == 1:
+        return number
+    largest = torch.tensor(number, device=device)
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return int(largest)
 
 
 def union(items: Tensor) -> Tensor:

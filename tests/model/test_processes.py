@@ -6,11 +6,8 @@ import sys
 
 import polars as pl
 import pytest
-from lightning.pytorch import strategies
 
-from interestlab import processes
 from interestlab.cli.train import run
-from interestlab.contract import DataError
 
 SHOP = ["--data.source=simulated", "--data.source.users=31", "--data.source.items=40", "--data.source.events=6"]
 
@@ -30,9 +27,3 @@ def test_three_processes_train_and_test_as_one(tmp_path):
     run(["test", f"--run_dir={tmp_path / 'run'}", "--trainer.devices=1", "--trainer.strategy=auto", *quiet])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == told
     assert pl.read_parquet(tmp_path / "run" / "ranks.parquet").equals(ranks)
-
-
-@pytest.mark.parametrize("strategy", [strategies.FSDPStrategy, strategies.ModelParallelStrategy])
-def test_a_strategy_that_splits_weights_is_refused(strategy):
-    with pytest.raises(DataError, match="splits weights over processes"):
-        processes.whole(strategy())

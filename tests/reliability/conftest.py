@@ -34,10 +34,10 @@ def apart(server, tmp_path, cache):
     """``apart("run", *args, when=("SIGKILL", "batch", 7), processes=2)``: the exit status of a fit in a folder, which says what
     it says in ``run.log``."""
 
-    def go(folder, *args, when=(), command="fit", processes=1, **env):
+    def go(folder, *args, when=(), command="fit", processes=1, strategy="ddp", **env):
         given = [command, *args, f"--run_dir={tmp_path / folder}"]
         if processes > 1:
-            given += [f"--trainer.devices={processes}", "--trainer.strategy=ddp"]
+            given += [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
         env = {"INTERESTLAB_CACHE": str(cache), "WANDB_MODE": "offline"} | env
         told = {"args": given, "when": when, "log": str(tmp_path / f"{folder}.log"), "folder": str(tmp_path), "env": env}
         told["processes"] = processes

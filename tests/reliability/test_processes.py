@@ -150,3 +150,54 @@ def test_a_job_of_several_that_was_killed_goes_on(apart, tmp_path, still, same, 
     assert apart("parted", *SHOP, *args, processes=2, when=when) == (143 if when[0] == "SIGTERM" else -9)
     run(apart, tmp_path, "parted", *args, "--ckpt_path=last", processes=2)
     same(tmp_path / "whole", tmp_path / "parted")
+
+
+SHARDED = {
+    "recomputed": ["full", "--model.chunking={tokens: 16, held: 1}", "--trainer.gradient_clip_val=0.1"],
+    "full": ["full"],
+    "lora": ["lora", "--trainer.accumulate_grad_batches=2"],
+    "adapter": ["adapter"],
+    "bitfit": ["bitfit"],
+    "ia3": ["ia3"],
+    "side": ["side"],
+    "frozen": ["frozen"],
+}
+
+
+@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "recomputed")) for m in SHARDED])
+def test_sharded_weights_take_the_step_of_whole_ones(apart, tmp_path, still, method):
+    kind, *more = SHARDED[method]
+    args = [*text(still, kind), *OBJECTIVES["sampled"], *more]
+    run(apart, tmp_path, "of1", *args)
+    run(apart, tmp_path, "of2", *args, processes=2, strategy="fsdp2")
+    assert_alike(tmp_path, "of1", ["of2"])
+    told = tmp_path / "of2" / "metrics.json"
+    of_two = told.read_bytes()
+    assert apart("of2", "--trainer.devices=1", "--trainer.strategy=auto", command="test") == 0
+    assert told.read_bytes() == of_two
+
+
+@pytest.mark.slow
+def test_sharded_texts_of_events(apart, tmp_path, still):
+    """Processes have unlike numbers of texts, and at times none, but gather weights equally often."""
+    encoders = {
+        "title": {"class_path": "full", "init_args": {"model": still, "max_length": 8, "fields": ["item.title"]}},
+        "text": {"class_path": "lora", "init_args": {"model": still, "max_length": 8, "fields": ["event.text"]}},
+    }
+    more = ["--model.fusion=concat", "--model.dynamics=momentum", "--model.chunking={tokens: 16, held: 1}"]
+    args = [f"--model.encoder={json.dumps(encoders)}", *more, *OBJECTIVES["sampled"], *NO_TEST]
+    run(apart, tmp_path, "of1", *args)
+    run(apart, tmp_path, "of3", *args, processes=3, strategy="fsdp2")
+    assert_alike(tmp_path, "of1", ["of3"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", [("SIGTERM", "logging", 3), ("SIGKILL", "batch", 4)])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_sharded_job_that_was_killed_goes_on(apart, tmp_path, still, same, when, method):
+    args = [*text(still, method), *OBJECTIVES["sampled"], "--checkpoint_minutes=0"]
+    run(apart, tmp_path, "whole", *args, processes=2, strategy="fsdp2")
+    status = apart("parted", *SHOP, *args, processes=2, strategy="fsdp2", when=when)
+    assert status == (143 if when[0] == "SIGTERM" else -9)
+    run(apart, tmp_path, "parted", *args, "--ckpt_path=last", processes=2, strategy="fsdp2")
+    same(tmp_path / "whole", tmp_path / "parted")

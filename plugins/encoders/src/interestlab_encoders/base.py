@@ -26,7 +26,6 @@ class Base:
     Attributes:
         name: of the model.
         sha256: hash of its config, of all of its tensors, in the order of their names, and of ``form``.
-        parameters: its own parameters, which fine-tuning may go on to train, and to wrap.
     """
 
     def __init__(self, model: PreTrainedModel, name: str, form: str = "") -> None:
@@ -39,9 +38,16 @@ class Base:
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         digest.update(form.encode())
         self.sha256 = digest.hexdigest()
-        self.parameters = list(model.parameters())
+        # By place: a strategy that shards weights puts others there.
+        places = {id(p): (module, key) for module in model.modules() for key, p in module.named_parameters(recurse=False)}
+        self._places = [places[id(p)] for p in model.parameters()]
         self._as_loaded = [written(p) for p in self.parameters]
-        self._unchanged: list[nn.Parameter] = []
+        self._unchanged: list[tuple[nn.Module, str]] = []
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The model's own parameters, which fine-tuning may go on to train, and to wrap."""
+        return [getattr(*place) for place in self._places]
 
     def leave_out_of(self, encoder: nn.Module) -> None:
         """Let the state dict of ``encoder`` name this base instead of repeating what of it is frozen and as it was loaded.
@@ -49,15 +55,19 @@ class Base:
         A state dict over another base is then refused.
         """
         # Some methods start by moving a part of a weight into their own (PiSSA): that weight is no longer the base's.
-        self._unchanged = [p for p, as_loaded in zip(self.parameters, self._as_loaded, strict=True) if written(p) == as_loaded]
+        self._unchanged = [
+            place
+            for place, as_loaded in zip(self._places, self._as_loaded, strict=True)
+            if written(getattr(*place)) == as_loaded
+        ]
         encoder.register_buffer(KEY, torch.frombuffer(bytearray.fromhex(self.sha256), dtype=torch.uint8))
         encoder.register_state_dict_post_hook(leave_out)
         encoder.register_load_state_dict_pre_hook(fill_in)
 
     def unchanged(self) -> set[int]:
         """Ids of the parameters that are as they were loaded; one that was once met as trained no longer is."""
-        self._unchanged = [p for p in self._unchanged if not p.requires_grad]
-        return {id(p) for p in self._unchanged}
+        self._unchanged = [place for place in self._unchanged if not getattr(*place).requires_grad]
+        return {id(getattr(*place)) for place in self._unchanged}
 
     def changing(self, module: nn.Module) -> list[nn.Parameter]:
         """Parameters of a module that are not as this base gives them, or need not stay so."""
@@ -72,7 +82,7 @@ class Base:
 
     def give_up(self, parameter: nn.Parameter) -> None:
         """Count a parameter no longer as this base's."""
-        self._unchanged = [p for p in self._unchanged if p is not parameter]
+        self._unchanged = [place for place in self._unchanged if getattr(*place) is not parameter]
 
 
 def written(p: nn.Parameter) -> tuple[int, int, float]:

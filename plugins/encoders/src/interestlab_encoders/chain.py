@@ -1,7 +1,7 @@
 """A text model as a chain of layers that can be cut between any two of them."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from copy import copy
 from itertools import pairwise
 from typing import Any
 
@@ -136,8 +136,17 @@ class Chain:
         for key, forward in zip(list(layers), forwards, strict=False):
             layers[key] = copy(layers[key])
             layers[key].forward = forward
+            if forward == self._through:  # no layer runs, and hooks, such as those of sharded weights, have nothing to do
+                layers[key]._forward_pre_hooks = layers[key]._forward_hooks = OrderedDict()
         node._modules = layers
         return top
+
+
+def copy(module: nn.Module) -> nn.Module:
+    """A module that shares all that the given one holds; Python's own would build a sharded module anew."""
+    twin: nn.Module = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    return twin
 
 
 def read(model: nn.Module, tokens: Tensor, inputs: Inputs) -> Tensor:
