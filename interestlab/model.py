@@ -36,6 +36,9 @@ from interestlab.streams import Stream, streams
 TAKEN = {"loss", "penalty", "targets_per_second", "peak_memory_mb", *dir(nn.ModuleDict)}
 """Names that no term of the loss can have: they are logged already, or a ModuleDict has them itself."""
 
+ALL = slice(None)
+"""Every item of the catalogue."""
+
 STRETCH = 65_536
 """Items that are fused at once in an evaluation."""
 
@@ -194,20 +197,21 @@ class InterestModel(HookRelay):
         encoded = self.encodings[stream.name](codes).to(self.log_q.dtype)
         return self.projections[stream.encoder](encoded)
 
-    def encode(self, stream: Stream, rows: np.ndarray, together: bool = False) -> tuple[Tensor, Tensor]:
+    def encode(self, stream: Stream, rows: np.ndarray | slice, together: bool = False) -> tuple[Tensor, Tensor]:
         """Vectors of a stream at some rows of its items or events.
 
         Args:
             stream: what is encoded.
-            rows: any shape.
+            rows: any shape; ``ALL`` of them, which are the same in each step, are told apart once.
             together: whether all processes ask for the same rows, each of which then need be encoded in one process alone.
 
         Returns:
             ``[*rows, dim]``, zero where a row has no value, and ``[*rows]`` bool: whether it has one.
         """
-        codes = self.features[stream.name].codes[rows]
+        feature = self.features[stream.name]
+        codes = feature.codes[rows]
         present = torch.from_numpy(codes >= 0).to(self.device)
-        distinct, inverse = np.unique(codes[codes >= 0], return_inverse=True)
+        distinct, inverse = feature.distinct if rows is ALL else np.unique(codes[codes >= 0], return_inverse=True)
         if not len(distinct):
             return self.nothing(stream, *codes.shape), present
         if together and self.costly(stream):
@@ -233,7 +237,7 @@ class InterestModel(HookRelay):
         """Whether to encode a value costs more than to send its vector: not a look into a table, nor at what is kept."""
         return self.features[stream.name].rows is not None and not constant(self._encoders[stream.encoder])
 
-    def item_vectors(self, items: np.ndarray, together: bool = False) -> Tensor:
+    def item_vectors(self, items: np.ndarray | slice, together: bool = False) -> Tensor:
         """``[M, dim]`` what items are, from all their streams; ``together`` as in :meth:`encode`."""
         encoded = {s.name: self.encode(s, items, together) for s in self.item_streams}
         if "item" not in self.fusion:
@@ -254,6 +258,7 @@ class InterestModel(HookRelay):
     def step(self, batch: Batch) -> Step:
         """What the objectives see of a batch."""
         everything = len(self.log_q)
+        rows: np.ndarray | slice = ALL
         if any(o.candidates == "catalogue" for o in self._objectives):
             items = torch.arange(everything, device=self.device)
             inclusion = torch.zeros_like(self.log_q)
@@ -265,7 +270,7 @@ class InterestModel(HookRelay):
             # One event more than the history shows: the target of its last position.
             events = processes.total(batch.mask.sum() + len(batch.users))
             inclusion = log_inclusion(self.log_q[items], events, len(drawn), everything)
-        rows = items.cpu().numpy()
+            rows = items.cpu().numpy()
         table = self.item_vectors(rows, together=True)
         fields = {f: torch.from_numpy(codes[rows].astype(np.int64)).to(self.device) for f, codes in self.item_codes.items()}
         candidates = Candidates(self.compared(table), items, inclusion, everything, fields)
@@ -287,7 +292,7 @@ class InterestModel(HookRelay):
         weight, means = processes.weighed(step.known.sum(), {**terms, "loss": loss})
         for name, mean in means.items():
             self.log(f"train/{name}", mean, prog_bar=name == "loss", batch_size=len(batch.users))
-        self._finite.watch(batch, {"loss": loss, **terms})
+        self._finite.watch(batch, means)
         return loss * weight
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -354,7 +359,7 @@ class InterestModel(HookRelay):
         given = {name: precise(s) for name, s in streams.items()}
         return functional_call(self.fusion["event"], self._evaluation.weights["fusion"], (given, present))
 
-    def encoded(self, streams: Sequence[Stream]) -> Evaluation:
+    def begin_evaluation(self, streams: Sequence[Stream]) -> Evaluation:
         """The catalogue and every value of some streams as the weights are by now, and those weights."""
         held = self._evaluation = Evaluation()
         held.values = {s.name: self.values(s, np.arange(self.features[s.name].size)) for s in streams}
@@ -371,7 +376,7 @@ class InterestModel(HookRelay):
         self.places.reset()
         self.popular.reset()
         with sharding.whole(self):
-            self.encoded(self.streams)
+            self.begin_evaluation(self.streams)
 
     def _place(self, places: PlaceMetric, batch: Batch, z: Tensor, table: Tensor) -> None:
         targets = batch.targets.max(1).values

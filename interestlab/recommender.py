@@ -59,7 +59,7 @@ class Recommender:
         for part in model.parts():
             part.trainer = None  # which a copy would take along
         with torch.no_grad():
-            held = model.encoded(model.item_streams)
+            held = model.begin_evaluation(model.item_streams)
         self._reader = Reader(model, data, held.items)
         self._catalogue = held.catalogue
         self._dynamics = deepcopy(model.dynamics).to(held.items.dtype)

@@ -64,6 +64,6 @@ def nearest(z: Tensor, candidates: Candidates, targets: Tensor) -> Tensor:
 
     Stability: internal.
     """
-    wanted = candidates.vectors[candidates.positions(targets).clamp(max=len(candidates.items) - 1)]
+    wanted = candidates.vectors[candidates.positions(targets)]
     best = (z * wanted.unsqueeze(2)).sum(-1).argmax(-1)
     return z.take_along_dim(best[..., None, None], 2).squeeze(2)

@@ -1,6 +1,7 @@
 """Histories -> batches: of like lengths, so that little is padding, and of bounded size."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -36,8 +37,8 @@ class HistoryDataset(Dataset[Batch]):
         self.last = self.begins + end[self.users]
         self.first = np.maximum(self.begins, self.last - max_history)
         if part == "train":  # a window without a target teaches nothing
-            before = np.concatenate([[0], np.cumsum(log.wanted)])
-            held = before[self.last + 1] > before[self.first + 1]
+            edges = np.stack([self.first + 1, self.last + 1], 1).ravel()
+            held = np.logical_or.reduceat(log.wanted, edges[edges < len(log.wanted)])[::2]
             self.users, self.begins, self.first, self.last = (a[held] for a in (self.users, self.begins, self.first, self.last))
         self.lengths = self.last - self.first
 
@@ -95,6 +96,9 @@ class LengthBatches(Sampler[list[int]]):
     ) -> None:
         self.lengths, self.max_events, self.shuffle, self.seed = lengths, max_events, shuffle, seed
         self.rank, self.world, self.epoch, self.done = rank, world, 0, 0
+        self.sorted = np.sort(lengths)
+        self.bounds = bounds(self.sorted, max_events, world)
+        self.most = len(bounds(self.sorted, max_events, 1)) - 1
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
@@ -110,21 +114,26 @@ class LengthBatches(Sampler[list[int]]):
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
         order = order[np.argsort(self.lengths[order], kind="stable")]
-        lengths, batches, start = self.lengths[order], [], 0
-        while start < len(order):
-            stop = min(len(order), start + max(1, self.max_events // int(lengths[start])))
-            # Longer samples at the end make the whole batch longer: fewer fit.
-            while stop - start > 1 and int(lengths[stop - 1]) * (stop - start) > self.max_events:
-                stop = start + max(1, self.max_events // int(lengths[stop - 1]))
-            stop = min(len(order), max(stop, start + self.world))
-            batches.append(order[start:stop])
-            start = stop
-        if len(batches) > 1 and len(batches[-1]) < self.world:
-            batches[-2:] = [np.concatenate(batches[-2:])]  # every process needs a sample in every step
-        return [batches[i] for i in rng.permutation(len(batches))] if self.shuffle else batches
+        batches = [order[first:last] for first, last in pairwise(self.bounds)]
+        # In the order of one process, so that batches of another number of processes come when they would there.
+        return [batches[i] for i in rng.permutation(self.most) if i < len(batches)] if self.shuffle else batches
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter([share for batch in self.batches()[self.done :] if (share := batch[self.rank :: self.world].tolist())])
 
     def __len__(self) -> int:
-        return len(self.batches())
+        return len(self.bounds) - 1
+
+
+def bounds(lengths: np.ndarray, max_events: int, least: int) -> list[int]:
+    """Where batches of samples of ascending ``lengths`` begin, and where the last ends; each has ``least`` samples or more."""
+    found = [0]
+    while (start := found[-1]) < len(lengths):
+        stop = min(len(lengths), start + max(1, max_events // int(lengths[start])))
+        # Longer samples at the end make the whole batch longer: fewer fit.
+        while stop - start > 1 and int(lengths[stop - 1]) * (stop - start) > max_events:
+            stop = start + max(1, max_events // int(lengths[stop - 1]))
+        found.append(min(len(lengths), max(stop, start + least)))
+    if len(found) > 2 and found[-1] - found[-2] < least:
+        del found[-2]  # every process needs a sample in every step
+    return found

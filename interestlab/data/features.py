@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,12 @@ class Feature:
 
     def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: Rows | None = None) -> None:
         self.codes, self.size, self.folder, self.rows = codes, size, folder, rows
+
+    @cached_property
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """The values that any row has, ascending, and which of them each row has that has one."""
+        values, which = np.unique(self.codes[self.codes >= 0], return_inverse=True)
+        return values, which
 
     def inputs(self, codes: np.ndarray) -> Inputs:
         """The values of ``codes [U]``, padded to the longest among them."""

@@ -61,6 +61,10 @@ class Recipe:
         return settled
 
 
+STRETCH = 1 << 18
+"""Users whose events are counted at a time."""
+
+
 class LogStore:
     """Histories on disk, mapped into memory.
 
@@ -99,9 +103,13 @@ class LogStore:
     @cached_property
     def counts(self) -> np.ndarray:
         """``[items]`` int64 how often each item occurs in the training part."""
-        place = np.arange(len(self.item)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
-        train = place < np.repeat(self.cuts.train, np.diff(self.offsets))
-        return np.bincount(self.item[train], minlength=self.meta["items"])
+        counts = np.zeros(self.meta["items"], np.int64)
+        for first in range(0, len(self.cuts.train), STRETCH):
+            offsets = self.offsets[first : first + STRETCH + 1]
+            rows = np.arange(offsets[0], offsets[-1])
+            train = rows < np.repeat(offsets[:-1] + self.cuts.train[first : first + STRETCH], np.diff(offsets))
+            counts += np.bincount(self.item[rows[train]], minlength=len(counts))
+        return counts
 
 
 def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: float) -> LogStore:

@@ -129,6 +129,21 @@ def test_shares_of_processes(lengths, budget, world, shuffle):
         assert sorted(s for share in shares if number < len(share) for s in share[number]) == sorted(step.tolist())
 
 
+@pytest.mark.parametrize("world", [2, 8])
+def test_batches_come_in_the_order_of_one_process(world):
+    """Also where the last of them is too small for all processes, and goes into the one before."""
+    args = {"lengths": np.full(244, 50), "max_events": 4096, "shuffle": True}
+    one, several = (LengthBatches(**args, world=w) for w in (1, world))
+    for epoch in range(8):
+        alone, shared = ([tuple(batch) for batch in batches.batches()] for batches in (one, several))
+        assert len(shared) == len(several) == len(alone) - 1
+        common = set(alone) & set(shared)
+        assert len(common) == 2
+        assert [batch for batch in alone if batch in common] == [batch for batch in shared if batch in common]
+        one.set_epoch(epoch + 1)
+        several.set_epoch(epoch + 1)
+
+
 def test_little_is_padding():
     lengths = np.random.default_rng(0).geometric(0.05, 2000)
     batches = list(LengthBatches(lengths, 1000, shuffle=True))

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from interestlab.contract import DataError
+from interestlab.data import logstore
 from interestlab.data.clean import Cleaning
 from interestlab.data.logstore import Recipe
 from interestlab.data.module import InterestData, cache_folder
@@ -30,9 +31,11 @@ def test_the_log(data):
     assert sizes == {"item.id": 3, "item.title": 3, "item.brand": 1, "item.price": 0, "event.text": 2}
 
 
-def test_counts_are_those_of_training(data):
-    log = data(["u1,a,1", "u1,b,2", "u1,a,3", "u1,c,4"]).log
-    assert log.counts.tolist() == [1, 1, 0]
+@pytest.mark.parametrize("stretch", [1, 2, 100])
+def test_counts_are_those_of_training(data, monkeypatch, stretch):
+    monkeypatch.setattr(logstore, "STRETCH", stretch)
+    log = data([f"u{u},{item},{t + 1}" for u in (1, 2, 3) for t, item in enumerate("abac"[: 5 - u])]).log
+    assert log.counts.tolist() == [3, 2, 0]
 
 
 def test_quarantine(data, cache, lines):

@@ -94,7 +94,7 @@ def test_a_review_colours_what_follows_and_never_the_candidate():
         attached(m, d)
         batch = next(iter(d.loader("test")))
         with torch.no_grad():
-            vectors.append(m.encoded(m.streams).catalogue)
+            vectors.append(m.begin_evaluation(m.streams).catalogue)
             interests.append(m.last_interest(batch))
     torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)
     assert not torch.allclose(interests[0], interests[1])

@@ -161,7 +161,7 @@ def view(model: InterestModel, data: InterestData) -> View:
     model.eval()
     for part in model.parts():
         part.trainer = None  # which a copy would take along
-    held = model.encoded(model.streams)
+    held = model.begin_evaluation(model.streams)
     dynamics = deepcopy(model.dynamics).to(held.items.dtype)
     values = {s.name: held.values[s.name] for s in model.event_streams}
     return View(model, data, held.items, held.catalogue, values, held.weights.get("fusion", {}), dynamics)
