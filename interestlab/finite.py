@@ -26,8 +26,8 @@ class Finite:
         self._met = []
 
     def watch(self, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Remember a batch and the terms of its loss, ``loss`` being the sum."""
-        self._met.append((batch, {name: term.detach() for name, term in terms.items()}))
+        """Remember a batch and the terms of its loss, ``loss`` being the sum; the same terms in all processes."""
+        self._met.append((batch, dict(terms)))
 
     def check(self, module: LightningModule) -> None:
         """Look at the losses of the step.
@@ -38,8 +38,8 @@ class Finite:
         """
         trainer = module.trainer
         finite = [bool(terms["loss"].isfinite()) for _, terms in self._met]
-        if not trainer.strategy.reduce_boolean_decision(all(finite)):
-            at = finite.index(False) if not all(finite) else 0
+        if not all(finite):
+            at = finite.index(False)
             batch, terms = self._met[at]
             number = trainer.fit_loop.batch_idx - len(finite) + 1 + at
             self.found = {

@@ -25,6 +25,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from interestlab import processes
 from interestlab.contract import DataError, Part
 
 
@@ -141,5 +142,10 @@ def shared(value: Any, like: Tensor | None) -> Any:
 
 
 def collected(state: Any) -> Any:
-    """A state with whole tensors, on the CPU, in the place of shares; called by all processes together."""
-    return apply_to_collection(state, DTensor, lambda share: share.full_tensor().cpu())
+    """A state with whole tensors in the place of shares, on the CPU of the first process; called by all together."""
+
+    def gathered(share: DTensor) -> Tensor:
+        whole = share.full_tensor()
+        return whole.cpu() if processes.first() else share
+
+    return apply_to_collection(state, DTensor, gathered)

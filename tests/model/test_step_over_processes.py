@@ -68,3 +68,12 @@ def test_items_and_weights_are_those_of_all(tmp_path):
         assert float(mean) == float(torch.cat(losses).mean())
         assert float(weight) == len(losses[rank]) * WORLD / 6
         assert bool(first) == (rank == 0)
+
+
+def test_a_loss_that_is_no_number_is_one_in_all_processes(tmp_path):
+    losses = [2.0, float("nan"), 1.0]
+
+    def work(rank):
+        return processes.weighed(torch.tensor(3), {"loss": torch.tensor(losses[rank])})[1]["loss"]
+
+    assert all(loss.isnan() for loss in in_each(work, tmp_path))
