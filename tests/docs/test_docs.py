@@ -133,6 +133,8 @@ def test_the_commands_of_the_readme_run(capsys):
     for i, command in enumerate(told):
         program, *args = shlex.split(command)
         assert program == "interestlab"
+        if "--trainer.devices" in command:  # Lightning would start this test again in another process
+            continue
         if not has_minilm() and re.search("frozen|quickstart|title", command):
             continue
         if args[0] == "fit":

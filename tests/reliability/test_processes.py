@@ -124,7 +124,7 @@ def test_bfloat16_is_near_float32(apart, tmp_path, still):
         assert found.max() < 0.01
 
 
-def test_one_store_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
+def test_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
     pytest.importorskip("wandb")
     cold = str(tmp_path / "cold cache")
     log = tmp_path / "jobs.log"
