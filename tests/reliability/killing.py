@@ -24,14 +24,14 @@ from interestlab.model import InterestModel
 
 
 class Kill(Callback):
-    """Sends this process a signal at a moment of the training."""
+    """Sends this process and its workers a signal at a moment of the training, as `timeout` and a scheduler do."""
 
     def __init__(self, name, place, number):
         self.name, self.place, self.number, self.met = name, place, number, 0
 
     def at(self, place, number):
         if (place, number) == (self.place, self.number):
-            os.kill(os.getpid(), getattr(signal, self.name))
+            os.killpg(os.getpgrp(), getattr(signal, self.name))
 
     def on_before_optimizer_step(self, trainer, *_):
         self.at("batch", trainer.fit_loop.total_batch_idx)
@@ -91,6 +91,7 @@ def not_a_number(number):
 
 
 def child(args, when, log, folder, env):
+    os.setpgrp()
     os.chdir(folder)
     os.environ |= env
     rank_zero_only.rank = int(env.get("LOCAL_RANK", 0))  # Lightning looks when it is imported
