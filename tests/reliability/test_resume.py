@@ -142,6 +142,16 @@ def test_sigterm_says_where_it_stopped_and_how_to_go_on(apart, tmp_path, small):
     assert f"`interestlab fit --run_dir={tmp_path / 'run'} --ckpt_path=last`" in line
 
 
+def test_what_the_guard_refused_is_refused_again(apart, tmp_path, small):
+    args = [*small, *ID, "--trainer.max_epochs=1", "--model.optim.lr=1e-30"]
+    assert apart("run", *args) == 2
+    assert apart("run", *args, "--ckpt_path=last") == 2
+    said = (tmp_path / "run.log").read_text()
+    assert said.count("steps of training did not change") == 2
+    assert "Traceback" not in said
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
 @pytest.mark.slow
 def test_a_resumed_run_is_the_same_run_of_wandb(apart, tmp_path, small):
     pytest.importorskip("wandb")
