@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from interestlab.checkpoint import SealedIO
 from interestlab.cli import shortnames
-from interestlab.cli.arguments import with_checkpoint, with_run
+from interestlab.cli.arguments import option, with_checkpoint, with_run
 from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
 from interestlab.cli.curve import Curve
 from interestlab.cli.errors import reason, told_in_one_line
@@ -74,13 +74,19 @@ class InterestCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        self.config = parser.parse_args(cast(list[str], args))  # Lightning's own warns where args are given
+        self.typed = cast(list[str], args)
+        self.config = parser.parse_args(self.typed)  # Lightning's own warns where args are given
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own would let the checkpoint win over what the user typed; see :func:`with_checkpoint`."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        if config.ckpt_path in ("best", "last") and option(self.typed, "--ckpt_path") is None:  # then no folder was looked at
+            raise DataError(f"a config says ckpt_path: {config.ckpt_path}; give --run_dir and --ckpt_path on the command line.")
+        if self.subcommand == "fit" and (config.checkpoint.dirpath or config.checkpoint.filename != "best"):
+            told = "checkpoint.dirpath and checkpoint.filename are fixed, so that a run is found again"
+            raise DataError(f"{told}: best.ckpt and last.ckpt lie in checkpoints/ of --run_dir; leave them out.")
         resolved = config.clone()
         # What belongs to this one run is not kept: the config starts another as well.
         resolved.run_dir = resolved.ckpt_path = None
@@ -102,7 +108,7 @@ class InterestCLI(LightningCLI):
                 raise DataError(f"{self.run_dir} cannot be made ({err.strerror}); give another --run_dir.") from err
         if self.subcommand in ("test", "validate"):
             config.verbose = False  # the run folder's own table has intervals and the fingerprint too
-        config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
+        config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.data.seed is None:
             config.data.seed = self.seed
         ks = config.model.ks

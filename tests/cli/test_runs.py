@@ -12,6 +12,7 @@ from interestlab.cli.main import main
 from interestlab.cli.train import run
 from interestlab.model import InterestModel
 
+SHOP = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
 ID = ["--model.encoder=id", "--model.dynamics=ewma"]
 
 
@@ -63,8 +64,7 @@ def test_a_resumed_run_counts_every_epoch(fit, tmp_path):
 
 def test_the_default_folder_is_named_by_time_and_config(monkeypatch, tmp_path):
     (tmp_path / "mine.yaml").write_text("model: {encoder: id, dynamics: ewma, objective: next_item}\n")
-    small = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
-    run(["fit", f"--config={tmp_path / 'mine.yaml'}", *small, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false"])
+    run(["fit", f"--config={tmp_path / 'mine.yaml'}", *SHOP, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false"])
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-mine")
 
@@ -88,6 +88,16 @@ def test_resume_goes_on(fit, tmp_path):
     fit(*ID, steps=1)
     cli = fit(*ID, "--ckpt_path=last", steps=3)
     assert cli.trainer.global_step == 3
+
+
+def test_a_folder_in_a_config_is_not_begun_again(fit, tmp_path, capsys):
+    cli = fit(*ID)
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    (tmp_path / "config.yaml").write_text(f"run_dir: {cli.run_dir}\n")  # in the working directory, too
+    with pytest.raises(SystemExit):
+        main(["fit", "--config=config.yaml", *SHOP, *ID, "--model.objective=next_item", "--ckpt_path=last"])
+    assert "those of a --run_dir on the command line" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
 def test_predict_writes_unseen_items_best_first(fit, tmp_path):
@@ -129,14 +139,13 @@ def test_a_checkpoint_holds_plain_values_only(fit, tmp_path):
 def test_what_is_typed_wins_over_the_checkpoint(fit, tmp_path, capsys):
     fit(*ID, "--model.ks=[5,10]")
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
-    shop = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
     quiet = ["--trainer.enable_progress_bar=false", f"--run_dir={tmp_path / 'other'}"]
-    alone = run(["test", f"--ckpt_path={checkpoint}", *shop, *quiet[:1]])
+    alone = run(["test", f"--ckpt_path={checkpoint}", *SHOP, *quiet[:1]])
     assert alone.model.ks == [5, 10]
-    typed = run(["test", f"--ckpt_path={checkpoint}", *shop, "--model.ks=[3]", *quiet[:1]])
+    typed = run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.ks=[3]", *quiet[:1]])
     assert typed.model.ks == [3]
     with pytest.raises(SystemExit):
-        run(["test", f"--ckpt_path={checkpoint}", *shop, "--model.dim=32", *quiet[:1]])
+        run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.dim=32", *quiet[:1]])
     assert "does not fit the model" in capsys.readouterr().err
 
 
@@ -201,6 +210,9 @@ def test_a_run_goes_on_by_its_folder_alone_and_keeps_its_curve(fit, tmp_path):
         (["test", *ID], "needs something trained"),
         (["predict", *ID, "--ckpt_path=nope.ckpt"], "nope.ckpt is no file"),
         (["fit", *ID, "--ckpt_path=last"], "last is no file"),
+        (["fit", *ID, "--config={ckpt_path: last}", "--run_dir=run"], "a config says ckpt_path: last"),
+        (["fit", *ID, "--checkpoint.dirpath=elsewhere"], "checkpoints/ of --run_dir"),
+        (["fit", *ID, "--checkpoint.filename=mine"], "checkpoints/ of --run_dir"),
         (["fit", *ID, "--model.dim=0"], "dim must be at least 1"),
         (["fit", *ID, "--model.optim.lr=-1"], "lr must be at least 0"),
         (["fit", *ID, "--run_dir=/proc/none"], "cannot be made"),
