@@ -44,6 +44,9 @@ class Parser(OneLineParser, LightningArgumentParser):
 class InterestCLI(LightningCLI):
     """LightningCLI with plugin names, one folder a run, and a test at the end of ``fit``."""
 
+    begun: Path | None = None
+    """The config of a run that this process began."""
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run_dir", type=str | None, default=None, help="Folder of the run; default runs/<time>-<name>.")
         parser.add_argument("--run_name", type=str | None, default=None, help="Name of the run; default that of its config.")
@@ -96,16 +99,21 @@ class InterestCLI(LightningCLI):
         )
         if self.subcommand != "fit" and config.ckpt_path is None:
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
-        if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
+        first, file = getattr(rank_zero_only, "rank", 0) == 0, self.run_dir / "config.yaml"
+        # What the others find may be of this very run, which the first process began.
+        if first and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         if config.ckpt_path == "last":  # a run that was killed before its first checkpoint; see with_run
             rank_zero_info(f"{self.run_dir} holds no checkpoint yet: the run starts anew.")
             config.ckpt_path = None
-        if not config.trainer.fast_dev_run and getattr(rank_zero_only, "rank", 0) == 0:
+        if first and not config.trainer.fast_dev_run:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
             except OSError as err:
                 raise DataError(f"{self.run_dir} cannot be made ({err.strerror}); give another --run_dir.") from err
+            if self.subcommand == "fit" and not file.exists():
+                self.begun = file  # before the data, which may take long: a run that is killed there goes on, too
+                write_whole(file, self.resolved)
         if self.subcommand in ("test", "validate"):
             config.verbose = False  # the run folder's own table has intervals and the fingerprint too
         config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
@@ -119,8 +127,12 @@ class InterestCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
-        except (ValueError, MisconfigurationException) as err:  # a part says what is wrong with its arguments
-            raise DataError(reason(err)) from err
+        except Exception as err:
+            if self.begun:
+                self.begun.unlink(missing_ok=True)  # what is refused here is no run
+            if isinstance(err, ValueError | MisconfigurationException):  # a part says what is wrong with its arguments
+                raise DataError(reason(err)) from err
+            raise
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

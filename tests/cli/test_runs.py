@@ -84,6 +84,13 @@ def test_a_run_is_not_overwritten(fit, capsys):
     assert "holds a run already" in capsys.readouterr().err
 
 
+def test_what_is_refused_is_no_run(fit, tmp_path):
+    with pytest.raises(SystemExit):
+        fit(*ID, "--model.dim=0")
+    assert list((tmp_path / "run").iterdir()) == []
+    fit(*ID)
+
+
 def test_resume_goes_on(fit, tmp_path):
     fit(*ID, steps=1)
     cli = fit(*ID, "--ckpt_path=last", steps=3)

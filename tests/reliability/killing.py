@@ -70,6 +70,11 @@ def writing(name, number):
 class CLI(train.InterestCLI):
     when = ()
 
+    def instantiate_classes(self):
+        if self.when and self.when[1] == "data":
+            Kill(*self.when).at("data", 0)
+        super().instantiate_classes()
+
     def instantiate_trainer(self, **kwargs):
         trainer = super().instantiate_trainer(**kwargs)
         if self.when and hasattr(signal, self.when[0]):

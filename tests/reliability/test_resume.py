@@ -128,10 +128,13 @@ def test_early_stopping_counts_on_and_stays_stopped(apart, tmp_path, small, same
     chain(apart, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(apart, tmp_path, small, same):
+def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_alone(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1"]
     assert apart("whole", *args) == 0
-    chain(apart, same, tmp_path, args, [("SIGKILL", "writing", 1)])
+    assert apart("parted", *args, when=("SIGKILL", "data", 0)) == -9
+    assert apart("parted", "--ckpt_path=last", when=("SIGKILL", "writing", 1)) == -9
+    assert apart("parted", "--ckpt_path=last") == 0
+    same(tmp_path / "whole", tmp_path / "parted")
     assert "starts anew" in (tmp_path / "parted.log").read_text()
 
 
