@@ -106,6 +106,11 @@ class LastCheckpoint(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, Curve):
                 logger.keep(checkpoint.get("rows", 0))
+        for callback in trainer.checkpoint_callbacks:
+            folder = getattr(callback, "dirpath", None)
+            held = checkpoint["callbacks"].get(callback.state_key)
+            if folder and held and Path(str(trainer.ckpt_path)).resolve().parent == Path(folder):
+                checkpoint["callbacks"][callback.state_key] = moved(held, folder)
         for stopping in trainer.early_stopping_callbacks:
             if held := checkpoint["callbacks"].get(stopping.state_key):
                 held["patience"] = stopping.patience  # what is typed wins, as everywhere
@@ -113,6 +118,18 @@ class LastCheckpoint(Callback):
                 patient = reason is EarlyStoppingReason.PATIENCE_EXHAUSTED and held["wait_count"] < stopping.patience
                 over = reason is not EarlyStoppingReason.NOT_STOPPED and not patient
                 trainer.should_stop = trainer.should_stop or over
+
+
+def moved(state: Any, folder: str) -> Any:
+    """What a ModelCheckpoint kept, of the place where its folder is now: of another folder it would forget what was best."""
+    old = state["dirpath"]
+
+    def here(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {here(key): here(kept) for key, kept in value.items()}
+        return folder + value.removeprefix(old) if isinstance(value, str) and f"{value}/".startswith(f"{old}/") else value
+
+    return here(state)
 
 
 @rank_zero_only

@@ -138,6 +138,19 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_al
     assert "starts anew" in (tmp_path / "parted.log").read_text()
 
 
+def test_a_folder_that_was_moved_keeps_what_was_best(apart, tmp_path, small):
+    args = [*small, *ID, LENGTH, "--model.optim.lr=3", "--model.optim.warmup=0"]  # the first validation is the best
+    assert apart("whole", *args) == 0
+    assert apart("run", *args, when=("SIGKILL", "logging", 13)) == -9
+    best = (tmp_path / "run" / "checkpoints" / "best.ckpt").read_bytes()
+    for place in ("moved", "again"):  # in the middle of training, and after it
+        (tmp_path / "run").rename(tmp_path / place)
+        assert apart(place, "--ckpt_path=last") == 0
+        assert (tmp_path / place / "checkpoints" / "best.ckpt").read_bytes() == best
+        assert (tmp_path / place / "metrics.json").read_bytes() == (tmp_path / "whole" / "metrics.json").read_bytes()
+        (tmp_path / place).rename(tmp_path / "run")
+
+
 def test_sigterm_says_where_it_stopped_and_how_to_go_on(apart, tmp_path, small):
     assert apart("run", *small, *ID, LENGTH, when=("SIGTERM", "logging", 1)) == 143
     (line,) = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
