@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import signal
 import warnings
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from interestlab.checkpoint import SealedIO
 from interestlab.cli import shortnames
@@ -190,17 +192,20 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
         shortnames.install()
-        return cli(
-            InterestModel,
-            InterestData,
-            parser_class=Parser,
-            args=shortnames.ordered(with_checkpoint(with_run(args))),
-            seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
-        )
+        try:
+            return cli(
+                InterestModel,
+                InterestData,
+                parser_class=Parser,
+                args=shortnames.ordered(with_checkpoint(with_run(args))),
+                seed_everything_default=0,
+                trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
+                save_config_callback=None,
+                auto_configure_optimizers=False,
+                parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
+            )
+        except SIGTERMException as left:  # Lightning's, which leaves with status 0
+            raise SystemExit(128 + signal.SIGTERM) from left
 
 
 def quiet() -> None:

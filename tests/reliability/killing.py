@@ -145,7 +145,7 @@ def forked(told):
         child(**told)
         status = 0
     except SystemExit as left:
-        status = left.code if isinstance(left.code, int) else 1
+        status = 0 if left.code is None else left.code if isinstance(left.code, int) else 1
     except BaseException:
         traceback.print_exc()
     finally:

@@ -138,6 +138,12 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_al
     assert "starts anew" in (tmp_path / "parted.log").read_text()
 
 
+def test_sigterm_in_the_test_is_told_by_the_status(apart, tmp_path, small, same):
+    args = [*small, *ID, "--trainer.max_epochs=1", "--data.eval_events=40"]  # several batches: between two it is heard
+    assert apart("whole", *args) == 0
+    chain(apart, same, tmp_path, args, [("SIGTERM", "test", 0)])
+
+
 def test_a_folder_that_was_moved_keeps_what_was_best(apart, tmp_path, small):
     args = [*small, *ID, LENGTH, "--model.optim.lr=3", "--model.optim.warmup=0"]  # the first validation is the best
     assert apart("whole", *args) == 0
