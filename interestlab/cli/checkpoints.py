@@ -98,14 +98,17 @@ class LastCheckpoint(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         settle(checkpoint, trainer.accumulate_grad_batches)
-        checkpoint["rows"] = sum(logger.rows for logger in trainer.loggers if isinstance(logger, Curve))
+        for logger in trainer.loggers:
+            if isinstance(logger, Curve):
+                checkpoint["rows"] = logger.rows
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != TrainerFn.FITTING:
             return
         for logger in trainer.loggers:
+            # One of an earlier version, or of a run without a curve, does not say how many there were: all are kept.
             if isinstance(logger, Curve):
-                logger.keep(checkpoint.get("rows", 0))
+                logger.keep(checkpoint.get("rows"))
         for callback in trainer.checkpoint_callbacks:
             folder = getattr(callback, "dirpath", None)
             held = checkpoint["callbacks"].get(callback.state_key)

@@ -29,8 +29,8 @@ class Writer(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         """Nothing: Lightning's own removes the file."""
 
-    def keep(self, rows: int) -> None:
-        """Go on below the first ``rows`` rows of the file; what was logged after them is logged again."""
+    def keep(self, rows: int | None) -> None:
+        """Go on below the first ``rows`` rows of the file, or below all; what was logged after them is logged again."""
         if not self.file.exists():
             return
         with self.file.open(encoding="utf-8", newline="") as file:
@@ -91,6 +91,6 @@ class Curve(CSVLogger):
         return self.experiment.rows if getattr(rank_zero_only, "rank", 0) == 0 else 0
 
     @rank_zero_only
-    def keep(self, rows: int) -> None:
-        """Go on below the first ``rows`` rows."""
+    def keep(self, rows: int | None) -> None:
+        """Go on below the first ``rows`` rows, or below all."""
         self.experiment.keep(rows)

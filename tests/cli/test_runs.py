@@ -211,6 +211,24 @@ def test_a_run_goes_on_by_its_folder_alone_and_keeps_its_curve(fit, tmp_path):
     assert len(list((tmp_path / "run").rglob("metrics.csv"))) == 1
 
 
+def test_a_checkpoint_that_counts_no_rows_leaves_the_curve(fit, tmp_path):
+    fit(*ID, steps=1)
+    before = pl.read_csv(tmp_path / "run" / "metrics.csv")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    held = torch.load(last, weights_only=True)
+    del held["rows"]
+    torch.save(held, last)
+    fit(*ID, "--ckpt_path=last", steps=2)
+    after = pl.read_csv(tmp_path / "run" / "metrics.csv")
+    assert after.head(before.height).select(before.columns).equals(before)
+    assert after.height > before.height
+
+
+def test_a_run_without_a_curve_counts_no_rows(fit, tmp_path):
+    fit(*ID, "--trainer.logger=false")
+    assert "rows" not in torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
