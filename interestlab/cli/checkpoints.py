@@ -137,6 +137,6 @@ def moved(state: Any, folder: str) -> Any:
 
 @rank_zero_only
 def forget_parts(folder: Path) -> None:
-    """Remove what a kill in the middle of writing left."""
-    for part in folder.rglob(".*.part"):
+    """Remove what a kill in the middle of writing a checkpoint left; a run writes every other file again, by the same name."""
+    for part in folder.glob(".*.ckpt.part"):
         part.unlink(missing_ok=True)

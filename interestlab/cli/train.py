@@ -163,7 +163,7 @@ class InterestCLI(LightningCLI):
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, SealedIO()]
         if self.subcommand == "fit":
-            forget_parts(self.run_dir)
+            forget_parts(Path(config.checkpoint.dirpath))
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
 
     @property

@@ -224,6 +224,15 @@ def test_a_checkpoint_that_counts_no_rows_leaves_the_curve(fit, tmp_path):
     assert after.height > before.height
 
 
+def test_only_what_a_run_left_is_removed(fit, tmp_path):
+    mine, left = tmp_path / ".mine.part", tmp_path / "checkpoints" / ".best.ckpt.part"
+    left.parent.mkdir()
+    for file in (mine, left):
+        file.touch()
+    fit(*ID, "--run_dir=.")
+    assert (mine.exists(), left.exists()) == (True, False)
+
+
 def test_a_run_without_a_curve_counts_no_rows(fit, tmp_path):
     fit(*ID, "--trainer.logger=false")
     assert "rows" not in torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
