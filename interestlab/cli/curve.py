@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.contract import DataError
-from interestlab.files import unwritten, whole
+from interestlab.files import MEND_RUN, unwritten, whole
 
 
 class Writer(ExperimentWriter):
@@ -50,7 +50,7 @@ class Writer(ExperimentWriter):
                 with self.file.open("a", encoding="utf-8", newline="") as file:
                     csv.DictWriter(file, self.metrics_keys).writerows(self.metrics)
             except OSError as err:
-                raise DataError(unwritten(self.file, err)) from err
+                raise DataError(unwritten(self.file, err, MEND_RUN)) from err
         self.rows += len(self.metrics)
         self.metrics = []
 
@@ -61,7 +61,7 @@ class Writer(ExperimentWriter):
             return list(csv.DictReader(file))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        with whole(self.file) as file:
+        with whole(self.file, mend=MEND_RUN) as file:
             writer = csv.DictWriter(file, self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)

@@ -16,6 +16,7 @@ from interestlab import load
 from interestlab.cli.main import main
 from interestlab.contract import DataError
 from interestlab.data import store
+from interestlab.files import write_whole
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
 MODEL = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--trainer.max_steps=1"]
@@ -86,6 +87,11 @@ def test_a_store_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, num
     assert [path.name for path in (tmp_path / "logs").iterdir() if not path.name.endswith(".lock")] == []
     store.build(tmp_path / "logs" / "one", lambda draft: store.save(draft, a=np.ones(3)))
     assert store.load(tmp_path / "logs" / "one", "a").sum() == 3
+
+
+def test_what_no_run_wrote_promises_no_resume(tmp_path):
+    with pytest.raises(DataError, match=r"a\.json cannot be written \(No such file .*\); make room, or give another folder\.$"):
+        write_whole(tmp_path / "none" / "a.json", "{}")
 
 
 LIMITED = """
