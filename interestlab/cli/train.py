@@ -88,7 +88,8 @@ class InterestCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         if config.ckpt_path in ("best", "last") and option(self.typed, "--ckpt_path") is None:  # then no folder was looked at
-            raise DataError(f"a config says ckpt_path: {config.ckpt_path}; give --run_dir and --ckpt_path on the command line.")
+            told = f"--ckpt_path={config.ckpt_path} and its --run_dir"
+            raise DataError(f"{told} must be written out on the command line, not in a config.")
         if self.subcommand == "fit" and (config.checkpoint.dirpath or config.checkpoint.filename != "best"):
             told = "checkpoint.dirpath and checkpoint.filename are fixed, so that a run is found again"
             raise DataError(f"{told}: best.ckpt and last.ckpt lie in checkpoints/ of --run_dir; leave them out.")

@@ -244,7 +244,7 @@ def test_a_run_without_a_curve_counts_no_rows(fit, tmp_path):
         (["test", *ID], "needs something trained"),
         (["predict", *ID, "--ckpt_path=nope.ckpt"], "nope.ckpt is no file"),
         (["fit", *ID, "--ckpt_path=last"], "last is no file"),
-        (["fit", *ID, "--config={ckpt_path: last}", "--run_dir=run"], "a config says ckpt_path: last"),
+        (["fit", *ID, "--config={ckpt_path: last}", "--run_dir=run"], "--run_dir must be written out on the command line"),
         (["fit", *ID, "--checkpoint.dirpath=elsewhere"], "checkpoints/ of --run_dir"),
         (["fit", *ID, "--checkpoint.filename=mine"], "checkpoints/ of --run_dir"),
         (["fit", *ID, "--model.dim=0"], "dim must be at least 1"),
