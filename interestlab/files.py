@@ -35,7 +35,7 @@ def whole(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[Any]]:
         part.replace(path)
     except OSError as err:
         part.unlink(missing_ok=True)
-        raise DataError(unwritten(path, err, mend)) from err
+        raise DataError(unwritten(path, err, f"what was there before is whole; {mend}")) from err
     except BaseException:
         part.unlink(missing_ok=True)
         raise

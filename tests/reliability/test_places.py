@@ -90,7 +90,7 @@ def test_a_store_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, num
 
 
 def test_what_no_run_wrote_promises_no_resume(tmp_path):
-    with pytest.raises(DataError, match=r"a\.json cannot be written \(No such file .*\); make room, or give another folder\.$"):
+    with pytest.raises(DataError, match=r"a\.json cannot be written \(No such file .*; make room, or give another folder\.$"):
         write_whole(tmp_path / "none" / "a.json", "{}")
 
 
