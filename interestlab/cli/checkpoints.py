@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.cli.curve import Curve
 from interestlab.cli.progress import go_on, settle
-from interestlab.cli.run_folder import is_dry
+from interestlab.trainer import is_dry
 
 LATE, STOP = 1, 2
 """What a process wishes before a step: that a checkpoint be made, or that the training end with one."""

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.contract import DataError
 from interestlab.files import MEND_RUN, unwritten, whole
+from interestlab.trainer import is_first
 
 
 class Writer(ExperimentWriter):
@@ -88,7 +89,7 @@ class Curve(CSVLogger):
     @property
     def rows(self) -> int:
         """How many rows are in the file, of which every one is on its way to the disk."""
-        return self.experiment.rows if getattr(rank_zero_only, "rank", 0) == 0 else 0
+        return self.experiment.rows if is_first() else 0
 
     @rank_zero_only
     def keep(self, rows: int | None) -> None:

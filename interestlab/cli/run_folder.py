@@ -20,6 +20,7 @@ from rich.table import Table
 from interestlab.files import whole, write_whole
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
+from interestlab.trainer import is_dry
 
 PACKAGES = ("interestlab", "torch", "lightning", "torchmetrics", "jsonargparse", "polars", "numpy")
 
@@ -187,11 +188,6 @@ class RunFolder(Callback):
         with whole(self.folder / name, "wb") as file:
             frame.sort("user_id", "rank").write_parquet(file)
         Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
-
-
-def is_dry(trainer: Trainer) -> bool:
-    """Whether the run is Lightning's ``fast_dev_run``, which leaves nothing behind."""
-    return bool(getattr(trainer, "fast_dev_run", False))
 
 
 def peak_memory() -> float:

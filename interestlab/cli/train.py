@@ -17,7 +17,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from interestlab.checkpoint import SealedIO
@@ -27,13 +27,14 @@ from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
 from interestlab.cli.curve import Curve
 from interestlab.cli.errors import reason, told_in_one_line
 from interestlab.cli.parser import OneLineParser
-from interestlab.cli.run_folder import RunFolder, is_dry
+from interestlab.cli.run_folder import RunFolder
 from interestlab.cli.wandb_logger import PatientWandbLogger
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.files import write_whole
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
+from interestlab.trainer import is_dry, is_first
 
 MONITOR = "val/ndcg@10"
 """What decides which checkpoint is best, and when to stop."""
@@ -102,14 +103,14 @@ class InterestCLI(LightningCLI):
         )
         if self.subcommand != "fit" and config.ckpt_path is None:
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
-        first, file = getattr(rank_zero_only, "rank", 0) == 0, self.run_dir / "config.yaml"
+        file = self.run_dir / "config.yaml"
         # What the others find may be of this very run, which the first process began.
-        if first and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
+        if is_first() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         if config.ckpt_path == "last":  # a run that was killed before its first checkpoint; see with_run
             rank_zero_info(f"{self.run_dir} holds no checkpoint yet: the run starts anew.")
             config.ckpt_path = None
-        if first and not config.trainer.fast_dev_run:
+        if is_first() and not config.trainer.fast_dev_run:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
             except OSError as err:
@@ -245,6 +246,6 @@ def wandb_id(run_dir: Path) -> str | None:
     if file.exists():
         return file.read_text("utf-8").strip()
     made = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)  # an agent of a W&B sweep says which
-    if run_dir.exists() and getattr(rank_zero_only, "rank", 0) == 0:
+    if run_dir.exists() and is_first():
         write_whole(file, made)
     return made
