@@ -7,15 +7,15 @@ from interestlab.checkpoint import held
 from interestlab.contract import DataError
 
 
+def values(args: list[str], name: str) -> list[str]:
+    """All values of an option in a command line."""
+    pairs = zip(args, [*args[1:], ""], strict=False)
+    return [after if arg == name else arg.partition("=")[2] for arg, after in pairs if arg.partition("=")[0] == name]
+
+
 def option(args: list[str], name: str) -> str | None:
     """The last value of an option in a command line."""
-    value = None
-    for arg, after in zip(args, [*args[1:], ""], strict=False):
-        if arg == name:
-            value = after
-        elif arg.startswith(f"{name}="):
-            value = arg.partition("=")[2]
-    return value
+    return next(reversed(values(args, name)), None)
 
 
 def with_run(args: list[str]) -> list[str]:

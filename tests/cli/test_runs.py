@@ -265,6 +265,15 @@ def test_what_cannot_run_is_told_in_one_line(capsys, args, words):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("given", [["--config", "bad.yaml"], ["--config=bad.yaml"], ["-c", "bad.yaml"]])
+def test_a_config_that_is_no_text_is_named(capsys, tmp_path, given):
+    (tmp_path / "bad.yaml").write_bytes(b"model: \xff")
+    with pytest.raises(SystemExit) as done:
+        main(["fit", *given])
+    assert done.value.code == 2
+    assert "not text in UTF-8 (invalid start byte at byte 8): bad.yaml" in capsys.readouterr().err
+
+
 def test_a_column_without_any_words_is_refused(capsys, tmp_path):
     (tmp_path / "e.csv").write_text(
         "user_id,item_id,timestamp\n" + "".join(f"u{u},i{t},{u + t + 1}\n" for u in range(4) for t in range(5))
