@@ -2,10 +2,13 @@
 
 import json
 import random
-from collections import Counter
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+
+from interestlab.cli.checkpoints import LATE, STOP, LastCheckpoint
 
 EPOCHS = 3
 METHODS = {
@@ -30,7 +33,6 @@ KILLS = {
 }
 ID = ["--model.encoder=id", "--model.dynamics=transformer"]
 LENGTH = f"--trainer.max_epochs={EPOCHS}"
-counted: list[str] = []
 
 
 def encoder(method, bert):
@@ -49,7 +51,6 @@ def chain(apart, same, tmp_path, args, kills):
         go_on = ["--ckpt_path=last"]
     assert apart("parted", *args, *go_on) == 0
     same(tmp_path / "whole", tmp_path / "parted")
-    counted.extend(place for _, place, _ in kills)
 
 
 def kills(seed, epochs, batches, number, places):
@@ -97,6 +98,16 @@ def test_terms_that_draw_by_chance_streams_and_negatives(apart, bert, tmp_path, 
 
 
 # ---- one promise each
+
+
+def test_a_checkpoint_is_due_after_some_minutes_and_on_sigterm(monkeypatch):
+    last, alone = LastCheckpoint("folder", minutes=1, resume=""), SimpleNamespace(world_size=1)
+    last.saved = 1000.0
+    for seconds, wish in ((59, 0), (61, LATE)):
+        monkeypatch.setattr(time, "monotonic", lambda now=1000.0 + seconds: now)
+        assert last.wish(alone) == wish
+    last.stopping = True
+    assert last.wish(alone) == STOP
 
 
 def test_in_the_middle_of_gradient_accumulation_and_with_a_worker(apart, tmp_path, small, same):
@@ -215,10 +226,3 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_can_be_met_again(apar
     again = torch.load(path, weights_only=True)
     assert torch.equal(again["not_finite"]["users"], found["users"])
     assert all(torch.equal(again["state_dict"][k], v) for k, v in held["state_dict"].items() if isinstance(v, torch.Tensor))
-
-
-def test_all_kills_are_told():
-    """The figures of this file's run, of the tests that stand above."""
-    told = ", ".join(f"{number} {place}" for place, number in sorted(Counter(counted).items()))
-    print(f"{len(counted)} kills ({told}); every resumed run was equal to the last bit")
-    assert counted
