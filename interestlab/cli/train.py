@@ -24,6 +24,7 @@ from interestlab.checkpoint import SealedIO
 from interestlab.cli import shortnames
 from interestlab.cli.arguments import option, with_checkpoint, with_run
 from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
+from interestlab.cli.cost import Cost
 from interestlab.cli.curve import Curve
 from interestlab.cli.errors import reason, told_in_one_line
 from interestlab.cli.parser import OneLineParser
@@ -159,7 +160,8 @@ class InterestCLI(LightningCLI):
         config = self.config[self.subcommand]
         resume = f"interestlab fit --run_dir={self.run_dir} --ckpt_path=last"
         last = LastCheckpoint(config.checkpoint.dirpath, config.checkpoint_minutes, resume)
-        self.trainer_defaults["callbacks"] = [last, RunFolder(self.run_dir, self.resolved, self.seed)]
+        kept = RunFolder(self.run_dir, self.resolved, self.seed)
+        self.trainer_defaults["callbacks"] = [last, kept, Cost(self.run_dir)]
         plugins = self._get(self.config_init, "trainer").plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
