@@ -73,7 +73,8 @@ from transformers.utils import logging as transformers_logging
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch, Inputs
-from interestlab.cli.run_folder import RunFolder, peak_memory, versions
+from interestlab.cli.cost import Cost, peak_memory
+from interestlab.cli.run_folder import RunFolder, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.batches import HistoryDataset, LengthBatches
@@ -387,7 +388,7 @@ def fit(model: InterestModel, data: Sampled, callback: Callback, args: argparse.
         max_epochs=1,
         default_root_dir=folder,
         logger=loggers(["csv"], folder),
-        callbacks=[RunFolder(folder, "{}", args.seed), callback],
+        callbacks=[RunFolder(folder, "{}", args.seed), Cost(folder), callback],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         limit_val_batches=0,

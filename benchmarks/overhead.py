@@ -47,7 +47,8 @@ from torch.utils.data import DataLoader
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch
-from interestlab.cli.run_folder import RunFolder, peak_memory, versions
+from interestlab.cli.cost import Cost, peak_memory
+from interestlab.cli.run_folder import RunFolder, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.batches import HistoryDataset, LengthBatches
@@ -272,7 +273,7 @@ def measure(args: argparse.Namespace, folder: Path, progress: Progress) -> dict[
         max_epochs=1 + args.epochs,
         default_root_dir=folder,
         logger=loggers(["csv"], folder / "run"),
-        callbacks=[RunFolder(folder / "run", "{}", args.seed), turns],
+        callbacks=[RunFolder(folder / "run", "{}", args.seed), Cost(folder / "run"), turns],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         limit_val_batches=0,

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from interestlab.contract import DataError
-from interestlab.files import whole
+from interestlab.files import MEND_RUN, whole
 
 _MARK = b"interestlab-sha256:"
 _COMMENT = len(_MARK) + 64
@@ -33,7 +33,7 @@ class SealedIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole(Path(path), "wb") as file:
+        with whole(Path(path), "wb", MEND_RUN) as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as err:  # torch closes its archive in any case, and then tells only of what that met

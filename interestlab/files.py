@@ -8,14 +8,18 @@ from typing import IO, Any
 
 from interestlab.contract import DataError
 
+MEND = "make room, or give another folder"
+MEND_RUN = "make room, and the run goes on with --ckpt_path=last"
+
 
 @contextmanager
-def whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def whole(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[Any]]:
     """A file to write, which takes the place of ``path`` when it is complete and on the disk.
 
     Args:
         path: where it is to be.
         mode: ``w`` of text, ``wb`` of bytes.
+        mend: what an error says is to be done.
 
     Raises:
         DataError: the disk is full, or the file cannot be written for another reason; what was there before still is.
@@ -31,7 +35,7 @@ def whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         part.replace(path)
     except OSError as err:
         part.unlink(missing_ok=True)
-        raise DataError(unwritten(path, err)) from err
+        raise DataError(unwritten(path, err, f"what was there before is whole; {mend}")) from err
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -47,9 +51,6 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text)
 
 
-def unwritten(path: Path, err: OSError) -> str:
+def unwritten(path: Path, err: OSError, mend: str) -> str:
     """What is said of a file that could not be written."""
-    return (
-        f"{path} cannot be written ({err.strerror}); what was there before is whole. Mend that, and a run goes on with "
-        "--ckpt_path=last."
-    )
+    return f"{path} cannot be written ({err.strerror or err}); {mend}."

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from interestlab.batch import Batch
 from interestlab.contract import TrainingError
+from interestlab.trainer import is_dry
 
 
 class Finite:
@@ -59,7 +60,7 @@ class Finite:
 
     def _kept(self, module: LightningModule) -> str:
         trainer = module.trainer
-        if getattr(trainer, "fast_dev_run", False) or not trainer.checkpoint_callbacks:
+        if is_dry(trainer) or not trainer.checkpoint_callbacks:
             return ""
         path = Path(trainer.default_root_dir) / "checkpoints" / "not_finite.ckpt"
         trainer.save_checkpoint(path)

@@ -51,11 +51,13 @@ class Guard:
             self._before, self._first_step, self._goes_on = dict(state["before"]), state["first_step"], True
 
     def check(self, step: int) -> None:
-        """Compare every tensor with what it was.
+        """Compare every tensor with what it was; nothing where none is remembered, as of a checkpoint of an earlier version.
 
         Raises:
             TrainingError: a frozen tensor moved, or a trained one did not.
         """
+        if not self._before:
+            return
         steps = step - self._first_step
         moved = {name for name, p in self._parameters() if self._before.get(name) != digest(p)}
         if wrong := sorted(moved - self._trained):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -51,19 +52,27 @@ def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = (
         if not path.is_file():
             raise DataError(f"{path} is not there; give the folder of a finished fit.")
     data = opened(config, overrides)
-    try:
-        kept = held(file)["fingerprint"]
-        model = InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True)
-    except DataError:
-        raise
-    except Exception as err:  # whatever a checkpoint of another form makes torch or a plugin raise
-        raise DataError(f"{file} cannot be loaded: {imports.mended(' '.join(str(err).split()))}") from err
-    found = data.fingerprint
+    model, checkpoint_held = rebuilt(file)
+    kept, found = checkpoint_held.get("fingerprint", {}), data.fingerprint
     if other := [k for k in OF_THE_LOG if kept.get(k) != found.get(k)]:
         told = ", ".join(f"{k}={found.get(k)} where the run had {kept.get(k)}" for k in other)
         raise DataError(f"the data is not that of {folder}: {told}; give the same files.")
     model.attach(data)
     return Recommender(model, data)
+
+
+def rebuilt(file: Path) -> tuple[InterestModel, dict[str, Any]]:
+    """The model of a checkpoint, on the CPU, and what else the checkpoint holds.
+
+    Raises:
+        DataError: the file is damaged or no checkpoint, or its model cannot be made of the plugins that are installed.
+    """
+    shortnames.install()
+    kept = held(file)
+    try:
+        return InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True), kept
+    except Exception as err:  # whatever a checkpoint of another form makes torch or a plugin raise
+        raise DataError(f"{file} cannot be loaded: {imports.mended(' '.join(str(err).split()))}") from err
 
 
 def opened(config: Path, overrides: Sequence[str]) -> InterestData:

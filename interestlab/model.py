@@ -338,9 +338,9 @@ class InterestModel(HookRelay):
         super().on_load_checkpoint(checkpoint)
         self._guard.go_on(checkpoint.get("guard"))
 
-    def on_train_end(self) -> None:
-        super().on_train_end()
-        with sharding.whole(self):
+    def on_fit_end(self) -> None:
+        super().on_fit_end()
+        with sharding.whole(self):  # here, since a run that goes on with nothing left to train ends no training
             self._guard.check(self.trainer.global_step)
 
     # ---- evaluation

@@ -7,15 +7,15 @@ from interestlab.checkpoint import held
 from interestlab.contract import DataError
 
 
+def values(args: list[str], name: str) -> list[str]:
+    """All values of an option in a command line."""
+    pairs = zip(args, [*args[1:], ""], strict=False)
+    return [after if arg == name else arg.partition("=")[2] for arg, after in pairs if arg.partition("=")[0] == name]
+
+
 def option(args: list[str], name: str) -> str | None:
     """The last value of an option in a command line."""
-    value = None
-    for arg, after in zip(args, [*args[1:], ""], strict=False):
-        if arg == name:
-            value = after
-        elif arg.startswith(f"{name}="):
-            value = arg.partition("=")[2]
-    return value
+    return next(reversed(values(args, name)), None)
 
 
 def with_run(args: list[str]) -> list[str]:
@@ -47,11 +47,11 @@ def with_run(args: list[str]) -> list[str]:
 
 def with_checkpoint(args: list[str]) -> list[str]:
     """The model that ``--ckpt_path`` holds as the first config, so that whatever the user gives wins over it."""
-    path = option(args[1:], "--ckpt_path")
-    if path is None or (path == "last" and (Path(option(args, "--run_dir") or "") / "config.yaml").exists()):
+    path, folder = option(args[1:], "--ckpt_path"), option(args[1:], "--run_dir")
+    if path is None or (path == "last" and folder is not None and (Path(folder) / "config.yaml").exists()):
         return args
     if not Path(path).is_file():
-        raise DataError(f"--ckpt_path={path} is no file; best and last are those of a --run_dir.")
+        raise DataError(f"--ckpt_path={path} is no file; best and last are those of a --run_dir on the command line.")
     model = {k: v for k, v in held(Path(path))["hyper_parameters"].items() if k not in ("sizes", "_instantiator")}
     for part in [part for part in ("fusion", "dynamics") if model[part]]:
         model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}

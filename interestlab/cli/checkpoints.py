@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.cli.curve import Curve
 from interestlab.cli.progress import go_on, settle
-from interestlab.cli.run_folder import is_dry
+from interestlab.trainer import is_dry
 
 LATE, STOP = 1, 2
 """What a process wishes before a step: that a checkpoint be made, or that the training end with one."""
@@ -98,14 +98,22 @@ class LastCheckpoint(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         settle(checkpoint, trainer.accumulate_grad_batches)
-        checkpoint["rows"] = sum(logger.rows for logger in trainer.loggers if isinstance(logger, Curve))
+        for logger in trainer.loggers:
+            if isinstance(logger, Curve):
+                checkpoint["rows"] = logger.rows
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != TrainerFn.FITTING:
             return
         for logger in trainer.loggers:
+            # One of an earlier version, or of a run without a curve, does not say how many there were: all are kept.
             if isinstance(logger, Curve):
-                logger.keep(checkpoint.get("rows", 0))
+                logger.keep(checkpoint.get("rows"))
+        for callback in trainer.checkpoint_callbacks:
+            folder = getattr(callback, "dirpath", None)
+            held = checkpoint["callbacks"].get(callback.state_key)
+            if folder and held and Path(str(trainer.ckpt_path)).resolve().parent == Path(folder):
+                checkpoint["callbacks"][callback.state_key] = moved(held, folder)
         for stopping in trainer.early_stopping_callbacks:
             if held := checkpoint["callbacks"].get(stopping.state_key):
                 held["patience"] = stopping.patience  # what is typed wins, as everywhere
@@ -115,8 +123,20 @@ class LastCheckpoint(Callback):
                 trainer.should_stop = trainer.should_stop or over
 
 
+def moved(state: Any, folder: str) -> Any:
+    """What a ModelCheckpoint kept, of the place where its folder is now: of another folder it would forget what was best."""
+    old = state["dirpath"]
+
+    def here(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {here(key): here(kept) for key, kept in value.items()}
+        return folder + value.removeprefix(old) if isinstance(value, str) and f"{value}/".startswith(f"{old}/") else value
+
+    return here(state)
+
+
 @rank_zero_only
 def forget_parts(folder: Path) -> None:
-    """Remove what a kill in the middle of writing left."""
-    for part in folder.rglob(".*.part"):
+    """Remove what a kill in the middle of writing a checkpoint left; a run writes every other file again, by the same name."""
+    for part in folder.glob(".*.ckpt.part"):
         part.unlink(missing_ok=True)

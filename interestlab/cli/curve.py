@@ -11,7 +11,8 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.contract import DataError
-from interestlab.files import unwritten, whole
+from interestlab.files import MEND_RUN, unwritten, whole
+from interestlab.trainer import is_first
 
 
 class Writer(ExperimentWriter):
@@ -29,8 +30,8 @@ class Writer(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         """Nothing: Lightning's own removes the file."""
 
-    def keep(self, rows: int) -> None:
-        """Go on below the first ``rows`` rows of the file; what was logged after them is logged again."""
+    def keep(self, rows: int | None) -> None:
+        """Go on below the first ``rows`` rows of the file, or below all; what was logged after them is logged again."""
         if not self.file.exists():
             return
         with self.file.open(encoding="utf-8", newline="") as file:
@@ -50,7 +51,7 @@ class Writer(ExperimentWriter):
                 with self.file.open("a", encoding="utf-8", newline="") as file:
                     csv.DictWriter(file, self.metrics_keys).writerows(self.metrics)
             except OSError as err:
-                raise DataError(unwritten(self.file, err)) from err
+                raise DataError(unwritten(self.file, err, MEND_RUN)) from err
         self.rows += len(self.metrics)
         self.metrics = []
 
@@ -61,7 +62,7 @@ class Writer(ExperimentWriter):
             return list(csv.DictReader(file))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        with whole(self.file) as file:
+        with whole(self.file, mend=MEND_RUN) as file:
             writer = csv.DictWriter(file, self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
@@ -88,9 +89,9 @@ class Curve(CSVLogger):
     @property
     def rows(self) -> int:
         """How many rows are in the file, of which every one is on its way to the disk."""
-        return self.experiment.rows if getattr(rank_zero_only, "rank", 0) == 0 else 0
+        return self.experiment.rows if is_first() else 0
 
     @rank_zero_only
-    def keep(self, rows: int) -> None:
-        """Go on below the first ``rows`` rows."""
+    def keep(self, rows: int | None) -> None:
+        """Go on below the first ``rows`` rows, or below all."""
         self.experiment.keep(rows)

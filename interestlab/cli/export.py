@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from interestlab.checkpoint import held
-from interestlab.cli import imports, shortnames
 from interestlab.cli.errors import told_in_one_line
 from interestlab.contract import DataError, Encoder
 from interestlab.data import store
-from interestlab.model import InterestModel
+from interestlab.loading import rebuilt
 
 
 def run(args: list[str]) -> None:
@@ -42,13 +40,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
     if out.exists():
         raise DataError(f"{out} is there already; give another --out.")
-    held(checkpoint)
-    shortnames.install()
-    try:
-        model = InterestModel.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as err:  # whatever a file that is no checkpoint makes torch or a plugin raise
-        raise DataError(f"{checkpoint} cannot be loaded: {imports.mended(' '.join(str(err).split()))}") from err
-    encoders = cast(Mapping[str, Encoder], model.encoders)
+    encoders = cast(Mapping[str, Encoder], rebuilt(checkpoint)[0].encoders)
     if name is None:
         trained = [
             key

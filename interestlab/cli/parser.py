@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 from interestlab.cli import imports, shortnames
+from interestlab.cli.arguments import values
 from interestlab.cli.errors import reason
 from interestlab.contract import DataError
 
@@ -16,7 +17,7 @@ class OneLineParser(ArgumentParser):
         try:
             return super().parse_args(args, *rest, **options)
         except UnicodeDecodeError as err:
-            configs = [arg.partition("=")[2][:200] for arg in args or [] if arg.startswith("--config=")]
+            configs = [file[:200] for name in ("--config", "-c") for file in values(args or [], name)]
             self.error(f"a config is not text in UTF-8 ({err.reason} at byte {err.start + 1}): {' or '.join(configs)}")
 
         except OverflowError as err:

@@ -1,8 +1,8 @@
 """Bare plugin names, and overrides in any order.
 
-The one private function of another library that the project touches: jsonargparse turns a name without dots into a
-class path in ``resolve_class_path_by_name`` (there since 4.6, 2022), looking only at subclasses that are imported
-already. Ours answers first for the plugin kinds, with the lazy path ``interestlab.<kind>.<name>``.
+jsonargparse turns a name without dots into a class path in ``resolve_class_path_by_name``, a private function that is
+there since 4.6 (2022), looking only at subclasses that are imported already. Ours answers first for the plugin kinds, with
+the lazy path ``interestlab.<kind>.<name>``.
 """
 
 import json

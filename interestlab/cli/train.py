@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import signal
 import warnings
 from collections.abc import Callable
 from datetime import datetime
@@ -16,22 +17,25 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from interestlab.checkpoint import SealedIO
 from interestlab.cli import shortnames
-from interestlab.cli.arguments import with_checkpoint, with_run
+from interestlab.cli.arguments import option, with_checkpoint, with_run
 from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
+from interestlab.cli.cost import Cost
 from interestlab.cli.curve import Curve
 from interestlab.cli.errors import reason, told_in_one_line
 from interestlab.cli.parser import OneLineParser
-from interestlab.cli.run_folder import RunFolder, is_dry
+from interestlab.cli.run_folder import RunFolder
 from interestlab.cli.wandb_logger import PatientWandbLogger
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.files import write_whole
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
+from interestlab.trainer import is_dry, is_first
 
 MONITOR = "val/ndcg@10"
 """What decides which checkpoint is best, and when to stop."""
@@ -43,6 +47,9 @@ class Parser(OneLineParser, LightningArgumentParser):
 
 class InterestCLI(LightningCLI):
     """LightningCLI with plugin names, one folder a run, and a test at the end of ``fit``."""
+
+    begun: Path | None = None
+    """The config of a run that this process began."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run_dir", type=str | None, default=None, help="Folder of the run; default runs/<time>-<name>.")
@@ -74,13 +81,20 @@ class InterestCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        self.config = parser.parse_args(cast(list[str], args))  # Lightning's own warns where args are given
+        self.typed = cast(list[str], args)
+        self.config = parser.parse_args(self.typed)  # Lightning's own warns where args are given
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own would let the checkpoint win over what the user typed; see :func:`with_checkpoint`."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        if config.ckpt_path in ("best", "last") and option(self.typed, "--ckpt_path") is None:  # then no folder was looked at
+            told = f"--ckpt_path={config.ckpt_path} and its --run_dir"
+            raise DataError(f"{told} must be written out on the command line, not in a config.")
+        if self.subcommand == "fit" and (config.checkpoint.dirpath or config.checkpoint.filename != "best"):
+            told = "checkpoint.dirpath and checkpoint.filename are fixed, so that a run is found again"
+            raise DataError(f"{told}: best.ckpt and last.ckpt lie in checkpoints/ of --run_dir; leave them out.")
         resolved = config.clone()
         # What belongs to this one run is not kept: the config starts another as well.
         resolved.run_dir = resolved.ckpt_path = None
@@ -90,19 +104,24 @@ class InterestCLI(LightningCLI):
         )
         if self.subcommand != "fit" and config.ckpt_path is None:
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
-        if self.subcommand == "fit" and (self.run_dir / "config.yaml").exists() and config.ckpt_path is None:
+        file = self.run_dir / "config.yaml"
+        # What the others find may be of this very run, which the first process began.
+        if is_first() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         if config.ckpt_path == "last":  # a run that was killed before its first checkpoint; see with_run
             rank_zero_info(f"{self.run_dir} holds no checkpoint yet: the run starts anew.")
             config.ckpt_path = None
-        if not config.trainer.fast_dev_run and getattr(rank_zero_only, "rank", 0) == 0:
+        if is_first() and not config.trainer.fast_dev_run:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
             except OSError as err:
                 raise DataError(f"{self.run_dir} cannot be made ({err.strerror}); give another --run_dir.") from err
+            if self.subcommand == "fit" and not file.exists():
+                self.begun = file  # before the data, which may take long: a run that is killed there goes on, too
+                write_whole(file, self.resolved)
         if self.subcommand in ("test", "validate"):
             config.verbose = False  # the run folder's own table has intervals and the fingerprint too
-        config.checkpoint.dirpath = config.checkpoint.dirpath or str(self.run_dir / "checkpoints")
+        config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.data.seed is None:
             config.data.seed = self.seed
         ks = config.model.ks
@@ -113,8 +132,12 @@ class InterestCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
-        except (ValueError, MisconfigurationException) as err:  # a part says what is wrong with its arguments
-            raise DataError(reason(err)) from err
+        except Exception as err:
+            if self.begun:
+                self.begun.unlink(missing_ok=True)  # what is refused here is no run
+            if isinstance(err, ValueError | MisconfigurationException):  # a part says what is wrong with its arguments
+                raise DataError(reason(err)) from err
+            raise
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -137,13 +160,14 @@ class InterestCLI(LightningCLI):
         config = self.config[self.subcommand]
         resume = f"interestlab fit --run_dir={self.run_dir} --ckpt_path=last"
         last = LastCheckpoint(config.checkpoint.dirpath, config.checkpoint_minutes, resume)
-        self.trainer_defaults["callbacks"] = [last, RunFolder(self.run_dir, self.resolved, self.seed)]
+        kept = RunFolder(self.run_dir, self.resolved, self.seed)
+        self.trainer_defaults["callbacks"] = [last, kept, Cost(self.run_dir)]
         plugins = self._get(self.config_init, "trainer").plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, SealedIO()]
         if self.subcommand == "fit":
-            forget_parts(self.run_dir)
+            forget_parts(Path(config.checkpoint.dirpath))
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
 
     @property
@@ -172,17 +196,20 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
         shortnames.install()
-        return cli(
-            InterestModel,
-            InterestData,
-            parser_class=Parser,
-            args=shortnames.ordered(with_checkpoint(with_run(args))),
-            seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
-        )
+        try:
+            return cli(
+                InterestModel,
+                InterestData,
+                parser_class=Parser,
+                args=shortnames.ordered(with_checkpoint(with_run(args))),
+                seed_everything_default=0,
+                trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
+                save_config_callback=None,
+                auto_configure_optimizers=False,
+                parser_kwargs={command: dict(epilog) for command in ("fit", "validate", "test", "predict")},
+            )
+        except SIGTERMException as left:  # Lightning's, which leaves with status 0
+            raise SystemExit(128 + signal.SIGTERM) from left
 
 
 def quiet() -> None:
@@ -221,6 +248,6 @@ def wandb_id(run_dir: Path) -> str | None:
     if file.exists():
         return file.read_text("utf-8").strip()
     made = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)  # an agent of a W&B sweep says which
-    if run_dir.exists() and getattr(rank_zero_only, "rank", 0) == 0:
+    if run_dir.exists() and is_first():
         write_whole(file, made)
     return made

@@ -1,6 +1,7 @@
 """InterestData: a source's histories as a LightningDataModule."""
 
 import os
+import signal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -136,7 +137,7 @@ class InterestData(LightningDataModule):
         )
         workers: dict[str, Any] = {"num_workers": self.num_workers, "persistent_workers": self.num_workers > 0}
         pinned = trainer is not None and trainer.strategy.root_device.type == "cuda"
-        return DataLoader(dataset, sampler=sampler, batch_size=None, pin_memory=pinned, **workers)
+        return DataLoader(dataset, sampler=sampler, batch_size=None, pin_memory=pinned, worker_init_fn=deaf, **workers)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return self.loader("train")
@@ -149,6 +150,11 @@ class InterestData(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self.loader("predict")
+
+
+def deaf(_: int) -> None:
+    """Let a worker not hear SIGTERM: who signals a whole job means its end, which the process that trains comes to in order."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def cache_folder(chosen: str | None) -> Path:

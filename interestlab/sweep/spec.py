@@ -24,6 +24,7 @@ RESERVED = (
     "ckpt_path",
     "test_after_fit",
     "checkpoint.dirpath",
+    "checkpoint.filename",
     "print_config",
     "help",
 )

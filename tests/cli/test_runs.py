@@ -12,6 +12,7 @@ from interestlab.cli.main import main
 from interestlab.cli.train import run
 from interestlab.model import InterestModel
 
+SHOP = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
 ID = ["--model.encoder=id", "--model.dynamics=ewma"]
 
 
@@ -63,8 +64,7 @@ def test_a_resumed_run_counts_every_epoch(fit, tmp_path):
 
 def test_the_default_folder_is_named_by_time_and_config(monkeypatch, tmp_path):
     (tmp_path / "mine.yaml").write_text("model: {encoder: id, dynamics: ewma, objective: next_item}\n")
-    small = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
-    run(["fit", f"--config={tmp_path / 'mine.yaml'}", *small, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false"])
+    run(["fit", f"--config={tmp_path / 'mine.yaml'}", *SHOP, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false"])
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-mine")
 
@@ -84,10 +84,27 @@ def test_a_run_is_not_overwritten(fit, capsys):
     assert "holds a run already" in capsys.readouterr().err
 
 
+def test_what_is_refused_is_no_run(fit, tmp_path):
+    with pytest.raises(SystemExit):
+        fit(*ID, "--model.dim=0")
+    assert list((tmp_path / "run").iterdir()) == []
+    fit(*ID)
+
+
 def test_resume_goes_on(fit, tmp_path):
     fit(*ID, steps=1)
     cli = fit(*ID, "--ckpt_path=last", steps=3)
     assert cli.trainer.global_step == 3
+
+
+def test_a_folder_in_a_config_is_not_begun_again(fit, tmp_path, capsys):
+    cli = fit(*ID)
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    (tmp_path / "config.yaml").write_text(f"run_dir: {cli.run_dir}\n")  # in the working directory, too
+    with pytest.raises(SystemExit):
+        main(["fit", "--config=config.yaml", *SHOP, *ID, "--model.objective=next_item", "--ckpt_path=last"])
+    assert "those of a --run_dir on the command line" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
 def test_predict_writes_unseen_items_best_first(fit, tmp_path):
@@ -129,14 +146,13 @@ def test_a_checkpoint_holds_plain_values_only(fit, tmp_path):
 def test_what_is_typed_wins_over_the_checkpoint(fit, tmp_path, capsys):
     fit(*ID, "--model.ks=[5,10]")
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
-    shop = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
     quiet = ["--trainer.enable_progress_bar=false", f"--run_dir={tmp_path / 'other'}"]
-    alone = run(["test", f"--ckpt_path={checkpoint}", *shop, *quiet[:1]])
+    alone = run(["test", f"--ckpt_path={checkpoint}", *SHOP, *quiet[:1]])
     assert alone.model.ks == [5, 10]
-    typed = run(["test", f"--ckpt_path={checkpoint}", *shop, "--model.ks=[3]", *quiet[:1]])
+    typed = run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.ks=[3]", *quiet[:1]])
     assert typed.model.ks == [3]
     with pytest.raises(SystemExit):
-        run(["test", f"--ckpt_path={checkpoint}", *shop, "--model.dim=32", *quiet[:1]])
+        run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.dim=32", *quiet[:1]])
     assert "does not fit the model" in capsys.readouterr().err
 
 
@@ -195,12 +211,42 @@ def test_a_run_goes_on_by_its_folder_alone_and_keeps_its_curve(fit, tmp_path):
     assert len(list((tmp_path / "run").rglob("metrics.csv"))) == 1
 
 
+def test_a_checkpoint_that_counts_no_rows_leaves_the_curve(fit, tmp_path):
+    fit(*ID, steps=1)
+    before = pl.read_csv(tmp_path / "run" / "metrics.csv")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    held = torch.load(last, weights_only=True)
+    del held["rows"]
+    torch.save(held, last)
+    fit(*ID, "--ckpt_path=last", steps=2)
+    after = pl.read_csv(tmp_path / "run" / "metrics.csv")
+    assert after.head(before.height).select(before.columns).equals(before)
+    assert after.height > before.height
+
+
+def test_only_what_a_run_left_is_removed(fit, tmp_path):
+    mine, left = tmp_path / ".mine.part", tmp_path / "checkpoints" / ".best.ckpt.part"
+    left.parent.mkdir()
+    for file in (mine, left):
+        file.touch()
+    fit(*ID, "--run_dir=.")
+    assert (mine.exists(), left.exists()) == (True, False)
+
+
+def test_a_run_without_a_curve_counts_no_rows(fit, tmp_path):
+    fit(*ID, "--trainer.logger=false")
+    assert "rows" not in torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["test", *ID], "needs something trained"),
         (["predict", *ID, "--ckpt_path=nope.ckpt"], "nope.ckpt is no file"),
         (["fit", *ID, "--ckpt_path=last"], "last is no file"),
+        (["fit", *ID, "--config={ckpt_path: last}", "--run_dir=run"], "--run_dir must be written out on the command line"),
+        (["fit", *ID, "--checkpoint.dirpath=elsewhere"], "checkpoints/ of --run_dir"),
+        (["fit", *ID, "--checkpoint.filename=mine"], "checkpoints/ of --run_dir"),
         (["fit", *ID, "--model.dim=0"], "dim must be at least 1"),
         (["fit", *ID, "--model.optim.lr=-1"], "lr must be at least 0"),
         (["fit", *ID, "--run_dir=/proc/none"], "cannot be made"),
@@ -217,6 +263,15 @@ def test_what_cannot_run_is_told_in_one_line(capsys, args, words):
     err = capsys.readouterr().err
     assert words in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("given", [["--config", "bad.yaml"], ["--config=bad.yaml"], ["-c", "bad.yaml"]])
+def test_a_config_that_is_no_text_is_named(capsys, tmp_path, given):
+    (tmp_path / "bad.yaml").write_bytes(b"model: \xff")
+    with pytest.raises(SystemExit) as done:
+        main(["fit", *given])
+    assert done.value.code == 2
+    assert "not text in UTF-8 (invalid start byte at byte 8): bad.yaml" in capsys.readouterr().err
 
 
 def test_a_column_without_any_words_is_refused(capsys, tmp_path):

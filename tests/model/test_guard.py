@@ -255,3 +255,7 @@ def test_what_has_no_numbers_need_not_move():
         for p in module.parameters():
             p.add_(1)
     guard.check(STEPS)
+
+
+def test_of_a_training_that_never_began_nothing_is_said():
+    Guard({"part": nn.Linear(2, 2).requires_grad_(False)}).check(STEPS)

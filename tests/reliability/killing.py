@@ -24,14 +24,14 @@ from interestlab.model import InterestModel
 
 
 class Kill(Callback):
-    """Sends this process a signal at a moment of the training."""
+    """Sends this process and its workers a signal at a moment of the training, as `timeout` and a scheduler do."""
 
     def __init__(self, name, place, number):
         self.name, self.place, self.number, self.met = name, place, number, 0
 
     def at(self, place, number):
         if (place, number) == (self.place, self.number):
-            os.kill(os.getpid(), getattr(signal, self.name))
+            os.killpg(os.getpgrp(), getattr(signal, self.name))
 
     def on_before_optimizer_step(self, trainer, *_):
         self.at("batch", trainer.fit_loop.total_batch_idx)
@@ -70,6 +70,11 @@ def writing(name, number):
 class CLI(train.InterestCLI):
     when = ()
 
+    def instantiate_classes(self):
+        if self.when and self.when[1] == "data":
+            Kill(*self.when).at("data", 0)
+        super().instantiate_classes()
+
     def instantiate_trainer(self, **kwargs):
         trainer = super().instantiate_trainer(**kwargs)
         if self.when and hasattr(signal, self.when[0]):
@@ -91,6 +96,7 @@ def not_a_number(number):
 
 
 def child(args, when, log, folder, env):
+    os.setpgrp()
     os.chdir(folder)
     os.environ |= env
     rank_zero_only.rank = int(env.get("LOCAL_RANK", 0))  # Lightning looks when it is imported
@@ -139,7 +145,7 @@ def forked(told):
         child(**told)
         status = 0
     except SystemExit as left:
-        status = left.code if isinstance(left.code, int) else 1
+        status = 0 if left.code is None else left.code if isinstance(left.code, int) else 1
     except BaseException:
         traceback.print_exc()
     finally:

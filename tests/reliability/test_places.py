@@ -16,6 +16,7 @@ from interestlab import load
 from interestlab.cli.main import main
 from interestlab.contract import DataError
 from interestlab.data import store
+from interestlab.files import write_whole
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
 MODEL = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--trainer.max_steps=1"]
@@ -88,6 +89,11 @@ def test_a_store_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, num
     assert store.load(tmp_path / "logs" / "one", "a").sum() == 3
 
 
+def test_what_no_run_wrote_promises_no_resume(tmp_path):
+    with pytest.raises(DataError, match=r"a\.json cannot be written \(No such file .*; make room, or give another folder\.$"):
+        write_whole(tmp_path / "none" / "a.json", "{}")
+
+
 LIMITED = """
 import resource, sys
 from interestlab.cli.main import main
@@ -98,14 +104,12 @@ main(sys.argv[2:])
 
 @pytest.mark.parametrize("limit", [1_000, pytest.param(20_000, marks=pytest.mark.slow)])  # the store, the checkpoint
 def test_a_disk_that_is_full_for_real(tmp_path, limit):
-    file = written(tmp_path)
+    data = ["--data.source=files", f"--data.source.interactions={written(tmp_path)}", "--data.cache_dir=cache"]
+    prepare, fit = ["data", "prepare", *data], ["fit", *MODEL, *QUIET, *data, "--model.dim=512", "--run_dir=run"]
     if limit == 20_000:
-        main(["data", "prepare", "--data.source=files", f"--data.source.interactions={file}", "--data.cache_dir=cache"])
-    command = ["fit", *MODEL, *QUIET, "--model.dim=512", "--data.source=files", f"--data.source.interactions={file}"]
-    rest = ["--data.cache_dir=cache", "--run_dir=run", "--test_after_fit=false"]
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(limit), *command, *rest], capture_output=True, text=True, check=False
-    )
+        main(prepare)
+    command = [sys.executable, "-c", LIMITED, str(limit), *(fit if limit == 20_000 else prepare)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     told = done.stderr.strip().splitlines()[-1]
     assert told.startswith("interestlab: ")

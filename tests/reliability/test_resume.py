@@ -2,10 +2,13 @@
 
 import json
 import random
-from collections import Counter
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+
+from interestlab.cli.checkpoints import LATE, STOP, LastCheckpoint
 
 EPOCHS = 3
 METHODS = {
@@ -30,7 +33,6 @@ KILLS = {
 }
 ID = ["--model.encoder=id", "--model.dynamics=transformer"]
 LENGTH = f"--trainer.max_epochs={EPOCHS}"
-counted: list[str] = []
 
 
 def encoder(method, bert):
@@ -49,7 +51,6 @@ def chain(apart, same, tmp_path, args, kills):
         go_on = ["--ckpt_path=last"]
     assert apart("parted", *args, *go_on) == 0
     same(tmp_path / "whole", tmp_path / "parted")
-    counted.extend(place for _, place, _ in kills)
 
 
 def kills(seed, epochs, batches, number, places):
@@ -99,6 +100,16 @@ def test_terms_that_draw_by_chance_streams_and_negatives(apart, bert, tmp_path, 
 # ---- one promise each
 
 
+def test_a_checkpoint_is_due_after_some_minutes_and_on_sigterm(monkeypatch):
+    last, alone = LastCheckpoint("folder", minutes=1, resume=""), SimpleNamespace(world_size=1)
+    last.saved = 1000.0
+    for seconds, wish in ((59, 0), (61, LATE)):
+        monkeypatch.setattr(time, "monotonic", lambda now=1000.0 + seconds: now)
+        assert last.wish(alone) == wish
+    last.stopping = True
+    assert last.wish(alone) == STOP
+
+
 def test_in_the_middle_of_gradient_accumulation_and_with_a_worker(apart, tmp_path, small, same):
     """A step of two batches: what was in the first when the signal came is not lost, and nothing that was fetched ahead is."""
     args = [*small, *ID, LENGTH, "--trainer.accumulate_grad_batches=2", "--data.num_workers=1"]
@@ -128,11 +139,33 @@ def test_early_stopping_counts_on_and_stays_stopped(apart, tmp_path, small, same
     chain(apart, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(apart, tmp_path, small, same):
+def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_alone(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1"]
     assert apart("whole", *args) == 0
-    chain(apart, same, tmp_path, args, [("SIGKILL", "writing", 1)])
+    assert apart("parted", *args, when=("SIGKILL", "data", 0)) == -9
+    assert apart("parted", "--ckpt_path=last", when=("SIGKILL", "writing", 1)) == -9
+    assert apart("parted", "--ckpt_path=last") == 0
+    same(tmp_path / "whole", tmp_path / "parted")
     assert "starts anew" in (tmp_path / "parted.log").read_text()
+
+
+def test_sigterm_in_the_test_is_told_by_the_status(apart, tmp_path, small, same):
+    args = [*small, *ID, "--trainer.max_epochs=1", "--data.eval_events=40"]  # several batches: between two it is heard
+    assert apart("whole", *args) == 0
+    chain(apart, same, tmp_path, args, [("SIGTERM", "test", 0)])
+
+
+def test_a_folder_that_was_moved_keeps_what_was_best(apart, tmp_path, small):
+    args = [*small, *ID, LENGTH, "--model.optim.lr=3", "--model.optim.warmup=0"]  # the first validation is the best
+    assert apart("whole", *args) == 0
+    assert apart("run", *args, when=("SIGKILL", "logging", 13)) == -9
+    best = (tmp_path / "run" / "checkpoints" / "best.ckpt").read_bytes()
+    for place in ("moved", "again"):  # in the middle of training, and after it
+        (tmp_path / "run").rename(tmp_path / place)
+        assert apart(place, "--ckpt_path=last") == 0
+        assert (tmp_path / place / "checkpoints" / "best.ckpt").read_bytes() == best
+        assert (tmp_path / place / "metrics.json").read_bytes() == (tmp_path / "whole" / "metrics.json").read_bytes()
+        (tmp_path / place).rename(tmp_path / "run")
 
 
 def test_sigterm_says_where_it_stopped_and_how_to_go_on(apart, tmp_path, small):
@@ -140,6 +173,16 @@ def test_sigterm_says_where_it_stopped_and_how_to_go_on(apart, tmp_path, small):
     (line,) = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
     assert line.startswith("interestlab: stopped by SIGTERM at epoch 0, step 2; ")
     assert f"`interestlab fit --run_dir={tmp_path / 'run'} --ckpt_path=last`" in line
+
+
+def test_what_the_guard_refused_is_refused_again(apart, tmp_path, small):
+    args = [*small, *ID, "--trainer.max_epochs=1", "--model.optim.lr=1e-30"]
+    assert apart("run", *args) == 2
+    assert apart("run", *args, "--ckpt_path=last") == 2
+    said = (tmp_path / "run.log").read_text()
+    assert said.count("steps of training did not change") == 2
+    assert "Traceback" not in said
+    assert not (tmp_path / "run" / "metrics.json").exists()
 
 
 @pytest.mark.slow
@@ -157,7 +200,8 @@ def test_without_room_a_line_names_the_file_and_the_checkpoint_before_is_whole(a
     assert apart("whole", *args) == 0
     assert apart("parted", *args, when=("ENOSPC", "writing", 4)) == 2
     (line,) = [line for line in (tmp_path / "parted.log").read_text().splitlines() if line.startswith("interestlab: ")]
-    assert "parted/checkpoints/last.ckpt cannot be written (File too large)" in line
+    assert "parted/checkpoints/last.ckpt cannot be written (File too large); what was there before is whole; " in line
+    assert line.endswith("make room, and the run goes on with --ckpt_path=last.")
     assert "Traceback" not in (tmp_path / "parted.log").read_text()
     assert apart("parted", *args, "--ckpt_path=last") == 0
     same(tmp_path / "whole", tmp_path / "parted")
@@ -182,10 +226,3 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_can_be_met_again(apar
     again = torch.load(path, weights_only=True)
     assert torch.equal(again["not_finite"]["users"], found["users"])
     assert all(torch.equal(again["state_dict"][k], v) for k, v in held["state_dict"].items() if isinstance(v, torch.Tensor))
-
-
-def test_all_kills_are_told():
-    """The figures of this file's run, of the tests that stand above."""
-    told = ", ".join(f"{number} {place}" for place, number in sorted(Counter(counted).items()))
-    print(f"{len(counted)} kills ({told}); every resumed run was equal to the last bit")
-    assert counted
