@@ -16,6 +16,7 @@ from interestlab.batch import Inputs
 from interestlab.contract import DataError, Encoder
 from interestlab.data import rows, store
 from interestlab.data.logstore import LogStore
+from interestlab.data.plain import is_value
 from interestlab.data.rows import Rows
 
 CHUNK = 20_000
@@ -66,7 +67,7 @@ def coded(log: LogStore, name: str, cache: Path) -> Coded:
         frame, text = log.items.lazy(), pl.col("item_id")
     else:
         frame = log.items.lazy() if side == "item" else log.events
-        known = [c for c, t in frame.collect_schema().items() if not t.is_nested()]
+        known = [c for c, t in frame.collect_schema().items() if is_value(t)]
         if missing := [c for c in columns if c not in known]:
             raise DataError(f"field {name}: the {side}s have no column {', '.join(missing)}; they have {', '.join(known)}.")
         text = text_of(columns)

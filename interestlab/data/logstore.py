@@ -15,6 +15,7 @@ from interestlab.contract import DataError, Source
 from interestlab.data import clock, store
 from interestlab.data.clean import Cleaning
 from interestlab.data.log import Histories, Ties, histories
+from interestlab.data.plain import is_value
 from interestlab.data.split import Cuts, Split, global_time, leave_one_out
 from interestlab.data.validate import validate
 
@@ -200,7 +201,7 @@ def targets(events: pl.DataFrame, types: Sequence[str]) -> np.ndarray:
 
 def distinct(side: str, frame: pl.DataFrame, but: set[str]) -> dict[str, int]:
     """How many distinct values each field of one side has."""
-    columns = [c for c, t in frame.schema.items() if c not in but and not t.is_nested()]
+    columns = [c for c, t in frame.schema.items() if c not in but and is_value(t)]
     counts = frame.select(pl.col(c).drop_nulls().n_unique() for c in columns).row(0) if columns else ()
     return {f"{side}.{c}": int(n) for c, n in zip(columns, counts, strict=True)}
 
