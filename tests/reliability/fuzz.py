@@ -27,9 +27,13 @@ from mutations import anything, line
 from interestlab.contract import DataError, EventLog
 from interestlab.data.logstore import Recipe, open_log
 from interestlab.data.validate import Checked, validate
+from interestlab_sources import lines
 
 LIMIT = 5
 """Seconds that a file may take."""
+
+SMALL = {"_BLOCK": 1 << 14, "LONGEST": 1 << 18}
+"""Bytes that are read at once, and of the longest line: so few that small files reach them."""
 
 KINDS = (*FORMATS, "parquet", "config")
 
@@ -78,7 +82,7 @@ def once(kind: str, number: int, seed: int, folder: Path, figures: Counter[str])
 def written(kind: str, rng: random.Random, folder: Path, local: bool):
     """A broken file of lines: what reads it, the times of its good rows, and how many rows it has."""
     form = FORMATS[kind]
-    parts = [[*head, *lines] for head, lines in zip(form.header, form.lines(rng), strict=True)]
+    parts = [[*head, *rows] for head, rows in zip(form.header, form.lines(rng), strict=True)]
     good = parts[0][len(form.header[0]) :]
     names = [form.events, form.items]
     which = int(form.items is not None and rng.random() < 0.25)
@@ -87,25 +91,25 @@ def written(kind: str, rng: random.Random, folder: Path, local: bool):
     if local:
         head = len(form.header[which])
         changed = set(rng.sample(range(head, len(parts[which])), rng.randint(1, 5)))
-        lines: list[bytes] = []
+        new: list[bytes] = []
         for n, text in enumerate(parts[which]):
             how = rng.randrange(6) if n in changed else -1
             if how == 0:
                 continue
             if how == 1:
-                lines += [text, text]
+                new += [text, text]
             elif how == 2:
-                lines += [text, b""]
+                new += [text, b""]
             elif how > 2:
-                lines.append(line(rng, text, form.separator, quotes=not form.spans))
+                new.append(line(rng, text, form.separator, quotes=not form.spans))
             else:
-                lines.append(text)
-        parts[which] = lines
+                new.append(text)
+        parts[which] = new
         gone = {n - head for n in changed} if which == 0 else set()
         times = [time_of(n) for n in range(len(good)) if n not in gone]
         if which == 0:
-            rows = sum(bool(text.strip()) for text in lines[head:])
-    raws = [packed(name, lines) if name else b"" for name, lines in zip(names, parts, strict=True)]
+            rows = sum(bool(text.strip()) for text in new[head:])
+    raws = [packed(name, part) if name else b"" for name, part in zip(names, parts, strict=True)]
     if not local:
         raws[which] = anything(rng, raws[which])
     for name, raw in zip(names, raws, strict=True):
@@ -163,6 +167,8 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
     """Files ``first`` to ``last`` of one kind, in this process; what became of them is written after each."""
     resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
     signal.signal(signal.SIGALRM, alarm)
+    for name, size in SMALL.items():
+        setattr(lines, name, size)
     figures: Counter[str] = Counter()
     failures: list[str] = []
     os.environ["POLARS_MAX_THREADS"] = "1"

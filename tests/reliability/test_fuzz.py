@@ -12,6 +12,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import fuzz
 import mutations
 
+from interestlab_sources import lines
+
+
+@pytest.fixture(autouse=True)
+def small_lines(monkeypatch):
+    for name, size in fuzz.SMALL.items():
+        monkeypatch.setattr(lines, name, size)
+
 
 @pytest.mark.parametrize("kind", [kind for kind in fuzz.KINDS if kind != "config"])
 def test_some_files(kind, tmp_path_factory):
@@ -32,8 +40,6 @@ def test_some_configs(tmp_path_factory):
 
 
 def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch):
-    from interestlab_sources import lines
-
     whole = lines.numbered_lines
 
     def careless(path, reject):
