@@ -45,9 +45,7 @@ def test_truncated_gzip_keeps_the_lines_before_the_break(write):
     assert "breaks off" in rejected[0][1]
 
 
-@pytest.mark.parametrize(
-    ("end", "after"), [(b"", []), (b"\n", []), (b"\n\n", [(3, b"")]), (b"\nb\nc", [(3, b"b"), (4, b"c")])]
-)
+@pytest.mark.parametrize(("end", "after"), [(b"", []), (b"\n", []), (b"\n\n", [(3, b"")]), (b"\nb\nc", [(3, b"b"), (4, b"c")])])
 @pytest.mark.parametrize("size", [1, 5, 64])
 def test_a_line_that_is_too_long_is_one_rejected_line(write, monkeypatch, size, end, after):
     monkeypatch.setattr(lines, "_BLOCK", size)
