@@ -77,7 +77,7 @@ def coded(log: LogStore, name: str, cache: Path) -> Coded:
         values = column.select(pl.col("value").drop_nulls().unique().sort())
         codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
         store.save(folder, codes=codes.cast(pl.Int32).fill_null(-1).to_numpy())
-        digest = hashlib.sha256("\0".join(values["value"]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(values["value"].to_list(), ensure_ascii=False).encode()).hexdigest()[:16]
         store.build(cache / "values" / digest, lambda home: values.write_parquet(home / "values.parquet"))
         (folder / "values.json").write_text(json.dumps({"values": digest, "size": values.height}))
 
