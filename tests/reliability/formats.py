@@ -150,8 +150,8 @@ _ODD: list[Callable[[pl.Expr], pl.Expr]] = [
 """Columns of types that are no text, or cannot be written as one."""
 
 
-def parquet(rng: random.Random) -> tuple[bytes, bytes, list[int], int]:
-    """Events and items as Parquet, the times of the rows that are good, and how many rows are in the events."""
+def parquet(rng: random.Random, files: tuple[Path, Path]) -> tuple[bytes, bytes, Any]:
+    """Events and items as Parquet; then times of the good events, ids of the good items, and the rows of each file."""
     events, items = _rows(rng)
     frame = pl.DataFrame(events)
     broken = rng.sample(range(len(events)), rng.randint(0, 4))
@@ -176,8 +176,9 @@ def parquet(rng: random.Random) -> tuple[bytes, bytes, list[int], int]:
         buffer = io.BytesIO()
         part.write_parquet(buffer, compression=rng.choice(["zstd", "snappy", "uncompressed", "lz4"]))
         out.append(buffer.getvalue())
-    good = [FIRST + n for n in range(len(events)) if n not in broken]
-    return out[0], out[1], good, len(events)
+    times = {FIRST + n for n in range(len(events)) if n not in broken}
+    rows = [(files[0], len(events)), (files[1], len(items))]
+    return out[0], out[1], (times, {item["item_id"] for item in items}, rows)
 
 
 def packed(name: str, lines: list[bytes]) -> bytes:

@@ -39,11 +39,12 @@ def test_some_configs(tmp_path_factory):
     assert figures["logs"]
 
 
-def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch):
+@pytest.mark.parametrize("file", ["events", "items"])
+def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch, file):
     whole = lines.numbered_lines
 
     def careless(path, reject):
-        return (line for line in whole(path, reject) if line[0] % 7)
+        return (line for line in whole(path, reject) if file not in path.name or line[0] % 7)
 
     monkeypatch.setattr("interestlab_sources.table.numbered_lines", careless)
     found = 0
