@@ -5,6 +5,7 @@ and all rows are kept or in quarantine.
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -35,6 +36,9 @@ LIMIT = 5
 
 SMALL = {"_BLOCK": 1 << 14, "LONGEST": 1 << 18}
 """Bytes that are read at once, and of the longest line: so few that small files reach them."""
+
+COUNT = 1250
+"""Files of each format; of configs a third as many."""
 
 KINDS = (*FORMATS, "parquet", "config")
 
@@ -175,12 +179,12 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
         setattr(lines, name, size)
     figures: Counter[str] = Counter()
     failures: list[str] = []
-    os.environ["POLARS_MAX_THREADS"] = "1"
     room = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for number in range(first, last):
         told.write_text(json.dumps({"next": number + 1, "figures": figures, "failures": failures}))
         with tempfile.TemporaryDirectory(dir=room) as name:
             signal.alarm(LIMIT)
+            faulthandler.dump_traceback_later(2 * LIMIT, exit=True)  # where native code holds the interpreter
             began = time.perf_counter()
             try:
                 once(kind, number, seed, Path(name), figures)
@@ -189,13 +193,21 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
             except BaseException as err:
                 failures.append(f"{kind} {number}: {type(err).__name__}: {' '.join(str(err).split())[:300]}")
             signal.alarm(0)
+            faulthandler.cancel_dump_traceback_later()
             figures["slowest, ms"] = max(figures["slowest, ms"], int(1000 * (time.perf_counter() - began)))
         figures["files"] += 1
     told.write_text(json.dumps({"next": last, "figures": figures, "failures": failures}))
 
 
 def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
-    """All files of one kind, in processes of their own: a crash is a failure of the file at hand, and the next goes on."""
+    """All files of one kind, in processes of their own: a crash is a failure of the file at hand, and the next goes on.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        seed: of the breaks.
+        count: as of a format.
+    """
+    count = max(1, count // (3 if kind == "config" else 1))
     figures: Counter[str] = Counter()
     failures: list[str] = []
     first = 0
@@ -214,7 +226,9 @@ def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
                 str(count),
                 str(told),
             ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            told.unlink(missing_ok=True)
+            env = os.environ | {"POLARS_MAX_THREADS": "1"}  # read when Polars is imported
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
             held = json.loads(told.read_text()) if told.exists() else {"next": count, "figures": {}, "failures": []}
             for key, value in held["figures"].items():
                 figures[key] = max(figures[key], value) if key.startswith("slowest") else figures[key] + value
@@ -228,7 +242,7 @@ def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
 def main() -> None:
     """Print the figures; exit with 1 where a file failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1400, help="files of each format; of configs a third as many")
+    parser.add_argument("--count", type=int, default=COUNT, help="files of each format; of configs a third as many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -243,7 +257,7 @@ def main() -> None:
     columns = ("files", "logs", "refusals", "rows in", "rows kept", "rows quarantined", "slowest, ms")
     print(f"{'':9}" + "".join(f"{name:>18}" for name in (*columns, "failures")))
     for kind in options.only:
-        figures, failed = all_of(kind, options.seed, max(1, options.count // (3 if kind == "config" else 1)))
+        figures, failed = all_of(kind, options.seed, options.count)
         print(f"{kind:9}" + "".join(f"{figures[name]:18,}" for name in columns) + f"{len(failed):18,}", flush=True)
         for name in columns[:-1]:
             total[name] += figures[name]
