@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from interestlab.contract import DataError
+from interestlab_sources import lines
 from interestlab_sources.columns import check_header
-from interestlab_sources.lines import CHUNK, Line, fault
+from interestlab_sources.lines import Line, fault
 from interestlab_sources.table import Table
 
 LONGEST_FIELD = 1 << 20
@@ -114,7 +115,7 @@ def read_quoted(path: Path, separator: str) -> Table:
     for number, fields in records:
         numbers.append(number)
         rows.append(fields)
-        if len(rows) == CHUNK:
+        if len(rows) == lines.CHUNK:
             add()
     add()
     return table
