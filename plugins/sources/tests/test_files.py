@@ -3,8 +3,8 @@ import pytest
 
 from interestlab.contract import DataError
 from interestlab_sources import quoted
+from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.files import Files
-from interestlab_sources.jsonl import MOST_KEYS
 
 CSV = 'user_id,item_id,timestamp,text\nu1,i1,1,"so, good"\nu2,i2,2,\n'
 TSV = CSV.replace('"so, good"', "so@ good").replace(",", "\t").replace("@", ",")
@@ -164,7 +164,7 @@ def test_an_unnamed_column_gets_a_name(write):
         ("a.parquet", "no parquet"),
         ("a.parquet", b"PAR1" + bytes(100) + b"PAR1"),
         ("a.xlsx", "x"),
-        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MOST_KEYS + 1))),
+        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MOST_COLUMNS + 1))),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_the_file(write, name, content):
