@@ -112,10 +112,9 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
         DataError: the source cannot be read, or more than ``max_bad_fraction`` of its rows are bad.
     """
     spec = source.spec
-    # The files count by their contents, wherever they lie; which argument they are and their ending decide the reading.
-    paths = {str(p) for p in source.files()}
-    args = {k: p.suffix if str(p := Path(str(v)).expanduser()) in paths else v for k, v in spec["init_args"].items()}
-    files = store.content_hash(source.files())
+    paths = source.files()
+    args = {name: unplaced(value, paths) for name, value in spec["init_args"].items()}
+    files = store.content_hash(paths)
     data = store.fingerprint(source=spec["class_path"], reading=source.version, args=args, files=files)
     key = store.fingerprint(data=data, recipe=recipe.settled())
     name = spec["class_path"].rsplit(".", 1)[-1]
@@ -149,6 +148,18 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
     if told := judge(log.meta, quarantine, max_bad_fraction):
         console.print(told)
     return log
+
+
+def unplaced(value: Any, files: Sequence[Path]) -> Any:
+    """An argument of a source without the place of its files, which count by their contents.
+
+    Endings, and the names in a folder, decide the reading.
+    """
+    path = Path(str(value)).expanduser()
+    if path in files:
+        return Path(path.name.lower().removesuffix(".gz")).suffix
+    names = [file.name for file in files if file.parent == path]
+    return names if names and path != Path() else value
 
 
 def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, Any]) -> None:
