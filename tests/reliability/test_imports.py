@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import yaml
 
 from interestlab import load
 from interestlab.checkpoint import seal
+from interestlab.cli import yaml_limits
 from interestlab.cli.imports import ALLOW
 from interestlab.cli.main import main
 from interestlab.contract import DataError
@@ -130,8 +132,28 @@ def test_aliases_that_stand_for_billions_are_refused(tmp_path, capsys):
         assert "with its aliases written out" in capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_a_config_of_anchors_is_read(tmp_path):
-    from interestlab.cli import yaml_limits
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: " + "1:" * 600_000 + "1", "a number of over 1,000 characters"),
+        ("a: " + "1:" * 600 + "1.5", "a number of over 1,000 characters"),
+        ("#" * 5_000_001, "over 5,000,000 characters"),
+    ],
+    ids=["whole", "fraction", "text"],
+)
+def test_a_text_that_would_take_long_is_refused_at_once(tmp_path, text, told):
+    (tmp_path / "c.yaml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(DataError, match=rf"c\.yaml: the config cannot be read: {told}\.$"):
+        yaml_limits.file(tmp_path / "c.yaml")
+    assert time.process_time() - began < 3
 
+
+def test_long_words_with_colons_and_short_times_are_read():
+    assert yaml_limits.load("a: 1:30\nb: " + "c:d " * 500 + "\n") == {"a": 90, "b": ("c:d " * 500).strip()}
+    assert yaml_limits.load("a: '" + "1:" * 2000 + "'") == {"a": "1:" * 2000}
+
+
+def test_a_config_of_anchors_is_read():
     assert yaml_limits.load("a: &x {b: [1, 2]}\nc: *x\n") == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}}
     assert json.dumps(yaml_limits.load("[" * 50 + "]" * 50)) == "[" * 50 + "]" * 50
