@@ -23,7 +23,6 @@ from interestlab_dynamics.ewma import EWMA
 class Mine(EWMA):
     pass
 """
-LAMBDA = {"class_path": "lightning.pytorch.callbacks.LambdaCallback", "init_args": {"on_fit_start": "os.system"}}
 
 
 @pytest.fixture
@@ -63,23 +62,35 @@ def test_a_config_does_not_import_what_nobody_allowed(stranger, tmp_path, capsys
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("parts", "name"),
     [
-        {"source": {"class_path": "stranger.Mine"}},
-        {"encoder": {"a": "id", "b": {"class_path": "stranger.Mine"}}},
-        {"trainer": {"callbacks": [{"class_path": "stranger.Mine"}]}},
-        {"trainer": {"logger": {"class_path": "stranger.Mine"}}},
-        {"trainer": {"callbacks": [LAMBDA]}},
-        {"dynamics": "interestlab.cli.train.os.system"},
+        ({"source": {"class_path": "stranger.Mine"}}, "stranger.Mine"),
+        ({"encoder": {"a": "id", "b": {"class_path": "stranger.Mine"}}}, "stranger.Mine"),
+        ({"trainer": {"callbacks": [{"class_path": "stranger.Mine"}]}}, "stranger.Mine"),
+        ({"trainer": {"logger": {"class_path": "stranger.Mine"}}}, "stranger.Mine"),
+        ({"dynamics": "interestlab.cli.train.os.system"}, "posix.system"),
     ],
 )
-def test_nor_anywhere_else_in_it(stranger, tmp_path, capsys, parts):
+def test_nor_anywhere_else_in_it(stranger, tmp_path, capsys, parts, name):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config(**parts)))
     with pytest.raises(SystemExit) as done:
         main(["fit", "--config=c.yaml"])
     assert done.value.code == 2
-    refused(capsys.readouterr().err, "")
+    refused(capsys.readouterr().err, name)
     assert not stranger.exists()
+
+
+@pytest.mark.parametrize("path", ["lightning.pytorch.callbacks.LambdaCallback", "pytorch_lightning.callbacks.LambdaCallback"])
+def test_a_callback_that_calls_what_it_is_told_is_refused_for_that(stranger, tmp_path, capsys, path):
+    callback = {"class_path": path, "init_args": {"on_fit_start": "os.system"}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config(trainer={"callbacks": [callback]})))
+    with pytest.raises(SystemExit) as done:
+        main(["fit", "--config=c.yaml"])
+    assert done.value.code == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.endswith(
+        "LambdaCallback is named, which calls whatever function its arguments name, so no config may name it; write a callback."
+    )
 
 
 def test_what_the_user_allows_is_imported_and_the_run_needs_the_same_again(stranger, tmp_path, capsys, monkeypatch):
