@@ -10,35 +10,35 @@ _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """The years 1 to 9999 in unix seconds: Polars panics where it writes out a date far beyond them."""
 
 
-def plain(frame: pl.DataFrame, what: str, known: Collection[str]) -> tuple[pl.DataFrame, pl.Series]:
+def plain(frame: pl.DataFrame, what: str, known: Collection[str]) -> tuple[pl.DataFrame, list[pl.Series]]:
     """A frame whose ``known`` columns are numbers, text or dates, and whose others can be written as text, or are no field.
 
     Bytes become text where they are UTF-8, durations always, and dates where one lies outside of the years 1 to 9999.
 
     Returns:
-        the frame, and ``[rows]`` str: why a row cannot be read as text, null where it can.
+        the frame, and of each column with bytes that are none ``[rows]`` str: why a row cannot be read, null where it can.
 
     Raises:
         DataError: a column holds Python objects.
     """
     if objects := [c for c, t in frame.schema.items() if t == pl.Object]:
         raise DataError(f"the {what} have Python objects in {', '.join(objects)}; give text, numbers or dates.")
-    fault = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+    faults: list[pl.Series] = []
     for column in [c for c, t in frame.schema.items() if t == pl.Binary]:
         values = utf8(frame[column])
         wrong = values.is_null() & frame[column].is_not_null()
-        if column in known:
-            fault = fault.zip_with(~wrong, pl.Series([f"{column} is not UTF-8"]).new_from_index(0, frame.height))
-        elif wrong.any():
-            continue
+        if wrong.any():
+            if column not in known:
+                continue
+            faults.append(pl.select(pl.when(wrong).then(pl.lit(f"{column} is not UTF-8"))).to_series())
         frame = frame.with_columns(values)
-    dates = [c for c, t in frame.schema.items() if t in (pl.Date, pl.Datetime) and c != "timestamp"]
+    dates = [c for c, t in frame.schema.items() if t in (pl.Date, pl.Datetime) and not (c in known and c == "timestamp")]
     far = [c for c in dates if not frame.select(is_near(c).all()).item()]
     return frame.with_columns(
         *(pl.col(c).cast(pl.String) for c, t in frame.schema.items() if c in known and t in (pl.Categorical, pl.Enum, pl.Time)),
         *(pl.col(c).dt.to_string("iso") for c, t in frame.schema.items() if t == pl.Duration),
         *(date_text(c) for c in far),
-    ), fault
+    ), faults
 
 
 def is_value(dtype: pl.DataType) -> bool:

@@ -56,14 +56,14 @@ def validate(log: EventLog) -> Checked:
         raise DataError(f"the events have a column {', '.join(taken)}, a name that histories use themselves; rename it.")
     if "id" in items.columns:
         raise DataError("the items have a column id, a name that the field item.id uses itself; rename it.")
-    events, odd_events = plain(events, "events", REQUIRED + KNOWN)
-    items, odd_items = plain(items, "items", REQUIRED + KNOWN)
+    events, odd_events = plain(events, "events", (*REQUIRED, *KNOWN))
+    items, odd_items = plain(items, "items", ("item_id", *KNOWN))
     rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE)
 
     numbers = [number(events, c) for c in ("rating", "position")]
     ids = [identifier("user_id"), identifier("item_id")]
-    good_events, bad_events = check(located(events), [pl.lit(odd_events), *ids, moment(events), *numbers])
-    good_items, bad_items = check(located(items), [pl.lit(odd_items), identifier("item_id"), number(items, "price")])
+    good_events, bad_events = check(located(events), [*map(pl.lit, odd_events), *ids, moment(events), *numbers])
+    good_items, bad_items = check(located(items), [*map(pl.lit, odd_items), identifier("item_id"), number(items, "price")])
     good_items, repeated = check(good_items, [first_of("item_id")])
     bad = pl.concat([rejected.select(pl.col(c).cast(t) for c, t in QUARANTINE.items()), bad_events, bad_items, repeated])
     return Checked(

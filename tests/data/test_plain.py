@@ -72,6 +72,8 @@ def test_what_becomes_of_a_value():
     assert found.events["timestamp"].to_list() == [1_600_000_000]
     assert read(EVENTS.with_columns(extra=TYPES["date"])).events["extra"].dtype == pl.Date
     far = read(EVENTS.with_columns(extra=TYPES["far date"])).events["extra"]
+    times = read(items=ITEMS.with_columns(timestamp=TYPES["far"])).items["timestamp"]
+    assert times.to_list() == [str(FAR), "2020-09-13 12:26:40.000", None, str(-FAR)]
     assert far.to_list() == [str(2**31 - 1), "1970-01-02", None, str(-(2**31))]
 
 
