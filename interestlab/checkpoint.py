@@ -5,7 +5,6 @@ wherever the file is copied. It tells damage and careless changes; who alters a 
 """
 
 import hashlib
-import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ class SealedIO(TorchCheckpointIO):
 
 
 def seal(path: Path) -> None:
-    """Write the hash of a checkpoint into it."""
+    """Write the hash of a checkpoint into it; the caller brings it to the disk."""
     with path.open("r+b") as file:
         file.seek(-2, 2)
         if file.read(2) != b"\0\0":
@@ -58,8 +57,6 @@ def seal(path: Path) -> None:
         digest = _hash(path, path.stat().st_size - 2)
         file.seek(-2, 2)
         file.write(struct.pack("<H", _COMMENT) + _MARK + digest.encode())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def verify(path: Path) -> None:
@@ -76,9 +73,9 @@ def verify(path: Path) -> None:
         at = tail.rfind(b"PK\x05\x06")
         comment = tail[at + _END :] if at >= 0 else b""
         length = int.from_bytes(tail[at + _END - 2 : at + _END], "little") if at >= 0 else 0
-        whole = length == len(comment) and (length != _COMMENT or comment.startswith(_MARK))
+        intact = length == len(comment) and (length != _COMMENT or comment.startswith(_MARK))
         told = comment.removeprefix(_MARK).decode(errors="replace")
-        if not whole or (comment.startswith(_MARK) and _hash(path, size - _COMMENT - 2) != told):
+        if not intact or (comment.startswith(_MARK) and _hash(path, size - _COMMENT - 2) != told):
             raise DataError(f"{path} cannot be loaded: it is not as it was written (its hash differs); {_MEND}.")
     except OSError as err:
         raise DataError(f"{path} cannot be loaded: {err.strerror or err}; check the path and its permissions.") from err

@@ -10,7 +10,7 @@ ALLOW = "INTERESTLAB_ALLOW"
 
 OPTION = "--allow_import"
 
-_LIGHTNING = ("callbacks", "loggers", "strategies", "profilers", "plugins", "accelerators", "trainer", "cli")
+_LIGHTNING = ("callbacks", "loggers", "strategies", "profilers", "plugins", "accelerators", "cli.instantiate_module")
 TRUSTED = (
     "interestlab",
     *(f"{top}.{part}" for top in ("lightning.pytorch", "pytorch_lightning") for part in _LIGHTNING),
@@ -86,7 +86,9 @@ def mended(message: str) -> str:
 
 def refusal(path: str) -> str:
     """What is said of a path that may not be imported."""
+    if any(path == entry or path.startswith(f"{entry}.") for entry in DENIED[1:]):
+        return f"{path} is named, which calls whatever function its arguments name, so no config may name it; write a callback."
     return (
-        f"{path} is named, which is no part of interestlab, of its installed plugins or of Lightning, so it is not imported; "
-        f"if you trust it, add {OPTION} {path.rpartition('.')[0]}, or set {ALLOW}."
+        f"{path} is named, which is no part of interestlab, of its installed plugins or of Lightning's parts for configs, "
+        f"so it is not imported; if you trust it, add {OPTION} {path.rpartition('.')[0]}, or set {ALLOW}."
     )

@@ -119,9 +119,14 @@ class RunFolder(Callback):
             }
         ).filter(pl.col("score").is_finite())
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = "predictions.parquet" if trainer.world_size == 1 else f"predictions-{trainer.global_rank}.parquet"
+        parts = [f"predictions-{rank}.parquet" for rank in range(trainer.world_size)]
+        names = parts if len(parts) > 1 else ["predictions.parquet"]
+        name = names[trainer.global_rank]
         with whole(self.folder / name, "wb") as file:
             frame.sort("user_id", "rank").write_parquet(file)
+        if trainer.is_global_zero:
+            for stale in set(self.folder.glob("predictions*.parquet")) - {self.folder / part for part in names}:
+                stale.unlink()  # of another number of processes
         Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
 
 

@@ -1,5 +1,6 @@
 """YAML from anywhere, held to a size and a depth before it is built: a few aliases can stand for billions of values."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from interestlab.contract import DataError
 
 MOST_VALUES = 200_000
 DEEPEST = 60
+LONGEST_TEXT = 5_000_000
+LONGEST_NUMBER = 1000
+
+_BASE_60 = re.compile(r"[-+]?[0-9_]+:[0-9_:.]+")
+"""1:30:00 is a number, and one of many parts takes the square of its length."""
 
 _as_jsonargparse_reads = get_loader("yaml")
 
@@ -63,8 +69,10 @@ def check(text: str) -> None:
     """Count the values of a text with its aliases written out.
 
     Raises:
-        yaml.YAMLError: they are too many, nested too deeply, or an alias holds itself.
+        yaml.YAMLError: they are too many, nested too deeply, or an alias holds itself; the text or a number is too long.
     """
+    if len(text) > LONGEST_TEXT:
+        raise yaml.YAMLError(f"over {LONGEST_TEXT:,} characters")
     sizes: dict[str, int] = {}
     stack: list[tuple[str | None, int]] = [(None, 0)]
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -83,6 +91,8 @@ def check(text: str) -> None:
             size = held + 1
         elif not isinstance(event, yaml.ScalarEvent):
             continue
+        elif event.implicit[0] and len(event.value) > LONGEST_NUMBER and _BASE_60.fullmatch(event.value):
+            raise yaml.YAMLError(f"a number of over {LONGEST_NUMBER:,} characters")
         if anchor and not isinstance(event, yaml.AliasEvent):
             sizes[anchor] = size
         name, held = stack.pop()

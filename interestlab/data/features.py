@@ -17,6 +17,7 @@ from interestlab.batch import Inputs
 from interestlab.contract import DataError, Encoder
 from interestlab.data import rows, store
 from interestlab.data.logstore import LogStore
+from interestlab.data.plain import is_value
 from interestlab.data.rows import Rows
 
 CHUNK = 20_000
@@ -73,7 +74,7 @@ def coded(log: LogStore, name: str, cache: Path) -> Coded:
         frame, text = log.items.lazy(), pl.col("item_id")
     else:
         frame = log.items.lazy() if side == "item" else log.events
-        known = [c for c, t in frame.collect_schema().items() if not t.is_nested()]
+        known = [c for c, t in frame.collect_schema().items() if is_value(t)]
         if missing := [c for c in columns if c not in known]:
             raise DataError(f"field {name}: the {side}s have no column {', '.join(missing)}; they have {', '.join(known)}.")
         text = text_of(columns)
@@ -83,7 +84,7 @@ def coded(log: LogStore, name: str, cache: Path) -> Coded:
         values = column.select(pl.col("value").drop_nulls().unique().sort())
         codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
         store.save(folder, codes=codes.cast(pl.Int32).fill_null(-1).to_numpy())
-        digest = hashlib.sha256("\0".join(values["value"]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(values["value"].to_list(), ensure_ascii=False).encode()).hexdigest()[:16]
         store.build(cache / "values" / digest, lambda home: values.write_parquet(home / "values.parquet"))
         (folder / "values.json").write_text(json.dumps({"values": digest, "size": values.height}))
 

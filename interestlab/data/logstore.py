@@ -15,6 +15,7 @@ from interestlab.contract import DataError, Source
 from interestlab.data import clock, store
 from interestlab.data.clean import Cleaning
 from interestlab.data.log import Histories, Ties, histories
+from interestlab.data.plain import is_value
 from interestlab.data.split import Cuts, Split, global_time, leave_one_out
 from interestlab.data.validate import validate
 
@@ -119,10 +120,9 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
         DataError: the source cannot be read, or more than ``max_bad_fraction`` of its rows are bad.
     """
     spec = source.spec
-    # The files count by their contents, wherever they lie; which argument they are and their ending decide the reading.
-    paths = {str(p) for p in source.files()}
-    args = {k: p.suffix if str(p := Path(str(v)).expanduser()) in paths else v for k, v in spec["init_args"].items()}
-    files = store.content_hash(source.files())
+    paths = source.files()
+    args = {name: unplaced(value, paths) for name, value in spec["init_args"].items()}
+    files = store.content_hash(paths)
     data = store.fingerprint(source=spec["class_path"], reading=source.version, args=args, files=files)
     key = store.fingerprint(data=data, recipe=recipe.settled())
     name = spec["class_path"].rsplit(".", 1)[-1]
@@ -156,6 +156,18 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
     if told := judge(log.meta, quarantine, max_bad_fraction):
         console.print(told)
     return log
+
+
+def unplaced(value: Any, files: Sequence[Path]) -> Any:
+    """An argument of a source without the place of its files, which count by their contents.
+
+    Endings, and the names in a folder, decide the reading.
+    """
+    path = Path(str(value)).expanduser()
+    if path in files:
+        return Path(path.name.lower().removesuffix(".gz")).suffix
+    names = [file.name for file in files if file.parent == path]
+    return names if names and path != Path() else value
 
 
 def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, Any]) -> None:
@@ -208,7 +220,7 @@ def targets(events: pl.DataFrame, types: Sequence[str]) -> np.ndarray:
 
 def distinct(side: str, frame: pl.DataFrame, but: set[str]) -> dict[str, int]:
     """How many distinct values each field of one side has."""
-    columns = [c for c, t in frame.schema.items() if c not in but and not t.is_nested()]
+    columns = [c for c, t in frame.schema.items() if c not in but and is_value(t)]
     counts = frame.select(pl.col(c).drop_nulls().n_unique() for c in columns).row(0) if columns else ()
     return {f"{side}.{c}": int(n) for c, n in zip(columns, counts, strict=True)}
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import polars as pl
 
 from interestlab.contract import DataError, EventLog
+from interestlab.data.plain import date_text, plain
 
 LATEST = 4_102_444_800  # 2100-01-01: past it, a "time in seconds" is in truth in milliseconds
 
@@ -16,6 +17,9 @@ QUARANTINE = {"file": pl.String, "line": pl.Int64, "reason": pl.String}
 
 RESERVED = ("row", "user", "item")
 """Columns that are made of every log's own, so that no source may bring them."""
+
+REQUIRED = ("user_id", "item_id", "timestamp")
+"""Columns that events cannot do without."""
 
 KNOWN = ("event", "rating", "text", "position", "title", "description", "brand", "category", "price")
 """Columns of the common schema that may be absent."""
@@ -46,17 +50,20 @@ def validate(log: EventLog) -> Checked:
     """
     events = log.events.collect()
     items = log.items.collect() if log.items is not None else pl.DataFrame({"item_id": []}, schema={"item_id": pl.String})
-    require(events, ("user_id", "item_id", "timestamp"), "events")
+    require(events, REQUIRED, "events")
     require(items, ("item_id",), "items")
     if taken := [c for c in RESERVED if c in events.columns]:
         raise DataError(f"the events have a column {', '.join(taken)}, a name that histories use themselves; rename it.")
     if "id" in items.columns:
         raise DataError("the items have a column id, a name that the field item.id uses itself; rename it.")
+    events, odd_events = plain(events, "events", (*REQUIRED, *KNOWN))
+    items, odd_items = plain(items, "items", ("item_id", *KNOWN))
     rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE)
 
     numbers = [number(events, c) for c in ("rating", "position")]
-    good_events, bad_events = check(located(events), [identifier("user_id"), identifier("item_id"), moment(events), *numbers])
-    good_items, bad_items = check(located(items), [identifier("item_id"), number(items, "price")])
+    ids = [identifier("user_id"), identifier("item_id")]
+    good_events, bad_events = check(located(events), [*map(pl.lit, odd_events), *ids, moment(events), *numbers])
+    good_items, bad_items = check(located(items), [*map(pl.lit, odd_items), identifier("item_id"), number(items, "price")])
     good_items, repeated = check(good_items, [first_of("item_id")])
     bad = pl.concat([rejected.select(pl.col(c).cast(t) for c, t in QUARANTINE.items()), bad_events, bad_items, repeated])
     return Checked(
@@ -116,21 +123,21 @@ def number(frame: pl.DataFrame, column: str) -> pl.Expr:
 def moment(frame: pl.DataFrame) -> pl.Expr:
     """Why a time is not one: missing, not a number, or outside 1970 to 2100."""
     seconds = unix_seconds(frame)
+    told = date_text("timestamp").str.slice(0, 40) if frame.schema["timestamp"].is_temporal() else shown("timestamp")
     return (
         pl.when(pl.col("timestamp").is_null())
         .then(pl.lit("timestamp is missing"))
         .when(seconds.is_null())
-        .then(pl.format("timestamp is not a number of seconds: {}", shown("timestamp")))
+        .then(pl.format("timestamp is not a number of seconds: {}", told))
         .when((seconds <= 0) | (seconds >= LATEST))
-        .then(pl.format("timestamp {} lies outside 1970 to 2100 (it must be in unix seconds)", shown("timestamp")))
+        .then(pl.format("timestamp {} lies outside 1970 to 2100 (it must be in unix seconds)", told))
     )
 
 
 def unix_seconds(frame: pl.DataFrame) -> pl.Expr:
     """``timestamp`` as int64 seconds, null where it is not a time."""
-    dtype = frame.schema["timestamp"]
-    if dtype.is_temporal():
-        return pl.col("timestamp").cast(pl.Datetime("us")).dt.epoch("s")
+    if frame.schema["timestamp"].is_temporal():
+        return pl.col("timestamp").dt.epoch("s")
     value = pl.col("timestamp").cast(pl.Float64, strict=False)
     return pl.when(value.is_finite() & (value.abs() < 1e17)).then(value).cast(pl.Int64, strict=False)
 

@@ -109,7 +109,10 @@ def test_a_folder_in_a_config_is_not_begun_again(fit, tmp_path, capsys):
 
 def test_predict_writes_unseen_items_best_first(fit, tmp_path):
     fit(*ID)
+    stale = tmp_path / "run" / "predictions-1.parquet"  # of a run of several processes
+    stale.touch()
     cli = run(["predict", f"--run_dir={tmp_path / 'run'}", "--model.top_k=7", "--trainer.enable_progress_bar=false"])
+    assert not stale.exists()
     found = pl.read_parquet(tmp_path / "run" / "predictions.parquet")
     assert found.group_by("user_id").len()["len"].to_list() == [7] * cli.datamodule.log.meta["users"]
     assert found.select((pl.col("score").diff().over("user_id") <= 0).all()).item()

@@ -117,6 +117,12 @@ def test_indices(data):
     assert inputs.lengths is None
 
 
+def test_values_with_a_nul_are_not_those_of_another_log(data):
+    two, one = (data(rows).feature(Index(), "item.id") for rows in (["u1,a,1", "u1,b,2"], ["u1,a\0b,1", "u1,a\0b,2"]))
+    assert (two.size, one.size) == (2, 1)
+    assert two.folder != one.folder
+
+
 def test_padded_inputs_are_the_rows(data):
     found = data().feature(Letters(), "item.title+item.brand")
     codes = np.array([5, 1, 1, 0])

@@ -1,5 +1,7 @@
 """From a source to a log on disk."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -78,6 +80,31 @@ def test_moved_and_renamed_files_are_the_same(tiny, lines, cache):
     for name in ("events.csv", "renamed.csv"):
         InterestData(tiny(lines(name=name)), cache_dir=str(cache)).log  # noqa: B018
     assert tiny.reads == 1
+
+
+def test_a_moved_folder_is_the_same(tiny, tmp_path, lines, cache):
+    class Folder(tiny):
+        """The lines of a folder.
+
+        Args:
+            path: the folder.
+        """
+
+        def __init__(self, path: str) -> None:
+            super().__init__(str(Path(path) / "events.csv"))
+
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        lines(name=f"{name}/events.csv")
+        found.append(InterestData(Folder(str(tmp_path / name)), cache_dir=str(cache)).log.folder)
+    assert found[0] == found[1]
+
+
+def test_the_ending_before_gz_decides_the_reading(tiny, lines, cache):
+    names = ("a.csv", "a.csv.gz", "a.tsv.gz")
+    plain, csv, tsv = (InterestData(tiny(lines(name=name)), cache_dir=str(cache)).log.folder for name in names)
+    assert csv == plain != tsv
 
 
 def test_changed_files_and_other_readings_are_others(tiny, lines, cache, monkeypatch):

@@ -133,8 +133,25 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def parquet(rng: random.Random) -> tuple[bytes, bytes, list[int], int]:
-    """Events and items as Parquet, the times of the rows that are good, and how many rows are in the events."""
+_TEXTS = (pl.String, pl.Binary, pl.Categorical)
+_TIMES: list[Callable[[pl.Expr], pl.Expr]] = [
+    *(lambda times, t=dtype: times.cast(t, strict=False) for dtype in (pl.Int64, pl.Float64, pl.Int32)),  # type: ignore[misc]
+    *(lambda times, t=dtype: times.cast(pl.String).cast(t) for dtype in _TEXTS),  # type: ignore[misc]
+    lambda times: (times * 1000).cast(pl.Datetime("ms")),
+]
+_ODD: list[Callable[[pl.Expr], pl.Expr]] = [
+    lambda number: number.cast(pl.Duration("ms")),
+    lambda number: number.cast(pl.Int64).cast(pl.Time),
+    lambda number: (number + 2**60).cast(pl.Datetime("ms")),
+    lambda number: (2**31 - 1 - number).cast(pl.Date),
+    lambda number: (number + FIRST).cast(pl.Datetime("us")),
+    lambda number: pl.lit(b"\xff") + number.cast(pl.String).cast(pl.Binary),
+]
+"""Columns of types that are no text, or cannot be written as one."""
+
+
+def parquet(rng: random.Random, files: tuple[Path, Path]) -> tuple[bytes, bytes, Any]:
+    """Events and items as Parquet; then times of the good events, ids of the good items, and the rows of each file."""
     events, items = _rows(rng)
     frame = pl.DataFrame(events)
     broken = rng.sample(range(len(events)), rng.randint(0, 4))
@@ -147,17 +164,21 @@ def parquet(rng: random.Random) -> tuple[bytes, bytes, list[int], int]:
     else:
         value = pl.lit(rng.choice([None, -1, 0, 2**62]), pl.Int64)
     frame = frame.with_columns(pl.when(flags).then(value).otherwise(pl.col(column)).alias(column))
-    retyped = rng.choice([pl.Int64, pl.Float64, pl.String, pl.Int32])
-    frame = frame.with_columns(pl.col("timestamp").cast(retyped, strict=False).alias("timestamp"))
+    frame = frame.with_columns(rng.choice(_TIMES)(pl.col("timestamp")))
+    frame = frame.with_columns(pl.col(c).cast(pl.String).cast(rng.choice(_TEXTS)) for c in ("user_id", "item_id", "rating"))
     if rng.random() < 0.3:
-        frame = frame.with_columns(extra=pl.lit([[1, 2]]), day=pl.lit(FIRST).cast(pl.Datetime("us")))
+        frame = frame.with_columns(text=pl.when(flags).then(pl.lit(b"caf\xe9")).otherwise(pl.col("text").cast(pl.Binary)))
+    elif rng.random() < 0.5:
+        number = pl.int_range(pl.len(), dtype=pl.Int32)
+        frame = frame.with_columns(text=rng.choice(_ODD[:-1])(number), extra=rng.choice(_ODD)(number), more=pl.lit([[1, 2]]))
     out = []
     for part in (frame, pl.DataFrame(items)):
         buffer = io.BytesIO()
         part.write_parquet(buffer, compression=rng.choice(["zstd", "snappy", "uncompressed", "lz4"]))
         out.append(buffer.getvalue())
-    good = [FIRST + n for n in range(len(events)) if n not in broken]
-    return out[0], out[1], good, len(events)
+    times = {FIRST + n for n in range(len(events)) if n not in broken}
+    rows = [(files[0], len(events)), (files[1], len(items))]
+    return out[0], out[1], (times, {item["item_id"] for item in items}, rows)
 
 
 def packed(name: str, lines: list[bytes]) -> bytes:

@@ -5,6 +5,7 @@ and all rows are kept or in quarantine.
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -16,22 +17,44 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import broken_configs
-import polars as pl
-from formats import FORMATS, packed, parquet
+from formats import FIRST, FORMATS, packed, parquet
 from mutations import anything, line
 
-from interestlab.contract import DataError, EventLog
+from interestlab.contract import DataError, EventLog, Source
 from interestlab.data.logstore import Recipe, open_log
 from interestlab.data.validate import Checked, validate
+from interestlab_sources import lines
+from interestlab_sources.files import Files
 
 LIMIT = 5
 """Seconds that a file may take."""
 
+SMALL = {"_BLOCK": 1 << 14, "LONGEST": 1 << 18}
+"""Bytes that are read at once, and of the longest line: so few that small files reach them."""
+
+COUNT = 1250
+"""Files of each format; of configs a third as many."""
+
 KINDS = (*FORMATS, "parquet", "config")
+
+
+class Good(NamedTuple):
+    """What must be in a log of a file of which single lines were broken.
+
+    Attributes:
+        times: of the good events, each of which has its own.
+        items: ids of the good items.
+        rows: file of the events, and of the items where there are some, and how many rows are in it.
+    """
+
+    times: set[int]
+    items: set[str]
+    rows: list[tuple[Path, int]]
 
 
 class Lost(AssertionError):
@@ -53,7 +76,7 @@ def once(kind: str, number: int, seed: int, folder: Path, figures: Counter[str])
         broken_configs.once(rng, folder, figures)
         return
     local = rng.random() < 0.5
-    source, times, rows = (typed if kind == "parquet" else written)(kind, rng, folder, local)
+    source, good = (typed if kind == "parquet" else written)(kind, rng, folder, local)
     try:
         log = source.read()
         read = EventLog(*(None if f is None else f.collect().lazy() for f in (log.events, log.items, log.rejected)))
@@ -61,12 +84,12 @@ def once(kind: str, number: int, seed: int, folder: Path, figures: Counter[str])
         figures["rows in"] += checked.rows
         figures["rows kept"] += checked.events.height + checked.items.height
         figures["rows quarantined"] += checked.bad.height
-        account(read, checked, times, rows)
+        account(read, checked, good)
         if number % 3 == 0:  # writing the store takes longer than all before
             open_log(source, Recipe(), folder / "cache", max_bad_fraction=1)
     except DataError as err:
-        if local and times:
-            raise Lost(f"refused although {len(times)} rows are good: {err}") from err
+        if good and good.times:
+            raise Lost(f"refused although {len(good.times)} rows are good: {err}") from err
         if "\n" in str(err) or not str(err):
             raise AssertionError(f"not one line: {err}") from err
         figures["refusals"] += 1
@@ -75,66 +98,54 @@ def once(kind: str, number: int, seed: int, folder: Path, figures: Counter[str])
     figures["with single lines broken"] += local
 
 
-def written(kind: str, rng: random.Random, folder: Path, local: bool):
-    """A broken file of lines: what reads it, the times of its good rows, and how many rows it has."""
+def written(kind: str, rng: random.Random, folder: Path, local: bool) -> tuple[Source, Good | None]:
+    """A broken file of lines: what reads it, and what must come of it."""
     form = FORMATS[kind]
-    parts = [[*head, *lines] for head, lines in zip(form.header, form.lines(rng), strict=True)]
-    good = parts[0][len(form.header[0]) :]
-    names = [form.events, form.items]
+    parts = [[*head, *rows] for head, rows in zip(form.header, form.lines(rng), strict=True)]
+    heads = [len(head) for head in form.header]
+    files = [folder / name for name in (form.events, form.items) if name]
     which = int(form.items is not None and rng.random() < 0.25)
-    times: list[int] | None = None
-    rows = None
+    good = None
     if local:
-        head = len(form.header[which])
-        changed = set(rng.sample(range(head, len(parts[which])), rng.randint(1, 5)))
-        lines: list[bytes] = []
+        unbroken = [set(range(len(part) - head)) for part, head in zip(parts, heads, strict=True)]
+        changed = set(rng.sample(range(heads[which], len(parts[which])), rng.randint(1, 5)))
+        unbroken[which] -= {n - heads[which] for n in changed}
+        new: list[bytes] = []
         for n, text in enumerate(parts[which]):
             how = rng.randrange(6) if n in changed else -1
             if how == 0:
                 continue
             if how == 1:
-                lines += [text, text]
+                new += [text, text]
             elif how == 2:
-                lines += [text, b""]
+                new += [text, b""]
             elif how > 2:
-                lines.append(line(rng, text, form.separator, quotes=not form.spans))
+                new.append(line(rng, text, form.separator, quotes=not form.spans))
             else:
-                lines.append(text)
-        parts[which] = lines
-        gone = {n - head for n in changed} if which == 0 else set()
-        times = [time_of(n) for n in range(len(good)) if n not in gone]
-        if which == 0:
-            rows = sum(bool(text.strip()) for text in lines[head:])
-    raws = [packed(name, lines) if name else b"" for name, lines in zip(names, parts, strict=True)]
+                new.append(text)
+        parts[which] = new
+        rows = [sum(bool(text.strip()) for text in part[head:]) for part, head in zip(parts, heads, strict=True)]
+        good = Good({FIRST + n for n in unbroken[0]}, {f"i{n}" for n in unbroken[1]}, list(zip(files, rows, strict=False)))
+    raws = [packed(file.name, part) for file, part in zip(files, parts, strict=False)]
     if not local:
         raws[which] = anything(rng, raws[which])
-    for name, raw in zip(names, raws, strict=True):
-        if name:
-            (folder / name).write_bytes(raw)
-    return form.source(folder), times, rows
+    for file, raw in zip(files, raws, strict=True):
+        file.write_bytes(raw)
+    return form.source(folder), good
 
 
-def typed(kind: str, rng: random.Random, folder: Path, local: bool):
+def typed(kind: str, rng: random.Random, folder: Path, local: bool) -> tuple[Source, Good | None]:
     """A Parquet file with broken rows, or broken anywhere."""
-    from interestlab_sources.files import Files
-
-    events, items, times, rows = parquet(rng)
+    files = folder / "events.parquet", folder / "items.parquet"
+    *raws, good = parquet(rng, files)
     if not local:
-        events = anything(rng, events)
-    (folder / "events.parquet").write_bytes(events)
-    (folder / "items.parquet").write_bytes(items)
-    source = Files(str(folder / "events.parquet"), str(folder / "items.parquet"))
-    return source, times if local else None, rows if local else None
+        raws[0] = anything(rng, raws[0])
+    for file, raw in zip(files, raws, strict=True):
+        file.write_bytes(raw)
+    return Files(*map(str, files)), Good(*good) if local else None
 
 
-def time_of(number: int) -> int:
-    """The time of a good row, which no other has."""
-    from formats import FIRST
-
-    return FIRST + number
-
-
-def account(log: EventLog, checked: Checked, times: list[int] | None, rows: int | None) -> None:
+def account(log: EventLog, checked: Checked, good: Good | None) -> None:
     """Compare what was read with what was written.
 
     Raises:
@@ -143,15 +154,16 @@ def account(log: EventLog, checked: Checked, times: list[int] | None, rows: int 
     kept = checked.events.height + checked.items.height
     if checked.rows != kept + checked.bad.height:
         raise Lost(f"{checked.rows} rows are not {kept} kept and {checked.bad.height} quarantined")
-    if times is not None and (missing := set(times) - set(checked.events["timestamp"].to_list())):
-        raise Lost(f"{len(missing)} good rows are not in the log: {checked.bad.head(5).rows()}")
-    if rows is not None:
-        events = log.events.collect()
-        rejected = pl.DataFrame(schema={"file": pl.String}) if log.rejected is None else log.rejected.collect()
-        place = events["file"][0] if events.height else None
-        found = events.height + (rejected.height if place is None else rejected.filter(pl.col("file") == place).height)
+    if good is None:
+        return
+    missing = good.times - set(checked.events["timestamp"]), good.items - set(checked.items["item_id"])
+    if any(missing):
+        raise Lost(f"{len(missing[0])} good events and {len(missing[1])} items are not there: {checked.bad.head(5).rows()}")
+    frames = [None if f is None else f.select("file").collect() for f in (log.events, log.items, log.rejected)]
+    for (file, rows), frame in zip(good.rows, frames, strict=False):
+        found = sum((part["file"] == str(file)).sum() for part in (frame, frames[2]) if part is not None)
         if found != rows:
-            raise Lost(f"{rows} rows were in the file, {found} came out")
+            raise Lost(f"{rows} rows were in {file.name}, {found} came out")
 
 
 def alarm(*_: object) -> None:
@@ -163,14 +175,16 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
     """Files ``first`` to ``last`` of one kind, in this process; what became of them is written after each."""
     resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
     signal.signal(signal.SIGALRM, alarm)
+    for name, size in SMALL.items():
+        setattr(lines, name, size)
     figures: Counter[str] = Counter()
     failures: list[str] = []
-    os.environ["POLARS_MAX_THREADS"] = "1"
     room = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for number in range(first, last):
         told.write_text(json.dumps({"next": number + 1, "figures": figures, "failures": failures}))
         with tempfile.TemporaryDirectory(dir=room) as name:
             signal.alarm(LIMIT)
+            faulthandler.dump_traceback_later(2 * LIMIT, exit=True)  # where native code holds the interpreter
             began = time.perf_counter()
             try:
                 once(kind, number, seed, Path(name), figures)
@@ -179,13 +193,21 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
             except BaseException as err:
                 failures.append(f"{kind} {number}: {type(err).__name__}: {' '.join(str(err).split())[:300]}")
             signal.alarm(0)
+            faulthandler.cancel_dump_traceback_later()
             figures["slowest, ms"] = max(figures["slowest, ms"], int(1000 * (time.perf_counter() - began)))
         figures["files"] += 1
     told.write_text(json.dumps({"next": last, "figures": figures, "failures": failures}))
 
 
 def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
-    """All files of one kind, in processes of their own: a crash is a failure of the file at hand, and the next goes on."""
+    """All files of one kind, in processes of their own: a crash is a failure of the file at hand, and the next goes on.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        seed: of the breaks.
+        count: as of a format.
+    """
+    count = max(1, count // (3 if kind == "config" else 1))
     figures: Counter[str] = Counter()
     failures: list[str] = []
     first = 0
@@ -204,7 +226,9 @@ def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
                 str(count),
                 str(told),
             ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            told.unlink(missing_ok=True)
+            env = os.environ | {"POLARS_MAX_THREADS": "1"}  # read when Polars is imported
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
             held = json.loads(told.read_text()) if told.exists() else {"next": count, "figures": {}, "failures": []}
             for key, value in held["figures"].items():
                 figures[key] = max(figures[key], value) if key.startswith("slowest") else figures[key] + value
@@ -218,7 +242,7 @@ def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
 def main() -> None:
     """Print the figures; exit with 1 where a file failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1400, help="files of each format; of configs a third as many")
+    parser.add_argument("--count", type=int, default=COUNT, help="files of each format; of configs a third as many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -233,7 +257,7 @@ def main() -> None:
     columns = ("files", "logs", "refusals", "rows in", "rows kept", "rows quarantined", "slowest, ms")
     print(f"{'':9}" + "".join(f"{name:>18}" for name in (*columns, "failures")))
     for kind in options.only:
-        figures, failed = all_of(kind, options.seed, max(1, options.count // (3 if kind == "config" else 1)))
+        figures, failed = all_of(kind, options.seed, options.count)
         print(f"{kind:9}" + "".join(f"{figures[name]:18,}" for name in columns) + f"{len(failed):18,}", flush=True)
         for name in columns[:-1]:
             total[name] += figures[name]

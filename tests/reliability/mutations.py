@@ -124,8 +124,13 @@ def _quoted(rng: random.Random, raw: bytes) -> bytes:
     return out
 
 
+def _long(rng: random.Random, raw: bytes) -> bytes:
+    at = rng.randrange(len(raw) + 1)
+    return raw[:at] + b"x" * rng.choice((20_000, 300_000)) + raw[at:]
+
+
 ANYWHERE: list[Callable[[random.Random, bytes], bytes]] = [
-    *(_flips, _cut, _drop, _repeat, _insert, _encoded, _marked, _windows, _zeros, _packed, _badly_packed, _quoted),
+    *(_flips, _cut, _drop, _repeat, _insert, _encoded, _marked, _windows, _zeros, _packed, _badly_packed, _quoted, _long),
 ]
 
 

@@ -24,10 +24,16 @@ class Payload:
         return Path.touch, (self.mark,)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept") / "run"
+
+
 @pytest.fixture
-def run_folder(fit, tmp_path):
-    fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false")
-    return tmp_path / "run"
+def run_folder(fit, kept, tmp_path):
+    if not kept.exists():
+        fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false", f"--run_dir={kept}")
+    return shutil.copytree(kept, tmp_path / "run")
 
 
 def poisoned(file: Path, mark: Path) -> None:
@@ -40,7 +46,9 @@ def commands(run: Path) -> dict[str, list[str]]:
     file = run / "checkpoints" / "best.ckpt"
     return {
         "fit": ["fit", "--config", str(run / "config.yaml"), f"--ckpt_path={file}", "--run_dir=other"],
+        "validate": ["validate", f"--run_dir={run}"],
         "test": ["test", f"--run_dir={run}"],
+        "predict": ["predict", f"--run_dir={run}"],
         "export": ["export", "adapter", str(run)],
         "drift": ["drift", str(run)],
     }
@@ -85,6 +93,17 @@ def test_every_bit_counts(tmp_path):
             file.write_bytes(broken)
             with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded"):
                 held(file)
+
+
+def test_lightning_reads_no_checkpoint_that_was_altered(tmp_path):
+    file = tmp_path / "a.ckpt"
+    SealedIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}}, file)
+    assert SealedIO().load_checkpoint(file)["state_dict"]["w"].sum() == 500
+    raw = file.read_bytes()
+    at = raw.index(torch.ones(500).numpy().tobytes())
+    file.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+    with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded: it is not as it was written"):
+        SealedIO().load_checkpoint(file)
 
 
 def test_one_without_a_hash_passes(tmp_path):

@@ -1,6 +1,9 @@
 """The fuzz run of ``fuzz.py``: a few hundred files each time, and over ten thousand in the slow tests."""
 
+import json
+import os
 import random
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +14,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import fuzz
 import mutations
+
+from interestlab_sources import lines
+
+
+@pytest.fixture(autouse=True)
+def small_lines(monkeypatch):
+    for name, size in fuzz.SMALL.items():
+        monkeypatch.setattr(lines, name, size)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in fuzz.KINDS if kind != "config"])
@@ -31,13 +42,12 @@ def test_some_configs(tmp_path_factory):
     assert figures["logs"]
 
 
-def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch):
-    from interestlab_sources import lines
-
+@pytest.mark.parametrize("file", ["events", "items"])
+def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch, file):
     whole = lines.numbered_lines
 
     def careless(path, reject):
-        return (line for line in whole(path, reject) if line[0] % 7)
+        return (line for line in whole(path, reject) if file not in path.name or line[0] % 7)
 
     monkeypatch.setattr("interestlab_sources.table.numbered_lines", careless)
     found = 0
@@ -48,6 +58,25 @@ def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch):
         except fuzz.Lost:
             found += 1
     assert found >= 5
+
+
+HANGS = """
+import ctypes, signal, sys, pathlib
+import fuzz
+fuzz.LIMIT = 1
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # or it would end the sleep
+fuzz.once = lambda *_: ctypes.PyDLL(None).sleep(60)
+fuzz.child("csv", 0, 0, 2, pathlib.Path("told.json"))
+"""
+
+
+def test_native_code_that_never_returns_ends_the_process(tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    env = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", HANGS], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr
+    assert json.loads((tmp_path / "told.json").read_text())["next"] == 1
 
 
 @pytest.mark.parametrize("quotes", [True, False])
@@ -64,7 +93,7 @@ def test_ten_thousand_files(capsys):
     total: Counter[str] = Counter()
     failures: list[str] = []
     for kind in fuzz.KINDS:
-        figures, failed = fuzz.all_of(kind, 0, 400 if kind == "config" else 1250)
+        figures, failed = fuzz.all_of(kind, 0, fuzz.COUNT)
         total += figures
         failures += failed
     assert failures == []

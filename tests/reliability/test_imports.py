@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import yaml
 
 from interestlab import load
 from interestlab.checkpoint import seal
+from interestlab.cli import yaml_limits
 from interestlab.cli.imports import ALLOW
 from interestlab.cli.main import main
 from interestlab.contract import DataError
@@ -21,7 +23,6 @@ from interestlab_dynamics.ewma import EWMA
 class Mine(EWMA):
     pass
 """
-LAMBDA = {"class_path": "lightning.pytorch.callbacks.LambdaCallback", "init_args": {"on_fit_start": "os.system"}}
 
 
 @pytest.fixture
@@ -61,23 +62,35 @@ def test_a_config_does_not_import_what_nobody_allowed(stranger, tmp_path, capsys
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("parts", "name"),
     [
-        {"source": {"class_path": "stranger.Mine"}},
-        {"encoder": {"a": "id", "b": {"class_path": "stranger.Mine"}}},
-        {"trainer": {"callbacks": [{"class_path": "stranger.Mine"}]}},
-        {"trainer": {"logger": {"class_path": "stranger.Mine"}}},
-        {"trainer": {"callbacks": [LAMBDA]}},
-        {"dynamics": "interestlab.cli.train.os.system"},
+        ({"source": {"class_path": "stranger.Mine"}}, "stranger.Mine"),
+        ({"encoder": {"a": "id", "b": {"class_path": "stranger.Mine"}}}, "stranger.Mine"),
+        ({"trainer": {"callbacks": [{"class_path": "stranger.Mine"}]}}, "stranger.Mine"),
+        ({"trainer": {"logger": {"class_path": "stranger.Mine"}}}, "stranger.Mine"),
+        ({"dynamics": "interestlab.cli.train.os.system"}, "posix.system"),
     ],
 )
-def test_nor_anywhere_else_in_it(stranger, tmp_path, capsys, parts):
+def test_nor_anywhere_else_in_it(stranger, tmp_path, capsys, parts, name):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config(**parts)))
     with pytest.raises(SystemExit) as done:
         main(["fit", "--config=c.yaml"])
     assert done.value.code == 2
-    refused(capsys.readouterr().err, "")
+    refused(capsys.readouterr().err, name)
     assert not stranger.exists()
+
+
+@pytest.mark.parametrize("path", ["lightning.pytorch.callbacks.LambdaCallback", "pytorch_lightning.callbacks.LambdaCallback"])
+def test_a_callback_that_calls_what_it_is_told_is_refused_for_that(stranger, tmp_path, capsys, path):
+    callback = {"class_path": path, "init_args": {"on_fit_start": "os.system"}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config(trainer={"callbacks": [callback]})))
+    with pytest.raises(SystemExit) as done:
+        main(["fit", "--config=c.yaml"])
+    assert done.value.code == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.endswith(
+        "LambdaCallback is named, which calls whatever function its arguments name, so no config may name it; write a callback."
+    )
 
 
 def test_what_the_user_allows_is_imported_and_the_run_needs_the_same_again(stranger, tmp_path, capsys, monkeypatch):
@@ -130,8 +143,28 @@ def test_aliases_that_stand_for_billions_are_refused(tmp_path, capsys):
         assert "with its aliases written out" in capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_a_config_of_anchors_is_read(tmp_path):
-    from interestlab.cli import yaml_limits
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: " + "1:" * 600_000 + "1", "a number of over 1,000 characters"),
+        ("a: " + "1:" * 600 + "1.5", "a number of over 1,000 characters"),
+        ("#" * 5_000_001, "over 5,000,000 characters"),
+    ],
+    ids=["whole", "fraction", "text"],
+)
+def test_a_text_that_would_take_long_is_refused_at_once(tmp_path, text, told):
+    (tmp_path / "c.yaml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(DataError, match=rf"c\.yaml: the config cannot be read: {told}\.$"):
+        yaml_limits.file(tmp_path / "c.yaml")
+    assert time.process_time() - began < 3
 
+
+def test_long_words_with_colons_and_short_times_are_read():
+    assert yaml_limits.load("a: 1:30\nb: " + "c:d " * 500 + "\n") == {"a": 90, "b": ("c:d " * 500).strip()}
+    assert yaml_limits.load("a: '" + "1:" * 2000 + "'") == {"a": "1:" * 2000}
+
+
+def test_a_config_of_anchors_is_read():
     assert yaml_limits.load("a: &x {b: [1, 2]}\nc: *x\n") == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}}
     assert json.dumps(yaml_limits.load("[" * 50 + "]" * 50)) == "[" * 50 + "]" * 50

@@ -2,8 +2,9 @@ import polars as pl
 import pytest
 
 from interestlab.contract import DataError
+from interestlab_sources import quoted
+from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.files import Files
-from interestlab_sources.jsonl import MOST_KEYS
 
 CSV = 'user_id,item_id,timestamp,text\nu1,i1,1,"so, good"\nu2,i2,2,\n'
 TSV = CSV.replace('"so, good"', "so@ good").replace(",", "\t").replace("@", ",")
@@ -122,6 +123,23 @@ def test_an_unclosed_quote_does_not_swallow_the_rest(write):
     assert log.rejected.collect()["line"].to_list() == [2]
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_a_long_text_is_a_good_row(write, ending):
+    text = "word " * 40_000
+    separator = "," if ending == "csv" else "\t"
+    log = Files(write(f"a.{ending}", f"user_id,item_id,timestamp,text\nu,i,1,{text}\n".replace(",", separator))).read()
+    assert log.events.collect()["text"].to_list() == [text]
+
+
+def test_quotes_that_open_at_every_line_do_not_take_the_square_of_the_file(write, monkeypatch):
+    content = "user_id,item_id,timestamp\nu,i,1\n" + 'x","\n' * 200 + "y\n"
+    monkeypatch.setattr(quoted, "_AGAIN", (20, 10_000))
+    with pytest.raises(DataError, match=r"a\.csv: quotes are opened and not closed, up to line \d+; double those in a field"):
+        Files(write("a.csv", content)).read()
+    monkeypatch.undo()
+    assert Files(write("b.csv", content)).read().rejected.collect().height == 201
+
+
 def test_a_quoted_field_may_span_lines(write):
     log = Files(write("a.csv", 'user_id,item_id,timestamp,text\nu,i,1,"a\n\n""b"""\nv,j,2,c\n')).read()
     assert log.events.collect().select("line", "text").rows() == [(2, 'a\n\n"b"'), (5, "c")]
@@ -146,7 +164,7 @@ def test_an_unnamed_column_gets_a_name(write):
         ("a.parquet", "no parquet"),
         ("a.parquet", b"PAR1" + bytes(100) + b"PAR1"),
         ("a.xlsx", "x"),
-        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MOST_KEYS + 1))),
+        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MOST_COLUMNS + 1))),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_the_file(write, name, content):

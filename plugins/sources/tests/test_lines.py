@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import polars as pl
@@ -42,6 +43,26 @@ def test_truncated_gzip_keeps_the_lines_before_the_break(write):
     assert [line for _, line in got] == content.splitlines()[: len(got)]
     assert [line for line, _ in rejected] == [len(got) + 1]
     assert "breaks off" in rejected[0][1]
+
+
+@pytest.mark.parametrize(("end", "after"), [(b"", []), (b"\n", []), (b"\n\n", [(3, b"")]), (b"\nb\nc", [(3, b"b"), (4, b"c")])])
+@pytest.mark.parametrize("size", [1, 5, 64])
+def test_a_line_that_is_too_long_is_one_rejected_line(write, monkeypatch, size, end, after):
+    monkeypatch.setattr(lines, "_BLOCK", size)
+    monkeypatch.setattr(lines, "LONGEST", 100)
+    got, rejected = read(write("a.gz", gzip.compress(b"a\n" + b"x" * 1000 + end)))
+    assert got == [(1, b"a"), *after]
+    assert rejected == [(2, "a line of over 0 MiB")]
+    assert read(write("b", b"y" * 99 + b"\n"))[1] == []
+
+
+def test_a_small_gzip_of_one_long_line_does_not_fill_the_memory(write):
+    path = write("a.gz", gzip.compress(bytes(300 << 20), 1))
+    tracemalloc.start()
+    got, rejected = read(path)
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+    assert (got, rejected) == ([], [(1, "a line of over 64 MiB")])
 
 
 def test_gzip_with_a_wrong_checksum_keeps_everything(write):

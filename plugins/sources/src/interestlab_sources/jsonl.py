@@ -10,9 +10,6 @@ from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.lines import chunks, fault
 from interestlab_sources.table import Table
 
-MOST_KEYS = MOST_COLUMNS
-"""Different keys that a file may have."""
-
 
 class NoRecordError(ValueError):
     """A line is no object of the kind that was looked for; the message is the reason."""
@@ -53,7 +50,7 @@ def read_jsonl(path: Path) -> Table:
     """Every key of every object becomes a column.
 
     Raises:
-        DataError: no line is an object with a key, or there are over :data:`MOST_KEYS` different keys.
+        DataError: no line is an object with a key, or there are over ``MOST_COLUMNS`` different keys.
     """
     table = Table(path)
     known: set[str] = set()
@@ -74,9 +71,9 @@ def read_jsonl(path: Path) -> Table:
                 column.append(row.get(key))
             numbers.append(number)
             known |= row.keys()
-            if len(known) > MOST_KEYS:
+            if len(known) > MOST_COLUMNS:
                 raise DataError(
-                    f"{path}: over {MOST_KEYS} different keys by line {number}; "
+                    f"{path}: over {MOST_COLUMNS} different keys by line {number}; "
                     "give objects of one shape, with what varies as a nested value"
                 )
         if numbers:

@@ -17,6 +17,9 @@ Reject = Callable[[int, str], None]
 CHUNK = 50_000
 """Lines that are held as Python objects at a time."""
 
+LONGEST = 64 << 20
+"""Bytes of a line that is held at all: a few megabytes of gzip can hold one that fills any memory."""
+
 _BLOCK = 1 << 18
 _BOM = b"\xef\xbb\xbf"
 
@@ -25,9 +28,9 @@ def numbered_lines(path: Path, reject: Reject) -> Iterator[Line]:
     """Every line of ``path``, the blank ones too.
 
     A gzip is known by its first bytes, whatever its name. Where it breaks off, the lines before are kept and the line
-    at the break is rejected.
+    at the break is rejected, as is a line of over :data:`LONGEST` bytes.
     """
-    number = 0
+    number = held = 0
     parts: list[bytes] = []  # of a line that is longer than a block: joined once, or a huge line takes quadratic time
     with path.open("rb") as raw, ByteBar(path) as bar:
         stream = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
@@ -41,16 +44,29 @@ def numbered_lines(path: Path, reject: Reject) -> Iterator[Line]:
                 break
             bar.at(raw.tell())
             if b"\n" not in block:
+                held += len(block)
                 parts.append(block)
+                if held > LONGEST:
+                    parts.clear()
                 continue
+            if held > LONGEST:
+                number += 1
+                reject(number, _too_long())
+                block = block.partition(b"\n")[2]
             *whole, rest = b"".join([*parts, block]).split(b"\n")
             if number == 0:
                 whole[0] = whole[0].removeprefix(_BOM)
             yield from enumerate(whole, number + 1)
             number += len(whole)
-            parts = [rest]
-    if last := b"".join(parts):
+            parts, held = [rest], len(rest)
+    if held > LONGEST:
+        reject(number + 1, _too_long())
+    elif last := b"".join(parts):
         yield number + 1, last.removeprefix(_BOM) if number == 0 else last
+
+
+def _too_long() -> str:
+    return f"a line of over {LONGEST >> 20:,} MiB"
 
 
 def chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:

@@ -6,16 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from interestlab.contract import DataError
+from interestlab_sources import lines
 from interestlab_sources.columns import check_header
-from interestlab_sources.lines import CHUNK, Line, fault
+from interestlab_sources.lines import Line, fault
 from interestlab_sources.table import Table
+
+LONGEST_FIELD = 1 << 20
+"""Characters of a field: a quote that is never closed is given up after so many."""
+
+_AGAIN = 20, 1_000_000
+"""Lines that may be read again: for each line of the file, and besides."""
 
 
 class _Feed:
     """Lines for ``csv.reader``, remembering those of the record at hand so that they can be read again."""
 
-    def __init__(self, lines: Iterator[Line]) -> None:
+    def __init__(self, path: Path, lines: Iterator[Line]) -> None:
+        self._path = path
         self._lines = lines
+        self._left = _AGAIN[1]
         self._again: deque[Line] = deque()
         self.taken: list[Line] = []
         self.fault: str | None = None
@@ -37,13 +46,22 @@ class _Feed:
         self.fault = None
 
     def keep_first(self) -> None:
-        """Give all lines of the record but its first back, to be read again."""
+        """Give all lines of the record but its first back, to be read again.
+
+        Raises:
+            DataError: so many were that quotes would make the file take the square of its length.
+        """
+        number = self.taken[0][0]
+        self._left -= len(self.taken) - 1
+        if self._left + _AGAIN[0] * number < 0:
+            raise DataError(f"{self._path}: quotes are opened and not closed, up to line {number}; double those in a field")
         self._again.extendleft(reversed(self.taken[1:]))
 
 
 def _records(table: Table, separator: str) -> Iterator[tuple[int, list[str]]]:
     """First line and fields of each record that has as many fields as the first; the others are rejected."""
-    feed = _Feed(table.lines())
+    csv.field_size_limit(LONGEST_FIELD)
+    feed = _Feed(table.path, table.lines())
     # Strict: otherwise a quote that is never closed swallows the rows up to the next one without a word.
     reader = csv.reader(feed, delimiter=separator, strict=True)
     width = 0
@@ -76,7 +94,7 @@ def read_quoted(path: Path, separator: str) -> Table:
     """The columns are those of the header; an empty cell is null.
 
     Raises:
-        DataError: the header cannot be read, or names a column twice, or far too many.
+        DataError: the header cannot be read, or names a column twice, or far too many; or quotes are not closed throughout.
     """
     table = Table(path)
     records = _records(table, separator)
@@ -97,7 +115,7 @@ def read_quoted(path: Path, separator: str) -> Table:
     for number, fields in records:
         numbers.append(number)
         rows.append(fields)
-        if len(rows) == CHUNK:
+        if len(rows) == lines.CHUNK:
             add()
     add()
     return table

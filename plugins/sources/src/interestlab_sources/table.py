@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from interestlab.contract import DataError
-from interestlab_sources.lines import CHUNK, Line, numbered_lines
+from interestlab_sources import lines
+from interestlab_sources.lines import Line, numbered_lines
 from interestlab_sources.spool import Spool
 
 ORIGIN = ("file", "line")
@@ -46,7 +47,7 @@ class Table:
     def reject(self, line: int, reason: str) -> None:
         """Note that ``line`` is no row."""
         self._pending.append((line, reason))
-        if len(self._pending) >= CHUNK:
+        if len(self._pending) >= lines.CHUNK:
             self._flush()
 
     def first_reason(self) -> str | None:
