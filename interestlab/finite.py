@@ -63,5 +63,5 @@ class Finite:
         if is_dry(trainer) or not trainer.checkpoint_callbacks:
             return ""
         path = Path(trainer.default_root_dir) / "checkpoints" / "not_finite.ckpt"
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path, weights_only=False)
         return f" The batch is in {path}; --ckpt_path={path} takes the same step again."

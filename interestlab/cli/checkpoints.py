@@ -82,7 +82,7 @@ class LastCheckpoint(Callback):
 
     def save(self, trainer: Trainer) -> None:
         """Write the checkpoint."""
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
         self.due, self.saved = False, time.monotonic()
 
     def stop(self, trainer: Trainer) -> None:

@@ -12,7 +12,12 @@ SHOP = ["--data.source=simulated", "--data.source.users=31", "--data.source.item
 @pytest.mark.slow
 def test_three_processes(tmp_path):
     model = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item"]
-    three = ["--trainer.devices=3", "--trainer.strategy=ddp", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    three = [
+        "--trainer.devices=3",
+        "--trainer.strategy=ddp",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+    ]
     command = [sys.executable, "-m", "interestlab", "fit", *SHOP, *model, *three, "--trainer.max_steps=3", "--run_dir=run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
