@@ -15,12 +15,12 @@ from torch.utils.checkpoint import checkpoint
 from interestlab import processes
 from interestlab.batch import Inputs
 from interestlab.checks import at_least
-from interestlab.contract import DataError, Encoder, Prefix
+from interestlab.contract import DataError, Encoder, Prefix, TrainingError
 from interestlab.data import rows, store
 from interestlab.data.features import Feature
 from interestlab.data.rows import Rows
 from interestlab.guard import digest
-from interestlab.sharding import shares
+from interestlab.sharding import split
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,8 @@ class Encoding:
     ) -> Tensor:
         device = self.encoder.device
         parts = list(chunks(codes, rows, self.chunking))
-        # Processes gather shared weights together, once a chunk: one of few chunks reads the first again, and leaves it out.
-        idle = 0
-        if torch.is_grad_enabled() and shares(self.encoder):
-            idle = processes.most(len(parts), device) - len(parts)
+        # Processes gather weights together, once a chunk: one of few chunks reads the first again, and leaves it out.
+        idle = processes.most(len(parts), device) - len(parts) if split(self.encoder) else 0
         out = []
         for number, chunk in enumerate(parts + parts[:1] * idle):
             inputs = on(device, source.inputs(chunk))
@@ -131,7 +129,8 @@ def constant(encoder: Encoder) -> bool:
 
 def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.ndarray:
     """``[size, out_dim]`` float32 vectors of every value of a constant encoder, computed once and mapped from disk."""
-    weights = {name: digest(tensor) for name, tensor in (*encoder.named_parameters(), *encoder.named_buffers())}
+    # What is kept beside the weights gives no vector.
+    weights = {name: digest(tensor) for name, tensor in encoder.state_dict().items() if isinstance(tensor, Tensor)}
     spec = {k: v for k, v in encoder.spec["init_args"].items() if k != "fields"}
     key = store.fingerprint(weights=weights, encoder=encoder.spec["class_path"], args=spec, prepare=encoder.prepare_key)
 
@@ -186,7 +185,15 @@ def ensure_room(folder: Path, need: int, said: str, mend: str) -> None:
 
 @torch.no_grad()
 def once(encoder: Encoder, feature: Feature, chunking: Chunking, keep: Callable[[np.ndarray, Inputs], None]) -> None:
-    """Let every value of a feature be kept, in chunks, with the encoder at rest."""
+    """Let every value of a feature be kept, in chunks, with the encoder at rest.
+
+    Raises:
+        TrainingError: processes hold shares of its weights, and this one cannot gather them alone.
+    """
+    if split(encoder):
+        raise TrainingError(
+            f"layers of {type(encoder).__name__} were frozen in the middle of a training; freeze them before it, or take ddp."
+        )
     training = encoder.training
     encoder.eval()
     parts = list(chunks(np.arange(feature.size), feature.rows, chunking))

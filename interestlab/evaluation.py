@@ -33,5 +33,5 @@ def precise(x: Tensor) -> Tensor:
 
 
 def precise_weights(part: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers of a part, as :func:`torch.func.functional_call` takes them."""
-    return {name: precise(t.detach()) for name, t in (*part.named_parameters(), *part.named_buffers())}
+    """Copies of the parameters and buffers of a part, as :func:`torch.func.functional_call` takes them."""
+    return {name: precise(t.detach().clone()) for name, t in (*part.named_parameters(), *part.named_buffers())}

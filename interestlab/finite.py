@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from interestlab import sharding
 from interestlab.batch import Batch
 from interestlab.contract import TrainingError
 from interestlab.trainer import is_dry
@@ -50,7 +51,8 @@ class Finite:
                 "terms": {name: float(term) for name, term in terms.items()},
                 **{name: tensor.cpu() for name, tensor in batch._asdict().items()},
             }
-            weights = [name for name, p in module.named_parameters() if not p.isfinite().all()]
+            with sharding.whole(module):
+                weights = [name for name, p in module.named_parameters() if not p.isfinite().all()]
             told = ", ".join(f"{name} {value}" for name, value in self.found["terms"].items())
             where = f"epoch {trainer.current_epoch}, batch {number}, step {trainer.global_step}"
             said = f"training stopped at {where}, before the weights changed: {told}."

@@ -154,7 +154,7 @@ class InterestModel(HookRelay):
         self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
-        sharding.supported(self.trainer.strategy, self.parts(), self.optim.optimizer)
+        sharding.supported(self.trainer.strategy)
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
@@ -226,7 +226,7 @@ class InterestModel(HookRelay):
 
     def nothing(self, stream: Stream, *shape: int) -> Tensor:
         """``[*shape, dim]`` zeros, of which every weight of a stream gets a gradient, as each process must give it one."""
-        idle = self.values(stream, np.zeros(1, np.int64))[:0].to(self.log_q.dtype)
+        idle = self.values(stream, self.features[stream.name].some)[:0].to(self.log_q.dtype)
         return torch.cat([idle, idle.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
     def share(self, stream: Stream, codes: np.ndarray) -> Tensor:

@@ -44,6 +44,11 @@ class Feature:
         values, which = np.unique(self.codes[self.codes >= 0], return_inverse=True)
         return values, which
 
+    @cached_property
+    def some(self) -> np.ndarray:
+        """``[1]`` a value that some row has."""
+        return self.codes[[np.argmax(self.codes >= 0)]]
+
     def inputs(self, codes: np.ndarray) -> Inputs:
         """The values of ``codes [U]``, padded to the longest among them."""
         return Inputs(torch.from_numpy(codes.astype(np.int64))) if self.rows is None else self.rows.inputs(codes)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from interestlab.contract import DataError, Encoder
-from interestlab.data.features import feature, parse
+from interestlab.data.features import Feature, feature, parse
 
 
 class Letters(Encoder):
@@ -168,3 +168,10 @@ def test_prepare_key_without_prepare(data):
     encoder.prepare_key = "none"
     with pytest.raises(TypeError, match="Index sets prepare_key without a prepare method"):
         data().feature(encoder, "item.title")
+
+
+def test_some_value_is_one_that_a_row_has(tmp_path):
+    """The first value may be one of which the encoder prepares nothing."""
+    feature = Feature(np.array([-1, 3, 0], np.int32), 4, tmp_path)
+    assert feature.some.tolist() == [3]
+    assert [part.tolist() for part in feature.distinct] == [[0, 3], [1, 0]]

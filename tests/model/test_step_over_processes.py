@@ -1,37 +1,14 @@
 """Each function of a step over three processes, against what one process makes."""
 
-import multiprocessing
-
 import numpy as np
 import pytest
 import torch
-from torch import distributed
 
 from interestlab import processes
 
-WORLD = 3
-
-
-def in_each(work, folder):
-    """What ``work(rank)`` gives in each of three processes."""
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=one, args=(work, folder, rank)) for rank in range(WORLD)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * WORLD
-    return [torch.load(folder / str(rank), weights_only=True) for rank in range(WORLD)]
-
-
-def one(work, folder, rank):
-    distributed.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=WORLD)
-    torch.save(work(rank), folder / str(rank))
-    distributed.destroy_process_group()
-
 
 @pytest.mark.parametrize("codes", [7, 6, 2, 1])
-def test_values_are_shared_out_and_their_gradient_is_that_of_all(tmp_path, codes):
+def test_values_are_shared_out_and_their_gradient_is_that_of_all(in_each, codes):
     """Also where a process has nothing to encode."""
     weight = torch.linspace(-1, 1, 40).view(10, 4)
 
@@ -46,7 +23,7 @@ def test_values_are_shared_out_and_their_gradient_is_that_of_all(tmp_path, codes
         (found * (rank + 1) * torch.arange(4)).sum().backward()
         return found.detach(), table.grad, torch.tensor(met)
 
-    made = in_each(work, tmp_path)
+    made = in_each(work)
     assert sorted(code for _, _, met in made for code in met.tolist()) == list(range(codes))
     whole = weight.clone().requires_grad_()
     (whole[:codes].sin() * (1 + 2 + 3) * torch.arange(4)).sum().backward()
@@ -55,7 +32,7 @@ def test_values_are_shared_out_and_their_gradient_is_that_of_all(tmp_path, codes
     torch.testing.assert_close(sum(grad for _, grad, _ in made), whole.grad)
 
 
-def test_items_and_weights_are_those_of_all(tmp_path):
+def test_items_and_weights_are_those_of_all(in_each):
     mine = [torch.tensor([5, 2, 2]), torch.tensor([9]), torch.tensor([2, 7, 0, 5])]
     losses = [torch.tensor([1.0, 4.0]), torch.tensor([7.0]), torch.tensor([2.0, 2.0, 5.0])]
 
@@ -63,17 +40,17 @@ def test_items_and_weights_are_those_of_all(tmp_path):
         weight, means = processes.weighed(torch.tensor(len(losses[rank])), {"loss": losses[rank].mean()})
         return processes.union(mine[rank]), weight, means["loss"], torch.tensor(processes.first())
 
-    for rank, (items, weight, mean, first) in enumerate(in_each(work, tmp_path)):
+    for rank, (items, weight, mean, first) in enumerate(in_each(work)):
         assert items.tolist() == [0, 2, 5, 7, 9]
         assert float(mean) == float(torch.cat(losses).mean())
-        assert float(weight) == len(losses[rank]) * WORLD / 6
+        assert float(weight) == len(losses[rank]) * 3 / 6
         assert bool(first) == (rank == 0)
 
 
-def test_a_loss_that_is_no_number_is_one_in_all_processes(tmp_path):
+def test_a_loss_that_is_no_number_is_one_in_all_processes(in_each):
     losses = [2.0, float("nan"), 1.0]
 
     def work(rank):
         return processes.weighed(torch.tensor(3), {"loss": torch.tensor(losses[rank])})[1]["loss"]
 
-    assert all(loss.isnan() for loss in in_each(work, tmp_path))
+    assert all(loss.isnan() for loss in in_each(work))

@@ -153,28 +153,42 @@ def test_a_job_of_several_that_was_killed_goes_on(apart, tmp_path, still, same, 
 
 
 SHARDED = {
-    "recomputed": ["full", "--model.chunking={tokens: 16, held: 1}", "--trainer.gradient_clip_val=0.1"],
-    "full": ["full"],
-    "lora": ["lora", "--trainer.accumulate_grad_batches=2"],
-    "adapter": ["adapter"],
-    "bitfit": ["bitfit"],
-    "ia3": ["ia3"],
-    "side": ["side"],
-    "frozen": ["frozen"],
+    "recomputed": ["full", {}, "--model.chunking={tokens: 16, held: 1}", "--trainer.gradient_clip_val=0.1"],
+    "partly": ["lora", {"layers": 1}],
+    "full": ["full", {}],
+    "full of the top": ["full", {"layers": 1}, "--trainer.max_epochs=2"],
+    "lora": ["lora", {}, "--trainer.accumulate_grad_batches=2"],
+    "adapter": ["adapter", {}],
+    "bitfit": ["bitfit", {}],
+    "ia3": ["ia3", {}],
+    "side": ["side", {}],
+    "frozen": ["frozen", {}],
+    "float64": ["full", {}, "--trainer.precision=64-true"],
 }
+QUICK = {"recomputed", "partly"}
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "recomputed")) for m in SHARDED])
+@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m not in QUICK)) for m in SHARDED])
 def test_sharded_weights_take_the_step_of_whole_ones(apart, tmp_path, still, method):
-    kind, *more = SHARDED[method]
-    args = [*text(still, kind), *OBJECTIVES["sampled"], *more]
+    """Also where what is constant of an encoder is not kept yet, and the first process computes it alone."""
+    kind, init, *more = SHARDED[method]
+    args = [*text(still, kind, **init), *OBJECTIVES["sampled"], *more]
+    cold = str(tmp_path / "cold")
     run(apart, tmp_path, "of1", *args)
-    run(apart, tmp_path, "of2", *args, processes=2, strategy="fsdp2")
+    run(apart, tmp_path, "of2", *args, processes=2, strategy="fsdp2", INTERESTLAB_CACHE=cold)
     assert_alike(tmp_path, "of1", ["of2"])
     told = tmp_path / "of2" / "metrics.json"
     of_two = told.read_bytes()
-    assert apart("of2", "--trainer.devices=1", "--trainer.strategy=auto", command="test") == 0
+    assert apart("of2", "--trainer.devices=1", "--trainer.strategy=auto", command="test", INTERESTLAB_CACHE=cold) == 0
     assert told.read_bytes() == of_two
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("args", [["adalora"], ["full", "--model.optim.optimizer=adafactor"]])
+def test_what_needs_whole_weights_is_refused(apart, tmp_path, still, args):
+    kind, *more = args
+    assert apart("run", *SHOP, *text(still, kind), *OBJECTIVES["sampled"], *more, processes=2, strategy="fsdp2") == 2
+    assert "needs whole weights, which fsdp2 splits; take --trainer.strategy=ddp" in (tmp_path / "run.log").read_text()
 
 
 @pytest.mark.slow

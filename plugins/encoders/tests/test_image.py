@@ -113,7 +113,8 @@ def seen(encoder, *paths):
 
 @pytest.mark.parametrize("model", ["vit", "clip", "convnext"])
 def test_an_image_has_the_model_s_own_vector(model, root, request):
-    from transformers import AutoImageProcessor, AutoModel
+    from transformers import AutoModel
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
     folder = request.getfixturevalue(model)
     picture = pillow.open(Path(root) / "a.png")

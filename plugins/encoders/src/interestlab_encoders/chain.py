@@ -110,7 +110,7 @@ class Chain:
             return forward
 
         run = [watched(layer) for layer in self.layers[:depth]] + [self._through] * (len(self.layers) - depth)
-        read(self._with(run), inputs.values.long(), inputs)
+        read(self._with(run, depth), inputs.values.long(), inputs)
         return states
 
     def resume(self, inputs: Inputs, depth: int) -> Tensor:
@@ -119,24 +119,27 @@ class Chain:
         # The model embeds these tokens and makes masks and positions of their form; the first layer then puts them aside.
         tokens = torch.zeros(states.shape[:2], dtype=torch.long, device=states.device)
         run: list[Callable[..., Any]] = [lambda *_, **__: self._through(states)] + [self._through] * (depth - 1)
-        return read(self._with(run), tokens, inputs)
+        return read(self._with(run, 0), tokens, inputs)
 
     def _through(self, *args: Any, **kwargs: Any) -> Any:
         states = given(args, kwargs)
         return (states,) if self._tuples else states
 
-    def _with(self, forwards: list[Callable[..., Any]]) -> nn.Module:
-        """The model with other forwards in its lowest layers: copies of the few modules on the way there share all weights."""
+    def _with(self, forwards: list[Callable[..., Any]], depth: int) -> nn.Module:
+        """The model with other forwards in its lowest layers, of which the lowest ``depth`` run the layer itself.
+
+        Copies of the few modules on the way there share all weights.
+        """
         top = node = copy(self.model)
         for name in self._path.split("."):
             child = copy(node._modules[name])
             node._modules = {**node._modules, name: child}
             node = child
         layers = dict(node._modules)
-        for key, forward in zip(list(layers), forwards, strict=False):
+        for number, (key, forward) in enumerate(zip(list(layers), forwards, strict=False)):
             layers[key] = copy(layers[key])
             layers[key].forward = forward
-            if forward == self._through:  # no layer runs, and hooks, such as those of sharded weights, have nothing to do
+            if number >= depth:  # no layer runs, and hooks, such as those that gather sharded weights, have nothing to do
                 layers[key]._forward_pre_hooks = layers[key]._forward_hooks = OrderedDict()
         node._modules = layers
         return top
