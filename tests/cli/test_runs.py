@@ -122,7 +122,7 @@ def test_predict_writes_unseen_items_best_first(fit, tmp_path):
     assert not seen & set(zip(found["user_id"], found["item_id"], strict=True))
 
 
-@pytest.mark.parametrize("encoder", ["id", "frozen"])
+@pytest.mark.parametrize("encoder", ["id", pytest.param("frozen", marks=pytest.mark.slow)])
 def test_a_checkpoint_reloads_in_a_fresh_process(fit, tmp_path, encoder):
     model = fit(f"--model.encoder={encoder}", "--model.dynamics=momentum").model
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"

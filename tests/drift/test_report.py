@@ -86,7 +86,7 @@ def opened(page, profile):
 
 
 @browser
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] * (c != "full")) for c in CASES])
 def test_a_browser_draws_every_figure_and_complains_of_nothing(pages, case, tmp_path):
     dom, console = opened(pages[case], tmp_path)
     assert not console

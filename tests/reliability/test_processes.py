@@ -154,7 +154,7 @@ def test_a_job_of_several_that_was_killed_goes_on(apart, tmp_path, still, same, 
 
 SHARDED = {
     "recomputed": ["full", {}, "--model.chunking={tokens: 16, held: 1}", "--trainer.gradient_clip_val=0.1"],
-    "partly": ["lora", {"layers": 1}],
+    "partly": ["lora", {"layers": 1}, "--model.chunking={tokens: 16, held: 1}"],
     "full": ["full", {}],
     "full of the top": ["full", {"layers": 1}, "--trainer.max_epochs=2"],
     "lora": ["lora", {}, "--trainer.accumulate_grad_batches=2"],
@@ -165,10 +165,9 @@ SHARDED = {
     "frozen": ["frozen", {}],
     "float64": ["full", {}, "--trainer.precision=64-true"],
 }
-QUICK = {"recomputed", "partly"}
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m not in QUICK)) for m in SHARDED])
+@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "partly")) for m in SHARDED])
 def test_sharded_weights_take_the_step_of_whole_ones(apart, tmp_path, still, method):
     """Also where what is constant of an encoder is not kept yet, and the first process computes it alone."""
     kind, init, *more = SHARDED[method]
