@@ -192,7 +192,8 @@ def once(encoder: Encoder, feature: Feature, chunking: Chunking, keep: Callable[
     """
     if split(encoder):
         raise TrainingError(
-            f"layers of {type(encoder).__name__} were frozen in the middle of a training; freeze them before it, or take ddp."
+            f"layers of {type(encoder).__name__} were frozen in the middle of a training; freeze them before it, or take "
+            "--trainer.strategy=ddp."
         )
     training = encoder.training
     encoder.eval()

@@ -20,7 +20,7 @@ class Finite:
     """
 
     def __init__(self) -> None:
-        self._met: list[tuple[Batch, dict[str, Tensor]]] = []
+        self._met: list[tuple[Batch, Mapping[str, Tensor]]] = []
         self.found: dict[str, Any] = {}
 
     def start(self) -> None:
@@ -28,8 +28,8 @@ class Finite:
         self._met = []
 
     def watch(self, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Remember a batch and the terms of its loss, ``loss`` being the sum; the same terms in all processes."""
-        self._met.append((batch, dict(terms)))
+        """Remember a batch and the terms of its loss over all processes, without gradient; ``loss`` is their sum."""
+        self._met.append((batch, terms))
 
     def check(self, module: LightningModule) -> None:
         """Look at the losses of the step.

@@ -185,7 +185,7 @@ def collected(state: Any) -> Any:
     """A state with whole tensors in the place of shares, on the CPU of the first process; called by all together."""
 
     def gathered(share: DTensor) -> Tensor:
-        whole = share.full_tensor()
-        return whole.cpu() if processes.first() else share
+        tensor = share.full_tensor()
+        return tensor.cpu() if processes.first() else share
 
     return apply_to_collection(state, DTensor, gathered)

@@ -125,8 +125,9 @@ class RunFolder(Callback):
         with whole(self.folder / name, "wb") as file:
             frame.sort("user_id", "rank").write_parquet(file)
         if trainer.is_global_zero:
-            for stale in set(self.folder.glob("predictions*.parquet")) - {self.folder / part for part in names}:
-                stale.unlink()  # of another number of processes
+            written = {self.folder / "predictions.parquet", *self.folder.glob("predictions-[0-9]*.parquet")}
+            for stale in written - {self.folder / part for part in names}:
+                stale.unlink(missing_ok=True)  # of another number of processes
         Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
 
 

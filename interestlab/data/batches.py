@@ -96,9 +96,9 @@ class LengthBatches(Sampler[list[int]]):
     ) -> None:
         self.lengths, self.max_events, self.shuffle, self.seed = lengths, max_events, shuffle, seed
         self.rank, self.world, self.epoch, self.done = rank, world, 0, 0
-        self.sorted = np.sort(lengths)
-        self.bounds = bounds(self.sorted, max_events, world)
-        self.most = len(bounds(self.sorted, max_events, 1)) - 1
+        ascending = np.sort(lengths)
+        self.bounds = bounds(ascending, max_events, world)
+        self.most = len(self.bounds if world == 1 else bounds(ascending, max_events, 1)) - 1
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""

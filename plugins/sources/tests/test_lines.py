@@ -53,7 +53,8 @@ def test_a_line_that_is_too_long_is_one_rejected_line(write, monkeypatch, size, 
     got, rejected = read(write("a.gz", gzip.compress(b"a\n" + b"x" * 1000 + end)))
     assert got == [(1, b"a"), *after]
     assert rejected == [(2, "a line of over 0 MiB")]
-    assert read(write("b", b"y" * 99 + b"\n"))[1] == []
+    assert read(write("b", b"y" * 100 + b"\n"))[1] == []
+    assert read(write("c", b"y" * 101 + b"\nz"))[0] == [(2, b"z")]
 
 
 def test_a_small_gzip_of_one_long_line_does_not_fill_the_memory(write):

@@ -49,10 +49,10 @@ def numbered_lines(path: Path, reject: Reject) -> Iterator[Line]:
                 if held > LONGEST:
                     parts.clear()
                 continue
-            if held > LONGEST:
+            if held + block.index(b"\n") > LONGEST:
                 number += 1
                 reject(number, _too_long())
-                block = block.partition(b"\n")[2]
+                parts, block = [], block.partition(b"\n")[2]
             *whole, rest = b"".join([*parts, block]).split(b"\n")
             if number == 0:
                 whole[0] = whole[0].removeprefix(_BOM)

@@ -14,17 +14,17 @@ from interestlab_sources.table import Table
 LONGEST_FIELD = 1 << 20
 """Characters of a field: a quote that is never closed is given up after so many."""
 
-_AGAIN = 20, 1_000_000
+_AGAIN_A_LINE, _AGAIN_BESIDE = 20, 1_000_000
 """Lines that may be read again: for each line of the file, and besides."""
 
 
 class _Feed:
     """Lines for ``csv.reader``, remembering those of the record at hand so that they can be read again."""
 
-    def __init__(self, path: Path, lines: Iterator[Line]) -> None:
+    def __init__(self, path: Path, read: Iterator[Line]) -> None:
         self._path = path
-        self._lines = lines
-        self._left = _AGAIN[1]
+        self._lines = read
+        self._left = _AGAIN_BESIDE
         self._again: deque[Line] = deque()
         self.taken: list[Line] = []
         self.fault: str | None = None
@@ -53,7 +53,7 @@ class _Feed:
         """
         number = self.taken[0][0]
         self._left -= len(self.taken) - 1
-        if self._left + _AGAIN[0] * number < 0:
+        if self._left + _AGAIN_A_LINE * number < 0:
             raise DataError(f"{self._path}: quotes are opened and not closed, up to line {number}; double those in a field")
         self._again.extendleft(reversed(self.taken[1:]))
 
