@@ -105,7 +105,7 @@ class BareLoop:
     def start(self, model: InterestModel) -> None:
         """Take over the weights of the framework's model, before its first step."""
         with torch.no_grad():
-            vectors = model.item_vectors(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
+            vectors = model.embed_items(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
         self.device = model.device
         self.model = Bare(len(vectors), deepcopy(model.dynamics)).to(self.device).train()
         self.model.embedding.weight.data.copy_(vectors)
@@ -261,7 +261,7 @@ def measure(args: argparse.Namespace, folder: Path, progress: Progress) -> dict[
         encoder=cast(Encoder, encoders.id()),
         dynamics=cast(Dynamics, dynamics.transformer(dim=DIM, layers=2, heads=2, dropout=0.3, max_length=MAX_HISTORY)),
         objective=objectives.next_item(temperature=TEMPERATURE),
-        sizes=data.sizes,
+        cardinalities=data.cardinalities,
         dim=DIM,
         similarity="cosine",
         optim=Optim(lr=LR),

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from interestlab.contract import DataError
-from interestlab.files import MEND_RUN, whole
+from interestlab.files import MEND_RUN, atomic_write
 
 _MARK = b"interestlab-sha256:"
 _COMMENT = len(_MARK) + 64
@@ -24,7 +24,7 @@ _END = 22
 _MEND = "use another checkpoint, or train again"
 
 
-class SealedIO(TorchCheckpointIO):
+class HashedCheckpointIO(TorchCheckpointIO):
     """Lightning's own reading and writing of checkpoints, with the hash, and without pickle."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -32,23 +32,23 @@ class SealedIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole(Path(path), "wb", MEND_RUN) as file:
+        with atomic_write(Path(path), "wb", MEND_RUN) as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as err:  # torch closes its archive in any case, and then tells only of what that met
                 raise err.__context__ if isinstance(err.__context__, OSError) else err from None
             file.flush()
-            seal(Path(file.name))
+            write_hash(Path(file.name))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = lambda storage, _: storage, weights_only: Any = None
     ) -> dict[str, Any]:
         if "://" not in str(path):
-            verify(Path(path))
+            verify_hash(Path(path))
         return super().load_checkpoint(path, map_location, weights_only=True)
 
 
-def seal(path: Path) -> None:
+def write_hash(path: Path) -> None:
     """Write the hash of a checkpoint into it; the caller brings it to the disk."""
     with path.open("r+b") as file:
         file.seek(-2, 2)
@@ -59,7 +59,7 @@ def seal(path: Path) -> None:
         file.write(struct.pack("<H", _COMMENT) + _MARK + digest.encode())
 
 
-def verify(path: Path) -> None:
+def verify_hash(path: Path) -> None:
     """Compare a checkpoint with the hash that it carries; one from elsewhere that carries none passes.
 
     Raises:
@@ -81,13 +81,13 @@ def verify(path: Path) -> None:
         raise DataError(f"{path} cannot be loaded: {err.strerror or err}; check the path and its permissions.") from err
 
 
-def held(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds: tensors, mapped from the file, and plain values; nothing in it is run.
 
     Raises:
         DataError: it is no checkpoint of this project, is damaged, or holds more than that.
     """
-    verify(path)
+    verify_hash(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         found["hyper_parameters"]["dynamics"], found["state_dict"]

@@ -1,7 +1,7 @@
 """Limits of arguments, told by name."""
 
 
-def at_least(least: float, **values: float) -> None:
+def require_at_least(least: float, **values: float) -> None:
     """Check that every value is at least ``least``.
 
     Raises:

@@ -14,13 +14,13 @@ from torch.utils.checkpoint import checkpoint
 
 from interestlab import processes
 from interestlab.batch import Inputs
-from interestlab.checks import at_least
-from interestlab.contract import DataError, Encoder, Prefix, TrainingError
+from interestlab.checks import require_at_least
+from interestlab.contract import DataError, Encoder, FrozenTrunk, TrainingError
 from interestlab.data import rows, store
-from interestlab.data.features import Feature
-from interestlab.data.rows import Rows
+from interestlab.data.features import FieldValues
+from interestlab.data.rows import RaggedArray
 from interestlab.guard import digest
-from interestlab.sharding import split
+from interestlab.sharding import is_sharded
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Chunking:
     """How many values go through an encoder at once; no vector depends on it.
 
     Args:
-        tokens: most tokens that an encoder reads at once, padding included.
-        held: chunks of a training step whose activations are held; those of the others are computed again going
-            backward, for the memory of one. Of MiniLM-L6, a chunk of 4,096 tokens holds about 1.1 GB.
+        max_tokens: most tokens that an encoder reads at once, padding included.
+        chunks_with_activations: chunks of a training step whose activations are held; those of the others are computed again
+            going backward, for the memory of one. Of MiniLM-L6, a chunk of 4,096 tokens holds about 1.1 GB.
     """
 
-    tokens: int = 4096
-    held: int = 4
+    max_tokens: int = 4096
+    chunks_with_activations: int = 4
 
     def __post_init__(self) -> None:
-        at_least(1, tokens=self.tokens, held=self.held)
+        require_at_least(1, max_tokens=self.max_tokens, chunks_with_activations=self.chunks_with_activations)
 
 
 class Encoding:
@@ -49,17 +49,17 @@ class Encoding:
         chunking: how many at once.
     """
 
-    def __init__(self, encoder: Encoder, feature: Feature, chunking: Chunking) -> None:
+    def __init__(self, encoder: Encoder, feature: FieldValues, chunking: Chunking) -> None:
         self.encoder, self.feature, self.chunking = encoder, feature, chunking
         self._vectors: np.ndarray | None = None
-        self._kept: dict[str, Rows] = {}
+        self._kept: dict[str, RaggedArray] = {}
 
     def __call__(self, codes: np.ndarray) -> Tensor:
         """``[U, out_dim]`` of ``codes [U]``, ascending and distinct: each value is encoded once."""
         if constant(self.encoder):
             return torch.from_numpy(self._constant_vectors()[codes]).to(self.encoder.device)
         if held := self._constant_rows():
-            return self._encoded(self.encoder.suffix, held, held, codes)
+            return self._encoded(self.encoder.forward_from_trunk, held, held, codes)
         return self._encoded(self.encoder, self.feature, self.feature.rows, codes)
 
     def keep(self) -> None:
@@ -74,26 +74,26 @@ class Encoding:
             self._vectors = kept_vectors(self.encoder, self.feature, self.chunking)
         return self._vectors
 
-    def _constant_rows(self) -> Rows | None:
-        prefix = self.encoder.prefix()
-        if prefix is None or prefix.dtype == "off":
+    def _constant_rows(self) -> RaggedArray | None:
+        trunk = self.encoder.frozen_trunk()
+        if trunk is None or trunk.cache_dtype == "off":
             return None
-        if prefix.key not in self._kept:
-            self._kept[prefix.key] = kept_rows(prefix, self.encoder, self.feature, self.chunking)
-        return self._kept[prefix.key]
+        if trunk.key not in self._kept:
+            self._kept[trunk.key] = kept_rows(trunk, self.encoder, self.feature, self.chunking)
+        return self._kept[trunk.key]
 
     def _encoded(
-        self, read: Callable[[Inputs], Tensor], source: Feature | Rows, rows: Rows | None, codes: np.ndarray
+        self, read: Callable[[Inputs], Tensor], source: FieldValues | RaggedArray, rows: RaggedArray | None, codes: np.ndarray
     ) -> Tensor:
         device = self.encoder.device
         parts = list(chunks(codes, rows, self.chunking))
         # Processes gather weights together, once a chunk: one of few chunks reads the first again, and leaves it out.
-        idle = processes.most(len(parts), device) - len(parts) if split(self.encoder) else 0
+        idle = processes.all_max(len(parts), device) - len(parts) if is_sharded(self.encoder) else 0
         out = []
         for number, chunk in enumerate(parts + parts[:1] * idle):
             inputs = on(device, source.inputs(chunk))
             # A look into a table holds nothing that is worth a second look.
-            if rows is None or number < self.chunking.held or not torch.is_grad_enabled():
+            if rows is None or number < self.chunking.chunks_with_activations or not torch.is_grad_enabled():
                 vectors = read(inputs)
             else:
                 vectors = checkpoint(read, inputs, use_reentrant=False)
@@ -101,7 +101,7 @@ class Encoding:
         return torch.cat(out)[torch.from_numpy(np.argsort(np.concatenate(parts))).to(device)]
 
 
-def chunks(codes: np.ndarray, rows: Rows | None, chunking: Chunking) -> Iterator[np.ndarray]:
+def chunks(codes: np.ndarray, rows: RaggedArray | None, chunking: Chunking) -> Iterator[np.ndarray]:
     """``codes [U]`` in chunks of like length."""
     sizes = np.ones(len(codes), np.int64)
     if rows is not None:
@@ -110,9 +110,9 @@ def chunks(codes: np.ndarray, rows: Rows | None, chunking: Chunking) -> Iterator
     first = 0
     while first < len(codes):
         # Lengths rise, so the last of a chunk is its width.
-        near = sizes[first : first + chunking.tokens]
+        near = sizes[first : first + chunking.max_tokens]
         cost = near * np.arange(1, len(near) + 1)
-        last = first + max(1, int(np.searchsorted(cost, chunking.tokens, side="right")))
+        last = first + max(1, int(np.searchsorted(cost, chunking.max_tokens, side="right")))
         yield codes[first:last]
         first = last
 
@@ -127,12 +127,12 @@ def constant(encoder: Encoder) -> bool:
     return not any(p.requires_grad for p in encoder.parameters())
 
 
-def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.ndarray:
+def kept_vectors(encoder: Encoder, feature: FieldValues, chunking: Chunking) -> np.ndarray:
     """``[size, out_dim]`` float32 vectors of every value of a constant encoder, computed once and mapped from disk."""
     # What is kept beside the weights gives no vector.
     weights = {name: digest(tensor) for name, tensor in encoder.state_dict().items() if isinstance(tensor, Tensor)}
     spec = {k: v for k, v in encoder.spec["init_args"].items() if k != "fields"}
-    key = store.fingerprint(weights=weights, encoder=encoder.spec["class_path"], args=spec, prepare=encoder.prepare_key)
+    key = store.fingerprint(weights=weights, encoder=encoder.spec["class_path"], args=spec, preprocess=encoder.preprocess_key)
 
     def write(folder: Path) -> None:
         shape = (feature.size, encoder.out_dim)
@@ -147,29 +147,29 @@ def kept_vectors(encoder: Encoder, feature: Feature, chunking: Chunking) -> np.n
         once(encoder, feature, chunking, keep)
         out.flush()
 
-    return store.load(store.build(feature.folder / f"vectors-{key}", write), "vectors")
+    return store.load(store.build_artifact(feature.folder / f"vectors-{key}", write), "vectors")
 
 
-def kept_rows(prefix: Prefix, encoder: Encoder, feature: Feature, chunking: Chunking) -> Rows:
+def kept_rows(trunk: FrozenTrunk, encoder: Encoder, feature: FieldValues, chunking: Chunking) -> RaggedArray:
     """What the constant start of an encoder makes of every value, computed once and mapped from disk.
 
     Raises:
         DataError: the disk has no room for it.
     """
-    assert feature.rows is not None, "an encoder that reads indices has no prefix"
-    lengths = feature.rows.lengths if prefix.rows is None else np.full(feature.size, prefix.rows)
-    key = store.fingerprint(prefix=prefix.key, dtype=prefix.dtype, prepare=encoder.prepare_key)
+    assert feature.rows is not None, "an encoder that reads indices has no trunk"
+    lengths = feature.rows.lengths if trunk.rows_per_value is None else np.full(feature.size, trunk.rows_per_value)
+    key = store.fingerprint(trunk=trunk.key, cache_dtype=trunk.cache_dtype, preprocess=encoder.preprocess_key)
 
     def write(folder: Path) -> None:
-        need = int(lengths.sum()) * int(np.prod(prefix.shape)) * (4 if prefix.dtype == "float32" else 2)
+        need = int(lengths.sum()) * int(np.prod(trunk.row_shape)) * (4 if trunk.cache_dtype == "float32" else 2)
         said = f"the constant layers of {', '.join(encoder.fields)}: {need / 2**20:,.0f} MiB for {feature.size:,} values"
         ensure_room(folder, need, said, "set the encoder's cache to bfloat16 or off, or --data.cache_dir to a larger disk")
-        rank_zero_info(f"keeping {said}, {prefix.dtype}, in {folder.parent}")
-        held = rows.allocate(folder, lengths, prefix.shape, prefix.dtype)
-        once(encoder, feature, chunking, lambda codes, inputs: held.fill(codes, prefix.run(inputs).values))
+        rank_zero_info(f"keeping {said}, {trunk.cache_dtype}, in {folder.parent}")
+        held = rows.allocate(folder, lengths, trunk.row_shape, trunk.cache_dtype)
+        once(encoder, feature, chunking, lambda codes, inputs: held.fill(codes, trunk.forward(inputs).values))
         held.flush()
 
-    return Rows(store.build(feature.folder / f"prefix-{key}", write))
+    return RaggedArray(store.build_artifact(feature.folder / f"trunk-{key}", write))
 
 
 def ensure_room(folder: Path, need: int, said: str, mend: str) -> None:
@@ -184,13 +184,13 @@ def ensure_room(folder: Path, need: int, said: str, mend: str) -> None:
 
 
 @torch.no_grad()
-def once(encoder: Encoder, feature: Feature, chunking: Chunking, keep: Callable[[np.ndarray, Inputs], None]) -> None:
+def once(encoder: Encoder, feature: FieldValues, chunking: Chunking, keep: Callable[[np.ndarray, Inputs], None]) -> None:
     """Let every value of a feature be kept, in chunks, with the encoder at rest.
 
     Raises:
         TrainingError: processes hold shares of its weights, and this one cannot gather them alone.
     """
-    if split(encoder):
+    if is_sharded(encoder):
         raise TrainingError(
             f"layers of {type(encoder).__name__} were frozen in the middle of a training; freeze them before it, or take "
             "--trainer.strategy=ddp."

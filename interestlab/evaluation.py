@@ -27,11 +27,11 @@ class Evaluation:
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
-def precise(x: Tensor) -> Tensor:
+def to_float64(x: Tensor) -> Tensor:
     """In float64, where the device has it."""
     return x if x.device.type == "mps" or not x.is_floating_point() else x.double()
 
 
-def precise_weights(part: nn.Module) -> dict[str, Tensor]:
+def float64_weights(part: nn.Module) -> dict[str, Tensor]:
     """Copies of the parameters and buffers of a part, as :func:`torch.func.functional_call` takes them."""
-    return {name: precise(t.detach().clone()) for name, t in (*part.named_parameters(), *part.named_buffers())}
+    return {name: to_float64(t.detach().clone()) for name, t in (*part.named_parameters(), *part.named_buffers())}

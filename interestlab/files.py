@@ -13,7 +13,7 @@ MEND_RUN = "make room, and the run goes on with --ckpt_path=last"
 
 
 @contextmanager
-def whole(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[Any]]:
+def atomic_write(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[Any]]:
     """A file to write, which takes the place of ``path`` when it is complete and on the disk.
 
     Args:
@@ -35,22 +35,22 @@ def whole(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[Any]]:
         part.replace(path)
     except OSError as err:
         part.unlink(missing_ok=True)
-        raise DataError(unwritten(path, err, f"what was there before is whole; {mend}")) from err
+        raise DataError(cannot_write_message(path, err, f"what was there before is whole; {mend}")) from err
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_text_atomic(path: Path, text: str) -> None:
     """Write a text file that is never seen half written.
 
     Raises:
         DataError: it cannot be written; what was there before still is.
     """
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write(text)
 
 
-def unwritten(path: Path, err: OSError, mend: str) -> str:
+def cannot_write_message(path: Path, err: OSError, mend: str) -> str:
     """What is said of a file that could not be written."""
     return f"{path} cannot be written ({err.strerror or err}); {mend}."

@@ -10,10 +10,10 @@ from torch import Tensor
 from interestlab import sharding
 from interestlab.batch import Batch
 from interestlab.contract import TrainingError
-from interestlab.trainer import is_dry
+from interestlab.trainer import is_fast_dev_run
 
 
-class Finite:
+class NonFiniteLossGuard:
     """Remembers the losses of a step of the optimiser, and looks at them just before it.
 
     To look at each loss as it comes would let a GPU wait for its host; before the step it waits in any case.
@@ -23,11 +23,11 @@ class Finite:
         self._met: list[tuple[Batch, Mapping[str, Tensor]]] = []
         self.found: dict[str, Any] = {}
 
-    def start(self) -> None:
+    def reset(self) -> None:
         """Forget the batches of the step before."""
         self._met = []
 
-    def watch(self, batch: Batch, terms: Mapping[str, Tensor]) -> None:
+    def record(self, batch: Batch, terms: Mapping[str, Tensor]) -> None:
         """Remember a batch and the terms of its loss over all processes, without gradient; ``loss`` is their sum."""
         self._met.append((batch, terms))
 
@@ -51,7 +51,7 @@ class Finite:
                 "terms": {name: float(term) for name, term in terms.items()},
                 **{name: tensor.cpu() for name, tensor in batch._asdict().items()},
             }
-            with sharding.whole(module):
+            with sharding.gathered_weights(module):
                 weights = [name for name, p in module.named_parameters() if not p.isfinite().all()]
             told = ", ".join(f"{name} {value}" for name, value in self.found["terms"].items())
             where = f"epoch {trainer.current_epoch}, batch {number}, step {trainer.global_step}"
@@ -62,7 +62,7 @@ class Finite:
 
     def _kept(self, module: LightningModule) -> str:
         trainer = module.trainer
-        if is_dry(trainer) or not trainer.checkpoint_callbacks:
+        if is_fast_dev_run(trainer) or not trainer.checkpoint_callbacks:
             return ""
         path = Path(trainer.default_root_dir) / "checkpoints" / "not_finite.ckpt"
         trainer.save_checkpoint(path, weights_only=False)

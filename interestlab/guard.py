@@ -13,7 +13,7 @@ STEPS = 3
 """Steps after which every trained tensor must have moved: LoRA's A, for one, has no gradient before B left zero."""
 
 
-class Guard:
+class FrozenWeightCheck:
     """Remembers what of some modules was to be trained when they were built, and looks after training, by hash.
 
     An adapter that no optimiser sees, or a base that it does, trains without an error and gives numbers that mean
@@ -41,12 +41,12 @@ class Guard:
             self._before, self._first_step = {name: digest(p) for name, p in self._parameters()}, step
         self._goes_on = False
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What is remembered, as plain values."""
         return {"before": dict(self._before), "first_step": self._first_step}
 
-    def go_on(self, state: Mapping[str, Any] | None) -> None:
-        """Remember what :meth:`state` gave, for the training that goes on."""
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Remember what :meth:`state_dict` gave, for the training that goes on."""
         if state and {name: kind(p) for name, p in self._parameters()} == {k: v.split()[0] for k, v in state["before"].items()}:
             self._before, self._first_step, self._goes_on = dict(state["before"]), state["first_step"], True
 

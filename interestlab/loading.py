@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser
 
-from interestlab.checkpoint import held
+from interestlab.checkpoint import read_checkpoint
 from interestlab.cli import imports, shortnames, yaml_limits
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
@@ -21,8 +21,8 @@ OF_THE_LOG = (
     "ties",
     "ties_seed",
     "split",
-    "cuts",
-    "targets",
+    "split_quantiles",
+    "target_events",
     "clean",
     "items",
     "users",
@@ -51,8 +51,8 @@ def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = (
     for path in (config, file):
         if not path.is_file():
             raise DataError(f"{path} is not there; give the folder of a finished fit.")
-    data = opened(config, overrides)
-    model, checkpoint_held = rebuilt(file)
+    data = load_data(config, overrides)
+    model, checkpoint_held = load_model(file)
     kept, found = checkpoint_held.get("fingerprint", {}), data.fingerprint
     if other := [k for k in OF_THE_LOG if kept.get(k) != found.get(k)]:
         told = ", ".join(f"{k}={found.get(k)} where the run had {kept.get(k)}" for k in other)
@@ -61,21 +61,21 @@ def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = (
     return Recommender(model, data)
 
 
-def rebuilt(file: Path) -> tuple[InterestModel, dict[str, Any]]:
+def load_model(file: Path) -> tuple[InterestModel, dict[str, Any]]:
     """The model of a checkpoint, on the CPU, and what else the checkpoint holds.
 
     Raises:
         DataError: the file is damaged or no checkpoint, or its model cannot be made of the plugins that are installed.
     """
     shortnames.install()
-    kept = held(file)
+    kept = read_checkpoint(file)
     try:
         return InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True), kept
     except Exception as err:  # whatever a checkpoint of another form makes torch or a plugin raise
         raise DataError(f"{file} cannot be loaded: {imports.mended(' '.join(str(err).split()))}") from err
 
 
-def opened(config: Path, overrides: Sequence[str]) -> InterestData:
+def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
     """The data of a run.
 
     Raises:

@@ -17,17 +17,17 @@ from torch.optim import Optimizer
 from interestlab import processes, sharding
 from interestlab.auxiliary import Auxiliary
 from interestlab.batch import Batch, Candidates
-from interestlab.chance import seed_all
-from interestlab.checks import at_least
-from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, plain
-from interestlab.data.features import Feature
+from interestlab.chance import seed_everything_from
+from interestlab.checks import require_at_least
+from interestlab.contract import DataError, Dynamics, Encoder, FusionHead, Objective, to_plain
+from interestlab.data.features import FieldValues
 from interestlab.data.module import InterestData
 from interestlab.encoding import Chunking, Encoding, constant
-from interestlab.evaluation import Evaluation, precise, precise_weights
-from interestlab.finite import Finite
-from interestlab.guard import Guard
+from interestlab.evaluation import Evaluation, float64_weights, to_float64
+from interestlab.finite import NonFiniteLossGuard
+from interestlab.guard import FrozenWeightCheck
 from interestlab.inclusion import log_inclusion
-from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user, place, top
+from interestlab.metrics import TargetRankMetric, TargetRanks, bootstrap, per_user, target_ranks, top_k_items
 from interestlab.optim import Optim, optimizer, schedule
 from interestlab.relay import HookRelay
 from interestlab.step import Step
@@ -51,7 +51,7 @@ class InterestModel(HookRelay):
         dynamics: how the interest moves from event to event.
         objective: what is learnt.
         auxiliary: further objectives, each added to the loss with its weight, by a name of your choice.
-        sizes: number of distinct values of each field, linked from the data.
+        cardinalities: number of distinct values of each field, linked from the data.
         fusion: joins the streams of one item, and an item with the streams of its event; not needed for a lone stream.
         dim: width of the model, to which every encoder's vectors are projected.
         similarity: how an interest and an item are compared: ``cosine``, or their ``dot`` product.
@@ -70,7 +70,7 @@ class InterestModel(HookRelay):
         encoder: Encoder | dict[str, Encoder] | None,
         dynamics: Dynamics,
         objective: Objective,
-        sizes: dict[str, int],
+        cardinalities: dict[str, int],
         fusion: FusionHead | None = None,
         auxiliary: dict[str, Auxiliary] = {},  # noqa: B006 (read only)
         dim: int = 64,
@@ -81,7 +81,7 @@ class InterestModel(HookRelay):
         top_k: int = 10,
     ) -> None:
         super().__init__()
-        at_least(1, dim=dim, top_k=top_k, k=min(ks, default=0))
+        require_at_least(1, dim=dim, top_k=top_k, k=min(ks, default=0))
         if not encoder:  # None is a value so that the command line can drop one encoder for a mapping of them
             raise ValueError("no encoder is given; say what reads the items, such as `id`")
         if objective.auxiliary:
@@ -98,14 +98,14 @@ class InterestModel(HookRelay):
         # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its parts by itself.
         self.save_hyperparameters(
             {
-                "encoder": plain(encoder),
+                "encoder": to_plain(encoder),
                 "fusion": fusion and fusion.spec,
                 "dynamics": dynamics.spec,
                 "objective": objective.spec,
                 "auxiliary": {
                     name: {"objective": term.objective.spec, "weight": term.weight} for name, term in auxiliary.items()
                 },
-                "sizes": dict(sizes),
+                "cardinalities": dict(cardinalities),
                 "dim": dim,
                 "similarity": similarity,
                 "optim": asdict(optim),
@@ -118,7 +118,7 @@ class InterestModel(HookRelay):
         self.streams = streams(encoders)
         self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
         for e in encoders.values():
-            e.build(sizes, dim)
+            e.build(cardinalities, dim)
         # An encoder is looked up here by type; the ModuleDict is what registers it.
         self._encoders = encoders
         self.encoders = nn.ModuleDict(encoders)
@@ -140,21 +140,21 @@ class InterestModel(HookRelay):
         self.term_weights = {name: term.weight for name, term in auxiliary.items()}
         self.dim, self.similarity, self.optim, self.chunking = dim, similarity, optim, chunking
         self.ks, self.top_k = ks, top_k
-        self.places, self.popular = PlaceMetric(), PlaceMetric()
+        self.places, self.popular = TargetRankMetric(), TargetRankMetric()
         self.intervals: dict[str, tuple[float, float]] = {}
         self.popularity: dict[str, float] = {}
-        self.features: dict[str, Feature] = {}
+        self.features: dict[str, FieldValues] = {}
         self.encodings: dict[str, Encoding] = {}
         self.item_codes: dict[str, np.ndarray] = {}
         self.counts = np.empty(0, np.int64)
-        self._guard = Guard({f"encoders.{key}": encoder for key, encoder in encoders.items()})
-        self._finite = Finite()
+        self._guard = FrozenWeightCheck({f"encoders.{key}": encoder for key, encoder in encoders.items()})
+        self._finite = NonFiniteLossGuard()
         self._evaluation = Evaluation()
         self.log_q: Tensor
-        self.register_buffer("log_q", torch.zeros(sizes["item.id"]), persistent=False)
+        self.register_buffer("log_q", torch.zeros(cardinalities["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
-        sharding.supported(self.trainer.strategy)
+        sharding.check_strategy(self.trainer.strategy)
         for part in self.parts():
             part.trainer = self.trainer  # Lightning reaches only direct children
         super().setup(stage)
@@ -190,14 +190,14 @@ class InterestModel(HookRelay):
 
     # ---- what items and events are
 
-    def values(self, stream: Stream, codes: np.ndarray) -> Tensor:
+    def embed_values(self, stream: Stream, codes: np.ndarray) -> Tensor:
         """``[U, dim]`` of distinct values of a stream, each encoded once."""
         if stream.name in self._evaluation.values:
             return self._evaluation.values[stream.name][torch.from_numpy(codes).to(self.device)]
         encoded = self.encodings[stream.name](codes).to(self.log_q.dtype)
         return self.projections[stream.encoder](encoded)
 
-    def encode(self, stream: Stream, rows: np.ndarray | slice, together: bool = False) -> tuple[Tensor, Tensor]:
+    def embed_rows(self, stream: Stream, rows: np.ndarray | slice, together: bool = False) -> tuple[Tensor, Tensor]:
         """Vectors of a stream at some rows of its items or events.
 
         Args:
@@ -213,43 +213,43 @@ class InterestModel(HookRelay):
         present = torch.from_numpy(codes >= 0).to(self.device)
         distinct, inverse = feature.distinct if rows is ALL else np.unique(codes[codes >= 0], return_inverse=True)
         if not len(distinct):
-            return self.nothing(stream, *codes.shape), present
-        if together and self.costly(stream):
-            table = processes.encoded(distinct, lambda codes: self.share(stream, codes))
+            return self.zero_embeddings(stream, *codes.shape), present
+        if together and self.is_costly(stream):
+            table = processes.encode_sharded(distinct, lambda codes: self.share(stream, codes))
         else:
-            table = self.values(stream, distinct)
+            table = self.embed_values(stream, distinct)
         found = table[torch.from_numpy(inverse).to(self.device)]
         if len(found) == codes.size:
             return found.view(*codes.shape, self.dim), present
         out = found.new_zeros(*codes.shape, self.dim)
         return out.masked_scatter(present[..., None], found), present
 
-    def nothing(self, stream: Stream, *shape: int) -> Tensor:
+    def zero_embeddings(self, stream: Stream, *shape: int) -> Tensor:
         """``[*shape, dim]`` zeros, of which every weight of a stream gets a gradient, as each process must give it one."""
-        idle = self.values(stream, self.features[stream.name].some)[:0].to(self.log_q.dtype)
+        idle = self.embed_values(stream, self.features[stream.name].some)[:0].to(self.log_q.dtype)
         return torch.cat([idle, idle.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
     def share(self, stream: Stream, codes: np.ndarray) -> Tensor:
         """``[U, dim]`` of what one process encodes of a stream, which may be nothing; of one type whatever autocast does."""
-        return (self.values(stream, codes) if len(codes) else self.nothing(stream, 0)).to(self.log_q.dtype)
+        return (self.embed_values(stream, codes) if len(codes) else self.zero_embeddings(stream, 0)).to(self.log_q.dtype)
 
-    def costly(self, stream: Stream) -> bool:
+    def is_costly(self, stream: Stream) -> bool:
         """Whether to encode a value costs more than to send its vector: not a look into a table, nor at what is kept."""
         return self.features[stream.name].rows is not None and not constant(self._encoders[stream.encoder])
 
-    def item_vectors(self, items: np.ndarray | slice, together: bool = False) -> Tensor:
-        """``[M, dim]`` what items are, from all their streams; ``together`` as in :meth:`encode`."""
-        encoded = {s.name: self.encode(s, items, together) for s in self.item_streams}
+    def embed_items(self, items: np.ndarray | slice, together: bool = False) -> Tensor:
+        """``[M, dim]`` what items are, from all their streams; ``together`` as in :meth:`embed_rows`."""
+        encoded = {s.name: self.embed_rows(s, items, together) for s in self.item_streams}
         if "item" not in self.fusion:
             return next(iter(encoded.values()))[0]
         return self.fusion["item"](*transposed(encoded))
 
     def event_inputs(self, batch: Batch, item: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The item of each event ``[B, T, dim]``, and the event's own streams, as a fusion head takes them."""
-        rows = batch.rows.cpu().numpy()
-        return transposed({"item": (item, batch.mask)} | {s.name: self.encode(s, rows) for s in self.event_streams})
+        rows = batch.event_index.cpu().numpy()
+        return transposed({"item": (item, batch.mask)} | {s.name: self.embed_rows(s, rows) for s in self.event_streams})
 
-    def compared(self, x: Tensor) -> Tensor:
+    def normalize_for_similarity(self, x: Tensor) -> Tensor:
         """Interests or items as they are compared: by cosine, vectors of unit length."""
         return F.normalize(x, dim=-1) if self.similarity == "cosine" else x
 
@@ -263,22 +263,24 @@ class InterestModel(HookRelay):
             items = torch.arange(everything, device=self.device)
             inclusion = torch.zeros_like(self.log_q)
         else:
-            drawn = torch.randint(everything, (max(o.sampled for o in self._objectives),), device=self.device)
+            drawn = torch.randint(everything, (max(o.num_sampled for o in self._objectives),), device=self.device)
             own = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]])
             # Of all processes the first one draws, so that as many are drawn as in one process.
-            items = processes.union(torch.cat([own, drawn]) if processes.first() else own)
+            items = processes.all_union(torch.cat([own, drawn]) if processes.is_rank_zero() else own)
             # One event more than the history shows: the target of its last position.
-            events = processes.total(batch.mask.sum() + len(batch.users))
+            events = processes.all_sum(batch.mask.sum() + len(batch.users))
             inclusion = log_inclusion(self.log_q[items], events, len(drawn), everything)
             rows = items.cpu().numpy()
-        table = self.item_vectors(rows, together=True)
+        table = self.embed_items(rows, together=True)
         fields = {f: torch.from_numpy(codes[rows].astype(np.int64)).to(self.device) for f, codes in self.item_codes.items()}
-        candidates = Candidates(self.compared(table), items, inclusion, everything, fields)
+        candidates = Candidates(self.normalize_for_similarity(table), items, inclusion, everything, fields)
         # Item 0 stands in the padding, where any vector will do: position 0 is one.
-        x = table[candidates.positions(batch.items)]
+        x = table[candidates.index_of(batch.items)]
         if "event" in self.fusion:
             x = self.fusion["event"](*self.event_inputs(batch, x))
-        return Step(batch, candidates, x, lambda *history: self.compared(self.dynamics(*history)), self.objective)
+        return Step(
+            batch, candidates, x, lambda *history: self.normalize_for_similarity(self.dynamics(*history)), self.objective
+        )
 
     def training_step(self, batch: Batch) -> Tensor:
         step = self.step(batch)
@@ -289,10 +291,10 @@ class InterestModel(HookRelay):
             terms["penalty"] = torch.stack(penalties).sum()
         for term in terms.values():
             loss = loss + term
-        weight, means = processes.weighed(step.known.sum(), {**terms, "loss": loss})
+        weight, means = processes.weight_by_targets(step.target_mask.sum(), {**terms, "loss": loss})
         for name, mean in means.items():
             self.log(f"train/{name}", mean, prog_bar=name == "loss", batch_size=len(batch.users))
-        self._finite.watch(batch, means)
+        self._finite.record(batch, means)
         return loss * weight
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -311,76 +313,76 @@ class InterestModel(HookRelay):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        with sharding.whole(self):
+        with sharding.gathered_weights(self):
             for encoding in self.encodings.values():
                 encoding.keep()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
         # All chance of a step follows from its number, so that a resumed run draws what it would have drawn.
         seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
-        seed_all([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
+        seed_everything_from([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
-            self._finite.start()
+            self._finite.reset()
         return super().on_train_batch_start(batch, batch_idx)
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        with sharding.whole(self):
+        with sharding.gathered_weights(self):
             self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["guard"] = self._guard.state()
+        checkpoint["guard"] = self._guard.state_dict()
         if self._finite.found:
             checkpoint["not_finite"] = self._finite.found
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self._guard.go_on(checkpoint.get("guard"))
+        self._guard.load_state_dict(checkpoint.get("guard"))
 
     def on_fit_end(self) -> None:
         super().on_fit_end()
-        with sharding.whole(self):  # here, since a run that goes on with nothing left to train ends no training
+        with sharding.gathered_weights(self):  # here, since a run that goes on with nothing left to train ends no training
             self._guard.check(self.trainer.global_step)
 
     # ---- evaluation
 
-    def last_interest(self, batch: Batch) -> Tensor:
+    def last_user_state(self, batch: Batch) -> Tensor:
         """``[B, dim]``, or ``[B, K, dim]``, the interest of each user after the last event, as it is compared."""
         held = self._evaluation
         x = held.items[batch.items]
         if "event" in self.fusion:
-            x = self.joined(*self.event_inputs(batch, x))
-        z = functional_call(self.dynamics, held.weights["dynamics"], (x, precise(batch.dt), batch.mask))
-        return self.compared(z[torch.arange(len(z), device=z.device), batch.mask.sum(1) - 1])
+            x = self.fuse_events(*self.event_inputs(batch, x))
+        z = functional_call(self.dynamics, held.weights["dynamics"], (x, to_float64(batch.dt), batch.mask))
+        return self.normalize_for_similarity(z[torch.arange(len(z), device=z.device), batch.mask.sum(1) - 1])
 
-    def joined(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+    def fuse_events(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """Events from their streams, as the fusion head of events has it in an evaluation."""
-        given = {name: precise(s) for name, s in streams.items()}
+        given = {name: to_float64(s) for name, s in streams.items()}
         return functional_call(self.fusion["event"], self._evaluation.weights["fusion"], (given, present))
 
     def begin_evaluation(self, streams: Sequence[Stream]) -> Evaluation:
         """The catalogue and every value of some streams as the weights are by now, and those weights."""
         held = self._evaluation = Evaluation()
-        held.values = {s.name: self.values(s, np.arange(self.features[s.name].size)) for s in streams}
+        held.values = {s.name: self.embed_values(s, np.arange(self.features[s.name].size)) for s in streams}
         catalogue = np.arange(len(self.log_q))
         stretches = np.array_split(catalogue, range(STRETCH, len(catalogue), STRETCH))
-        held.items = precise(torch.cat([self.item_vectors(stretch) for stretch in stretches]))
-        held.catalogue = self.compared(held.items)
-        held.weights = {"dynamics": precise_weights(self.dynamics)}
+        held.items = to_float64(torch.cat([self.embed_items(stretch) for stretch in stretches]))
+        held.catalogue = self.normalize_for_similarity(held.items)
+        held.weights = {"dynamics": float64_weights(self.dynamics)}
         if "event" in self.fusion:
-            held.weights["fusion"] = precise_weights(self.fusion["event"])
+            held.weights["fusion"] = float64_weights(self.fusion["event"])
         return held
 
     def _start(self) -> None:
         self.places.reset()
         self.popular.reset()
-        with sharding.whole(self):
+        with sharding.gathered_weights(self):
             self.begin_evaluation(self.streams)
 
-    def _place(self, places: PlaceMetric, batch: Batch, z: Tensor, table: Tensor) -> None:
+    def _place(self, places: TargetRankMetric, batch: Batch, z: Tensor, table: Tensor) -> None:
         targets = batch.targets.max(1).values
-        places.update(Places(batch.users, targets, *place(z, table, targets, batch.seen)))
+        places.update(TargetRanks(batch.users, targets, *target_ranks(z, table, targets, batch.history_items)))
 
     def _report(self, part: str) -> None:
         measured = per_user(self.places.gather(), self.ks)
@@ -393,7 +395,7 @@ class InterestModel(HookRelay):
         self._start()
 
     def validation_step(self, batch: Batch) -> None:
-        self._place(self.places, batch, self.last_interest(batch), self._evaluation.catalogue)
+        self._place(self.places, batch, self.last_user_state(batch), self._evaluation.catalogue)
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
@@ -404,7 +406,7 @@ class InterestModel(HookRelay):
         self._start()
 
     def test_step(self, batch: Batch) -> None:
-        self._place(self.places, batch, self.last_interest(batch), self._evaluation.catalogue)
+        self._place(self.places, batch, self.last_user_state(batch), self._evaluation.catalogue)
         often = torch.from_numpy(self.counts).float().to(self.device).unsqueeze(1)
         self._place(self.popular, batch, often.new_ones(len(batch.users), 1), often)
 
@@ -424,7 +426,9 @@ class InterestModel(HookRelay):
 
     def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Users ``[B]``, their best items ``[B, top_k]`` and the scores ``[B, top_k]``, best first."""
-        return batch.users, *top(self.last_interest(batch), self._evaluation.catalogue, batch.seen, self.top_k)
+        return batch.users, *top_k_items(
+            self.last_user_state(batch), self._evaluation.catalogue, batch.history_items, self.top_k
+        )
 
 
 def projection(out_dim: int, dim: int) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from interestlab.checks import at_least
+from interestlab.checks import require_at_least
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Rates:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        at_least(0, lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup)
+        require_at_least(0, lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup)
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Optim(Rates):
         warmup: steps over which the rate rises from zero.
         optimizer: ``adamw`` (arXiv 1711.05101) or ``adafactor`` (1804.04235), which keeps no second moment of matrices.
         schedule: after the warm-up: ``constant``, or a half ``cosine`` down to zero at the last step.
-        backbone: rates of pretrained weights.
-        added: rates of what a fine-tuning method adds to pretrained weights (LoRA's matrices, adapters).
+        pretrained: rates of pretrained weights.
+        peft: rates of what a fine-tuning method adds to pretrained weights (LoRA's matrices, adapters).
     """
 
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     schedule: Literal["constant", "cosine"] = "constant"
-    backbone: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
-    added: Rates = field(default_factory=lambda: Rates(lr=5e-4))
+    pretrained: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
+    peft: Rates = field(default_factory=lambda: Rates(lr=5e-4))
 
     def of(self, group: str | None) -> Rates:
-        """The rates of ``backbone``, of ``added``, or of the rest."""
-        return {"backbone": self.backbone, "added": self.added}.get(group or "", self)
+        """The rates of ``pretrained``, of ``peft``, or of the rest."""
+        return {"pretrained": self.pretrained, "peft": self.peft}.get(group or "", self)
 
 
 def optimizer(

@@ -15,41 +15,41 @@ from torch.nn import functional as F
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes the job has."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the first process."""
-    return world() == 1 or distributed.get_rank() == 0
+    return world_size() == 1 or distributed.get_rank() == 0
 
 
-def total(number: Tensor) -> Tensor:
+def all_sum(number: Tensor) -> Tensor:
     """The sum over all processes; takes no gradient."""
-    if world() == 1:
+    if world_size() == 1:
         return number
     summed = number.detach().clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(summed)
     return summed
 
 
-def most(number: int, device: torch.device) -> int:
+def all_max(number: int, device: torch.device) -> int:
     """The largest of all processes' numbers."""
-    if world() == 1:
+    if world_size() == 1:
         return number
     largest = torch.tensor(number, device=device)
     distributed.all_reduce(largest, distributed.ReduceOp.MAX)
     return int(largest)
 
 
-def union(items: Tensor) -> Tensor:
+def all_union(items: Tensor) -> Tensor:
     """The distinct items of all processes, ascending; each gives some, of any number."""
     distinct = torch.unique(items)
-    return distinct if world() == 1 else torch.unique(torch.cat(gather_all_tensors(distinct)))
+    return distinct if world_size() == 1 else torch.unique(torch.cat(gather_all_tensors(distinct)))
 
 
-def weighed(known: Tensor, terms: Mapping[str, Tensor]) -> tuple[Tensor | float, dict[str, Tensor]]:
+def weight_by_targets(known: Tensor, terms: Mapping[str, Tensor]) -> tuple[Tensor | float, dict[str, Tensor]]:
     """What a loss has to be multiplied by, and the terms of the loss over all processes.
 
     The strategies average gradients over processes. Where these hold unlike numbers of positions that is not the average over
@@ -63,19 +63,19 @@ def weighed(known: Tensor, terms: Mapping[str, Tensor]) -> tuple[Tensor | float,
         The factor, 1 of one process, and each term as a mean over the positions of all processes, without gradient.
     """
     told = {name: term.detach() for name, term in terms.items()}
-    if world() == 1:
+    if world_size() == 1:
         return 1.0, told
-    summed = total(torch.stack([torch.ones_like(known), *told.values()]).float() * known)
+    summed = all_sum(torch.stack([torch.ones_like(known), *told.values()]).float() * known)
     means = summed[1:] / summed[0]
-    return known * world() / summed[0], dict(zip(told, means.unbind(), strict=True))
+    return known * world_size() / summed[0], dict(zip(told, means.unbind(), strict=True))
 
 
-def encoded(codes: np.ndarray, encode: Callable[[np.ndarray], Tensor]) -> Tensor:
+def encode_sharded(codes: np.ndarray, encode: Callable[[np.ndarray], Tensor]) -> Tensor:
     """``[U, D]`` of ``codes [U]``, the same in all processes: each encodes a share, and all gather, with gradient.
 
     The gradient of a vector is the sum of those that it gets in each process.
     """
-    if (processes := world()) == 1:
+    if (processes := world_size()) == 1:
         return encode(codes)
     mine = encode(codes[distributed.get_rank() :: processes])
     most = -(-len(codes) // processes)
@@ -90,11 +90,11 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, mine: Tensor) -> Tensor:
         mine = mine.contiguous()
-        everyones = [torch.empty_like(mine) for _ in range(world())]
+        everyones = [torch.empty_like(mine) for _ in range(world_size())]
         distributed.all_gather(everyones, mine)
         return torch.stack(everyones)
 
     @staticmethod
     @once_differentiable
     def backward(_: Any, grad: Tensor) -> Tensor:
-        return total(grad)[distributed.get_rank()]
+        return all_sum(grad)[distributed.get_rank()]

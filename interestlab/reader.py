@@ -14,11 +14,11 @@ from torch import Tensor
 from interestlab.batch import Inputs
 from interestlab.contract import DataError
 from interestlab.data import clock
-from interestlab.data.features import parse, text_of
-from interestlab.data.log import cleaned
+from interestlab.data.features import parse_field, text_of
+from interestlab.data.log import clean_frame
 from interestlab.data.module import InterestData
 from interestlab.data.validate import LATEST, RESERVED, UNTOLD
-from interestlab.evaluation import precise
+from interestlab.evaluation import to_float64
 from interestlab.model import InterestModel, transposed
 from interestlab.streams import Stream
 
@@ -101,7 +101,7 @@ class Reader:
         frame = self._frame("event", events, since)
         read = {s.name: self._encode(s, frame) for s in self.model.event_streams}
         streams, present = transposed({"item": (items, torch.ones(len(items), dtype=torch.bool))} | read)
-        return self.model.joined(streams, present)
+        return self.model.fuse_events(streams, present)
 
     def _new_items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
         frame = self._frame("item", events)
@@ -112,14 +112,14 @@ class Reader:
             fields = ", ".join(s.field for s in self.model.item_streams)
             raise DataError(f"the model can read nothing of {event}: it is not in the catalogue; the model reads {fields}.")
         if "item" not in self.model.fusion:
-            return precise(next(iter(streams.values()))[0])
-        return precise(self.model.fusion["item"](*transposed(streams)))
+            return to_float64(next(iter(streams.values()))[0])
+        return to_float64(self.model.fusion["item"](*transposed(streams)))
 
     def _frame(self, side: str, events: Sequence[Mapping[str, Any]], since: int | None = None) -> pl.DataFrame:
         """The columns of one side, of the types and as clean as in the log; null where an event has no such column."""
         schema = self._schemas[side]
         read = [s for s in self.model.streams if s.side == side]
-        types = {c: schema[c] for s in read for c in parse(s.field)[1] if c in schema}
+        types = {c: schema[c] for s in read for c in parse_field(s.field)[1] if c in schema}
         told = {c: column(c, [event.get(c) for event in events], t) for c, t in types.items()}
         if side == "event":
             follows = clocked([seconds(event.get("timestamp")) for event in events], since).to_dict()
@@ -129,23 +129,23 @@ class Reader:
         frame = pl.DataFrame(follows | told)
         if side == "event" and "event" in told:
             frame = frame.with_columns(pl.col("event").fill_null(UNTOLD))
-        return cleaned(frame, self.data.recipe.clean, but=("id",))
+        return clean_frame(frame, self.data.recipe.clean, but=("id",))
 
     def _encode(self, stream: Stream, frame: pl.DataFrame) -> tuple[Tensor, Tensor]:
         """Vectors of a stream ``[n, dim]``, and which rows have a value ``[n]``."""
-        _, columns = parse(stream.field)
+        _, columns = parse_field(stream.field)
         joined = text_of(columns)
         encoder = self._encoder(stream)
-        if encoder.prepare_key and stream.side == "item" and all(frame.schema[c] == pl.String for c in columns):
+        if encoder.preprocess_key and stream.side == "item" and all(frame.schema[c] == pl.String for c in columns):
             joined = joined.fill_null(pl.col("words"))
         texts = frame.select(joined.alias("text"))["text"].to_list()
-        if encoder.prepare_key is None:
+        if encoder.preprocess_key is None:
             codes = [self._values(stream.name).get(text, -1) for text in texts]
             place = np.flatnonzero(np.array(codes) >= 0)
             found = [encoder(Inputs(torch.tensor([codes[i] for i in place])))] if len(place) else []
         else:
             said = [i for i, text in enumerate(texts) if text]
-            rows = dict(zip(said, encoder.prepare([texts[i] for i in said]) if said else [], strict=True))
+            rows = dict(zip(said, encoder.preprocess([texts[i] for i in said]) if said else [], strict=True))
             place = np.array([i for i in said if len(rows[i])], np.int64)
             parts = (place[first : first + TEXTS] for first in range(0, len(place), TEXTS))
             found = [encoder(padded([rows[i] for i in part])) for part in parts]

@@ -9,10 +9,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from interestlab.checks import at_least
+from interestlab.checks import require_at_least
 from interestlab.contract import DataError, State
 from interestlab.data.module import InterestData
-from interestlab.metrics import top
+from interestlab.metrics import top_k_items
 from interestlab.model import InterestModel
 from interestlab.reader import Event, Moment, Reader, seconds
 
@@ -26,16 +26,16 @@ class UserState:
     Stability: provisional.
 
     Attributes:
-        held: what the dynamics carries from event to event.
-        time: of the last event that told one, unix seconds.
-        seen: the items of the catalogue met so far.
-        events: how many were followed.
+        dynamics_state: what the dynamics carries from event to event.
+        last_time: of the last event that told one, unix seconds.
+        history_items: the items of the catalogue met so far.
+        num_events: how many were followed.
     """
 
-    held: State
-    time: int | None = None
-    seen: tuple[int, ...] = ()
-    events: int = 0
+    dynamics_state: State
+    last_time: int | None = None
+    history_items: tuple[int, ...] = ()
+    num_events: int = 0
 
 
 class Recommender:
@@ -101,10 +101,10 @@ class Recommender:
             DataError: an event names nothing that the model can read.
             ValueError: ``k`` is not positive.
         """
-        at_least(1, k=k)
+        require_at_least(1, k=k)
         state = history if isinstance(history, UserState) else self.state(history)
-        seen = state.seen if self.data.exclude_history else ()
-        items, scores = top(self._interest(state, at), self._catalogue, torch.tensor([seen], dtype=torch.int64), k)
+        seen = state.history_items if self.data.exclude_history else ()
+        items, scores = top_k_items(self._interest(state, at), self._catalogue, torch.tensor([seen], dtype=torch.int64), k)
         found = scores[0].isfinite()
         ids = self.data.log.items["item_id"].gather(items[0][found].tolist())
         columns = {"rank": range(1, len(ids) + 1), "item_id": ids, "score": scores[0][found].tolist()}
@@ -123,7 +123,7 @@ class Recommender:
             DataError: the model was trained with an objective that gives no probability, or can read nothing of an event.
         """
         state = history if isinstance(history, UserState) else self._start(self._reader.mappings(history, "words"))
-        item = self.model.compared(self._reader.items(self._reader.mappings([candidate], "words")))
+        item = self.model.normalize_for_similarity(self._reader.items(self._reader.mappings([candidate], "words")))
         score = (self._interest(state, at) @ item.T).amax()
         try:
             return float(self.model.objective.probability(score.float()))
@@ -142,14 +142,14 @@ class Recommender:
     def _follow(self, state: UserState, events: Sequence[Mapping[str, Any]]) -> UserState:
         if not events:
             return state
-        held, time, seen = state.held, state.time, state.seen
-        for count, (event, x) in enumerate(zip(events, self._reader.events(events, time), strict=True), state.events):
+        held, time, seen = state.dynamics_state, state.last_time, state.history_items
+        for count, (event, x) in enumerate(zip(events, self._reader.events(events, time), strict=True), state.num_events):
             before = time
             time, seen = self._met(event, time, seen)
             # The first event that is followed has none before it, though the user may have had.
             passed = max(time - before, 0) if count and time is not None and before is not None else 0
             held, _ = self._dynamics.step(held, x.unsqueeze(0), x.new_tensor([passed / DAY]))
-        return UserState(held, time, seen, state.events + len(events))
+        return UserState(held, time, seen, state.num_events + len(events))
 
     def _met(self, event: Mapping[str, Any], time: int | None, seen: tuple[int, ...]) -> tuple[int | None, tuple[int, ...]]:
         """The last time that is known, and the items met, after an event more."""
@@ -157,10 +157,10 @@ class Recommender:
         return (time if now is None else now), (seen if index is None else (*seen, index))
 
     def _interest(self, state: UserState, at: Moment | None) -> Tensor:
-        if not state.events:
+        if not state.num_events:
             raise DataError("the history is empty, so nothing is known of this user; give an event at least.")
-        held, moment = state.held, seconds(at)
-        if moment is not None and state.time is not None:
-            dt = self._catalogue.new_tensor([max(moment - state.time, 0.0) / DAY])
-            held = self._dynamics.drift(held, dt)
-        return self.model.compared(self._dynamics.interest(held))
+        held, moment = state.dynamics_state, seconds(at)
+        if moment is not None and state.last_time is not None:
+            dt = self._catalogue.new_tensor([max(moment - state.last_time, 0.0) / DAY])
+            held = self._dynamics.advance(held, dt)
+        return self.model.normalize_for_similarity(self._dynamics.readout(held))

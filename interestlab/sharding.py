@@ -1,7 +1,7 @@
 """FSDP2: a job whose processes each hold a share of the weights, of their gradients and of what the optimiser keeps of them.
 
 Outside of a training step there are whole weights only: an evaluation, the guard and what is kept of frozen layers read them
-in :func:`whole`.
+in :func:`gathered_weights`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class FSDP2Strategy(DDPStrategy):
 
     def setup(self, trainer: Trainer) -> None:
         assert self.model is not None
-        if not shares(self.model):
+        if not fsdp_modules(self.model):
             super().setup(trainer)
             return
         if trainer.state.fn == TrainerFn.FITTING:
@@ -51,7 +51,7 @@ class FSDP2Strategy(DDPStrategy):
 
     def teardown(self) -> None:
         assert self.model is not None
-        if not shares(self.model):
+        if not fsdp_modules(self.model):
             super().teardown()
             return
         # Lightning's own moves weights to the CPU, from where shares of a GPU cannot be gathered.
@@ -79,22 +79,22 @@ class FSDP2Strategy(DDPStrategy):
         register_fsdp_forward_method(model, "training_step")
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        return collected(super().lightning_module_state_dict())
+        return gather_state(super().lightning_module_state_dict())
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         assert self.lightning_module is not None
         parameters = dict(self.lightning_module.named_parameters(remove_duplicate=False))
-        state = {name: shared(value, parameters.get(name)) for name, value in checkpoint["state_dict"].items()}
+        state = {name: shard_like(value, parameters.get(name)) for name, value in checkpoint["state_dict"].items()}
         super().load_model_state_dict({**checkpoint, "state_dict": state}, strict)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        return collected(super().optimizer_state(optimizer))
+        return gather_state(super().optimizer_state(optimizer))
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         held = []
         for optimizer, told in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            kept = {i: {name: shared(v, parameters[i]) for name, v in kept.items()} for i, kept in told["state"].items()}
+            kept = {i: {name: shard_like(v, parameters[i]) for name, v in kept.items()} for i, kept in told["state"].items()}
             held.append({**told, "state": kept})
         super().load_optimizer_state_dict({"optimizer_states": held})
 
@@ -102,7 +102,7 @@ class FSDP2Strategy(DDPStrategy):
 StrategyRegistry.register("fsdp2", FSDP2Strategy, description="Weights, gradients and optimiser split over the processes")
 
 
-def supported(strategy: Strategy) -> None:
+def check_strategy(strategy: Strategy) -> None:
     """Refuse Lightning's own strategies that split weights.
 
     Raises:
@@ -131,22 +131,22 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield from blocks(child)
 
 
-def shares(module: nn.Module) -> list[Any]:
+def fsdp_modules(module: nn.Module) -> list[Any]:
     """What of a module is shared out; nothing under another strategy."""
     return [m for m in module.modules() if isinstance(m, FSDPModule)]
 
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks")
-"""Where torch gathers and frees weights. Some of what runs in :func:`whole` runs in one process alone."""
+"""Where torch gathers and frees weights. Some of what runs in :func:`gathered_weights` runs in one process alone."""
 
 
 @contextmanager
-def whole(module: nn.Module) -> Iterator[None]:
+def gathered_weights(module: nn.Module) -> Iterator[None]:
     """Every weight of a module as one tensor, to be read and not to be written, nor kept: it is freed on leaving.
 
     All processes enter and leave together; inside of it each does as it likes.
     """
-    held = shares(module)
+    held = fsdp_modules(module)
     for share in held:
         share.unshard()
     hooks = [vars(m)[name] for m in module.modules() for name in HOOKS if held]
@@ -164,9 +164,9 @@ def whole(module: nn.Module) -> Iterator[None]:
             share.reshard()
 
 
-def split(module: nn.Module) -> bool:
+def is_sharded(module: nn.Module) -> bool:
     """Whether this process holds shares of a module's weights just now, and gathers them while it runs."""
-    return any(of_fsdp(hook) for share in shares(module) for hook in share._forward_pre_hooks.values())
+    return any(of_fsdp(hook) for share in fsdp_modules(module) for hook in share._forward_pre_hooks.values())
 
 
 def of_fsdp(hook: Any) -> bool:
@@ -174,18 +174,18 @@ def of_fsdp(hook: Any) -> bool:
     return str(getattr(hook, "__module__", "")).startswith("torch.distributed.fsdp")
 
 
-def shared(value: Any, like: Tensor | None) -> Any:
+def shard_like(value: Any, like: Tensor | None) -> Any:
     """A value as shares like those of a parameter, if it is one for each of its numbers."""
     if isinstance(like, DTensor) and isinstance(value, Tensor) and value.shape == like.shape:
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     return value
 
 
-def collected(state: Any) -> Any:
+def gather_state(state: Any) -> Any:
     """A state with whole tensors in the place of shares, on the CPU of the first process; called by all together."""
 
     def gathered(share: DTensor) -> Tensor:
         tensor = share.full_tensor()
-        return tensor.cpu() if processes.first() else share
+        return tensor.cpu() if processes.is_rank_zero() else share
 
     return apply_to_collection(state, DTensor, gathered)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import nn
 
 from interestlab.contract import Encoder
-from interestlab.data.features import parse
+from interestlab.data.features import parse_field
 
 TAKEN = {"item", *dir(nn.ModuleDict)}
 """Names that no stream can have: ``item`` is what an event is joined with, the others a ModuleDict has itself."""
@@ -39,7 +39,7 @@ def streams(encoders: Mapping[str, Encoder]) -> list[Stream]:
     for key, encoder in encoders.items():
         for field in encoder.fields:
             name = key if len(encoder.fields) == 1 else f"{key}_{re.sub(r'[^0-9A-Za-z]+', '_', field)}"
-            found.append(Stream(name, key, field, parse(field)[0]))
+            found.append(Stream(name, key, field, parse_field(field)[0]))
     for name in [*encoders, *(stream.name for stream in found)]:
         if name in TAKEN or not name.isidentifier():
             raise ValueError(f"no encoder or stream can be called '{name}'; give it another name")

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from interestlab.checkpoint import held
+from interestlab.checkpoint import read_checkpoint
 from interestlab.contract import DataError
 
 
@@ -52,7 +52,9 @@ def with_checkpoint(args: list[str]) -> list[str]:
         return args
     if not Path(path).is_file():
         raise DataError(f"--ckpt_path={path} is no file; best and last are those of a --run_dir on the command line.")
-    model = {k: v for k, v in held(Path(path))["hyper_parameters"].items() if k not in ("sizes", "_instantiator")}
+    model = {
+        k: v for k, v in read_checkpoint(Path(path))["hyper_parameters"].items() if k not in ("cardinalities", "_instantiator")
+    }
     for part in [part for part in ("fusion", "dynamics") if model[part]]:
         model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}
     return [args[0], f"--config={json.dumps({'model': model})}", *args[1:]]

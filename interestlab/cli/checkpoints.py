@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.cli.curve import Curve
 from interestlab.cli.progress import go_on, settle
-from interestlab.trainer import is_dry
+from interestlab.trainer import is_fast_dev_run
 
 LATE, STOP = 1, 2
 """What a process wishes before a step: that a checkpoint be made, or that the training end with one."""
@@ -54,7 +54,7 @@ class LastCheckpoint(Callback):
         self.due = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if is_dry(trainer) or batch_idx % trainer.accumulate_grad_batches:
+        if is_fast_dev_run(trainer) or batch_idx % trainer.accumulate_grad_batches:
             return
         wish = self.wish(trainer)
         if wish or self.due or batch_idx == 0:
@@ -65,7 +65,7 @@ class LastCheckpoint(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.handler is not None:
             signal.signal(signal.SIGTERM, self.handler)
-        if not is_dry(trainer):
+        if not is_fast_dev_run(trainer):
             self.save(trainer)
         if self.wish(trainer) == STOP:
             self.stop(trainer)

@@ -27,7 +27,7 @@ def check_plugin(name: str, init_args: str, expected_failures: str, values: str 
         name: ``NAME``, ``KIND.NAME``, or the path of a class.
         init_args: arguments that its constructor needs, as JSON.
         expected_failures: checks that are expected to fail, and why, as JSON.
-        values: what an encoder's ``prepare`` is tried on, as JSON; None: words.
+        values: what an encoder's ``preprocess`` is tried on, as JSON; None: words.
 
     Raises:
         SystemExit: with 1 where a promise is broken, with 2 where the plugin cannot be checked.

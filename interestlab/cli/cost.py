@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from interestlab.files import write_whole
-from interestlab.trainer import is_dry
+from interestlab.files import write_text_atomic
+from interestlab.trainer import is_fast_dev_run
 
 
 class Cost(Callback):
@@ -70,7 +70,7 @@ class Cost(Callback):
 
     @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if is_dry(trainer) or not self.epochs:
+        if is_fast_dev_run(trainer) or not self.epochs:
             return
         sizes = {flag: sum(p.numel() for p in pl_module.parameters() if p.requires_grad == flag) for flag in (True, False)}
         cost = {
@@ -80,12 +80,12 @@ class Cost(Callback):
             "steps": trainer.global_step,
             "seconds_before": self.prepared,
             "seconds": sum(self.epochs),
-            "seconds_an_epoch": statistics.median(self.epochs),
+            "seconds_per_epoch": statistics.median(self.epochs),
             "peak_memory_mb": peak_memory(),
             "processes": trainer.world_size,
             "device": pl_module.device.type,
         }
-        write_whole(self.folder / "cost.json", json.dumps(cost, indent=1))
+        write_text_atomic(self.folder / "cost.json", json.dumps(cost, indent=1))
 
 
 def peak_memory() -> float:

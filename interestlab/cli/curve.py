@@ -11,8 +11,8 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.contract import DataError
-from interestlab.files import MEND_RUN, unwritten, whole
-from interestlab.trainer import is_first
+from interestlab.files import MEND_RUN, atomic_write, cannot_write_message
+from interestlab.trainer import is_rank_zero
 
 
 class Writer(ExperimentWriter):
@@ -51,7 +51,7 @@ class Writer(ExperimentWriter):
                 with self.file.open("a", encoding="utf-8", newline="") as file:
                     csv.DictWriter(file, self.metrics_keys).writerows(self.metrics)
             except OSError as err:
-                raise DataError(unwritten(self.file, err, MEND_RUN)) from err
+                raise DataError(cannot_write_message(self.file, err, MEND_RUN)) from err
         self.rows += len(self.metrics)
         self.metrics = []
 
@@ -62,7 +62,7 @@ class Writer(ExperimentWriter):
             return list(csv.DictReader(file))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        with whole(self.file, mend=MEND_RUN) as file:
+        with atomic_write(self.file, mend=MEND_RUN) as file:
             writer = csv.DictWriter(file, self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
@@ -89,7 +89,7 @@ class Curve(CSVLogger):
     @property
     def rows(self) -> int:
         """How many rows are in the file, of which every one is on its way to the disk."""
-        return self.experiment.rows if is_first() else 0
+        return self.experiment.rows if is_rank_zero() else 0
 
     @rank_zero_only
     def keep(self, rows: int | None) -> None:

@@ -60,7 +60,7 @@ def stores(folder: Path) -> None:
     wrong = 0
     for one in found:
         try:
-            store.compare(one, whole=True)
+            store.check_manifest(one, whole=True)
         except DataError as err:
             wrong += 1
             print(f"interestlab: {err}", file=sys.stderr)

@@ -111,7 +111,7 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
     from interestlab.drift.report import write_report
 
     unused(out)
-    whole = panel(data.log, settings.pause)
+    whole = panel(data.log, settings.session_gap)
     if seen is not None and encoder is None:
         vectors, kept = reduced(seen.catalogue.float().numpy())
     else:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from polars.exceptions import PolarsError
 
 from interestlab.contract import DataError, TrainingError
-from interestlab.data.store import unwritable
+from interestlab.data.store import is_write_error
 from interestlab.registry import PluginError
 
 
@@ -27,7 +27,7 @@ def told_in_one_line() -> Iterator[None]:
         print(f"interestlab: {err}", file=sys.stderr)
         raise SystemExit(2) from err
     except (OSError, PolarsError) as err:
-        if not unwritable(err):
+        if not is_write_error(err):
             raise
         place, told = getattr(err, "filename", None) or "the run folder", getattr(err, "strerror", None) or err
         print(f"interestlab: {place} cannot be read or written ({told}); make room, or give another folder.", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import cast
 from interestlab.cli.errors import told_in_one_line
 from interestlab.contract import DataError, Encoder
 from interestlab.data import store
-from interestlab.loading import rebuilt
+from interestlab.loading import load_model
 
 
 def run(args: list[str]) -> None:
@@ -40,7 +40,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
     if out.exists():
         raise DataError(f"{out} is there already; give another --out.")
-    encoders = cast(Mapping[str, Encoder], rebuilt(checkpoint)[0].encoders)
+    encoders = cast(Mapping[str, Encoder], load_model(checkpoint)[0].encoders)
     if name is None:
         trained = [
             key
@@ -56,7 +56,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     draft = Path(tempfile.mkdtemp(dir=out.parent))
     try:
         encoders[name].export(draft, merged=merged)
-        (draft / store.CONTENTS).write_text(json.dumps(store.contents(draft)))
+        (draft / store.CONTENTS).write_text(json.dumps(store.read_manifest(draft)))
         draft.rename(out)
     except ValueError as err:
         raise DataError(str(err)) from err

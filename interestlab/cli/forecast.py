@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.checks import at_least
+from interestlab.checks import require_at_least
 from interestlab.cli import shortnames
 from interestlab.cli.data import only
 from interestlab.cli.drift import ENCODER, now, overrides, unused, vectors_of
@@ -47,7 +47,7 @@ def forecasts(args: list[str]) -> None:
     out: Path = told.out or now("forecast")
     unused(out)
     try:
-        at_least(1, windows=told.windows, horizons=min(told.horizons, default=1))
+        require_at_least(1, windows=told.windows, horizons=min(told.horizons, default=1))
     except ValueError as err:
         raise DataError(f"--{err}.") from err
 

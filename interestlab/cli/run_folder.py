@@ -15,10 +15,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.files import whole, write_whole
+from interestlab.files import atomic_write, write_text_atomic
 from interestlab.model import InterestModel
 from interestlab.registry import REGISTRIES
-from interestlab.trainer import is_dry
+from interestlab.trainer import is_fast_dev_run
 
 PACKAGES = ("interestlab", "torch", "lightning", "torchmetrics", "jsonargparse", "polars", "numpy")
 
@@ -44,14 +44,14 @@ class RunFolder(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.folder = trainer.strategy.broadcast(self.folder)
-        if stage == "fit" and trainer.is_global_zero and not is_dry(trainer):
+        if stage == "fit" and trainer.is_global_zero and not is_fast_dev_run(trainer):
             self.begin(trainer, pl_module)
 
     def begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write down what the run was told and what it runs on."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "config.yaml", self.config)
-        write_whole(self.folder / "versions.json", json.dumps(versions(), indent=1))
+        write_text_atomic(self.folder / "config.yaml", self.config)
+        write_text_atomic(self.folder / "versions.json", json.dumps(versions(), indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
@@ -80,12 +80,12 @@ class RunFolder(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model, data = cast(InterestModel, pl_module), cast(Any, trainer).datamodule
         measured = self.told(trainer, "test/")
-        if is_dry(trainer):
+        if is_fast_dev_run(trainer):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
-        write_whole(self.folder / "metrics.json", json.dumps(told, indent=1, ensure_ascii=False))
+        write_text_atomic(self.folder / "metrics.json", json.dumps(told, indent=1, ensure_ascii=False))
         places = model.places.gather()
         ranks = pl.DataFrame(
             {
@@ -95,7 +95,7 @@ class RunFolder(Callback):
                 "tied": places.equal.numpy(),
             }
         )
-        with whole(self.folder / "ranks.parquet", "wb") as file:
+        with atomic_write(self.folder / "ranks.parquet", "wb") as file:
             ranks.write_parquet(file)
         Console(stderr=True).print(f"the run is in {self.folder}")
 
@@ -122,7 +122,7 @@ class RunFolder(Callback):
         parts = [f"predictions-{rank}.parquet" for rank in range(trainer.world_size)]
         names = parts if len(parts) > 1 else ["predictions.parquet"]
         name = names[trainer.global_rank]
-        with whole(self.folder / name, "wb") as file:
+        with atomic_write(self.folder / name, "wb") as file:
             frame.sort("user_id", "rank").write_parquet(file)
         if trainer.is_global_zero:
             written = {self.folder / "predictions.parquet", *self.folder.glob("predictions-[0-9]*.parquet")}

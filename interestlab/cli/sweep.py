@@ -60,7 +60,7 @@ def sweep(options: argparse.Namespace) -> bool:
 
     from interestlab.cli.check import check
     from interestlab.contract import DataError
-    from interestlab.files import write_whole
+    from interestlab.files import write_text_atomic
     from interestlab.sweep import running
     from interestlab.sweep.display import Display
     from interestlab.sweep.engines import wandb
@@ -87,7 +87,7 @@ def sweep(options: argparse.Namespace) -> bool:
         show(spec, wanted, folder)
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "sweep.yaml", spec.dump())
+    write_text_atomic(folder / "sweep.yaml", spec.dump())
     wandb.write(every, folder)
     if options.retry:
         for trial in wanted:

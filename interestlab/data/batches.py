@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from interestlab.batch import Batch
-from interestlab.data.logstore import LogStore
+from interestlab.data.logstore import EventStore
 
 DAY = 86_400.0
 
@@ -26,7 +26,7 @@ class HistoryDataset(Dataset[Batch]):
     """
 
     def __init__(
-        self, log: LogStore, part: Literal["train", "validation", "test", "predict"], max_history: int, seen: bool
+        self, log: EventStore, part: Literal["train", "validation", "test", "predict"], max_history: int, seen: bool
     ) -> None:
         self.log, self.part, self.seen = log, part, seen and part != "train"
         begins, lengths = log.offsets[:-1], np.diff(log.offsets)
@@ -60,11 +60,11 @@ class HistoryDataset(Dataset[Batch]):
         return Batch(
             users=torch.from_numpy(self.users[samples]),
             items=torch.from_numpy(np.where(mask, self.log.item[rows], 0).astype(np.int64)),
-            rows=torch.from_numpy(rows),
+            event_index=torch.from_numpy(rows),
             dt=torch.from_numpy(np.where(mask, dt, 0).astype(np.float32)),
             mask=torch.from_numpy(mask),
             targets=torch.from_numpy(targets),
-            seen=torch.from_numpy(np.where(seen_mask, self.log.item[seen_rows], -1).astype(np.int64)),
+            history_items=torch.from_numpy(np.where(seen_mask, self.log.item[seen_rows], -1).astype(np.int64)),
         )
 
     @staticmethod

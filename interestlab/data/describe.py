@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import LogStore
+from interestlab.data.logstore import EventStore
 
 HAN = r"\p{Han}"
 
 
-def describe(log: LogStore) -> tuple[dict[str, str], list[str]]:
+def describe(log: EventStore) -> tuple[dict[str, str], list[str]]:
     """Facts of a log as text, and warnings.
 
     Returns:
@@ -40,7 +40,7 @@ def describe(log: LogStore) -> tuple[dict[str, str], list[str]]:
     return facts, warnings(log, lengths, tied, held["test"], (last - first).days)
 
 
-def share_of_ties(log: LogStore) -> float:
+def share_of_ties(log: EventStore) -> float:
     """Share of events that have the time of the same user's event before."""
     same = np.diff(log.time) == 0
     same[log.offsets[1:-1] - 1] = False  # the next user's first event
@@ -65,7 +65,7 @@ def text_facts(texts: pl.Series) -> str:
     )
 
 
-def warnings(log: LogStore, lengths: np.ndarray, tied: float, tested: int, days: int) -> list[str]:
+def warnings(log: EventStore, lengths: np.ndarray, tied: float, tested: int, days: int) -> list[str]:
     """What a reader of a result on this log should know."""
     told = []
     if tied > 0.1:

@@ -16,15 +16,15 @@ from rich.progress import track
 from interestlab.batch import Inputs
 from interestlab.contract import DataError, Encoder
 from interestlab.data import rows, store
-from interestlab.data.logstore import LogStore
+from interestlab.data.logstore import EventStore
 from interestlab.data.plain import is_value
-from interestlab.data.rows import Rows
+from interestlab.data.rows import RaggedArray
 
 CHUNK = 20_000
 """Values prepared at a time."""
 
 
-class Feature:
+class FieldValues:
     """One field of the items or of the events.
 
     Attributes:
@@ -35,7 +35,7 @@ class Feature:
         rows: each value as it was prepared; None where an encoder reads the index.
     """
 
-    def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: Rows | None = None) -> None:
+    def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: RaggedArray | None = None) -> None:
         self.codes, self.size, self.folder, self.rows = codes, size, folder, rows
 
     @cached_property
@@ -68,13 +68,13 @@ class Coded(NamedTuple):
     home: Path
 
 
-def coded(log: LogStore, name: str, cache: Path) -> Coded:
+def field_codes(log: EventStore, name: str, cache: Path) -> Coded:
     """One field of a log; its values are numbered once, and kept.
 
     Raises:
         DataError: the log has no such field.
     """
-    side, columns = parse(name)
+    side, columns = parse_field(name)
     if name == "item.id":
         frame, text = log.items.lazy(), pl.col("item_id")
     else:
@@ -90,34 +90,36 @@ def coded(log: LogStore, name: str, cache: Path) -> Coded:
         codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
         store.save(folder, codes=codes.cast(pl.Int32).fill_null(-1).to_numpy())
         digest = hashlib.sha256(json.dumps(values["value"].to_list(), ensure_ascii=False).encode()).hexdigest()[:16]
-        store.build(cache / "values" / digest, lambda home: values.write_parquet(home / "values.parquet"))
+        store.build_artifact(cache / "values" / digest, lambda home: values.write_parquet(home / "values.parquet"))
         (folder / "values.json").write_text(json.dumps({"values": digest, "size": values.height}))
 
-    folder = store.build(log.folder / "fields" / name, write_codes)
+    folder = store.build_artifact(log.folder / "fields" / name, write_codes)
     about = json.loads((folder / "values.json").read_text())
     return Coded(store.load(folder, "codes"), about["size"], cache / "values" / about["values"])
 
 
-def feature(log: LogStore, encoder: Encoder, name: str, cache: Path) -> Feature:
+def field_values(log: EventStore, encoder: Encoder, name: str, cache: Path) -> FieldValues:
     """One field of a log as ``encoder`` reads it; what is prepared is prepared once, and kept.
 
     Raises:
         DataError: the log has no such field.
     """
-    codes, size, home = coded(log, name, cache)
-    if encoder.prepare_key is None:
-        return Feature(codes, size, home)
-    key = store.fingerprint(prepare=encoder.prepare_key)
-    prepared = Rows(store.build(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.prepare, name)))
+    codes, size, home = field_codes(log, name, cache)
+    if encoder.preprocess_key is None:
+        return FieldValues(codes, size, home)
+    key = store.fingerprint(preprocess=encoder.preprocess_key)
+    prepared = RaggedArray(
+        store.build_artifact(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.preprocess, name))
+    )
     void = prepared.lengths == 0
     if not void.any():
-        return Feature(codes, size, home, prepared)
+        return FieldValues(codes, size, home, prepared)
     first = pl.scan_parquet(home / "values.parquet", glob=False).slice(int(void.argmax()), 1).collect()["value"][0]
     rank_zero_warn(
         f"field {name}: {type(encoder).__name__} finds nothing in {void.sum():,} of {len(void):,} values, '{first[:60]}' the "
         "first; they count as missing."
     )
-    return Feature(np.where(void[codes], np.int32(-1), codes), size, home, prepared)
+    return FieldValues(np.where(void[codes], np.int32(-1), codes), size, home, prepared)
 
 
 def text_of(columns: Sequence[str]) -> pl.Expr:
@@ -126,7 +128,7 @@ def text_of(columns: Sequence[str]) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def parse(name: str) -> tuple[str, list[str]]:
+def parse_field(name: str) -> tuple[str, list[str]]:
     """``item.title+item.brand`` -> ``item`` and its columns.
 
     Raises:
@@ -139,9 +141,9 @@ def parse(name: str) -> tuple[str, list[str]]:
     return sides.pop(), [column for *_, column in parts]
 
 
-def write_rows(folder: Path, home: Path, prepare: Callable[[Sequence[str]], list[np.ndarray]], name: str) -> None:
+def write_rows(folder: Path, home: Path, preprocess: Callable[[Sequence[str]], list[np.ndarray]], name: str) -> None:
     """Prepare every distinct value, a chunk at a time."""
     values = pl.read_parquet(home / "values.parquet", glob=False)["value"]
     starts = range(0, len(values), CHUNK)
     shown = track(starts, f"preparing {len(values):,} values of {name}", disable=len(starts) < 2)
-    rows.write(folder, (prepare(values[start : start + CHUNK].to_list()) for start in shown))
+    rows.write(folder, (preprocess(values[start : start + CHUNK].to_list()) for start in shown))

@@ -34,7 +34,7 @@ def histories(log: Checked, *, clean: Cleaning, k_core: int, min_history: int, t
     Raises:
         DataError: no event is left.
     """
-    events = core(log.events.with_row_index("row"), k_core)
+    events = k_core_filter(log.events.with_row_index("row"), k_core)
     if min_history > 1:
         events = events.filter(pl.len().over("user_id") >= min_history)
     if events.is_empty():
@@ -49,10 +49,10 @@ def histories(log: Checked, *, clean: Cleaning, k_core: int, min_history: int, t
         .drop("row", "user_id", "item_id")
     )
     offsets = np.concatenate([[0], events["user"].value_counts().sort("user")["count"].cum_sum().to_numpy()]).astype(np.int64)
-    return Histories(cleaned(events, clean), cleaned(items, clean, but=("item_id",)), users, offsets)
+    return Histories(clean_frame(events, clean), clean_frame(items, clean, but=("item_id",)), users, offsets)
 
 
-def core(events: pl.DataFrame, k: int) -> pl.DataFrame:
+def k_core_filter(events: pl.DataFrame, k: int) -> pl.DataFrame:
     """The k-core: users and items of fewer than ``k`` events leave, until none is left to leave."""
     height = -1
     while k > 1 and events.height != height:
@@ -70,7 +70,7 @@ def tie_break(events: pl.DataFrame, ties: Ties, seed: int) -> list[pl.Expr]:
     return [pl.lit(pl.Series(np.random.default_rng(seed).permutation(events.height)))]
 
 
-def cleaned(frame: pl.DataFrame, clean: Cleaning, but: tuple[str, ...] = ()) -> pl.DataFrame:
+def clean_frame(frame: pl.DataFrame, clean: Cleaning, but: tuple[str, ...] = ()) -> pl.DataFrame:
     """Every text column cleaned."""
     texts = [c for c, t in frame.schema.items() if t == pl.String and c not in but]
     return frame.with_columns(clean.column(c) for c in texts)

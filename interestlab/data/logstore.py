@@ -32,8 +32,8 @@ class Recipe:
         min_history: users of fewer events leave.
         ties: order of a user's events of equal time: ``file`` as published, ``shuffle`` by chance, ``item`` by item id.
         split: ``leave_one_out`` holds out each user's last two events; ``global_time`` cuts at two moments for everyone.
-        cuts: for ``global_time``: share of all events before the validation and before the test window.
-        targets: types of the events that can be a target; none: all.
+        split_quantiles: for ``global_time``: share of all events before the validation and before the test window.
+        target_events: types of the events that can be a target; none: all.
         seed: of the shuffled ties.
     """
 
@@ -42,13 +42,13 @@ class Recipe:
     min_history: int = 0
     ties: Ties = "file"
     split: Split = "leave_one_out"
-    cuts: tuple[float, float] = (0.8, 0.9)
-    targets: tuple[str, ...] = ()
+    split_quantiles: tuple[float, float] = (0.8, 0.9)
+    target_events: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.cuts[0] < self.cuts[1] < 1:
-            raise DataError(f"cuts must be two rising shares between 0 and 1, not {list(self.cuts)}.")
+        if not 0 < self.split_quantiles[0] < self.split_quantiles[1] < 1:
+            raise DataError(f"split_quantiles must be two rising shares between 0 and 1, not {list(self.split_quantiles)}.")
 
     def settled(self) -> dict[str, Any]:
         """The settings that matter to this recipe: two recipes of equal outcome are equal here."""
@@ -57,8 +57,8 @@ class Recipe:
         if self.ties == "shuffle":
             settled["ties_seed"] = seed
         if self.split != "global_time":
-            del settled["cuts"]
-        settled["targets"] = "+".join(sorted(set(self.targets))) or "all"
+            del settled["split_quantiles"]
+        settled["target_events"] = "+".join(sorted(set(self.target_events))) or "all"
         return settled
 
 
@@ -66,13 +66,13 @@ STRETCH = 1 << 18
 """Users whose events are counted at a time."""
 
 
-class LogStore:
+class EventStore:
     """Histories on disk, mapped into memory.
 
     Attributes:
         folder: where they are.
-        meta: ``users``, ``items``, ``events``, ``quarantined`` counts; ``sizes`` of the fields; ``recipe``; ``data``, the hash
-            of what the source read: its files' contents and its arguments.
+        meta: ``users``, ``items``, ``events``, ``quarantined`` counts; ``cardinalities`` of the fields; ``recipe``; ``data``,
+            the hash of what the source read: its files' contents and its arguments.
         offsets: ``[users + 1]`` int64 where each history begins.
         item, time: ``[events]`` item index and unix seconds of each event.
         wanted: ``[events]`` bool, which events can be a target.
@@ -82,7 +82,9 @@ class LogStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-        self.meta["sizes"] = {f"event.{name}": size for name, size in clock.COLUMNS.items()} | self.meta["sizes"]
+        self.meta["cardinalities"] = {f"event.{name}": size for name, size in clock.COLUMNS.items()} | self.meta[
+            "cardinalities"
+        ]
         self.offsets, self.item, self.time, self.wanted = (store.load(folder, n) for n in ("offsets", "item", "time", "wanted"))
         self.cuts = Cuts(*(store.load(folder, f"cut_{n}") for n in Cuts._fields))
 
@@ -113,7 +115,7 @@ class LogStore:
         return counts
 
 
-def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: float) -> LogStore:
+def open_event_store(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: float) -> EventStore:
     """Open the log store of a source, building it first where it is not there yet.
 
     Raises:
@@ -152,7 +154,7 @@ def open_log(source: Source, recipe: Recipe, cache: Path, max_bad_fraction: floa
             if log.truth is not None:
                 log.truth.collect().write_parquet(draft / "truth.parquet")
 
-    log = LogStore(store.build(folder, write))
+    log = EventStore(store.build_artifact(folder, write))
     if told := judge(log.meta, quarantine, max_bad_fraction):
         console.print(told)
     return log
@@ -173,11 +175,11 @@ def unplaced(value: Any, files: Sequence[Path]) -> Any:
 def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, Any]) -> None:
     """Write histories, their cuts and what is known of them."""
     times = told.events["timestamp"].to_numpy()
-    wanted = targets(told.events, recipe.targets)
+    wanted = targets(told.events, recipe.target_events)
     if recipe.split == "leave_one_out":
         cuts = leave_one_out(told.offsets, wanted)
     else:
-        cuts = global_time(told.offsets, times, wanted, recipe.cuts)
+        cuts = global_time(told.offsets, times, wanted, recipe.split_quantiles)
     store.save(
         folder,
         offsets=told.offsets,
@@ -189,7 +191,7 @@ def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, An
     told.events.write_parquet(folder / "events.parquet")
     told.items.write_parquet(folder / "items.parquet")
     told.users.write_parquet(folder / "users.parquet")
-    sizes = (
+    cardinalities = (
         {"item.id": told.items.height}
         | distinct("item", told.items, {"item_id"})
         | distinct("event", told.events, {"user", "item"})
@@ -199,7 +201,7 @@ def write_log(folder: Path, told: Histories, recipe: Recipe, about: dict[str, An
         "items": told.items.height,
         "events": told.events.height,
         "recipe": recipe.settled(),
-        "sizes": sizes,
+        "cardinalities": cardinalities,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False))
 

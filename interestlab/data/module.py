@@ -11,13 +11,13 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from interestlab.batch import Batch
-from interestlab.checks import at_least
+from interestlab.checks import require_at_least
 from interestlab.contract import DataError, Encoder, Source
 from interestlab.data.batches import HistoryDataset, LengthBatches
 from interestlab.data.clean import Cleaning
-from interestlab.data.features import Feature, coded, feature
+from interestlab.data.features import FieldValues, field_codes, field_values
 from interestlab.data.log import Ties
-from interestlab.data.logstore import LogStore, Recipe, open_log
+from interestlab.data.logstore import EventStore, Recipe, open_event_store
 from interestlab.data.split import Split
 
 
@@ -32,8 +32,8 @@ class InterestData(LightningDataModule):
         max_history: how many last events of a history are read.
         ties: order of a user's events of equal time: ``file`` as published, ``shuffle`` by chance, ``item`` by item id.
         split: ``leave_one_out`` holds out each user's last two events; ``global_time`` cuts at two moments for everyone.
-        cuts: for ``global_time``: share of all events before the validation and before the test window.
-        targets: types of the events that are to be predicted, such as ``[purchase]``, out of histories of all; none: all.
+        split_quantiles: for ``global_time``: share of all events before the validation and before the test window.
+        target_events: types of the events that are to be predicted, such as ``[purchase]``, out of histories of all; none: all.
         exclude_history: whether items of a user's history are left out of that user's ranking.
         batch_events: events of a training batch, padding included.
         eval_events: events of an evaluation batch, padding included; no metric depends on it.
@@ -52,8 +52,8 @@ class InterestData(LightningDataModule):
         max_history: int = 50,
         ties: Ties = "file",
         split: Split = "leave_one_out",
-        cuts: tuple[float, float] = (0.8, 0.9),
-        targets: list[str] = [],  # noqa: B006 (read only)
+        split_quantiles: tuple[float, float] = (0.8, 0.9),
+        target_events: list[str] = [],  # noqa: B006 (read only)
         exclude_history: bool = True,
         batch_events: int = 4096,
         eval_events: int = 16384,
@@ -63,11 +63,11 @@ class InterestData(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        at_least(1, max_history=max_history, batch_events=batch_events, eval_events=eval_events)
-        at_least(0, k_core=k_core, min_history=min_history, num_workers=num_workers, max_bad_fraction=max_bad_fraction)
+        require_at_least(1, max_history=max_history, batch_events=batch_events, eval_events=eval_events)
+        require_at_least(0, k_core=k_core, min_history=min_history, num_workers=num_workers, max_bad_fraction=max_bad_fraction)
         seed = seed or 0
         self.source, self.max_bad_fraction = source, max_bad_fraction
-        self.recipe = Recipe(clean, k_core, min_history, ties, split, cuts, tuple(targets), seed)
+        self.recipe = Recipe(clean, k_core, min_history, ties, split, split_quantiles, tuple(target_events), seed)
         self.max_history, self.exclude_history, self.num_workers, self.seed = (
             max_history,
             exclude_history,
@@ -78,14 +78,14 @@ class InterestData(LightningDataModule):
         self.cache = cache_folder(cache_dir)
 
     @cached_property
-    def log(self) -> LogStore:
+    def log(self) -> EventStore:
         """The histories on disk, built on first use."""
-        return open_log(self.source, self.recipe, self.cache, self.max_bad_fraction)
+        return open_event_store(self.source, self.recipe, self.cache, self.max_bad_fraction)
 
     @property
-    def sizes(self) -> dict[str, int]:
+    def cardinalities(self) -> dict[str, int]:
         """Number of distinct values of each field; ``item.id`` is the catalogue."""
-        return self.log.meta["sizes"]
+        return self.log.meta["cardinalities"]
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -104,13 +104,13 @@ class InterestData(LightningDataModule):
             }
         )
 
-    def feature(self, encoder: Encoder, field: str) -> Feature:
+    def feature(self, encoder: Encoder, field: str) -> FieldValues:
         """One field of this log as ``encoder`` reads it."""
-        return feature(self.log, encoder, field, self.cache)
+        return field_values(self.log, encoder, field, self.cache)
 
     def codes(self, field: str) -> np.ndarray:
         """``[items]`` or ``[events]`` int32 which value of a field each has; -1 where it has none."""
-        return coded(self.log, field, self.cache).codes
+        return field_codes(self.log, field, self.cache).codes
 
     def loader(self, part: Literal["train", "validation", "test", "predict"]) -> DataLoader[Batch]:
         """Batches of one part of the histories.
@@ -120,7 +120,7 @@ class InterestData(LightningDataModule):
         """
         dataset = HistoryDataset(self.log, part, self.max_history, self.exclude_history)
         if not len(dataset):
-            rule = f"split={self.recipe.split}, targets={list(self.recipe.targets)}"
+            rule = f"split={self.recipe.split}, target_events={list(self.recipe.target_events)}"
             raise DataError(f"no user has events for {part} with {rule}; see `interestlab data describe`.")
         trainer: Trainer | None = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)

@@ -16,8 +16,8 @@ HELD_AS = {"bfloat16": "int16"}
 """numpy has no bfloat16: its bits are kept as another type of their width."""
 
 
-class Rows:
-    """The rows of every distinct value of a field: tokens, or what an encoder's prefix makes of them.
+class RaggedArray:
+    """The rows of every distinct value of a field: tokens, or what an encoder's frozen trunk makes of them.
 
     Attributes:
         lengths: ``[size]`` int64 number of rows of each value.
@@ -62,10 +62,10 @@ class Rows:
         self._data.flush()
 
 
-def allocate(folder: Path, lengths: np.ndarray, shape: tuple[int, ...], dtype: str) -> Rows:
+def allocate(folder: Path, lengths: np.ndarray, shape: tuple[int, ...], dtype: str) -> RaggedArray:
     """A file for rows of known lengths, to be filled in any order."""
     describe(folder, lengths, shape, dtype)
-    return Rows(folder, "w+")
+    return RaggedArray(folder, "w+")
 
 
 def write(folder: Path, chunks: Iterable[list[np.ndarray]]) -> None:

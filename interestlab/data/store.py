@@ -49,7 +49,7 @@ def content_hash(files: list[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def build(folder: Path, write: Callable[[Path], None]) -> Path:
+def build_artifact(folder: Path, write: Callable[[Path], None]) -> Path:
     """Return ``folder``, written first by ``write`` unless it is there.
 
     One process builds and the others wait. The folder appears under its name when it is whole, by a rename; what a
@@ -59,7 +59,7 @@ def build(folder: Path, write: Callable[[Path], None]) -> Path:
         DataError: the folder cannot be written, or what is there is not as it was written.
     """
     if folder.exists():
-        compare(folder)
+        check_manifest(folder)
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -70,13 +70,13 @@ def build(folder: Path, write: Callable[[Path], None]) -> Path:
                 draft.mkdir()
                 try:
                     write(draft)
-                    (draft / CONTENTS).write_text(json.dumps(contents(draft)))
+                    (draft / CONTENTS).write_text(json.dumps(read_manifest(draft)))
                     draft.rename(folder)
                 except BaseException:
                     shutil.rmtree(draft, ignore_errors=True)
                     raise
     except (OSError, PolarsError) as err:
-        if not unwritable(err):
+        if not is_write_error(err):
             raise
         told = getattr(err, "strerror", None) or err
         raise DataError(
@@ -85,7 +85,7 @@ def build(folder: Path, write: Callable[[Path], None]) -> Path:
     return folder
 
 
-def unwritable(err: Exception) -> bool:
+def is_write_error(err: Exception) -> bool:
     """Whether another folder, or more room, would mend it."""
     number = getattr(err, "errno", None)
     return number in UNWRITABLE or (number is None and any(sign in str(err) for sign in _TOLD_IN_WORDS))
@@ -95,13 +95,13 @@ _TOLD_IN_WORDS = ("requested and", "os error 28", "os error 27", "os error 30", 
 """NumPy and Polars tell of a full disk without its number."""
 
 
-def contents(folder: Path) -> dict[str, tuple[int, str]]:
+def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
     """Size and SHA-256 of each file of a store."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return {file.relative_to(folder).as_posix(): (file.stat().st_size, sha256(file)) for file in files}
 
 
-def compare(folder: Path, *, whole: bool = False) -> None:
+def check_manifest(folder: Path, *, whole: bool = False) -> None:
     """Hold a store to what was written into it: sizes, and the hashes of its small files; ``whole``: all hashes.
 
     Raises:
@@ -115,7 +115,7 @@ def compare(folder: Path, *, whole: bool = False) -> None:
     except (OSError, ValueError, TypeError, AttributeError):
         wrong = CONTENTS
     if wrong is not None:
-        raise damaged(folder, wrong)
+        raise damaged_error(folder, wrong)
 
 
 def same(file: Path, size: int, digest: str, whole: bool) -> bool:
@@ -131,7 +131,7 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def damaged(folder: Path, name: str) -> DataError:
+def damaged_error(folder: Path, name: str) -> DataError:
     """What is said of a store that cannot be used."""
     return DataError(f"{folder}: {name} is not as it was written; delete the folder, and it is built again.")
 
@@ -151,5 +151,5 @@ def load(folder: Path, name: str) -> np.ndarray:
     try:
         array: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as err:
-        raise damaged(folder, f"{name}.npy") from err
+        raise damaged_error(folder, f"{name}.npy") from err
     return array

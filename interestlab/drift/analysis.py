@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from interestlab.contract import DataError
-from interestlab.data.logstore import LogStore
+from interestlab.data.logstore import EventStore
 from interestlab.drift import timelines
 from interestlab.drift.attention import Attention, at, halves
 from interestlab.drift.changes import session_labels
@@ -58,7 +58,7 @@ class Analysis:
 
 
 def analyse(
-    log: LogStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
+    log: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
 ) -> Analysis:
     """Analyse the drift of everyone in a log.
 
@@ -74,7 +74,7 @@ def analyse(
     Raises:
         DataError: no event is of an item that has an interest, or the date of ``at`` is none.
     """
-    whole = panel(log, settings.pause)
+    whole = panel(log, settings.session_gap)
     held = whole.only(interests.of[whole.item] >= 0)
     if not len(held.time):
         raise DataError("no event is of an item that has an interest; choose others with --drift.interests.")

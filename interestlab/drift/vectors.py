@@ -26,7 +26,7 @@ def encoded(data: InterestData, panel: Panel, encoder: Encoder) -> np.ndarray:
     Raises:
         DataError: the encoder is to be trained, or reads several fields.
     """
-    encoder.build(data.sizes, WIDTH)
+    encoder.build(data.cardinalities, WIDTH)
     if not constant(encoder):
         raise DataError(f"{type(encoder).__name__} has weights to be trained; interests need vectors that stay: take `frozen`.")
     if len(encoder.fields) != 1:

@@ -8,7 +8,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 
-class Places(NamedTuple):
+class TargetRanks(NamedTuple):
     """Where each user's target stands in the full ranking, sorted by user.
 
     Attributes:
@@ -23,25 +23,25 @@ class Places(NamedTuple):
     equal: Tensor
 
 
-class PlaceMetric(Metric):
-    """Collects :class:`Places`; exact over processes, since no user is scored twice."""
+class TargetRankMetric(Metric):
+    """Collects :class:`TargetRanks`; exact over processes, since no user is scored twice."""
 
     full_state_update = False
 
     def __init__(self) -> None:
         super().__init__()
-        for name in Places._fields:
+        for name in TargetRanks._fields:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
-    def update(self, places: Places) -> None:
+    def update(self, places: TargetRanks) -> None:
         for name, value in places._asdict().items():
             getattr(self, name).append(value)
 
     def compute(self) -> Tensor:
-        """``[4, users]``: the columns of :class:`Places`; one tensor, since torchmetrics takes lone elements for scalars."""
-        columns = torch.stack([dim_zero_cat(getattr(self, name)) for name in Places._fields]).cpu()
+        """``[4, users]``: the columns of :class:`TargetRanks`; one tensor, as torchmetrics takes lone elements for scalars."""
+        columns = torch.stack([dim_zero_cat(getattr(self, name)) for name in TargetRanks._fields]).cpu()
         return columns[:, columns[0].argsort()]
 
-    def gather(self) -> Places:
+    def gather(self) -> TargetRanks:
         """The places of all users, over all batches and processes."""
-        return Places(*self.compute())
+        return TargetRanks(*self.compute())

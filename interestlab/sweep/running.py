@@ -21,7 +21,7 @@ from typing import Literal, Self
 
 from filelock import FileLock, Timeout
 
-from interestlab.files import write_whole
+from interestlab.files import write_text_atomic
 from interestlab.sweep.trials import Trial
 
 
@@ -136,7 +136,7 @@ class Running:
         trial = self.trial
         made = Record(trial.id, trial.labels, trial.seed, "done" if done else "failed", reason, seconds)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "trial.json", json.dumps(asdict(made), indent=1, ensure_ascii=False))
+        write_text_atomic(self.folder / "trial.json", json.dumps(asdict(made), indent=1, ensure_ascii=False))
         self.release()
         return made
 

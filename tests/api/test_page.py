@@ -26,7 +26,7 @@ def test_the_page_runs(bert, tmp_path, capsys):
         else:
             exec(text, names)
     assert isinstance(names["shop"], Recommender)
-    assert names["state"].events == 3
+    assert names["state"].num_events == 3
     first, probability, second, other = re.split(r"^(0\.\d+)$", capsys.readouterr().out, flags=re.MULTILINE)[:4]
     assert "shape: (5, 3)" in first
     assert "shape: (5, 3)" in second

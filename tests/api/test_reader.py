@@ -7,7 +7,7 @@ from interestlab.contract import DataError
 
 
 def interest(recommender, *history):
-    return recommender.state(history).held.z
+    return recommender.state(history).dynamics_state.z
 
 
 @pytest.fixture

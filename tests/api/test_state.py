@@ -10,8 +10,8 @@ from interestlab.registry import DYNAMICS
 
 
 def same(one, other, tolerance=0.0):
-    torch.testing.assert_close(one.held, other.held, atol=tolerance, rtol=0)
-    assert (one.time, one.seen, one.events) == (other.time, other.seen, other.events)
+    torch.testing.assert_close(one.dynamics_state, other.dynamics_state, atol=tolerance, rtol=0)
+    assert (one.last_time, one.history_items, one.num_events) == (other.last_time, other.history_items, other.num_events)
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS.names())
@@ -68,18 +68,18 @@ def test_an_update_costs_one_step_and_reads_one_event(shop, histories, monkeypat
         calls.update(steps=0, events=0)
         state = recommender.update(state, event)
         assert calls == {"steps": 1, "events": 1}
-    assert state.events == recommender.data.max_history + 2 * len(history)
+    assert state.num_events == recommender.data.max_history + 2 * len(history)
 
 
 def test_without_times_no_time_passes(shop):
     recommender = shop("momentum")
     items = ["i00001", "i00002", "i00003"]
     timeless = recommender.state(items)
-    assert timeless.time is None
+    assert timeless.last_time is None
     at_once = recommender.state([{"item_id": item, "timestamp": 1_700_000_000} for item in items])
-    torch.testing.assert_close(timeless.held, at_once.held, atol=0, rtol=0)
+    torch.testing.assert_close(timeless.dynamics_state, at_once.dynamics_state, atol=0, rtol=0)
     later = recommender.state([{"item_id": item, "timestamp": 1_700_000_000 + i * 10**7} for i, item in enumerate(items)])
-    assert not torch.equal(later.held.z, at_once.held.z)
+    assert not torch.equal(later.dynamics_state.z, at_once.dynamics_state.z)
 
 
 def test_a_clock_that_was_set_back_counts_as_no_time(shop):
@@ -88,4 +88,4 @@ def test_a_clock_that_was_set_back_counts_as_no_time(shop):
         recommender.state([{"item_id": "i00001", "timestamp": 1_700_000_000}, {"item_id": "i00002", "timestamp": time}])
         for time in (1_600_000_000, 1_700_000_000)
     )
-    torch.testing.assert_close(back.held, still.held, atol=0, rtol=0)
+    torch.testing.assert_close(back.dynamics_state, still.dynamics_state, atol=0, rtol=0)

@@ -82,7 +82,7 @@ def test_all(given, tmp_path, encoder, fusion):
             encoders,
             DYNAMICS.load(dynamics)(dim=8),
             objectives.next_item(),
-            data.sizes,
+            data.cardinalities,
             FUSION.load(fusion)(dim=8),
             dim=8,
         )

@@ -218,7 +218,7 @@ def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
         (["--windows=0"], "--windows must be at least 1, not 0"),
         (["--horizons=[0]"], "--horizons must be at least 1, not 0"),
         (["--out=swept"], "swept holds a sweep; give another --out"),
-        (["--data.cuts", "--windows=2"], "--data.cuts needs a value: --data.cuts=VALUE"),
+        (["--data.split_quantiles", "--windows=2"], "--data.split_quantiles needs a value: --data.split_quantiles=VALUE"),
         ([], "nowhere"),
     ],
 )
@@ -235,11 +235,11 @@ def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, told, capsys, tmp_pat
 
 
 def test_options_of_the_data_may_stand_apart_from_their_value():
-    typed = ["run", "--data.max_history", "-3", "--data.cuts=[1,2]", "--out", "x", "--data.source.path", "a=b"]
-    told = ["--data.max_history=-3", "--data.cuts=[1,2]", "--data.source.path=a=b"], ["run", "--out", "x"]
+    typed = ["run", "--data.max_history", "-3", "--data.split_quantiles=[1,2]", "--out", "x", "--data.source.path", "a=b"]
+    told = ["--data.max_history=-3", "--data.split_quantiles=[1,2]", "--data.source.path=a=b"], ["run", "--out", "x"]
     assert overrides(typed) == told
     with pytest.raises(DataError, match="needs a value"):
-        overrides(["--data.cuts"])
+        overrides(["--data.split_quantiles"])
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])

@@ -4,12 +4,12 @@ import polars as pl
 import pytest
 
 from interestlab.data.clean import WORDS, Cleaning
-from interestlab.data.log import cleaned
+from interestlab.data.log import clean_frame
 
 
 def clean(column, value, cleaning=Cleaning()):  # noqa: B008 (frozen)
     frame = pl.DataFrame({column: [value]}, schema={column: pl.String})
-    return cleaned(frame, cleaning)[column][0]
+    return clean_frame(frame, cleaning)[column][0]
 
 
 ADDRESSES = [

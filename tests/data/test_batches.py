@@ -27,10 +27,10 @@ def test_every_training_event_is_a_target_once_an_epoch(data, split):
         real = batch.targets >= 0
         assert (real == batch.mask).all()
         # A target is the next event in the log, of the same user.
-        rows = batch.rows[real].numpy()
+        rows = batch.event_index[real].numpy()
         assert (log.item[rows + 1] == batch.targets[real].numpy()).all()
         assert (log.item[rows] == batch.items[real].numpy()).all()
-        assert (batch.rows[:, 1:] - batch.rows[:, :-1])[batch.mask[:, 1:]].eq(1).all()
+        assert (batch.event_index[:, 1:] - batch.event_index[:, :-1])[batch.mask[:, 1:]].eq(1).all()
         found.update((rows + 1).tolist())
     trained = [r for start, n in zip(log.offsets, log.cuts.train, strict=False) for r in range(start + 1, start + n)]
     assert found == Counter(trained)
@@ -49,18 +49,18 @@ def test_held_out_targets(data, part, split):
             assert batch.items[i, :n].tolist() == before[-4:]
             assert not batch.mask[i, n:].any()
             assert batch.targets[i].tolist() == [-1] * (n - 1) + [target] + [-1] * (batch.targets.shape[1] - n)
-            assert sorted(s for s in batch.seen[i].tolist() if s >= 0) == sorted(before)
+            assert sorted(s for s in batch.history_items[i].tolist() if s >= 0) == sorted(before)
             users.append(user)
     assert sorted(users) == np.flatnonzero(cuts > 0).tolist()
     assert users
 
 
 def test_history_is_not_excluded_when_not_wanted(data):
-    assert {b.seen.shape[1] for b in data(exclude_history=False).test_dataloader()} == {0}
+    assert {b.history_items.shape[1] for b in data(exclude_history=False).test_dataloader()} == {0}
 
 
 def test_nothing_is_seen_in_training(data):
-    assert {b.seen.shape[1] for b in data().train_dataloader()} == {0}
+    assert {b.history_items.shape[1] for b in data().train_dataloader()} == {0}
 
 
 def test_predict_reads_whole_histories(data):
@@ -81,7 +81,7 @@ def test_max_history_keeps_the_last_events(data, part):
     for i in range(len(short)):
         assert a.items[i][a.mask[i]].tolist() == b.items[i][b.mask[i]].tolist()[-3:]
         assert a.targets[i][a.mask[i]].tolist() == b.targets[i][b.mask[i]].tolist()[-3:]
-        assert sorted(a.seen[i].tolist()) == sorted(b.seen[i].tolist())
+        assert sorted(a.history_items[i].tolist()) == sorted(b.history_items[i].tolist())
 
 
 def test_days_between_events(data):

@@ -54,7 +54,7 @@ def test_a_column_of_the_source_stays():
 @pytest.mark.parametrize(("name", "size"), COLUMNS.items())
 def test_they_are_fields_of_every_log(data, name, size):
     made = data()
-    assert made.sizes[f"event.{name}"] == size
+    assert made.cardinalities[f"event.{name}"] == size
     found = made.feature(Index(), f"event.{name}")
     assert len(found.codes) == made.log.meta["events"]
     assert 0 < found.size <= size

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from interestlab.contract import DataError, Encoder
-from interestlab.data.features import Feature, feature, parse
+from interestlab.data.features import FieldValues, field_values, parse_field
 
 
 class Letters(Encoder):
@@ -18,9 +18,9 @@ class Letters(Encoder):
     def __init__(self, least: int = 0) -> None:
         super().__init__()
         self.least, self.calls = least, 0
-        self.prepare_key = f"letters-{least}"
+        self.preprocess_key = f"letters-{least}"
 
-    def prepare(self, values):
+    def preprocess(self, values):
         self.calls += 1
         return [np.array([[ord(c), -ord(c)] for c in v if ord(c) >= self.least], np.int16).reshape(-1, 2) for v in values]
 
@@ -38,15 +38,15 @@ class Index(Encoder):
 
 
 def test_parse():
-    assert parse("item.title") == ("item", ["title"])
-    assert parse("item.title+item.brand") == ("item", ["title", "brand"])
-    assert parse("event.a.b") == ("event", ["a.b"])
+    assert parse_field("item.title") == ("item", ["title"])
+    assert parse_field("item.title+item.brand") == ("item", ["title", "brand"])
+    assert parse_field("event.a.b") == ("event", ["a.b"])
 
 
 @pytest.mark.parametrize("name", ["title", "user.age", "item.", "item", "item.title+event.text", "item.title+brand", "", "+"])
 def test_not_a_field(name):
     with pytest.raises(DataError, match=r"is not a field: write item\.COLUMN or event\.COLUMN"):
-        parse(name)
+        parse_field(name)
 
 
 def texts(found, codes):
@@ -59,7 +59,7 @@ def test_codes_say_which_value_each_row_has(data):
     made = data()
     found = made.feature(Letters(), "item.title")
     titles = made.log.items["title"].to_list()
-    assert found.size == len(set(titles)) == made.sizes["item.title"]
+    assert found.size == len(set(titles)) == made.cardinalities["item.title"]
     assert texts(found, found.codes) == titles
 
 
@@ -109,7 +109,7 @@ def test_numbers_are_read_as_text(data):
 def test_indices(data):
     made = data()
     found = made.feature(Index(), "item.id")
-    assert found.size == made.sizes["item.id"]
+    assert found.size == made.cardinalities["item.id"]
     assert found.codes.tolist() == list(range(found.size))
     inputs = found.inputs(np.array([3, 0, 3]))
     assert inputs.values.tolist() == [3, 0, 3]
@@ -160,18 +160,18 @@ def test_unknown_field(data, cache):
     with pytest.raises(DataError, match=r"field item.colour: the items have no column colour; they have item_id, .*title"):
         made.feature(Letters(), "item.colour")
     with pytest.raises(DataError, match="the events have no column title"):
-        feature(made.log, Letters(), "event.title", cache)
+        field_values(made.log, Letters(), "event.title", cache)
 
 
 def test_prepare_key_without_prepare(data):
     encoder = Index()
-    encoder.prepare_key = "none"
-    with pytest.raises(TypeError, match="Index sets prepare_key without a prepare method"):
+    encoder.preprocess_key = "none"
+    with pytest.raises(TypeError, match="Index sets preprocess_key without a preprocess method"):
         data().feature(encoder, "item.title")
 
 
 def test_some_value_is_one_that_a_row_has(tmp_path):
     """The first value may be one of which the encoder prepares nothing."""
-    feature = Feature(np.array([-1, 3, 0], np.int32), 4, tmp_path)
+    feature = FieldValues(np.array([-1, 3, 0], np.int32), 4, tmp_path)
     assert feature.some.tolist() == [3]
     assert [part.tolist() for part in feature.distinct] == [[0, 3], [1, 0]]

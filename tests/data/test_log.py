@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from interestlab.contract import DataError, EventLog
 from interestlab.data.clean import Cleaning
-from interestlab.data.log import core, histories
+from interestlab.data.log import histories, k_core_filter
 from interestlab.data.validate import validate
 
 EVENTS = st.lists(st.tuples(st.sampled_from("uvwxy"), st.sampled_from("abcde"), st.integers(1, 4)), min_size=1, max_size=40)
@@ -42,9 +42,9 @@ def brute_core(rows, k):
 @given(EVENTS, st.integers(0, 5))
 def test_k_core(rows, k):
     frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
-    found = core(frame, k)
+    found = k_core_filter(frame, k)
     assert found.rows() == brute_core(rows, k)
-    assert core(found, k).equals(found)
+    assert k_core_filter(found, k).equals(found)
 
 
 def test_k_core_goes_on_until_nothing_leaves():

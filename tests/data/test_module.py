@@ -29,7 +29,7 @@ def test_the_log(data):
         "rows": 7,
         "quarantined": 0,
     }
-    sizes = {k: log.meta["sizes"][k] for k in ("item.id", "item.title", "item.brand", "item.price", "event.text")}
+    sizes = {k: log.meta["cardinalities"][k] for k in ("item.id", "item.title", "item.brand", "item.price", "event.text")}
     assert sizes == {"item.id": 3, "item.title": 3, "item.brand": 1, "item.price": 0, "event.text": 2}
 
 
@@ -134,10 +134,12 @@ def test_a_changed_setting_is_another_log(data, setting):
 
 
 def test_settings_that_decide_nothing_do_not_count(data, tiny):
-    folders = {data(seed=s, cuts=c, max_history=n).log.folder for s, c, n in [(0, (0.8, 0.9), 5), (1, (0.5, 0.6), 9)]}
+    folders = {
+        data(seed=s, split_quantiles=c, max_history=n).log.folder for s, c, n in [(0, (0.8, 0.9), 5), (1, (0.5, 0.6), 9)]
+    }
     assert len(folders) == tiny.reads == 1
     assert Recipe(ties="shuffle", seed=1).settled() != Recipe(ties="shuffle", seed=2).settled()
-    assert Recipe(split="global_time", cuts=(0.1, 0.2)).settled() != Recipe(split="global_time").settled()
+    assert Recipe(split="global_time", split_quantiles=(0.1, 0.2)).settled() != Recipe(split="global_time").settled()
 
 
 def test_shuffled_ties_follow_the_seed(data):
@@ -160,7 +162,7 @@ def test_fingerprint(data):
         "min_history": 2,
         "ties": "file",
         "split": "leave_one_out",
-        "targets": "all",
+        "target_events": "all",
         "clean": "entities+urls+nfkc+control+spaces",
         "max_history": 50,
         "data_seed": 0,
@@ -174,10 +176,10 @@ def test_no_cleaning_is_told(data):
     assert data(clean=off).fingerprint["clean"] == "none"
 
 
-@pytest.mark.parametrize("cuts", [(0.9, 0.8), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0)])
-def test_cuts_that_do_not_rise(data, cuts):
+@pytest.mark.parametrize("split_quantiles", [(0.9, 0.8), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0)])
+def test_cuts_that_do_not_rise(data, split_quantiles):
     with pytest.raises(DataError, match="two rising shares"):
-        data(cuts=cuts)
+        data(split_quantiles=split_quantiles)
 
 
 @pytest.mark.parametrize("name", ["max_history", "batch_events", "eval_events"])

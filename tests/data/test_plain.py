@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from interestlab.contract import DataError, EventLog, Source
-from interestlab.data.features import coded
-from interestlab.data.logstore import Recipe, open_log
+from interestlab.data.features import field_codes
+from interestlab.data.logstore import Recipe, open_event_store
 from interestlab.data.validate import validate
 
 ROWS = 4
@@ -79,12 +79,14 @@ def test_what_becomes_of_a_value():
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_further_column_is_a_field_or_is_told_to_be_none(name, tmp_path):
-    log = open_log(Given(name), Recipe(), tmp_path / "cache", max_bad_fraction=0)
+    log = open_event_store(Given(name), Recipe(), tmp_path / "cache", max_bad_fraction=0)
     if name == "bytes":
         with pytest.raises(DataError, match=r"the events have no column extra; they have"):
-            coded(log, "event.extra", tmp_path / "cache")
+            field_codes(log, "event.extra", tmp_path / "cache")
     else:
-        assert coded(log, "event.extra", tmp_path / "cache").size == TYPES[name].n_unique() - (TYPES[name].null_count() > 0)
+        assert field_codes(log, "event.extra", tmp_path / "cache").size == TYPES[name].n_unique() - (
+            TYPES[name].null_count() > 0
+        )
 
 
 def test_python_objects_are_refused():

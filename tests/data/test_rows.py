@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.data.rows import Rows, allocate, write
+from interestlab.data.rows import RaggedArray, allocate, write
 
 LENGTHS = st.lists(st.integers(0, 6), max_size=9)
 SHAPES = st.sampled_from([(), (1,), (3,), (2, 2)])
@@ -43,7 +43,7 @@ def test_what_is_written_comes_back(chosen, shape, dtype, size):
     rows = made(lengths, shape, dtype)
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), (rows[i : i + size] for i in range(0, len(rows), size)))
-        held = Rows(Path(folder))
+        held = RaggedArray(Path(folder))
         assert held.lengths.tolist() == lengths.tolist()
         inputs = held.inputs(codes)
     assert inputs.lengths.tolist() == lengths[codes].tolist()
@@ -67,7 +67,7 @@ def test_what_is_filled_in_any_order_comes_back(chosen, shape, dtype, size, rand
             values[~(torch.arange(values.shape[1]) < torch.from_numpy(lengths[part])[:, None])] = 7.0  # no padding is kept
             held.fill(part, values)
         held.flush()
-        inputs = Rows(Path(folder)).inputs(codes)
+        inputs = RaggedArray(Path(folder)).inputs(codes)
     expected = padded([rows[c] for c in codes], shape, np.float32).to(getattr(torch, dtype))
     assert inputs.values.dtype == expected.dtype
     assert torch.equal(inputs.values, expected)
@@ -99,7 +99,7 @@ def test_nothing_at_all_is_no_error(tmp_path, lengths, dtype):
     codes = np.arange(len(lengths))
     held.fill(codes, torch.zeros(len(lengths), 0, 4))
     held.flush()
-    inputs = Rows(tmp_path).inputs(codes)
+    inputs = RaggedArray(tmp_path).inputs(codes)
     assert inputs.values.shape == (len(lengths), 0, 4)
     assert inputs.lengths.tolist() == lengths
 
@@ -107,4 +107,4 @@ def test_nothing_at_all_is_no_error(tmp_path, lengths, dtype):
 def test_what_is_read_cannot_be_changed(tmp_path):
     allocate(tmp_path, np.array([2]), (), "float32")
     with pytest.raises(ValueError, match="read-only"):
-        Rows(tmp_path).fill(np.array([0]), torch.ones(1, 2))
+        RaggedArray(tmp_path).fill(np.array([0]), torch.ones(1, 2))

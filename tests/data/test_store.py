@@ -20,9 +20,9 @@ def refuse(folder):
 
 
 def test_built_once(tmp_path):
-    folder = store.build(tmp_path / "a" / "b", write)
+    folder = store.build_artifact(tmp_path / "a" / "b", write)
     assert (folder / "done").read_text() == "whole"
-    assert store.build(folder, refuse) == folder
+    assert store.build_artifact(folder, refuse) == folder
 
 
 def test_a_failed_builder_leaves_no_folder(tmp_path):
@@ -31,9 +31,9 @@ def test_a_failed_builder_leaves_no_folder(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.build(tmp_path / "x", fail)
+        store.build_artifact(tmp_path / "x", fail)
     assert not (tmp_path / "x").exists()
-    assert (store.build(tmp_path / "x", write) / "done").exists()
+    assert (store.build_artifact(tmp_path / "x", write) / "done").exists()
 
 
 def test_what_a_killed_builder_left_is_rebuilt(tmp_path):
@@ -41,7 +41,7 @@ def test_what_a_killed_builder_left_is_rebuilt(tmp_path):
     left.mkdir()
     (left / "half").write_text("half")
     (tmp_path / "x.lock").touch()
-    folder = store.build(tmp_path / "x", write)
+    folder = store.build_artifact(tmp_path / "x", write)
     assert {f.name for f in folder.iterdir()} == {"done", store.CONTENTS}
     assert not left.exists()
 
@@ -53,7 +53,7 @@ def build_slowly(folder, log):
         time.sleep(0.3)
         write(draft)
 
-    assert (store.build(folder, write_slowly) / "done").read_text() == "whole"
+    assert (store.build_artifact(folder, write_slowly) / "done").read_text() == "whole"
 
 
 def test_processes_at_once_build_once(tmp_path):
@@ -76,7 +76,7 @@ def one_line(told):
 def test_cache_below_a_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written") as told:
-        store.build(tmp_path / "file" / "logs" / "x", write)
+        store.build_artifact(tmp_path / "file" / "logs" / "x", write)
     assert str(tmp_path / "file") in one_line(told)
 
 
@@ -85,7 +85,7 @@ def test_read_only_cache(tmp_path):
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(DataError, match="cannot be written") as told:
-            store.build(tmp_path / "logs" / "x", write)
+            store.build_artifact(tmp_path / "logs" / "x", write)
     finally:
         tmp_path.chmod(0o700)
     one_line(told)
@@ -98,7 +98,7 @@ def test_unwritable_file_systems(tmp_path, monkeypatch, code):
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
     with pytest.raises(DataError, match=os.strerror(code)) as told:
-        store.build(tmp_path / "x", write)
+        store.build_artifact(tmp_path / "x", write)
     one_line(told)
 
 
@@ -107,7 +107,7 @@ def test_other_errors_of_a_builder_stay_as_they_are(tmp_path):
         raise FileNotFoundError(errno.ENOENT, "no such model", "model.bin")
 
     with pytest.raises(FileNotFoundError, match="no such model"):
-        store.build(tmp_path / "x", fail)
+        store.build_artifact(tmp_path / "x", fail)
 
 
 def test_arrays_come_back(tmp_path):

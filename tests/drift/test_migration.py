@@ -75,7 +75,7 @@ def test_permuting_events_instead_of_sessions_would_call_many_falsely():
 
 def _single(panel):
     """Every event a session of its own."""
-    return flat(panel.user, panel.time, panel.item, users=len(panel.users), items=panel.items, pause=0)
+    return flat(panel.user, panel.time, panel.item, users=len(panel.users), items=panel.items, session_gap=0)
 
 
 @pytest.mark.parametrize("heavy", ["long sessions now and then", "one long session"])

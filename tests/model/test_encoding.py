@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from interestlab import encoders
 from interestlab.batch import Inputs
-from interestlab.contract import Encoder, Prefix
+from interestlab.contract import Encoder, FrozenTrunk
 from interestlab.data import rows
-from interestlab.data.features import Feature
+from interestlab.data.features import FieldValues
 from interestlab.encoding import Chunking, Encoding, chunks
 
 
@@ -29,7 +29,7 @@ class Words(Encoder):
     """Words of a table, summed and mapped; counts its calls."""
 
     fields = ["item.title"]
-    prepare_key = "words"
+    preprocess_key = "words"
     out_dim = 5
 
     def __init__(self, dropout=0.0):
@@ -64,15 +64,15 @@ class Looked(Words):
         super().__init__()
         self.table.requires_grad_(False)
 
-    def prefix(self):
-        return Prefix(lambda inputs: Inputs(self.table(inputs.values.long()).detach(), inputs.lengths), "looked", (6,))
+    def frozen_trunk(self):
+        return FrozenTrunk(lambda inputs: Inputs(self.table(inputs.values.long()).detach(), inputs.lengths), "looked", (6,))
 
-    def suffix(self, inputs):
+    def forward_from_trunk(self, inputs):
         self.calls.append(tuple(inputs.values.shape))
         return torch.tanh(self.layer((inputs.values * inputs.mask[..., None]).sum(1)))
 
     def forward(self, inputs):
-        return self.suffix(self.prefix().run(inputs))
+        return self.forward_from_trunk(self.frozen_trunk().forward(inputs))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def feature(tmp_path):
     values = [rng.integers(0, 50, length).astype(np.int32) for length in rng.integers(1, 13, 40)]
     (tmp_path / "rows").mkdir()
     rows.write(tmp_path / "rows", [values])
-    return Feature(np.arange(40), 40, tmp_path, rows.Rows(tmp_path / "rows"))
+    return FieldValues(np.arange(40), 40, tmp_path, rows.RaggedArray(tmp_path / "rows"))
 
 
 def vectors_and_gradients(encoder, feature, chunking, codes):
@@ -122,7 +122,7 @@ def test_indices_are_cut_by_their_number(size, tokens):
     assert all(1 <= len(chunk) <= tokens for chunk in found)
 
 
-@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"held": 0}, {"held": -1}])
+@pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"chunks_with_activations": 0}, {"chunks_with_activations": -1}])
 def test_less_than_one_is_no_chunking(wrong):
     with pytest.raises(ValueError, match="must be at least 1"):
         Chunking(**wrong)
@@ -164,8 +164,8 @@ def test_text_models_do_not_depend_on_the_chunks_either(bert, tmp_path, method, 
             module.p = 0.0
     texts = [f"{'word ' * (i % 7)}{i}" for i in range(40)]
     (tmp_path / "text").mkdir()
-    rows.write(tmp_path / "text", [encoder.prepare(texts)])
-    feature = Feature(np.arange(40), 40, tmp_path, rows.Rows(tmp_path / "text"))
+    rows.write(tmp_path / "text", [encoder.preprocess(texts)])
+    feature = FieldValues(np.arange(40), 40, tmp_path, rows.RaggedArray(tmp_path / "text"))
     codes = np.arange(0, 40, 3)
     whole = vectors_and_gradients(encoder.train(), feature, Chunking(), codes)
     assert whole[1]
@@ -202,7 +202,7 @@ def test_nothing_is_computed_again_where_no_gradient_is_asked_for(feature):
 
 def test_a_table_is_never_looked_up_again(tmp_path):
     encoder = Ids()
-    out = Encoding(encoder, Feature(np.arange(40), 40, tmp_path), Chunking(7, 1))(np.arange(40))
+    out = Encoding(encoder, FieldValues(np.arange(40), 40, tmp_path), Chunking(7, 1))(np.arange(40))
     out.sum().backward()
     assert encoder.calls == [(7,)] * 5 + [(5,)]
     assert torch.equal(out, encoder.table.weight)
@@ -265,6 +265,6 @@ def test_what_drops_in_training_is_kept_without(feature):
 
 def test_an_encoder_of_indices_keeps_nothing(tmp_path):
     encoder = Ids()
-    Encoding(encoder, Feature(np.arange(40), 40, tmp_path / "home"), Chunking()).keep()
+    Encoding(encoder, FieldValues(np.arange(40), 40, tmp_path / "home"), Chunking()).keep()
     assert encoder.calls == []
     assert not (tmp_path / "home").exists()

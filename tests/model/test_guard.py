@@ -9,7 +9,7 @@ from interestlab import dynamics, encoders, objectives, sources
 from interestlab.cli.main import main
 from interestlab.contract import TrainingError
 from interestlab.data.module import InterestData
-from interestlab.guard import STEPS, Guard
+from interestlab.guard import STEPS, FrozenWeightCheck
 from interestlab.model import InterestModel
 
 METHODS = {
@@ -36,7 +36,7 @@ def made(bert):
         data = InterestData(sources.simulated(users=20, items=32, events=5), batch_events=60)
         own = {} if method == "id" else {"model": bert, "max_length": 24}
         encoder = getattr(encoders, method)(**own, **METHODS[method], **arguments)
-        return InterestModel(encoder, dynamics.momentum(dim=8), objectives.next_item(), data.sizes, dim=8, ks=[5]), data
+        return InterestModel(encoder, dynamics.momentum(dim=8), objectives.next_item(), data.cardinalities, dim=8, ks=[5]), data
 
     return made
 
@@ -168,7 +168,7 @@ def test_a_base_that_was_freed_after_it_was_built(made, method):
 
 def test_every_bit_counts():
     module = nn.Linear(3, 3).requires_grad_(False)
-    guard = Guard({"part": module})
+    guard = FrozenWeightCheck({"part": module})
     guard.start(0)
     guard.check(100)
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_every_bit_counts():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_any_precision(dtype):
     module = nn.Linear(3, 3).to(dtype)
-    guard = Guard({"part": module})
+    guard = FrozenWeightCheck({"part": module})
     guard.start(0)
     with pytest.raises(TrainingError, match=r"did not change 2 tensors, part\.bias among them"):
         guard.check(2)
@@ -195,30 +195,30 @@ def test_any_precision(dtype):
 
 @pytest.mark.parametrize("steps", [0, 1])
 def test_too_few_steps_to_tell(steps):
-    guard = Guard({"part": nn.Linear(2, 2)})
+    guard = FrozenWeightCheck({"part": nn.Linear(2, 2)})
     guard.start(7)
     guard.check(7 + steps)
 
 
 def test_a_training_that_goes_on_remembers_what_was():
     module = nn.Linear(2, 2).requires_grad_(False)
-    first, second = Guard({"part": module}), Guard({"part": module})
+    first, second = FrozenWeightCheck({"part": module}), FrozenWeightCheck({"part": module})
     first.start(0)
     with torch.no_grad():
         module.bias.add_(1)
-    second.go_on(first.state())
+    second.load_state_dict(first.state_dict())
     second.start(5)
     with pytest.raises(TrainingError, match=r"training changed part\.bias, frozen"):
         second.check(6)
 
 
 def test_in_another_precision_it_begins_anew():
-    first, second = Guard({"part": nn.Linear(2, 2)}), Guard({"part": nn.Linear(2, 2).double()})
+    first, second = FrozenWeightCheck({"part": nn.Linear(2, 2)}), FrozenWeightCheck({"part": nn.Linear(2, 2).double()})
     first.start(0)
-    second.go_on(first.state())
+    second.load_state_dict(first.state_dict())
     second.start(5)
     second.check(6)
-    assert second.state()["first_step"] == 5
+    assert second.state_dict()["first_step"] == 5
 
 
 # ---- on the command line
@@ -249,7 +249,7 @@ def test_the_command_line_ends_in_one_line_and_measures_nothing(bert, tmp_path, 
 def test_what_has_no_numbers_need_not_move():
     module = nn.Linear(2, 2)
     module.empty = nn.Parameter(torch.empty(0, 2))
-    guard = Guard({"main": module})
+    guard = FrozenWeightCheck({"main": module})
     guard.start(0)
     with torch.no_grad():
         for p in module.parameters():
@@ -258,4 +258,4 @@ def test_what_has_no_numbers_need_not_move():
 
 
 def test_of_a_training_that_never_began_nothing_is_said():
-    Guard({"part": nn.Linear(2, 2).requires_grad_(False)}).check(STEPS)
+    FrozenWeightCheck({"part": nn.Linear(2, 2).requires_grad_(False)}).check(STEPS)

@@ -37,7 +37,7 @@ def made(bert):
         torch.manual_seed(0)
         encoder = getattr(encoders, method)(model=model, max_length=24, **METHODS[method] | arguments)
         parts = {"dynamics": dynamics.momentum(dim=8), "objective": objectives.next_item()}
-        return InterestModel(encoder, sizes=data.sizes, dim=8, ks=[5], fusion=fusion.concat(dim=8), **parts)
+        return InterestModel(encoder, cardinalities=data.cardinalities, dim=8, ks=[5], fusion=fusion.concat(dim=8), **parts)
 
     return made
 
@@ -81,12 +81,12 @@ def attached(model, data):
 
 
 def kept(data):
-    return sorted(p.name for p in data.cache.rglob("prefix-*") if p.is_dir())
+    return sorted(p.name for p in data.cache.rglob("trunk-*") if p.is_dir())
 
 
 def forget(encoded, data):
     """Take away what was kept."""
-    for folder in list(data.cache.rglob("prefix-*/")):
+    for folder in list(data.cache.rglob("trunk-*/")):
         shutil.rmtree(folder, ignore_errors=True)
     encoded._kept.clear()
 
@@ -212,7 +212,7 @@ def test_each_stream_of_an_encoder_is_kept(made, alone):
     model = made("lora", alone, fields=["item.title", "event.event"])
     trained(model, alone, steps=1)
     assert len(kept(alone)) == 2
-    assert len(set(alone.cache.rglob("prefix-*/data.bin"))) == 2
+    assert len(set(alone.cache.rglob("trunk-*/data.bin"))) == 2
 
 
 # ---- what it takes
@@ -228,7 +228,7 @@ def test_its_size_is_said_before_it_is_written(made, alone, monkeypatch):
     assert text.startswith("keeping the constant layers of item.title: ")
     assert f" MiB for {encoded.feature.size:,} values, float32, in " in text
     assert [name for name in there if not name.endswith(".part")] == []
-    (file,) = alone.cache.rglob("prefix-*/data.bin")
+    (file,) = alone.cache.rglob("trunk-*/data.bin")
     assert file.stat().st_size == encoded.feature.rows.lengths.sum() * 16 * 4
 
 
@@ -288,7 +288,7 @@ def test_layers_that_were_trained_before_they_were_frozen_are_not_taken_for_the_
     codes = np.arange(encoded.feature.size)
     before = encoded(codes)
     lower = encoder.backbone.encoder.layer[0].requires_grad_(True)
-    assert encoder.prefix() is None
+    assert encoder.frozen_trunk() is None
     with torch.no_grad():
         lower.output.dense.weight.add_(torch.randn_like(lower.output.dense.weight))
     lower.requires_grad_(False)

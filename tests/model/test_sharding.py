@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from interestlab import processes, sharding
 from interestlab.contract import DataError, Part
-from interestlab.evaluation import precise_weights
+from interestlab.evaluation import float64_weights
 from interestlab.optim import Optim
 
 
@@ -24,7 +24,7 @@ class Bounded(Part):
 @pytest.mark.parametrize("strategy", [strategies.FSDPStrategy, strategies.ModelParallelStrategy])
 def test_a_strategy_that_an_evaluation_cannot_read_is_refused(strategy):
     with pytest.raises(DataError, match=f"{strategy.__name__} splits weights .* take --trainer.strategy=fsdp2"):
-        sharding.supported(strategy())
+        sharding.check_strategy(strategy())
 
 
 def test_what_needs_whole_weights():
@@ -66,25 +66,25 @@ def test_weights_are_whole_inside_and_shares_outside(in_each):
         torch.manual_seed(0)
         model = Stepping().double()
         told = {name: t.clone() for name, t in model.state_dict().items()}
-        mesh = init_device_mesh("cpu", (processes.world(),))
+        mesh = init_device_mesh("cpu", (processes.world_size(),))
         for block in sharding.blocks(model):
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         register_fsdp_forward_method(model, "training_step")
         found = []
         for _ in range(2):
-            with sharding.whole(model):
-                assert not sharding.split(model)
-                kept = precise_weights(model)
+            with sharding.gathered_weights(model):
+                assert not sharding.is_sharded(model)
+                kept = float64_weights(model)
                 assert all(torch.equal(p, told[name]) for name, p in model.named_parameters())
                 if rank == 1:
                     found.append(model.layers[0](torch.ones(4, dtype=torch.float64)))
                     assert torch.equal(model.state_dict()["layers.1.weight"], told["layers.1.weight"])
-            assert sharding.split(model)
+            assert sharding.is_sharded(model)
             assert all(torch.equal(t, told[name]) for name, t in kept.items())
             assert all(isinstance(p, DTensor) for p in model.parameters())
             model.training_step(torch.tensor([rank])).backward()
-        whole = sharding.collected({"weights": dict(model.named_parameters()), "rank": rank})
+        whole = sharding.gather_state({"weights": dict(model.named_parameters()), "rank": rank})
         return {k: v for k, v in whole["weights"].items() if rank == 0}
 
     first, *others = in_each(work)

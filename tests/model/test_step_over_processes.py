@@ -19,7 +19,7 @@ def test_values_are_shared_out_and_their_gradient_is_that_of_all(in_each, codes)
             met.extend(share.tolist())
             return table[torch.from_numpy(share)].sin()
 
-        found = processes.encoded(np.arange(codes), encode)
+        found = processes.encode_sharded(np.arange(codes), encode)
         (found * (rank + 1) * torch.arange(4)).sum().backward()
         return found.detach(), table.grad, torch.tensor(met)
 
@@ -37,8 +37,8 @@ def test_items_and_weights_are_those_of_all(in_each):
     losses = [torch.tensor([1.0, 4.0]), torch.tensor([7.0]), torch.tensor([2.0, 2.0, 5.0])]
 
     def work(rank):
-        weight, means = processes.weighed(torch.tensor(len(losses[rank])), {"loss": losses[rank].mean()})
-        return processes.union(mine[rank]), weight, means["loss"], torch.tensor(processes.first())
+        weight, means = processes.weight_by_targets(torch.tensor(len(losses[rank])), {"loss": losses[rank].mean()})
+        return processes.all_union(mine[rank]), weight, means["loss"], torch.tensor(processes.is_rank_zero())
 
     for rank, (items, weight, mean, first) in enumerate(in_each(work)):
         assert items.tolist() == [0, 2, 5, 7, 9]
@@ -51,6 +51,6 @@ def test_a_loss_that_is_no_number_is_one_in_all_processes(in_each):
     losses = [2.0, float("nan"), 1.0]
 
     def work(rank):
-        return processes.weighed(torch.tensor(3), {"loss": torch.tensor(losses[rank])})[1]["loss"]
+        return processes.weight_by_targets(torch.tensor(3), {"loss": torch.tensor(losses[rank])})[1]["loss"]
 
     assert all(loss.isnan() for loss in in_each(work))

@@ -19,8 +19,8 @@ GOOD: dict[str, Any] = {
         "max_history": 10,
         "ties": "file",
         "split": "leave_one_out",
-        "cuts": [0.8, 0.9],
-        "targets": ["purchase"],
+        "split_quantiles": [0.8, 0.9],
+        "target_events": ["purchase"],
         "batch_events": 512,
         "max_bad_fraction": 0.01,
     }

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from interestlab import load
-from interestlab.checkpoint import seal
+from interestlab.checkpoint import write_hash
 from interestlab.cli import yaml_limits
 from interestlab.cli.imports import ALLOW
 from interestlab.cli.main import main
@@ -120,7 +120,7 @@ def test_nor_does_a_checkpoint(stranger, fit, tmp_path, capsys, part):
     found = torch.load(file, weights_only=True)
     found["hyper_parameters"][part] = {"class_path": "stranger.Mine", "init_args": {}} if part == "dynamics" else "stranger.go"
     torch.save(found, file)
-    seal(file)
+    write_hash(file)
     with pytest.raises(DataError, match=r"best\.ckpt cannot be loaded: .*stranger"):
         load(tmp_path / "run")
     if part == "dynamics":

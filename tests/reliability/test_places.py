@@ -16,7 +16,7 @@ from interestlab import load
 from interestlab.cli.main import main
 from interestlab.contract import DataError
 from interestlab.data import store
-from interestlab.files import write_whole
+from interestlab.files import write_text_atomic
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
 MODEL = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--trainer.max_steps=1"]
@@ -82,16 +82,16 @@ def test_a_store_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path, num
         raise OSError(number, os.strerror(number))
 
     with pytest.raises(DataError, match=r"cannot be written .*make room, or set --data\.cache_dir") as told:
-        store.build(tmp_path / "logs" / "one", write)
+        store.build_artifact(tmp_path / "logs" / "one", write)
     assert str(tmp_path / "logs") in str(told.value)
     assert [path.name for path in (tmp_path / "logs").iterdir() if not path.name.endswith(".lock")] == []
-    store.build(tmp_path / "logs" / "one", lambda draft: store.save(draft, a=np.ones(3)))
+    store.build_artifact(tmp_path / "logs" / "one", lambda draft: store.save(draft, a=np.ones(3)))
     assert store.load(tmp_path / "logs" / "one", "a").sum() == 3
 
 
 def test_what_no_run_wrote_promises_no_resume(tmp_path):
     with pytest.raises(DataError, match=r"a\.json cannot be written \(No such file .*; make room, or give another folder\.$"):
-        write_whole(tmp_path / "none" / "a.json", "{}")
+        write_text_atomic(tmp_path / "none" / "a.json", "{}")
 
 
 LIMITED = """
@@ -141,19 +141,19 @@ def test_a_store_that_was_cut_or_altered_is_refused_and_built_again_once_deleted
 
 def test_large_files_are_held_to_their_size_and_hashed_by_doctor(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(store, "HASHED_AT_ONCE", 100)
-    folder = store.build(tmp_path / "logs" / "one", lambda draft: store.save(draft, a=np.ones(300)))
+    folder = store.build_artifact(tmp_path / "logs" / "one", lambda draft: store.save(draft, a=np.ones(300)))
     main(["doctor", "--store", str(tmp_path)])
     assert "1 stores" in capsys.readouterr().out
     raw = (folder / "a.npy").read_bytes()
     (folder / "a.npy").write_bytes(raw[:-1] + b"\1")
-    store.build(folder, lambda draft: None)  # of its size still
+    store.build_artifact(folder, lambda draft: None)  # of its size still
     with pytest.raises(SystemExit) as done:
         main(["doctor", "--store", str(tmp_path)])
     assert done.value.code == 2
     assert "a.npy is not as it was written; delete the folder" in capsys.readouterr().err
     (folder / "a.npy").write_bytes(raw[:-1])
     with pytest.raises(DataError, match=r"a\.npy is not as it was written"):
-        store.build(folder, lambda draft: None)
+        store.build_artifact(folder, lambda draft: None)
 
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path):

@@ -18,18 +18,18 @@ class Paces(Dynamics):
 
     def __init__(self, dim: int, interests: int = 3):
         super().__init__()
-        self.dim, self.interests = dim, interests
+        self.dim, self.num_interests = dim, interests
         self.read = nn.Linear(dim, dim)
         self.paces = nn.Parameter(torch.linspace(-2, 2, interests))
 
     def init_state(self, batch_size):
-        return self.paces.new_zeros(batch_size, self.interests, self.dim)
+        return self.paces.new_zeros(batch_size, self.num_interests, self.dim)
 
     def step(self, state, x, dt):
         state = torch.lerp(state, self.read(x).unsqueeze(1).to(state.dtype), torch.sigmoid(self.paces).unsqueeze(-1))
         return state, state
 
-    def interest(self, state):
+    def readout(self, state):
         return state
 
     def forward(self, x, dt, mask):
@@ -46,7 +46,7 @@ class TestPaces(DynamicsTests):
 
 class TestTwoPaces(DynamicsTests):
     plugin = Paces
-    init_args = {"interests": 2}
+    init_args = {"num_interests": 2}
 
 
 class StepsInAnotherOrder(Paces):
@@ -54,17 +54,17 @@ class StepsInAnotherOrder(Paces):
         state, z = super().step(state, x, dt)
         return state, z.flip(1)
 
-    def interest(self, state):
+    def readout(self, state):
         return state.flip(1)
 
 
 class TellsInAnotherOrder(Paces):
-    def interest(self, state):
+    def readout(self, state):
         return state.flip(1)
 
 
 class TellsTheirMean(Paces):
-    def interest(self, state):
+    def readout(self, state):
         return state.mean(1)
 
 
@@ -95,7 +95,7 @@ class InterestsFirst(Paces):
         state, z = super().step(state.transpose(0, 1), x, dt)
         return state.transpose(0, 1), z
 
-    def interest(self, state):
+    def readout(self, state):
         return state.transpose(0, 1)
 
 

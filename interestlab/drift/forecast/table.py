@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from interestlab.checks import at_least
+from interestlab.checks import require_at_least
 from interestlab.contract import DataError
 from interestlab.data.module import InterestData
 from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
@@ -116,7 +116,7 @@ def forecast(
         DataError: a run cannot be loaded, runs are of different logs, a window holds no one, or a control is not known.
         ValueError: a number is out of its range.
     """
-    at_least(1, runs=len(runs), count=count, events=least, draws=draws, horizon=min(horizons, default=1))
+    require_at_least(1, runs=len(runs), count=count, events=least, draws=draws, horizon=min(horizons, default=1))
     if unknown := [name for name in controls if name not in CONTROLS]:
         raise DataError(f"no control is called {', '.join(unknown)}; there are {', '.join(CONTROLS)}.")
     bench: Bench | None = None
