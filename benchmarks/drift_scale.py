@@ -54,7 +54,7 @@ PARTS = (
 
 
 def opened(args: argparse.Namespace, users: int) -> Any:
-    from interestlab.data.module import InterestData
+    from interestlab.data.datamodule import InterestData
     from interestlab_sources.simulated import Simulated
 
     source = Simulated(users=users, items=args.items, categories=20, events=args.events, visit=args.visit, seed=args.seed)

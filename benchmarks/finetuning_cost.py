@@ -73,17 +73,17 @@ from transformers.utils import logging as transformers_logging
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch, Inputs
-from interestlab.cli.cost import Cost, peak_memory
-from interestlab.cli.run_folder import RunFolder, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
-from interestlab.data.batches import HistoryDataset, LengthBatches
-from interestlab.data.features import FieldValues
-from interestlab.data.module import InterestData
-from interestlab.encoding import Chunking, chunks
-from interestlab.inclusion import log_inclusion
-from interestlab.model import InterestModel
-from interestlab.optim import Optim, optimizer
+from interestlab.data.datamodule import InterestData
+from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.data.fields import FieldValues
+from interestlab.model.embedding_cache import Chunking, chunks
+from interestlab.training.callbacks.cost import Cost, peak_memory
+from interestlab.training.callbacks.run_folder import RunFolder, versions
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.logq import log_inclusion
+from interestlab.training.optimizers import Optim, optimizer
 from interestlab_encoders.weights import locate
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 

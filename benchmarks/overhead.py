@@ -47,14 +47,14 @@ from torch.utils.data import DataLoader
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch
-from interestlab.cli.cost import Cost, peak_memory
-from interestlab.cli.run_folder import RunFolder, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
-from interestlab.data.batches import HistoryDataset, LengthBatches
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
-from interestlab.optim import Optim
+from interestlab.data.datamodule import InterestData
+from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.training.callbacks.cost import Cost, peak_memory
+from interestlab.training.callbacks.run_folder import RunFolder, versions
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.optimizers import Optim
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
 RATIO, PADDING = 0.85, 0.10

@@ -336,20 +336,6 @@ class Source(Plugin):
         """
 
 
-class DataError(ValueError):
-    """Data that cannot be used. The message names the file, what is wrong and what to do, in one line.
-
-    Stability: stable.
-    """
-
-
-class TrainingError(RuntimeError):
-    """Training whose result cannot be trusted. The message says what happened and what to do, in one line.
-
-    Stability: stable.
-    """
-
-
 def class_path(cls: type) -> str:
     """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module.
 

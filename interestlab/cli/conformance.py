@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from interestlab import testing
-from interestlab.cli.errors import told_in_one_line
-from interestlab.cli.names import find, holders
+from interestlab.config.one_line_errors import told_in_one_line
+from interestlab.config.plugin_lookup import find, holders
 from interestlab.contract import Encoder, Plugin
-from interestlab.registry import REGISTRIES, PluginError
+from interestlab.errors import PluginError
+from interestlab.registry import REGISTRIES
 from interestlab.testing import Outcome
 
 STYLES = {"kept": "green", "broken": "bold red", "expected": "yellow"}

@@ -20,22 +20,22 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from interestlab.checkpoint import HashedCheckpointIO
-from interestlab.cli import shortnames
-from interestlab.cli.arguments import option, with_checkpoint, with_run
-from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
-from interestlab.cli.cost import Cost
-from interestlab.cli.curve import Curve
-from interestlab.cli.errors import reason, told_in_one_line
-from interestlab.cli.parser import OneLineParser
-from interestlab.cli.run_folder import RunFolder
-from interestlab.cli.wandb_logger import PatientWandbLogger
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
-from interestlab.files import write_text_atomic
-from interestlab.model import InterestModel
+from interestlab.config import plugin_names
+from interestlab.config.one_line_errors import reason, told_in_one_line
+from interestlab.config.parser import OneLineParser
+from interestlab.config.run_arguments import option, with_checkpoint, with_run
+from interestlab.data.datamodule import InterestData
+from interestlab.errors import DataError
 from interestlab.registry import REGISTRIES
-from interestlab.trainer import is_fast_dev_run, is_rank_zero
+from interestlab.training.callbacks.cost import Cost
+from interestlab.training.callbacks.last_checkpoint import LastCheckpoint, forget_parts
+from interestlab.training.callbacks.run_folder import RunFolder
+from interestlab.training.checkpoint_io import HashedCheckpointIO
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.loggers.curve import Curve
+from interestlab.training.loggers.wandb import PatientWandbLogger
+from interestlab.training.run_state import is_fast_dev_run, is_rank_zero
+from interestlab.utils.atomic_files import write_text_atomic
 
 MONITOR = "val/ndcg@10"
 """What decides which checkpoint is best, and when to stop."""
@@ -195,13 +195,13 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
-        shortnames.install()
+        plugin_names.install()
         try:
             return cli(
                 InterestModel,
                 InterestData,
                 parser_class=Parser,
-                args=shortnames.ordered(with_checkpoint(with_run(args))),
+                args=plugin_names.ordered(with_checkpoint(with_run(args))),
                 seed_everything_default=0,
                 trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
                 save_config_callback=None,

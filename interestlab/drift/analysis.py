@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError
-from interestlab.data.logstore import EventStore
+from interestlab.data.event_store import EventStore
 from interestlab.drift import timelines
 from interestlab.drift.attention import Attention, at, halves
 from interestlab.drift.changes import session_labels
@@ -31,6 +30,7 @@ from interestlab.drift.segments import Segments, moves_table, segments
 from interestlab.drift.settings import Settings
 from interestlab.drift.users import users
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.errors import DataError
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
 

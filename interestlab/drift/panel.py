@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import EventStore
+from interestlab.data.event_store import EventStore
 
 DEPTHS = {"view": 0.0, "click": 0.0, "cart": 0.5, "favorite": 0.5, "purchase": 1.0, "review": 1.0}
 """How far down the funnel a type of event is; of others nothing is said."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from interestlab.checks import require_at_least
-from interestlab.contract import DataError
 from interestlab.drift.panel import PAUSE
+from interestlab.errors import DataError
+from interestlab.utils.argument_checks import require_at_least
 
 
 @dataclass(frozen=True)

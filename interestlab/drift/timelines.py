@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import EventStore
+from interestlab.data.event_store import EventStore
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import moments
 

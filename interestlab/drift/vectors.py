@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from interestlab.contract import DataError, Encoder
-from interestlab.data.module import InterestData
+from interestlab.contract import Encoder
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.panel import Panel
-from interestlab.encoding import Chunking, constant, kept_vectors
+from interestlab.errors import DataError
+from interestlab.model.embedding_cache import Chunking, constant, kept_vectors
 
 WIDTH = 32
 """Dimensions that are kept: distances in more cost more and, of text vectors, say little else."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interestlab.metrics.places import TargetRanks
+from interestlab.metrics.target_rank import TargetRanks
 
 
 def per_user(places: TargetRanks, ks: Sequence[int]) -> dict[str, np.ndarray]:

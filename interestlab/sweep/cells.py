@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from interestlab.stats.intervals import Estimate
 from interestlab.sweep.compare import Comparison, Configuration
-from interestlab.sweep.seeds import Estimate
 
 COST_NAMES = {
     "trainable_parameters": "trainable parameters",

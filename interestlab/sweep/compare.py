@@ -15,11 +15,11 @@ import polars as pl
 import torch
 import yaml
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.metrics import TargetRanks, per_user
+from interestlab.stats.bootstrap import holm, paired_bootstrap
+from interestlab.stats.intervals import Estimate, over_seeds
 from interestlab.sweep.cost import front, tpme
-from interestlab.sweep.paired import holm, paired_bootstrap
-from interestlab.sweep.seeds import Estimate, over_seeds
 
 COSTS = ("trainable_parameters", "parameters", "epochs", "steps", "seconds", "seconds_per_epoch", "peak_memory_mb")
 FRONTS = ("seconds_per_epoch", "trainable_parameters")

@@ -21,8 +21,8 @@ from typing import Literal, Self
 
 from filelock import FileLock, Timeout
 
-from interestlab.files import write_text_atomic
 from interestlab.sweep.trials import Trial
+from interestlab.utils.atomic_files import write_text_atomic
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 
 from interestlab.cli.drift import overrides
 from interestlab.cli.main import main
-from interestlab.contract import DataError
 from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)
@@ -252,7 +252,7 @@ def test_a_folder_that_is_no_run_ends_in_one_line(folder, capsys):
 
 @pytest.mark.slow
 def test_planted_migrators_are_found_and_nulls_hardly_ever(tmp_path, cache):
-    from interestlab.data.module import InterestData
+    from interestlab.data.datamodule import InterestData
     from interestlab_sources.simulated import Simulated
 
     shop = {"users": 300, "events": 120, "visit": 1}

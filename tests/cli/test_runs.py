@@ -10,7 +10,7 @@ import torch
 
 from interestlab.cli.main import main
 from interestlab.cli.train import run
-from interestlab.model import InterestModel
+from interestlab.training.lightning_module import InterestModel
 
 SHOP = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
 ID = ["--model.encoder=id", "--model.dynamics=ewma"]

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from interestlab.data.clean import WORDS, Cleaning
-from interestlab.data.log import clean_frame
+from interestlab.data.histories import clean_frame
+from interestlab.data.text_cleaning import WORDS, Cleaning
 
 
 def clean(column, value, cleaning=Cleaning()):  # noqa: B008 (frozen)

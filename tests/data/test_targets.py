@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError, EventLog, Source
-from interestlab.data.module import InterestData
+from interestlab.contract import EventLog, Source
+from interestlab.data.datamodule import InterestData
 from interestlab.data.split import global_time, leave_one_out
+from interestlab.errors import DataError
 
 
 class Visits(Source):

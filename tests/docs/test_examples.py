@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from interestlab.batch import Batch, Candidates
-from interestlab.cli.imports import ALLOW
 from interestlab.cli.train import run
+from interestlab.config.import_policy import ALLOW
 from interestlab.contract import Plugin
 from interestlab.step import Step
 from interestlab.testing import check_plugin

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from interestlab.contract import EventLog
-from interestlab.data.clean import Cleaning
-from interestlab.data.log import histories
-from interestlab.data.logstore import EventStore, Recipe, write_log
+from interestlab.data.event_store import EventStore, Recipe, write_log
+from interestlab.data.histories import histories
+from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
 from interestlab.drift.attention import Attention, halves
 from interestlab.drift.interests import Interests

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from panels import DAY, START, log_of
 
-from interestlab.contract import DataError
 from interestlab.drift.analysis import analyse, parsed
 from interestlab.drift.interests import Interests, interests_of
 from interestlab.drift.panel import panel
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from interestlab import load
-from interestlab.contract import DataError
 from interestlab.drift.forecast import forecast
 from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER, exchange
 from interestlab.drift.forecast.cases import Attended, attended, cases, windows
@@ -23,6 +22,7 @@ from interestlab.drift.forecast.verdict import BEATS, verdict
 from interestlab.drift.interests import Interests, taxonomy
 from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import panel
+from interestlab.errors import DataError
 
 SHOP = [
     "--data.source.users=150",

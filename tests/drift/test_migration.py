@@ -6,10 +6,10 @@ from panels import alike, drawn, flat, halved, items_of, made, shop
 from scipy import stats
 
 from interestlab.drift.attention import Attention, at, halves
-from interestlab.drift.divergence import jensen_shannon, span, total_variation
 from interestlab.drift.migration import migration, moves
-from interestlab.drift.permutation import Cells, p_values, replicates
 from interestlab.drift.population import calendar, catalogue_drift
+from interestlab.stats.divergence import jensen_shannon, span, total_variation
+from interestlab.stats.permutation import Cells, p_values, replicates
 
 K = 4
 LEVEL = 0.05

@@ -8,12 +8,12 @@ import torch
 from lightning.pytorch import Trainer
 
 from interestlab import dynamics, encoders, objectives, sources
-from interestlab.auxiliary import Auxiliary
 from interestlab.cli.train import run
 from interestlab.contract import Objective
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
+from interestlab.data.datamodule import InterestData
 from interestlab.registry import OBJECTIVES
+from interestlab.training.auxiliary import Auxiliary
+from interestlab.training.lightning_module import InterestModel
 
 
 class Fixed(Objective):

@@ -11,8 +11,8 @@ from lightning.pytorch import Trainer
 from interestlab import dynamics, encoders, fusion, objectives
 from interestlab.cli.train import run
 from interestlab.contract import EventLog, Source
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
+from interestlab.data.datamodule import InterestData
+from interestlab.training.lightning_module import InterestModel
 
 
 class Log(Source):

@@ -25,9 +25,10 @@ import broken_configs
 from formats import FIRST, FORMATS, packed, parquet
 from mutations import anything, line
 
-from interestlab.contract import DataError, EventLog, Source
-from interestlab.data.logstore import Recipe, open_event_store
+from interestlab.contract import EventLog, Source
+from interestlab.data.event_store import Recipe, open_event_store
 from interestlab.data.validate import Checked, validate
+from interestlab.errors import DataError
 from interestlab_sources import lines
 from interestlab_sources.files import Files
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from interestlab import load
-from interestlab.checkpoint import HashedCheckpointIO, read_checkpoint, verify_hash, write_hash
 from interestlab.cli.main import main
-from interestlab.contract import DataError
+from interestlab.errors import DataError
+from interestlab.training.checkpoint_io import HashedCheckpointIO, read_checkpoint, verify_hash, write_hash
 
 
 class Payload:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
-from interestlab.sweep import paired
+from interestlab.errors import DataError
+from interestlab.stats import bootstrap
+from interestlab.stats.bootstrap import holm, paired_bootstrap
+from interestlab.stats.intervals import over_seeds, student_t
 from interestlab.sweep.compare import compare
 from interestlab.sweep.cost import front, tpme
-from interestlab.sweep.paired import holm, paired_bootstrap
-from interestlab.sweep.seeds import over_seeds, student_t
 
 BASELINE = {"baseline": {"tuning": "frozen"}}
 
@@ -83,7 +83,7 @@ def test_interval_holds_the_truth_as_often_as_it_says():
 def test_chunks_change_nothing(monkeypatch):
     values = np.random.default_rng(0).random(40)
     whole = paired_bootstrap(values, draws=100)
-    monkeypatch.setattr(paired, "TILE", 1)
+    monkeypatch.setattr(bootstrap, "TILE", 1)
     assert paired_bootstrap(values, draws=100) == whole
 
 

@@ -7,7 +7,7 @@ import sys
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep.report import write_report
 
 REASON = "<script>alert('x')</script> & \"more\""

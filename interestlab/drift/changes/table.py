@@ -3,18 +3,18 @@
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import EventStore
+from interestlab.data.event_store import EventStore
 from interestlab.drift import timelines
 from interestlab.drift.changes.labels import session_labels, sides
 from interestlab.drift.changes.offline import offline
 from interestlab.drift.changes.online import calibrate, online
 from interestlab.drift.changes.scan import MINIMUM, scan
-from interestlab.drift.evidence import false_discovery
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.stats.power import false_discovery
 
 PERMUTATIONS = 999
 """Of the scan, where they cost little: false discovery rates over many users need small p-values told apart."""

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.interests import Interests
+from interestlab.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from interestlab.drift.model.trajectory import View
-from interestlab.encoding import chunks, on
-from interestlab.evaluation import to_float64
-from interestlab.model import transposed
-from interestlab.streams import Stream
+from interestlab.model.embedding_cache import chunks, on
+from interestlab.model.evaluation import to_float64
+from interestlab.model.streams import Stream
+from interestlab.training.lightning_module import transposed
 
 
 @torch.no_grad()

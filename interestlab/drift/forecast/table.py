@@ -9,14 +9,14 @@ from typing import Any
 import polars as pl
 import yaml
 
-from interestlab.checks import require_at_least
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import Panel
-from interestlab.loading import OF_THE_LOG, load
+from interestlab.errors import DataError
+from interestlab.inference.load import OF_THE_LOG, load
+from interestlab.utils.argument_checks import require_at_least
 
 SCHEMA = {
     "run": pl.String(),

@@ -5,10 +5,10 @@ import polars as pl
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.decomposition import split
-from interestlab.drift.divergence import jensen_shannon, total_variation
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.implied import implied, last_events_changed, scale
 from interestlab.drift.model.trajectory import View, velocity
+from interestlab.stats.divergence import jensen_shannon, total_variation
 
 LAST = 5
 """Last events whose effect is told."""

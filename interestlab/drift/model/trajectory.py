@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from interestlab.contract import Dynamics
-from interestlab.data.batches import DAY
-from interestlab.data.module import InterestData
-from interestlab.evaluation import to_float64
-from interestlab.model import InterestModel, transposed
+from interestlab.data.datamodule import InterestData
+from interestlab.data.dataset import DAY
+from interestlab.model.evaluation import to_float64
+from interestlab.training.lightning_module import InterestModel, transposed
 
 CHUNK = 65_536
 """Events whose interests are given at once."""
@@ -41,7 +41,7 @@ class View:
     """A trained model that reads the histories of its log: everything that it needs of them is encoded already.
 
     After each event the model has read what an evaluation would: the last ``max_history`` events up to that one, the first of
-    them with no time before it. So ``z`` is that of :meth:`interestlab.recommender.Recommender.state`.
+    them with no time before it. So ``z`` is that of :meth:`interestlab.inference.recommender.Recommender.state`.
 
     Attributes:
         model: trained, and attached to ``data``.

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from interestlab.contract import DataError
-from interestlab.files import write_text_atomic
+from interestlab.errors import DataError
 from interestlab.sweep.display import Display
 from interestlab.sweep.tracking import PROJECT
 from interestlab.sweep.trials import Trial
+from interestlab.utils.atomic_files import write_text_atomic
 
 FILE = "wandb-sweep.yaml"
 

@@ -4,7 +4,7 @@ import io
 import pytest
 import torch
 
-from interestlab.contract import TrainingError
+from interestlab.errors import TrainingError
 from interestlab.testing import pad_rows
 
 TEXTS = ["strings for a guitar", "", "red", "wireless headphones"]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.testing import EncoderTests, pad_rows
 from interestlab_encoders import vectors
 from interestlab_encoders.features import Features

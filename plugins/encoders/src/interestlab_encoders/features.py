@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from interestlab.batch import Inputs
-from interestlab.contract import DataError, Encoder
+from interestlab.contract import Encoder
+from interestlab.errors import DataError
 from interestlab_encoders.vectors import Vectors
 
 

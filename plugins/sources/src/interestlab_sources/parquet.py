@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources.table import ORIGIN
 
 
