@@ -95,7 +95,7 @@ def test_days_between_events(data):
 def test_types_and_padding(data):
     batch = next(iter(data().test_dataloader()))
     assert [str(t.dtype).removeprefix("torch.") for t in batch] == ["int64"] * 3 + ["float32", "bool", "int64", "int64"]
-    for name in ("items", "rows", "dt"):
+    for name in ("items", "event_index", "dt"):
         assert not getattr(batch, name)[~batch.mask].any()
     assert (~batch.mask).any()
 

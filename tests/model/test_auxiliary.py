@@ -174,7 +174,7 @@ def test_a_name_that_is_taken_or_none_is_refused(model, name):
 def test_every_objective_fits_by_itself_or_as_a_term(data, name, interests):
     objective = OBJECTIVES.load(name)()
     main, terms = (objectives.gbce(), {"it": Auxiliary(objective)}) if objective.auxiliary else (objective, {})
-    moved = dynamics.multi_interest(dim=8, interests=interests) if interests > 1 else dynamics.transformer(dim=8)
+    moved = dynamics.multi_interest(dim=8, num_interests=interests) if interests > 1 else dynamics.transformer(dim=8)
     model = InterestModel(encoders.id(), moved, main, data.cardinalities, auxiliary=terms, dim=8)
     before = {name: p.clone() for name, p in model.named_parameters()}
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -345,7 +345,7 @@ def test_values_without_an_empty_one_are_no_proof():
 
 def test_values_that_it_does_not_read_are_no_proof():
     outcomes = check_plugin(Words, values=["", " ", "  ", "\t", "\n"])
-    (told,) = [outcome.message for outcome in outcomes if outcome.check == "prepare"]
+    (told,) = [outcome.message for outcome in outcomes if outcome.check == "preprocess"]
     assert told == "preprocess finds nothing in any of the values; give `values` that it reads"
 
 

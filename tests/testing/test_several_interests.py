@@ -13,14 +13,14 @@ class Paces(Dynamics):
 
     Args:
         dim: width.
-        interests: how many.
+        num_interests: how many.
     """
 
-    def __init__(self, dim: int, interests: int = 3):
+    def __init__(self, dim: int, num_interests: int = 3):
         super().__init__()
-        self.dim, self.num_interests = dim, interests
+        self.dim, self.num_interests = dim, num_interests
         self.read = nn.Linear(dim, dim)
-        self.paces = nn.Parameter(torch.linspace(-2, 2, interests))
+        self.paces = nn.Parameter(torch.linspace(-2, 2, num_interests))
 
     def init_state(self, batch_size):
         return self.paces.new_zeros(batch_size, self.num_interests, self.dim)
@@ -109,11 +109,11 @@ class NoneListens(Paces):
 
 CAUGHT = {
     StepsInAnotherOrder: {"step"},
-    TellsInAnotherOrder: {"interest"},
-    TellsTheirMean: {"interest"},
+    TellsInAnotherOrder: {"readout"},
+    TellsTheirMean: {"readout"},
     OneForgets: {"step"},
     OnePeeksAhead: {"causality", "step"},
-    OneIsNotFinite: {"step", "interest", "drift"},
+    OneIsNotFinite: {"step", "readout", "advance"},
     InterestsFirst: {"state_rows"},
     NoneListens: {"effect"},
 }
@@ -129,4 +129,4 @@ def test_caught_by_the_right_checks(plugin):
 
 
 def test_a_lone_interest_has_no_axis():
-    assert broken(Paces, interests=1) >= {"gradients", "rows", "float64"}
+    assert broken(Paces, num_interests=1) >= {"gradients", "rows", "float64"}
