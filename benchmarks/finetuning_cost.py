@@ -78,12 +78,12 @@ from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.datamodule import InterestData
 from interestlab.data.dataset import HistoryDataset, LengthBatches
 from interestlab.data.fields import FieldValues
-from interestlab.model.embedding_cache import Chunking, chunks
+from interestlab.model.chunking import EncoderChunking, split_into_chunks
 from interestlab.training.callbacks.cost import Cost, peak_memory
 from interestlab.training.callbacks.run_folder import RunFolder, versions
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.logq import log_inclusion
-from interestlab.training.optimizers import Optim, optimizer
+from interestlab.training.optimizers import Optim, make_optimizer
 from interestlab_encoders.weights import locate
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
@@ -146,10 +146,10 @@ class Plain(nn.Module):
 
     def take(self, model: InterestModel) -> "Plain":
         """Take over the weights of the framework's model."""
-        encoder = model.encoders["main"]
+        encoder = model.backbone.encoders["main"]
         self.backbone.load_state_dict(cast(nn.Module, encoder.backbone).state_dict())
-        self.projection.load_state_dict(model.projections["main"].state_dict())
-        self.dynamics = deepcopy(model.dynamics)
+        self.projection.load_state_dict(model.backbone.projections["main"].state_dict())
+        self.dynamics = deepcopy(model.backbone.dynamics)
         if hasattr(encoder, "gates"):
             self.blocks, self.gates = deepcopy(encoder.blocks), deepcopy(encoder.gates)
         return self.to(model.device)
@@ -177,7 +177,7 @@ class Plain(nn.Module):
         known, at = (torch.from_numpy(a).to(items.device) for a in (distinct, first))
         real = batch.targets >= 0
         wanted = torch.searchsorted(known, batch.targets[real])
-        there = log_inclusion(log_q[known], batch.mask.sum() + len(batch.users), sampled=0, catalogue=len(log_q))
+        there = log_inclusion(log_q[known], batch.mask.sum() + len(batch.users), num_sampled=0, num_items=len(log_q))
         queries, candidates = F.normalize(z[real], dim=-1), F.normalize(vectors[at], dim=-1)
         return chunked_cross_entropy(queries, candidates, wanted, -there, scale=1 / TEMPERATURE)
 
@@ -190,7 +190,7 @@ class Plain(nn.Module):
             "pretrained": [p for p in inside if id(p) in pretrained],
             "peft": [p for p in inside if id(p) not in pretrained],
         }
-        return optimizer(Optim(lr=LR), self.parameters(), named, fused=True)[0]
+        return make_optimizer(Optim(lr=LR), self.parameters(), named, fused=True)[0]
 
 
 class PlainLoop:
@@ -376,7 +376,7 @@ def model_of(name: str, args: argparse.Namespace, data: Sampled) -> InterestMode
         dim=DIM,
         similarity="cosine",
         optim=Optim(lr=LR),
-        chunking=Chunking(args.tokens, args.held),
+        chunking=EncoderChunking(args.tokens, args.held),
     )
 
 
@@ -527,7 +527,7 @@ class Same(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model = cast(InterestModel, pl_module)
         with torch.no_grad():  # what is added starts at zero, where a mistake in it would not show
-            for p in model.encoders.parameters():
+            for p in model.backbone.encoders.parameters():
                 if p.requires_grad and not p.any():
                     p.normal_(std=0.02)
         encoder, options = OURS[self.name]
@@ -603,7 +603,7 @@ def counted(data: Sampled, feature: FieldValues, batches: list[list[int]], args:
         codes = feature.codes[occurrences(batch).numpy()]
         distinct = np.unique(codes[codes >= 0])
         widest = int(lengths[distinct].max())
-        parts = [len(chunk) * int(lengths[chunk].max()) for chunk in chunks(distinct, feature.rows, Chunking(args.tokens))]
+        parts = [len(chunk) * int(lengths[chunk].max()) for chunk in split_into_chunks(distinct, feature.rows, args.tokens)]
         users, longest = batch.mask.shape
         rows.append(
             {
@@ -773,10 +773,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--batch_events", type=int, default=4096, help="events of a batch, padding included")
     parser.add_argument("--max_length", type=int, default=64, help="most tokens of a title")
     parser.add_argument(
-        "--tokens", type=int, default=Chunking().max_tokens, help="of a chunk, and of a piece of the plain loop"
+        "--tokens", type=int, default=EncoderChunking().max_tokens, help="of a chunk, and of a piece of the plain loop"
     )
     parser.add_argument(
-        "--held", type=int, default=Chunking().chunks_with_activations, help="chunks of a step that are not computed again"
+        "--held",
+        type=int,
+        default=EncoderChunking().chunks_with_activations,
+        help="chunks of a step that are not computed again",
     )
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: for a CPU that is shared, and one thread")

@@ -21,7 +21,7 @@ from interestlab.drift.flow_table import flow_table
 from interestlab.drift.interests import Interests
 from interestlab.drift.landscape import landscape
 from interestlab.drift.model.table import model_view
-from interestlab.drift.model.trajectory import View
+from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.notes import notes
 from interestlab.drift.panel import panel
 from interestlab.drift.population import calendar, catalogue_drift, shares_over_time, trends
@@ -58,7 +58,7 @@ class Analysis:
 
 
 def analyse(
-    log: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
+    log: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: ModelView | None = None
 ) -> Analysis:
     """Analyse the drift of everyone in a log.
 
@@ -127,7 +127,7 @@ def analyse(
         "level": settings.level_of_test,
         "answered": len(answered),
         "sampled_for_flows": int(tables["flows"].filter(pl.col("step") == -1)["users"].to_numpy().max(initial=0)),
-        "model": seen and type(seen.model.dynamics).__name__.lower(),
+        "model": seen and type(seen.frozen.dynamics).__name__.lower(),
         "notes": notes(held, whole, interests, attention.likeness, people, settings),
         "dropped_events": len(whole.time) - len(held.time),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
