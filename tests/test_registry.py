@@ -4,25 +4,18 @@ import ast
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from interestlab.contract import Encoder, Source
+from interestlab.install_hints import LIBRARIES, PLUGINS, library_hint
 from interestlab.registry import REGISTRIES, PluginError, Registry, limit_note
 
 ROOT = Path(__file__).parents[1]
 
-FIRST_PARTY = {
-    kind: names.split()
-    for kind, names in {
-        "encoders": "adalora adapter behaviour bitfit features frozen full ia3 id image lora peft side",
-        "fusion": "attention bottleneck concat film gated transformer",
-        "dynamics": "evolution ewma gru lru mamba momentum multi_interest ode time_transformer transformer",
-        "objectives": "bpr contrastive fgm forecast gbce interest next_item pgd rdrop sampled_softmax",
-        "sources": "amazon files recbole simulated taobao",
-    }.items()
-}
+FIRST_PARTY = {kind: names.split() for kind, names in PLUGINS.items()}
 
 GOOD = """
 from interestlab.contract import Encoder
@@ -111,6 +104,48 @@ def test_unknown_name_lists_what_there_is(encoders):
 def test_no_plugins_at_all():
     with pytest.raises(PluginError, match="Installed: none"):
         Registry("nothing_of_this_kind", "Encoder").load("x")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("encoders", "lora"), ("fusion", "transformer"), ("sources", "amazon")])
+def test_a_known_plugin_that_is_absent_names_its_distribution(monkeypatch, kind, name):
+    monkeypatch.setattr("interestlab.registry.entry_points", lambda group: [])
+    monkeypatch.setattr("interestlab.registry.installed", lambda name: False)
+    with pytest.raises(PluginError, match=rf"'{name}' is not installed: pip install interestlab-{kind}$"):
+        Registry(kind, "Encoder").load(name)
+
+
+def test_a_known_plugin_that_a_limit_hides_is_not_to_be_installed(monkeypatch):
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", "interestlab-fusion")
+    with pytest.raises(PluginError, match=r"called 'lora'.*INTERESTLAB_PLUGINS") as raised:
+        Registry("encoders", "Encoder").load("lora")
+    assert "pip install" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("PIL.Image", "interestlab-encoders[image]"), ("peft", "interestlab-encoders")]
+)
+def test_an_absent_library_names_the_package_that_brings_it(install, encoders, module, package):
+    text = f"raise ModuleNotFoundError('No module named x', name='{module}')"
+    install("bad", {"broken": "acme_hint:Acme"}, acme_hint=text)
+    with pytest.raises(PluginError, match="does not import") as raised:
+        encoders.load("broken")
+    assert str(raised.value).endswith(f"pip install '{package}'")
+
+
+def test_an_unknown_library_has_no_hint():
+    assert library_hint(ModuleNotFoundError("No module named 'x'", name="x")) == library_hint(ValueError("PIL")) == ""
+
+
+def test_hints_name_packages_that_exist():
+    pyprojects = {"interestlab": ROOT / "pyproject.toml"} | {
+        f"interestlab-{kind}": ROOT / "plugins" / kind / "pyproject.toml" for kind in PLUGINS
+    }
+    modules = {"sklearn": "scikit-learn", "ot": "POT", "PIL": "pillow"}
+    for module, package in LIBRARIES.items():
+        name, _, extra = package.partition("[")
+        project = tomllib.loads(pyprojects[name].read_text("utf-8"))["project"]
+        needs = project["optional-dependencies"][extra.rstrip("]")] if extra else project["dependencies"]
+        assert any(need.startswith(modules.get(module, module)) for need in needs), module
 
 
 def test_two_distributions_claim_one_name(install, encoders):
@@ -270,7 +305,8 @@ def test_core_imports_no_plugin():
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("registry", set()),
+        ("install_hints", set()),
+        ("registry", {"interestlab.install_hints"}),
         ("batch", set()),
         ("step", {"interestlab.batch"}),
         ("contract", {"interestlab.batch", "interestlab.registry", "interestlab.step"}),
