@@ -67,11 +67,11 @@ fuzz: install
 # in each: an older or newer one comes with gigabytes of CUDA where the index has no build for the CPU alone.
 TORCH := $(shell grep '^torch==' constraints.txt)
 EXTRAS := .[all,dev]
-PARTS := -m 'not slow' tests/data tests/metrics tests/model tests/api tests/cli tests/test_registry.py plugins
+PARTS := -m 'not slow' $(addprefix tests/,cli config data inference metrics model stats training utils test_registry.py) plugins
 
 # The core without plugins and extras: the tests that need no plugin.
 test-core: .venv-core/.installed
-	.venv-core/bin/python -m pytest -p no:cacheprovider -m 'not slow' tests/data tests/metrics tests/testing tests/test_inclusion.py
+	.venv-core/bin/python -m pytest -p no:cacheprovider -m 'not slow' $(addprefix tests/,data metrics testing utils test_packaging.py training/test_logq.py)
 
 .venv-core/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv-core

@@ -42,20 +42,20 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from interestlab import encoders
-from interestlab.cli.run_folder import versions
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.attention import Attention
 from interestlab.drift.changes import calibrate, offline, online, scan, segments, session_labels
-from interestlab.drift.evidence import POWER, false_discovery, needed, power
 from interestlab.drift.evolution import evolution
 from interestlab.drift.interests import Interests, taxonomy
 from interestlab.drift.migration import migration
-from interestlab.drift.momentum import fit_momentum
 from interestlab.drift.panel import Panel, panel
 from interestlab.drift.settings import Settings
 from interestlab.drift.vectors import encoded, of_users, reduced
-from interestlab.sweep.seeds import over_seeds
+from interestlab.errors import DataError
+from interestlab.stats.heavy_ball import fit_momentum
+from interestlab.stats.intervals import over_seeds
+from interestlab.stats.power import POWER, false_discovery, needed, power
+from interestlab.training.callbacks.run_folder import versions
 from interestlab_sources.simulated import Simulated
 
 STRENGTH, LEVEL, NEAR = 0.6, 0.05, 0.1

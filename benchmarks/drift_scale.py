@@ -54,7 +54,7 @@ PARTS = (
 
 
 def opened(args: argparse.Namespace, users: int) -> Any:
-    from interestlab.data.module import InterestData
+    from interestlab.data.datamodule import InterestData
     from interestlab_sources.simulated import Simulated
 
     source = Simulated(users=users, items=args.items, categories=20, events=args.events, visit=args.visit, seed=args.seed)
@@ -87,7 +87,7 @@ def analysis(args: argparse.Namespace, users: int) -> dict[str, Any]:
     data = opened(args, users)
     now = CLOCKS[args.clock]
     log, settings, began, parts = data.log, Settings(shift=args.shift), now(), {}
-    before = panel(log, settings.pause)
+    before = panel(log, settings.session_gap)
     vectors, _ = reduced(of_users(before, settings.column, seed=settings.seed))
     interests = interests_of(before, vectors, settings)
     ready, ready_gib = now() - began, peak()

@@ -47,9 +47,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor
 
-from interestlab.cli.run_folder import versions
 from interestlab.contract import Dynamics, State
 from interestlab.registry import DYNAMICS
+from interestlab.training.callbacks.run_folder import versions
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 DAYS = 7.0

@@ -29,9 +29,9 @@ Measured, in one run:
 - **memory**: peak of each process (of the GPU where there is one). A plain loop holds all activations of a batch, of which a
   full fine-tuning of MiniLM needs some tens of GB. So it is run in pieces of as many tokens as interestlab's chunks, each
   forward and straight backward. The gradient at the pieces' vectors is made beforehand and **not timed**: the plain loop pays
-  neither for memory nor for computing anything again, as interestlab does (``--model.chunking.held``); its time is that on a
-  machine without limits. Its memory is what a piece holds, × the pieces of the largest batch measured. The pieces of a batch
-  have one shape: ``--pieces`` of them are run, spread evenly, and stand for all.
+  neither for memory nor for computing anything again, as interestlab does (``--model.chunking.chunks_with_activations``);
+  its time is that on a machine without limits. Its memory is what a piece holds, × the pieces of the largest batch measured.
+  The pieces of a batch have one shape: ``--pieces`` of them are run, spread evenly, and stand for all.
 - **sameness**: without dropout and with weights copied over, the losses of a step and of the step after its update must
   agree, the plain loop taking a batch whole as well as in pieces, or it is not the same model and the benchmark fails.
 
@@ -73,17 +73,17 @@ from transformers.utils import logging as transformers_logging
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch, Inputs
-from interestlab.cli.cost import Cost, peak_memory
-from interestlab.cli.run_folder import RunFolder, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
-from interestlab.data.batches import HistoryDataset, LengthBatches
-from interestlab.data.features import Feature
-from interestlab.data.module import InterestData
-from interestlab.encoding import Chunking, chunks
-from interestlab.inclusion import log_inclusion
-from interestlab.model import InterestModel
-from interestlab.optim import Optim, optimizer
+from interestlab.data.datamodule import InterestData
+from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.data.fields import FieldValues
+from interestlab.model.embedding_cache import Chunking, chunks
+from interestlab.training.callbacks.cost import Cost, peak_memory
+from interestlab.training.callbacks.run_folder import RunFolder, versions
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.logq import log_inclusion
+from interestlab.training.optimizers import Optim, optimizer
 from interestlab_encoders.weights import locate
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
@@ -187,8 +187,8 @@ class Plain(nn.Module):
         inside = [p for part in parts for p in part.parameters()] + ([self.gates] if self.blocks is not None else [])
         pretrained = {id(p) for p in self.pretrained}
         named = {
-            "backbone": [p for p in inside if id(p) in pretrained],
-            "added": [p for p in inside if id(p) not in pretrained],
+            "pretrained": [p for p in inside if id(p) in pretrained],
+            "peft": [p for p in inside if id(p) not in pretrained],
         }
         return optimizer(Optim(lr=LR), self.parameters(), named, fused=True)[0]
 
@@ -204,7 +204,7 @@ class PlainLoop:
         precision: as Lightning's trainer takes it.
     """
 
-    def __init__(self, model: Plain, feature: Feature, log_q: Tensor, tokens: int | None, precision: str) -> None:
+    def __init__(self, model: Plain, feature: FieldValues, log_q: Tensor, tokens: int | None, precision: str) -> None:
         self.model, self.codes, self.tokens, self.precision = model, feature.codes, tokens, precision
         self.log_q, self.device = log_q, log_q.device
         self.optimizer = model.optimizer()
@@ -372,7 +372,7 @@ def model_of(name: str, args: argparse.Namespace, data: Sampled) -> InterestMode
         encoder=cast(Encoder, getattr(encoders, encoder)(fields=[FIELD], max_length=args.max_length, **options)),
         dynamics=transformer(),
         objective=objectives.next_item(candidates="batch", temperature=TEMPERATURE),
-        sizes=data.sizes,
+        cardinalities=data.cardinalities,
         dim=DIM,
         similarity="cosine",
         optim=Optim(lr=LR),
@@ -520,7 +520,7 @@ class Same(Callback):
         args: the command line.
     """
 
-    def __init__(self, name: str, feature: Feature, log_q: Tensor, args: argparse.Namespace) -> None:
+    def __init__(self, name: str, feature: FieldValues, log_q: Tensor, args: argparse.Namespace) -> None:
         self.name, self.feature, self.log_q, self.args = name, feature, log_q, args
         self.differences: list[float] = []
 
@@ -550,7 +550,7 @@ class Same(Callback):
             )
 
 
-def titles_of(args: argparse.Namespace, data: Sampled) -> Feature:
+def titles_of(args: argparse.Namespace, data: Sampled) -> FieldValues:
     """The titles, as tokens."""
     return data.feature(cast(Encoder, encoders.frozen(fields=[FIELD], max_length=args.max_length)), FIELD)
 
@@ -594,7 +594,7 @@ class Side:
         return float(self.hear()[0])
 
 
-def counted(data: Sampled, feature: Feature, batches: list[list[int]], args: argparse.Namespace) -> dict[str, np.ndarray]:
+def counted(data: Sampled, feature: FieldValues, batches: list[list[int]], args: argparse.Namespace) -> dict[str, np.ndarray]:
     """Users, targets, titles and tokens of each batch."""
     assert feature.rows is not None
     lengths, histories, rows = feature.rows.lengths, data.histories, []
@@ -772,8 +772,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--whole", action="store_true", help="the plain loop takes a batch as a whole, for batches that fit")
     parser.add_argument("--batch_events", type=int, default=4096, help="events of a batch, padding included")
     parser.add_argument("--max_length", type=int, default=64, help="most tokens of a title")
-    parser.add_argument("--tokens", type=int, default=Chunking().tokens, help="of a chunk, and of a piece of the plain loop")
-    parser.add_argument("--held", type=int, default=Chunking().held, help="chunks of a step that are not computed again")
+    parser.add_argument(
+        "--tokens", type=int, default=Chunking().max_tokens, help="of a chunk, and of a piece of the plain loop"
+    )
+    parser.add_argument(
+        "--held", type=int, default=Chunking().chunks_with_activations, help="chunks of a step that are not computed again"
+    )
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: for a CPU that is shared, and one thread")
     parser.add_argument("--accelerator", default="auto", help="of the trainer: auto, cpu, gpu")

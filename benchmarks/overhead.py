@@ -47,14 +47,14 @@ from torch.utils.data import DataLoader
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch
-from interestlab.cli.cost import Cost, peak_memory
-from interestlab.cli.run_folder import RunFolder, versions
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
-from interestlab.data.batches import HistoryDataset, LengthBatches
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
-from interestlab.optim import Optim
+from interestlab.data.datamodule import InterestData
+from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.training.callbacks.cost import Cost, peak_memory
+from interestlab.training.callbacks.run_folder import RunFolder, versions
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.optimizers import Optim
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
 RATIO, PADDING = 0.85, 0.10
@@ -105,7 +105,7 @@ class BareLoop:
     def start(self, model: InterestModel) -> None:
         """Take over the weights of the framework's model, before its first step."""
         with torch.no_grad():
-            vectors = model.item_vectors(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
+            vectors = model.embed_items(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
         self.device = model.device
         self.model = Bare(len(vectors), deepcopy(model.dynamics)).to(self.device).train()
         self.model.embedding.weight.data.copy_(vectors)
@@ -261,7 +261,7 @@ def measure(args: argparse.Namespace, folder: Path, progress: Progress) -> dict[
         encoder=cast(Encoder, encoders.id()),
         dynamics=cast(Dynamics, dynamics.transformer(dim=DIM, layers=2, heads=2, dropout=0.3, max_length=MAX_HISTORY)),
         objective=objectives.next_item(temperature=TEMPERATURE),
-        sizes=data.sizes,
+        cardinalities=data.cardinalities,
         dim=DIM,
         similarity="cosine",
         optim=Optim(lr=LR),

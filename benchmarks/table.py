@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from interestlab.sweep.seeds import over_seeds
+from interestlab.stats.intervals import over_seeds
 
 METRICS = ("test/recall@10", "test/ndcg@10")
 

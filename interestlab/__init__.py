@@ -6,7 +6,7 @@ Importing this package imports no plugin and no torch.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interestlab.loading import load
+    from interestlab.inference.load import load
 
 __all__ = ["load"]
 __version__ = "0.1.0"
@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from interestlab.loading import load
+        from interestlab.inference.load import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,21 +39,22 @@ class Batch(NamedTuple):
     Attributes:
         users: ``[B]`` int64 index of the user.
         items: ``[B, T]`` int64 index of the item of each event; 0 in the padding.
-        rows: ``[B, T]`` int64 row of each event in the log, where its own fields (text, type) are found; 0 in the padding.
+        event_index: ``[B, T]`` int64 row of each event in the log, where its own fields (text, type) are found; 0 in the
+            padding.
         dt: ``[B, T]`` float32 days since the user's previous event; 0 at the first and in the padding.
         mask: ``[B, T]`` bool, True where an event is real. The padding is all on the right.
         targets: ``[B, T]`` int64 item of the next event, to be predicted from the events up to here; -1 where none is.
-        seen: ``[B, S]`` int64 every item of the user's whole history (which ``items`` may cut), padded with -1; empty in
-            training.
+        history_items: ``[B, S]`` int64 every item of the user's whole history (which ``items`` may cut), padded with -1; empty
+            in training.
     """
 
     users: Tensor
     items: Tensor
-    rows: Tensor
+    event_index: Tensor
     dt: Tensor
     mask: Tensor
     targets: Tensor
-    seen: Tensor
+    history_items: Tensor
 
 
 class Candidates(NamedTuple):
@@ -62,19 +63,19 @@ class Candidates(NamedTuple):
     Stability: provisional.
 
     Attributes:
-        vectors: ``[C, D]`` what each item is; unit length when the model scores by cosine.
+        embeddings: ``[C, D]`` what each item is; unit length when the model scores by cosine.
         items: ``[C]`` int64 index of each, ascending.
         log_inclusion: ``[C]`` float32 log of the chance that each is among the candidates of a step; 0 where all items are.
-        catalogue: number of all items, of which these are some or all.
-        fields: ``[C]`` int64 code of each in the fields that the objective asks for; -1 where an item has no value.
+        catalogue_size: number of all items, of which these are some or all.
+        field_codes: ``[C]`` int64 code of each in the fields that the objective asks for; -1 where an item has no value.
     """
 
-    vectors: Tensor
+    embeddings: Tensor
     items: Tensor
     log_inclusion: Tensor
-    catalogue: int
-    fields: Mapping[str, Tensor] = {}
+    catalogue_size: int
+    field_codes: Mapping[str, Tensor] = {}
 
-    def positions(self, items: Tensor) -> Tensor:
+    def index_of(self, items: Tensor) -> Tensor:
         """Where each of ``items`` (any shape, all of them candidates) stands among the candidates."""
         return torch.searchsorted(self.items, items)

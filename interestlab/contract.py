@@ -59,7 +59,7 @@ class Plugin(ABC):
     @property
     def spec(self) -> dict[str, Any]:
         """``{"class_path": ..., "init_args": {...}}``, the form that configs use and checkpoints keep."""
-        return {"class_path": class_path(type(self)), "init_args": {k: plain(v) for k, v in self._init_args.items()}}
+        return {"class_path": class_path(type(self)), "init_args": {k: to_plain(v) for k, v in self._init_args.items()}}
 
 
 class Part(Plugin, LightningModule):
@@ -79,31 +79,31 @@ class Part(Plugin, LightningModule):
 
 
 @dataclass(frozen=True)
-class Prefix:
+class FrozenTrunk:
     """The start of an encoder, up to which nothing is trained: a constant function of each value.
 
     Stability: provisional.
 
     Attributes:
-        run: the function: prepared rows of U values -> rows ``[U, L, *shape]`` and their lengths ``[U]``.
+        forward: the function: prepared rows of U values -> rows ``[U, L, *shape]`` and their lengths ``[U]``.
         key: names the function by all that decides its numbers (weights, depth).
-        shape: of one of its rows.
-        rows: how many rows a value has; None: as many as were prepared.
-        dtype: how rows are kept on disk: ``float32``, ``bfloat16``, or ``off``: they are computed anew each time.
+        row_shape: of one of its rows.
+        rows_per_value: how many rows a value has; None: as many as were prepared.
+        cache_dtype: how rows are kept on disk: ``float32``, ``bfloat16``, or ``off``: they are computed anew each time.
     """
 
-    run: Callable[[Inputs], Inputs]
+    forward: Callable[[Inputs], Inputs]
     key: str
-    shape: tuple[int, ...]
-    rows: int | None = None
-    dtype: Literal["float32", "bfloat16", "off"] = "float32"
+    row_shape: tuple[int, ...]
+    rows_per_value: int | None = None
+    cache_dtype: Literal["float32", "bfloat16", "off"] = "float32"
 
 
 class Encoder(Part):
     """What a value (a title, a review, an item's id) means, as a vector.
 
     The model calls :meth:`forward` with each distinct value once. An encoder without trainable parameters is a constant:
-    its vectors are computed once and kept on disk. One that is constant up to some depth says so in :meth:`prefix`.
+    its vectors are computed once and kept on disk. One that is constant up to some depth says so in :meth:`frozen_trunk`.
 
     Stability: stable.
 
@@ -112,35 +112,35 @@ class Encoder(Part):
             ``event.COLUMN`` only colours what happened. ``+`` joins the words of several columns of one side, as in
             ``item.title+item.brand``.
         out_dim: width of its vectors, known once :meth:`build` has run.
-        prepare_key: names the way in which :meth:`prepare` reads a value (a tokenizer, a length); None for an encoder
+        preprocess_key: names the way in which :meth:`preprocess` reads a value (a tokenizer, a length); None for an encoder
             that reads the index of a value, not its words.
     """
 
     fields: Sequence[str]
     out_dim: int
-    prepare_key: str | None = None
+    preprocess_key: str | None = None
 
-    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+    def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         """Make what depends on the data or on the model. Called once, right after construction.
 
         Args:
-            sizes: number of distinct values of each field, ``item.id`` being the catalogue.
+            cardinalities: number of distinct values of each field, ``item.id`` being the catalogue.
             dim: width of the model, for an encoder that has none of its own.
         """
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
-        """Turn texts into rows of numbers (tokens), kept on disk: called once a value, only when ``prepare_key`` is set.
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
+        """Turn texts into rows of numbers (tokens), kept on disk: called once a value, only when ``preprocess_key`` is set.
 
         Returns:
             one array a value, ``[length, ...]``, all of one dtype; one of length 0 says that the value counts as missing.
         """
-        raise TypeError(f"{type(self).__name__} sets prepare_key without a prepare method")
+        raise TypeError(f"{type(self).__name__} sets preprocess_key without a preprocess method")
 
     @abstractmethod
     def forward(self, inputs: Inputs) -> Tensor:
         """``inputs`` of U distinct values -> ``[U, out_dim]``, each row a function of its own value alone."""
 
-    def prefix(self) -> Prefix | None:
+    def frozen_trunk(self) -> FrozenTrunk | None:
         """What of :meth:`forward` is constant by now; None where training reaches everything.
 
         Asked before each use: weights that were to be trained may be frozen for a while.
@@ -149,15 +149,15 @@ class Encoder(Part):
         """
         return None
 
-    def suffix(self, inputs: Inputs) -> Tensor:
-        """The rest of :meth:`forward`: from what :meth:`prefix` gives -> ``[U, out_dim]``.
+    def forward_from_trunk(self, inputs: Inputs) -> Tensor:
+        """The rest of :meth:`forward`: from what :meth:`frozen_trunk` gives -> ``[U, out_dim]``.
 
         Stability: provisional.
         """
-        raise TypeError(f"{type(self).__name__} gives a prefix without a suffix method")
+        raise TypeError(f"{type(self).__name__} gives a frozen_trunk without a forward_from_trunk method")
 
-    def parameter_groups(self) -> Mapping[Literal["backbone", "added"], Iterable[nn.Parameter]]:
-        """Parameters with rates of their own: a pretrained ``backbone``'s, and what fine-tuning ``added`` to it."""
+    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
+        """Parameters with rates of their own: ``pretrained`` weights, and what fine-tuning (``peft``) added to them."""
         return {}
 
     def export(self, folder: Path, *, merged: bool) -> None:
@@ -208,13 +208,13 @@ class Dynamics(Part):
     Stability: stable.
 
     Attributes:
-        interests: how many interests K a user has at once. With more than one, every ``z`` here has an axis more, ``[B, T, K,
-            D]`` and ``[B, K, D]``; the score of an item is then its best over the K, and in training the interest nearest to
+        num_interests: how many interests K a user has at once. With more than one, every ``z`` here has an axis more, ``[B, T,
+            K, D]`` and ``[B, K, D]``; the score of an item is then its best over the K, and in training the interest nearest to
             the target is the one that learns (ComiRec, arXiv 2005.09347). Provisional.
     """
 
     dim: int
-    interests: int = 1
+    num_interests: int = 1
 
     @abstractmethod
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
@@ -241,10 +241,10 @@ class Dynamics(Part):
         """
 
     @abstractmethod
-    def interest(self, state: State) -> Tensor:
-        """The interest ``[B, D]`` that a state stands for: after a step its ``z``, after :meth:`drift` where it went."""
+    def readout(self, state: State) -> Tensor:
+        """The interest ``[B, D]`` that a state stands for: after a step its ``z``, after :meth:`advance` where it went."""
 
-    def drift(self, state: State, dt: Tensor) -> State:
+    def advance(self, state: State, dt: Tensor) -> State:
         """Where the interest is after a silence of ``dt [B]`` days. It stands still unless a dynamics says otherwise.
 
         The given state stays as it is.
@@ -260,19 +260,22 @@ class Objective(Plugin, nn.Module):
     Attributes:
         candidates: ``batch`` (the items of the batch, encoded already) or ``catalogue`` (every item, encoded each step), at
             least: the objectives of a model share what the most demanding of them asks.
-        sampled: how many items, drawn evenly from the catalogue at each step, join those of the batch.
-        fields: fields of the items whose codes it reads in ``step.candidates.fields``, such as ``item.category``.
+        num_sampled: how many items, drawn evenly from the catalogue at each step, join those of the batch.
+        fields: fields of the items whose codes it reads in ``step.candidates.field_codes``, such as ``item.category``.
         auxiliary: True for a term that does not teach a model to rank by itself.
     """
 
     candidates: Literal["batch", "catalogue"] = "batch"
-    sampled: int = 0
+    num_sampled: int = 0
     fields: Sequence[str] = ()
     auxiliary: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, step: Step) -> Tensor:
-        """The loss, a scalar: the mean over the positions of ``step.z [B, T, D]`` that have a target, ``step.known``."""
+        """The loss, a scalar: the mean over the positions of ``step.user_states [B, T, D]`` that have a target.
+
+        ``step.target_mask`` says which do.
+        """
 
     def probability(self, score: Tensor) -> Tensor:
         """How probable it is that an item of some score is wanted: scores of any shape -> values of that shape in (0, 1).
@@ -333,20 +336,6 @@ class Source(Plugin):
         """
 
 
-class DataError(ValueError):
-    """Data that cannot be used. The message names the file, what is wrong and what to do, in one line.
-
-    Stability: stable.
-    """
-
-
-class TrainingError(RuntimeError):
-    """Training whose result cannot be trusted. The message says what happened and what to do, in one line.
-
-    Stability: stable.
-    """
-
-
 def class_path(cls: type) -> str:
     """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module.
 
@@ -358,7 +347,7 @@ def class_path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A constructor argument as plain values, plugins among it as their specs.
 
     Stability: internal.
@@ -366,9 +355,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, Plugin):
         return value.spec
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     if isinstance(value, Path):
         return str(value)
     return value

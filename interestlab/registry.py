@@ -15,14 +15,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
+from interestlab.errors import PluginError
 from interestlab.install_hints import distribution_of, library_hint
 
 LIMIT = "INTERESTLAB_PLUGINS"
 """The environment variable that names the distributions whose plugins are seen; empty or unset: all."""
-
-
-class PluginError(LookupError):
-    """A plugin name is unknown, claimed twice, or its code does not import."""
 
 
 @dataclass(frozen=True)

@@ -18,26 +18,26 @@ class Step:
     Attributes:
         batch: the histories and their targets.
         candidates: the items to tell apart; every item of the batch and every target is among them.
-        x: ``[B, T, D]`` the events, as the dynamics reads them.
-        follow: the dynamics, ``(x, dt, mask) -> z [B, T, D]``, or ``[B, T, K, D]`` of K interests; unit length when the model
-            scores by cosine. Dropout falls anew at each call.
+        event_embeddings: ``[B, T, D]`` the events, as the dynamics reads them.
+        run_dynamics: the dynamics, ``(x, dt, mask) -> z [B, T, D]``, or ``[B, T, K, D]`` of K interests; unit length when the
+            model scores by cosine. Dropout falls anew at each call.
         objective: what the model learns, the other terms apart.
     """
 
     batch: Batch
     candidates: Candidates
-    x: Tensor
-    follow: Callable[[Tensor, Tensor, Tensor], Tensor]
+    event_embeddings: Tensor
+    run_dynamics: Callable[[Tensor, Tensor, Tensor], Tensor]
     objective: Callable[["Step"], Tensor]
 
     @cached_property
-    def z(self) -> Tensor:
+    def user_states(self) -> Tensor:
         """``[B, T, D]`` the interest after each event; of several interests, the one nearest to the target.
 
         Unit length when the model scores by cosine.
         """
-        z = self.follow(self.x, self.batch.dt, self.batch.mask)
-        return z if z.dim() == 3 else nearest(z, self.candidates, self.batch.targets)
+        z = self.run_dynamics(self.event_embeddings, self.batch.dt, self.batch.mask)
+        return z if z.dim() == 3 else nearest_interest(z, self.candidates, self.batch.targets)
 
     @cached_property
     def loss(self) -> Tensor:
@@ -45,25 +45,25 @@ class Step:
         return self.objective(self)
 
     @cached_property
-    def known(self) -> Tensor:
+    def target_mask(self) -> Tensor:
         """``[B, T]`` bool, True where a position has a target."""
         return self.batch.targets >= 0
 
     @cached_property
-    def wanted(self) -> Tensor:
+    def target_index(self) -> Tensor:
         """``[M]`` int64 which candidate is wanted at each of the M known positions."""
-        return self.candidates.positions(self.batch.targets[self.known])
+        return self.candidates.index_of(self.batch.targets[self.target_mask])
 
-    def reread(self, x: Tensor) -> "Step":
+    def with_event_embeddings(self, event_embeddings: Tensor) -> "Step":
         """The same step over other events ``[B, T, D]``, or over the same with other dropout."""
-        return replace(self, x=x)
+        return replace(self, event_embeddings=event_embeddings)
 
 
-def nearest(z: Tensor, candidates: Candidates, targets: Tensor) -> Tensor:
+def nearest_interest(z: Tensor, candidates: Candidates, targets: Tensor) -> Tensor:
     """Of several interests ``[B, T, K, D]`` the one nearest to the target, ``[B, T, D]`` (ComiRec, arXiv 2005.09347).
 
     Stability: internal.
     """
-    wanted = candidates.vectors[candidates.positions(targets)]
+    wanted = candidates.embeddings[candidates.index_of(targets)]
     best = (z * wanted.unsqueeze(2)).sum(-1).argmax(-1)
     return z.take_along_dim(best[..., None, None], 2).squeeze(2)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from interestlab.contract import Encoder, Source
+from interestlab.errors import PluginError
 from interestlab.install_hints import LIBRARIES, PLUGINS, library_hint
-from interestlab.registry import REGISTRIES, PluginError, Registry, limit_note
+from interestlab.registry import REGISTRIES, Registry, limit_note
 
 ROOT = Path(__file__).parents[1]
 
@@ -269,64 +270,15 @@ def test_a_limit_frees_a_name_that_two_claim(install, encoders, monkeypatch):
     assert encoders.load("twin").__name__ == "B"
 
 
-# Layers
-
-
-def imports(file: Path) -> set[str]:
-    """Modules that a file imports, anywhere in it; those that a string names are not seen."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{file} imports relatively"
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def ours(file: Path) -> set[str]:
-    """Modules of ours that a file imports, as ``interestlab.MODULE`` or ``interestlab_PLUGIN``."""
-    names = {m for m in imports(file) if m.split(".")[0].startswith("interestlab")}
-    return {".".join(m.split(".")[:2]) if m.startswith("interestlab.") else m.split(".")[0] for m in names} - {"interestlab"}
-
-
-def files(pattern: str) -> list[Path]:
-    found = sorted(ROOT.glob(pattern))
-    assert found, pattern
-    return found
-
-
-def test_core_imports_no_plugin():
-    for file in files("interestlab/**/*.py"):
-        assert not {m for m in ours(file) if m.startswith("interestlab_")}, file
-
-
-@pytest.mark.parametrize(
-    ("name", "allowed"),
-    [
-        ("install_hints", set()),
-        ("registry", {"interestlab.install_hints"}),
-        ("batch", set()),
-        ("step", {"interestlab.batch"}),
-        ("contract", {"interestlab.batch", "interestlab.registry", "interestlab.step"}),
-    ],
-)
-def test_the_contract_stands_alone(name, allowed):
-    assert ours(ROOT / "interestlab" / f"{name}.py") <= allowed
-
-
-@pytest.mark.parametrize("layer", ["data", "metrics"])
-def test_lower_layers_know_nothing_of_upper_ones(layer):
-    allowed = {f"interestlab.{m}" for m in ("batch", "checks", "contract", "registry", layer)}
-    for file in files(f"interestlab/{layer}/*.py"):
-        assert ours(file) <= allowed, file
+# Imports, beside the contracts of [tool.importlinter] in pyproject.toml, which do not see tests
 
 
 @pytest.mark.parametrize("kind", FIRST_PARTY)
-def test_plugins_import_the_contract_alone(kind):
-    own, contract = f"interestlab_{kind}", {"interestlab.batch", "interestlab.contract", "interestlab.step"}
-    for file in files(f"plugins/{kind}/src/**/*.py"):
-        assert ours(file) <= contract | {own}, file
-    for file in files(f"plugins/{kind}/tests/**/*.py"):
-        assert ours(file) <= contract | {own, "interestlab.testing"}, file
+def test_tests_of_plugins_import_the_contract_and_the_kit(kind):
+    allowed = {f"interestlab.{module}" for module in ("batch", "contract", "errors", "step", "testing")}
+    for file in sorted((ROOT / "plugins" / kind / "tests").rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        ours = {module for module in imported if module.startswith("interestlab")}
+        assert not {m for m in ours if m not in allowed and not m.startswith(f"interestlab_{kind}")}, file

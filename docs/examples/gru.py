@@ -34,5 +34,5 @@ class GRU(Dynamics):
         state = self.cell(torch.cat([x, days[:, None]], 1), state)
         return state, state
 
-    def interest(self, state: Tensor) -> Tensor:
+    def readout(self, state: Tensor) -> Tensor:
         return state

@@ -22,9 +22,9 @@ class Pairwise(Objective):
         self.temperature = temperature
 
     def forward(self, step: Step) -> Tensor:
-        vectors, wanted = step.candidates.vectors, step.wanted
+        vectors, wanted = step.candidates.embeddings, step.target_index
         # Any other candidate: 1 to C - 1 places around the circle never land on the target.
         places = torch.randint(1, max(2, len(vectors)), wanted.shape, device=wanted.device)
         other = (wanted + places) % len(vectors)
-        gap = (step.z[step.known] * (vectors[wanted] - vectors[other])).sum(-1)
+        gap = (step.user_states[step.target_mask] * (vectors[wanted] - vectors[other])).sum(-1)
         return F.softplus(-gap / self.temperature).mean()

@@ -23,10 +23,10 @@ class Words(Encoder):
     def __init__(self, fields: Sequence[str] = ("item.title",), buckets: int = 4096, width: int = 32) -> None:
         super().__init__()
         self.fields, self.buckets, self.out_dim = list(fields), buckets, width
-        self.prepare_key = f"words-{buckets}"  # whatever changes the rows of prepare is named here
+        self.preprocess_key = f"words-{buckets}"  # whatever changes the rows of preprocess is named here
         self.vectors = nn.Embedding(buckets, width)
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
         return [np.array([self.bucket(word) for word in words(text)], np.int32) for text in values]
 
     def bucket(self, word: str) -> int:

@@ -10,9 +10,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
-from interestlab.cli import shortnames, train
-from interestlab.contract import DataError
-from interestlab.registry import PluginError
+from interestlab.cli import train
+from interestlab.config import plugin_names
+from interestlab.errors import DataError, PluginError
 from interestlab.sweep.trials import Trial
 
 
@@ -56,7 +56,7 @@ def parse(parser: ArgumentParser, trial: Trial) -> Namespace | str:
     told = io.StringIO()
     try:
         with redirect_stderr(told):
-            return parser.parse_args(shortnames.ordered(trial.arguments(Path(trial.id))))
+            return parser.parse_args(plugin_names.ordered(trial.arguments(Path(trial.id))))
     except SystemExit:
         said = told.getvalue().partition(": ")[2].replace("fit.", "")  # options are told of as those of a subcommand
         return " ".join(said.split())[:500]

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from interestlab import testing
-from interestlab.cli.errors import told_in_one_line
-from interestlab.cli.names import find, holders
+from interestlab.config.one_line_errors import told_in_one_line
+from interestlab.config.plugin_lookup import find, holders
 from interestlab.contract import Encoder, Plugin
-from interestlab.registry import REGISTRIES, PluginError
+from interestlab.errors import PluginError
+from interestlab.registry import REGISTRIES
 from interestlab.testing import Outcome
 
 STYLES = {"kept": "green", "broken": "bold red", "expected": "yellow"}
@@ -27,7 +28,7 @@ def check_plugin(name: str, init_args: str, expected_failures: str, values: str 
         name: ``NAME``, ``KIND.NAME``, or the path of a class.
         init_args: arguments that its constructor needs, as JSON.
         expected_failures: checks that are expected to fail, and why, as JSON.
-        values: what an encoder's ``prepare`` is tried on, as JSON; None: words.
+        values: what an encoder's ``preprocess`` is tried on, as JSON; None: words.
 
     Raises:
         SystemExit: with 1 where a promise is broken, with 2 where the plugin cannot be checked.

@@ -6,17 +6,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.cli import shortnames, yaml_limits
-from interestlab.cli.errors import told_in_one_line
-from interestlab.cli.parser import OneLineParser
-from interestlab.contract import DataError
-from interestlab.data.describe import describe
-from interestlab.data.module import InterestData
+from interestlab.config import plugin_names, safe_yaml
+from interestlab.config.one_line_errors import told_in_one_line
+from interestlab.config.parser import OneLineParser
+from interestlab.data.datamodule import InterestData
+from interestlab.data.summary import describe
+from interestlab.errors import DataError
 
 
 def run(args: list[str]) -> None:
     """Describe a log, or prepare its store."""
-    shortnames.install()
+    plugin_names.install()
     parser = OneLineParser("interestlab data", description="Look at a log, or build its store.")
     commands = parser.add_subcommands(required=True)
     for name, about in {"describe": "print what the log holds, and what to beware of", "prepare": "build the store"}.items():
@@ -25,7 +25,7 @@ def run(args: list[str]) -> None:
         command.add_class_arguments(InterestData, "data")
         commands.add_subcommand(name, command, help=about)
     with told_in_one_line():
-        config = parser.parse_args(shortnames.ordered(only(args[1:], "data")))
+        config = parser.parse_args(plugin_names.ordered(only(args[1:], "data")))
         data: InterestData = parser.instantiate(config)[config.subcommand].data
         print(f"store: {data.log.folder}")
         if config.subcommand == "describe":
@@ -45,7 +45,7 @@ def only(args: list[str], *keys: str) -> list[str]:
             out.append(arg)
             continue
         file = Path(value if equals else next(it, ""))
-        config = yaml_limits.file(file) or {}
+        config = safe_yaml.file(file) or {}
         if not isinstance(config, dict):
             raise DataError(f"config {file} must be a mapping, as `interestlab fit --print_config` prints it.")
         out.append(f"--config={json.dumps({key: config[key] for key in keys if config.get(key) is not None})}")

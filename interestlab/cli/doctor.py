@@ -6,7 +6,8 @@ import platform
 import sys
 from pathlib import Path
 
-from interestlab.registry import REGISTRIES, PluginError, limit_note
+from interestlab.errors import PluginError
+from interestlab.registry import REGISTRIES, limit_note
 
 
 def run(args: list[str]) -> None:
@@ -21,8 +22,8 @@ def run(args: list[str]) -> None:
         return
     import torch
 
-    from interestlab.cli.run_folder import versions
-    from interestlab.data.module import cache_folder
+    from interestlab.data.datamodule import cache_folder
+    from interestlab.training.callbacks.run_folder import versions
 
     print(f"platform            {platform.platform()}")
     for name, version in versions().items():
@@ -53,14 +54,14 @@ def stores(folder: Path) -> None:
     Raises:
         SystemExit: 2, after a line for each store that is not as it was written.
     """
-    from interestlab.contract import DataError
-    from interestlab.data import store
+    from interestlab.errors import DataError
+    from interestlab.utils import artifact_store
 
-    found = sorted(path.parent for path in folder.rglob(store.CONTENTS))
+    found = sorted(path.parent for path in folder.rglob(artifact_store.CONTENTS))
     wrong = 0
     for one in found:
         try:
-            store.compare(one, whole=True)
+            artifact_store.check_manifest(one, whole=True)
         except DataError as err:
             wrong += 1
             print(f"interestlab: {err}", file=sys.stderr)

@@ -8,19 +8,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.cli import shortnames
 from interestlab.cli.data import only
-from interestlab.cli.errors import told_in_one_line
-from interestlab.cli.parser import OneLineParser
-from interestlab.contract import DataError, Encoder
-from interestlab.data.module import InterestData
+from interestlab.config import plugin_names
+from interestlab.config.one_line_errors import told_in_one_line
+from interestlab.config.parser import OneLineParser
+from interestlab.contract import Encoder
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.analysis import Analysis, analyse
 from interestlab.drift.interests import interests_of
 from interestlab.drift.model.trajectory import View, view
 from interestlab.drift.panel import Panel, panel
 from interestlab.drift.settings import Settings
 from interestlab.drift.vectors import encoded, of_users, reduced
-from interestlab.loading import load
+from interestlab.errors import DataError
+from interestlab.inference.load import load
 
 ABOUT = """Measure how interests moved (migration) and deepened (evolution): of the log of a config, or of a RUN, whose model
 then gives its own view too. `interestlab drift forecast RUN...` measures how well runs foresee it."""
@@ -33,7 +34,7 @@ ENCODER = (
 
 def run(args: list[str]) -> None:
     """Analyse a log or a run, or measure the forecasts of runs."""
-    shortnames.install()
+    plugin_names.install()
     with told_in_one_line():
         if args[1:2] == ["forecast"]:
             from interestlab.cli.forecast import forecasts
@@ -59,7 +60,7 @@ def of_log(args: list[str]) -> None:
     """Analyse a log by itself."""
     made = parser()
     made.add_class_arguments(InterestData, "data")
-    told = made.instantiate(made.parse_args(shortnames.ordered(only(args, "data", "drift", "encoder"))))
+    told = made.instantiate(made.parse_args(plugin_names.ordered(only(args, "data", "drift", "encoder"))))
     report(told.data, told.drift, told.encoder, None, told.out or now("drift"))
 
 
@@ -67,7 +68,7 @@ def of_run(folder: Path, args: list[str]) -> None:
     """Analyse the log of a run, and what its model says of it."""
     moved, others = overrides(args)
     made = parser()
-    told = made.instantiate(made.parse_args(shortnames.ordered(only(others, "drift", "encoder"))))
+    told = made.instantiate(made.parse_args(plugin_names.ordered(only(others, "drift", "encoder"))))
     held = load(folder, overrides=moved)
     report(held.data, told.drift, told.encoder, view(held.model, held.data), told.out or folder / "drift")
 
@@ -111,7 +112,7 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
     from interestlab.drift.report import write_report
 
     unused(out)
-    whole = panel(data.log, settings.pause)
+    whole = panel(data.log, settings.session_gap)
     if seen is not None and encoder is None:
         vectors, kept = reduced(seen.catalogue.float().numpy())
     else:

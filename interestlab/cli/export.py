@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from interestlab.cli.errors import told_in_one_line
-from interestlab.contract import DataError, Encoder
-from interestlab.data import store
-from interestlab.loading import rebuilt
+from interestlab.config.one_line_errors import told_in_one_line
+from interestlab.contract import Encoder
+from interestlab.errors import DataError
+from interestlab.inference.load import load_model
+from interestlab.utils import artifact_store
 
 
 def run(args: list[str]) -> None:
@@ -40,7 +41,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
     if out.exists():
         raise DataError(f"{out} is there already; give another --out.")
-    encoders = cast(Mapping[str, Encoder], rebuilt(checkpoint)[0].encoders)
+    encoders = cast(Mapping[str, Encoder], load_model(checkpoint)[0].encoders)
     if name is None:
         trained = [
             key
@@ -56,7 +57,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     draft = Path(tempfile.mkdtemp(dir=out.parent))
     try:
         encoders[name].export(draft, merged=merged)
-        (draft / store.CONTENTS).write_text(json.dumps(store.contents(draft)))
+        (draft / artifact_store.CONTENTS).write_text(json.dumps(artifact_store.read_manifest(draft)))
         draft.rename(out)
     except ValueError as err:
         raise DataError(str(err)) from err

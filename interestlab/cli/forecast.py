@@ -7,16 +7,17 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.checks import at_least
-from interestlab.cli import shortnames
 from interestlab.cli.data import only
 from interestlab.cli.drift import ENCODER, now, overrides, unused, vectors_of
-from interestlab.contract import DataError, Encoder
-from interestlab.data.module import InterestData
+from interestlab.config import plugin_names
+from interestlab.contract import Encoder
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast import forecast, verdict
 from interestlab.drift.interests import Interests, interests_of
 from interestlab.drift.panel import Panel
 from interestlab.drift.settings import Settings
+from interestlab.errors import DataError
+from interestlab.utils.argument_checks import require_at_least
 
 SHOWN = {
     "log_loss": "log-loss",
@@ -42,12 +43,12 @@ def forecasts(args: list[str]) -> None:
     made.add_argument("--horizons", type=list[int], default=[1, 2, 4], help="windows ahead (default [1, 2, 4])")
     made.add_argument("--encoder", type=Encoder | None, help=ENCODER)
     made.add_class_arguments(Settings, "drift")
-    told = made.instantiate(made.parse_args(shortnames.ordered(only(others, "drift", "encoder"))))
+    told = made.instantiate(made.parse_args(plugin_names.ordered(only(others, "drift", "encoder"))))
     settings: Settings = told.drift
     out: Path = told.out or now("forecast")
     unused(out)
     try:
-        at_least(1, windows=told.windows, horizons=min(told.horizons, default=1))
+        require_at_least(1, windows=told.windows, horizons=min(told.horizons, default=1))
     except ValueError as err:
         raise DataError(f"--{err}.") from err
 

@@ -4,8 +4,8 @@ import importlib
 import sys
 
 from interestlab import __version__
-from interestlab.cli.imports import OPTION, taken
-from interestlab.registry import PluginError
+from interestlab.config.import_policy import OPTION, taken
+from interestlab.errors import PluginError
 
 COMMANDS = {
     "fit": ("train", "train a model, then test its best checkpoint"),

@@ -7,8 +7,9 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from interestlab.cli.names import find
-from interestlab.registry import REGISTRIES, PluginError, distribution, limit_note
+from interestlab.config.plugin_lookup import find
+from interestlab.errors import PluginError
+from interestlab.registry import REGISTRIES, distribution, limit_note
 
 
 def run(args: list[str]) -> None:
@@ -79,7 +80,7 @@ def source(module: str) -> Path:
 
 def show_plugin(name: str) -> None:
     """Print where a plugin comes from, what it is, and its arguments with types and defaults."""
-    from interestlab.cli.errors import told_in_one_line
+    from interestlab.config.one_line_errors import told_in_one_line
 
     with told_in_one_line():
         registry, short = find(name)

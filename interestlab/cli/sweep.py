@@ -20,7 +20,7 @@ def run(args: list[str]) -> None:
         SystemExit: 1 where a trial failed, 130 after Ctrl-C; 2 and one line where the user can mend what is wrong.
     """
     options = parser().parse_args(args[1:])
-    from interestlab.cli.errors import told_in_one_line  # the help comes without waiting for torch
+    from interestlab.config.one_line_errors import told_in_one_line  # the help comes without waiting for torch
 
     with told_in_one_line():
         try:
@@ -59,13 +59,13 @@ def sweep(options: argparse.Namespace) -> bool:
     import importlib
 
     from interestlab.cli.check import check
-    from interestlab.contract import DataError
-    from interestlab.files import write_whole
+    from interestlab.errors import DataError
     from interestlab.sweep import running
     from interestlab.sweep.display import Display
     from interestlab.sweep.engines import wandb
     from interestlab.sweep.spec import read
     from interestlab.sweep.trials import chosen, expand
+    from interestlab.utils.atomic_files import write_text_atomic
 
     if options.workers < 1:
         raise DataError("--workers must be at least 1.")
@@ -87,7 +87,7 @@ def sweep(options: argparse.Namespace) -> bool:
         show(spec, wanted, folder)
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "sweep.yaml", spec.dump())
+    write_text_atomic(folder / "sweep.yaml", spec.dump())
     wandb.write(every, folder)
     if options.retry:
         for trial in wanted:
@@ -147,7 +147,7 @@ def assignments(told: list[str]) -> dict[str, Any]:
     """Settings as typed: ``KEY=VALUE``, the value as YAML has it."""
     from jsonargparse import get_loader
 
-    from interestlab.contract import DataError
+    from interestlab.errors import DataError
 
     made = {}
     for text in told:

@@ -20,22 +20,22 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from interestlab.checkpoint import SealedIO
-from interestlab.cli import shortnames
-from interestlab.cli.arguments import option, with_checkpoint, with_run
-from interestlab.cli.checkpoints import LastCheckpoint, forget_parts
-from interestlab.cli.cost import Cost
-from interestlab.cli.curve import Curve
-from interestlab.cli.errors import reason, told_in_one_line
-from interestlab.cli.parser import OneLineParser
-from interestlab.cli.run_folder import RunFolder
-from interestlab.cli.wandb_logger import PatientWandbLogger
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
-from interestlab.files import write_whole
-from interestlab.model import InterestModel
+from interestlab.config import plugin_names
+from interestlab.config.one_line_errors import reason, told_in_one_line
+from interestlab.config.parser import OneLineParser
+from interestlab.config.run_arguments import option, with_checkpoint, with_run
+from interestlab.data.datamodule import InterestData
+from interestlab.errors import DataError
 from interestlab.registry import REGISTRIES
-from interestlab.trainer import is_dry, is_first
+from interestlab.training.callbacks.cost import Cost
+from interestlab.training.callbacks.last_checkpoint import LastCheckpoint, forget_parts
+from interestlab.training.callbacks.run_folder import RunFolder
+from interestlab.training.checkpoint_io import HashedCheckpointIO
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.loggers.curve import Curve
+from interestlab.training.loggers.wandb import PatientWandbLogger
+from interestlab.training.run_state import is_fast_dev_run, is_rank_zero
+from interestlab.utils.atomic_files import write_text_atomic
 
 MONITOR = "val/ndcg@10"
 """What decides which checkpoint is best, and when to stop."""
@@ -71,7 +71,7 @@ class InterestCLI(LightningCLI):
         )
         for part in ("fusion", "dynamics"):
             parser.link_arguments("model.dim", f"model.{part}.init_args.dim")
-        parser.link_arguments("data.sizes", "model.sizes", apply_on="instantiate")
+        parser.link_arguments("data.cardinalities", "model.cardinalities", apply_on="instantiate")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         best = {"monitor": MONITOR, "mode": "max"}
@@ -106,19 +106,19 @@ class InterestCLI(LightningCLI):
             raise DataError(f"{self.subcommand} needs something trained: --run_dir=DIR of a run, or --ckpt_path=FILE.")
         file = self.run_dir / "config.yaml"
         # What the others find may be of this very run, which the first process began.
-        if is_first() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
+        if is_rank_zero() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
         if config.ckpt_path == "last":  # a run that was killed before its first checkpoint; see with_run
             rank_zero_info(f"{self.run_dir} holds no checkpoint yet: the run starts anew.")
             config.ckpt_path = None
-        if is_first() and not config.trainer.fast_dev_run:
+        if is_rank_zero() and not config.trainer.fast_dev_run:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
             except OSError as err:
                 raise DataError(f"{self.run_dir} cannot be made ({err.strerror}); give another --run_dir.") from err
             if self.subcommand == "fit" and not file.exists():
                 self.begun = file  # before the data, which may take long: a run that is killed there goes on, too
-                write_whole(file, self.resolved)
+                write_text_atomic(file, self.resolved)
         if self.subcommand in ("test", "validate"):
             config.verbose = False  # the run folder's own table has intervals and the fingerprint too
         config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
@@ -165,7 +165,7 @@ class InterestCLI(LightningCLI):
         plugins = self._get(self.config_init, "trainer").plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, SealedIO()]
+            kwargs["plugins"] = [*plugins, HashedCheckpointIO()]
         if self.subcommand == "fit":
             forget_parts(Path(config.checkpoint.dirpath))
         return super().instantiate_trainer(default_root_dir=str(self.run_dir), **kwargs)
@@ -178,7 +178,7 @@ class InterestCLI(LightningCLI):
     def after_fit(self) -> None:
         """Test the best checkpoint of the run."""
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-        if is_dry(self.trainer) or not self.config.fit.test_after_fit:
+        if is_fast_dev_run(self.trainer) or not self.config.fit.test_after_fit:
             return
         if not best:
             rank_zero_info("nothing was validated, so there is no best checkpoint to test; train for more epochs.")
@@ -195,13 +195,13 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME"}
     with told_in_one_line():
-        shortnames.install()
+        plugin_names.install()
         try:
             return cli(
                 InterestModel,
                 InterestData,
                 parser_class=Parser,
-                args=shortnames.ordered(with_checkpoint(with_run(args))),
+                args=plugin_names.ordered(with_checkpoint(with_run(args))),
                 seed_everything_default=0,
                 trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
                 save_config_callback=None,
@@ -248,6 +248,6 @@ def wandb_id(run_dir: Path) -> str | None:
     if file.exists():
         return file.read_text("utf-8").strip()
     made = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)  # an agent of a W&B sweep says which
-    if run_dir.exists() and is_first():
-        write_whole(file, made)
+    if run_dir.exists() and is_rank_zero():
+        write_text_atomic(file, made)
     return made

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from interestlab.contract import DataError, EventLog
-from interestlab.data.plain import date_text, plain
+from interestlab.contract import EventLog
+from interestlab.data.casting import date_text, plain
+from interestlab.errors import DataError
 
 LATEST = 4_102_444_800  # 2100-01-01: past it, a "time in seconds" is in truth in milliseconds
 

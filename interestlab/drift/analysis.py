@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError
-from interestlab.data.logstore import LogStore
+from interestlab.data.event_store import EventStore
 from interestlab.drift import timelines
 from interestlab.drift.attention import Attention, at, halves
 from interestlab.drift.changes import session_labels
@@ -31,6 +30,7 @@ from interestlab.drift.segments import Segments, moves_table, segments
 from interestlab.drift.settings import Settings
 from interestlab.drift.users import users
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.errors import DataError
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
 
@@ -58,7 +58,7 @@ class Analysis:
 
 
 def analyse(
-    log: LogStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
+    log: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
 ) -> Analysis:
     """Analyse the drift of everyone in a log.
 
@@ -74,7 +74,7 @@ def analyse(
     Raises:
         DataError: no event is of an item that has an interest, or the date of ``at`` is none.
     """
-    whole = panel(log, settings.pause)
+    whole = panel(log, settings.session_gap)
     held = whole.only(interests.of[whole.item] >= 0)
     if not len(held.time):
         raise DataError("no event is of an item that has an interest; choose others with --drift.interests.")

@@ -8,7 +8,7 @@ import numpy as np
 from interestlab.drift.decomposition import Split, filled, split
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
-from interestlab.drift.permutation import Cells, Groups
+from interestlab.stats.permutation import Cells, Groups
 
 
 def halves(panel: Panel) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 from interestlab.drift.attention import Attention
 from interestlab.drift.funnel import depths, intensities
 from interestlab.drift.leaves import entropies, leaf_cells, rearranged
-from interestlab.drift.permutation import Cells, p_values
 from interestlab.drift.within import Within, within
+from interestlab.stats.permutation import Cells, p_values
 
 
 @dataclass(frozen=True)

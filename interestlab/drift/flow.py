@@ -6,7 +6,7 @@ import numpy as np
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.interests import Interests
-from interestlab.drift.permutation import beyond_chance, replicates, shares_of, unshared
+from interestlab.stats.permutation import beyond_chance, replicates, shares_of, unshared
 
 FEWEST = 20
 """Users who met both interests, below which no flow between these is tested."""
@@ -18,7 +18,7 @@ class Flow(NamedTuple):
     Attributes:
         flow: ``[K, K]`` share of the attention that went from one to the other; what stayed is not told.
         by_chance: ``[K, K]`` its mean where sessions are permuted within users.
-        p: ``[K, K]`` chance of a flow as large (:func:`interestlab.drift.permutation.beyond_chance`); NaN where fewer than
+        p: ``[K, K]`` chance of a flow as large (:func:`interestlab.stats.permutation.beyond_chance`); NaN where fewer than
             :data:`FEWEST` users met both interests, whenever they did.
         users: how many.
     """

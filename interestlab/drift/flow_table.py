@@ -5,10 +5,10 @@ import polars as pl
 from rich.progress import track
 
 from interestlab.drift.attention import Attention, at
-from interestlab.drift.evidence import false_discovery
 from interestlab.drift.flow import Flow, cost_of, flows
 from interestlab.drift.population import catalogue_drift, moments
 from interestlab.drift.settings import Settings
+from interestlab.stats.power import false_discovery
 
 DRAWS = 49
 """Permutations behind a flow: their mean and spread give its p-value."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.permutation import Cells, Groups, p_values, replicates
+from interestlab.stats.permutation import Cells, Groups, p_values, replicates
 
 DAY = 86_400
 

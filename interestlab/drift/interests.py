@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError
 from interestlab.drift.panel import Panel
 from interestlab.drift.settings import Settings
+from interestlab.errors import DataError
 
 SEPARATORS = r"\s*(?:>|/|\|)\s*"
 """What stands between the levels of a category path."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.permutation import Cells
+from interestlab.stats.permutation import Cells
 
 
 def leaf_cells(attention: Attention) -> Cells:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.divergence import jensen_shannon, span, total_variation
-from interestlab.drift.permutation import p_values, replicates
+from interestlab.stats.divergence import jensen_shannon, span, total_variation
+from interestlab.stats.permutation import p_values, replicates
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import numpy as np
 import polars as pl
 
-from interestlab.drift.evidence import needed
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import day
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.stats.power import needed
 
 
 def notes(

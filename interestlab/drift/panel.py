@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import LogStore
+from interestlab.data.event_store import EventStore
 
 DEPTHS = {"view": 0.0, "click": 0.0, "cart": 0.5, "favorite": 0.5, "purchase": 1.0, "review": 1.0}
 """How far down the funnel a type of event is; of others nothing is said."""
@@ -77,12 +77,12 @@ class Panel:
         return np.searchsorted(self.begins, self.offsets)
 
 
-def panel(log: LogStore, pause: int = PAUSE) -> Panel:
+def panel(log: EventStore, session_gap: int = PAUSE) -> Panel:
     """The panel of a log.
 
     Args:
         log: the histories.
-        pause: seconds without an event after which the next begins another session.
+        session_gap: seconds without an event after which the next begins another session.
     """
     offsets, time = np.asarray(log.offsets), np.asarray(log.time)
     users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -95,20 +95,20 @@ def panel(log: LogStore, pause: int = PAUSE) -> Panel:
         row=np.arange(len(time)),
         time=time,
         item=np.asarray(log.item),
-        session=sessions(users, time, pause),
+        session=sessions(users, time, session_gap),
         depth=kinds.to_series().fill_null(float("nan")).to_numpy(),
         train=place < log.cuts.train[users],
     )
 
 
-def sessions(user: np.ndarray, time: np.ndarray, pause: int) -> np.ndarray:
-    """``[E]`` int64 session of each event: another begins with a user, and after more than ``pause`` seconds.
+def sessions(user: np.ndarray, time: np.ndarray, session_gap: int) -> np.ndarray:
+    """``[E]`` int64 session of each event: another begins with a user, and after more than ``session_gap`` seconds.
 
     Args:
         user: ``[E]`` ascending.
         time: ``[E]`` ascending within a user, unix seconds.
-        pause: seconds.
+        session_gap: seconds.
     """
     begins = np.ones(len(user), bool)
-    begins[1:] = (np.diff(user) != 0) | (np.diff(time) > pause)
+    begins[1:] = (np.diff(user) != 0) | (np.diff(time) > session_gap)
     return np.cumsum(begins) - 1

@@ -7,8 +7,8 @@ import polars as pl
 from scipy import stats
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.evidence import false_discovery
 from interestlab.drift.panel import Panel
+from interestlab.stats.power import false_discovery
 
 PRIOR = 20
 """Users of the overall shares that are added to each window, so that a thin one does not look like drift."""

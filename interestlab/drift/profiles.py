@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.evidence import false_discovery
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.segments import Segments, lifts
 from interestlab.drift.verdicts import BOTH, CHANGED, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.stats.power import false_discovery
 
 BRANDS = 30
 """Brands that are followed: those met most in training."""

@@ -7,8 +7,8 @@ import polars as pl
 from scipy import stats
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.evidence import false_discovery
-from interestlab.drift.permutation import beyond_chance, replicates, shares_of, unshared
+from interestlab.stats.permutation import beyond_chance, replicates, shares_of, unshared
+from interestlab.stats.power import false_discovery
 
 FEWEST = 5
 """Mean number of users who move from one segment to another below which the move is not tested."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from interestlab.checks import at_least
-from interestlab.contract import DataError
 from interestlab.drift.panel import PAUSE
+from interestlab.errors import DataError
+from interestlab.utils.argument_checks import require_at_least
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Settings:
         most: interests of a taxonomy at most; the smallest are one.
         clusters: how many clusters.
         leaves: leaves of each cluster.
-        pause: seconds without an event that end a session. Sessions are what is permuted.
+        session_gap: seconds without an event that end a session. Sessions are what is permuted.
         at: date (``2014-01-01``) that parts before from after for everyone; by default the middle of each user's own sessions.
         windows: calendar windows of equal length.
         permutations: of each test.
@@ -37,7 +37,7 @@ class Settings:
     most: int = 50
     clusters: int = 20
     leaves: int = 5
-    pause: int = PAUSE
+    session_gap: int = PAUSE
     at: str | None = None
     windows: int = 6
     permutations: int = 199
@@ -50,9 +50,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         least = {1: ("level", "leaves", "segments", "flow_users"), 2: ("most", "clusters", "windows"), 19: ("permutations",)}
-        for bound, names in {0: ("pause", "examples", "seed"), **least}.items():
+        for bound, names in {0: ("session_gap", "examples", "seed"), **least}.items():
             try:
-                at_least(bound, **{name: getattr(self, name) for name in names})
+                require_at_least(bound, **{name: getattr(self, name) for name in names})
             except ValueError as err:
                 raise DataError(f"--drift.{err}.") from err
         for name in ("level_of_test", "shift"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import LogStore
+from interestlab.data.event_store import EventStore
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import moments
 
@@ -18,7 +18,7 @@ ITEMS, WORDS = 5, 6
 """How many are told."""
 
 
-def around(log: LogStore, panel: Panel, position: np.ndarray) -> pl.DataFrame:
+def around(log: EventStore, panel: Panel, position: np.ndarray) -> pl.DataFrame:
     """The items and words on both sides of some changes.
 
     Args:
@@ -58,7 +58,7 @@ def around(log: LogStore, panel: Panel, position: np.ndarray) -> pl.DataFrame:
 
 
 def sessions(
-    log: LogStore, panel: Panel, interest: np.ndarray, names: list[str], users: np.ndarray, changes: pl.DataFrame
+    log: EventStore, panel: Panel, interest: np.ndarray, names: list[str], users: np.ndarray, changes: pl.DataFrame
 ) -> pl.DataFrame:
     """The sessions of some users, each by its first event.
 
@@ -120,5 +120,5 @@ def _titles(items: pl.DataFrame) -> Sequence[str]:
     return items.select(pl.coalesce(*told, "item_id").cast(pl.String).alias("title")).to_series().to_list()
 
 
-def _texts(log: LogStore, rows: np.ndarray) -> list[str]:
+def _texts(log: EventStore, rows: np.ndarray) -> list[str]:
     return log.events.select(pl.col("text").gather(pl.Series(rows))).collect().to_series().fill_null("").to_list()

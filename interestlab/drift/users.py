@@ -9,12 +9,12 @@ from rich.progress import track
 from scipy.special import comb
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.evidence import POWER, false_discovery, power
 from interestlab.drift.evolution import evolution, p_evolution
 from interestlab.drift.migration import migration
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
+from interestlab.stats.power import POWER, false_discovery, power
 
 BLOCK = 2_000
 """Users analysed at once: what is held in memory does not grow with the log."""

@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from interestlab.contract import DataError, Encoder
-from interestlab.data.module import InterestData
+from interestlab.contract import Encoder
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.panel import Panel
-from interestlab.encoding import Chunking, constant, kept_vectors
+from interestlab.errors import DataError
+from interestlab.model.embedding_cache import Chunking, constant, kept_vectors
 
 WIDTH = 32
 """Dimensions that are kept: distances in more cost more and, of text vectors, say little else."""
@@ -26,7 +27,7 @@ def encoded(data: InterestData, panel: Panel, encoder: Encoder) -> np.ndarray:
     Raises:
         DataError: the encoder is to be trained, or reads several fields.
     """
-    encoder.build(data.sizes, WIDTH)
+    encoder.build(data.cardinalities, WIDTH)
     if not constant(encoder):
         raise DataError(f"{type(encoder).__name__} has weights to be trained; interests need vectors that stay: take `frozen`.")
     if len(encoder.fields) != 1:

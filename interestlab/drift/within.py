@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.drift.permutation import Cells, Statistic, replicates, unshared
+from interestlab.stats.permutation import Cells, Statistic, replicates, unshared
 
 
 @dataclass(frozen=True)

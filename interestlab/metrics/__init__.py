@@ -1,7 +1,7 @@
 """Exact full ranking and what is said of it."""
 
-from interestlab.metrics.places import PlaceMetric, Places
-from interestlab.metrics.ranking import place, top
+from interestlab.metrics.ranking import target_ranks, top_k_items
 from interestlab.metrics.summary import bootstrap, per_user
+from interestlab.metrics.target_rank import TargetRankMetric, TargetRanks
 
-__all__ = ["PlaceMetric", "Places", "bootstrap", "per_user", "place", "top"]
+__all__ = ["TargetRankMetric", "TargetRanks", "bootstrap", "per_user", "target_ranks", "top_k_items"]

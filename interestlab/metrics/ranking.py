@@ -37,7 +37,7 @@ def tiles(z: Tensor, table: Tensor, seen: Tensor) -> Iterator[tuple[int, Tensor]
         yield first, scores
 
 
-def place(z: Tensor, table: Tensor, targets: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def target_ranks(z: Tensor, table: Tensor, targets: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """How many items score above each user's target, and how many others score the same.
 
     A target that was seen before competes all the same: it is what happened.
@@ -61,7 +61,7 @@ def place(z: Tensor, table: Tensor, targets: Tensor, seen: Tensor) -> tuple[Tens
     return better, equal - 1
 
 
-def top(z: Tensor, table: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def top_k_items(z: Tensor, table: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The ``k`` items of highest score of each user, ties by lower index; fewer where the catalogue is smaller.
 
     Returns:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from interestlab.metrics.places import Places
+from interestlab.metrics.target_rank import TargetRanks
 
 
-def per_user(places: Places, ks: Sequence[int]) -> dict[str, np.ndarray]:
+def per_user(places: TargetRanks, ks: Sequence[int]) -> dict[str, np.ndarray]:
     """``recall@k``, ``ndcg@k`` and ``mrr@k`` of each user, for one target each.
 
     Where other items score the same as the target, the value is its mean over all orders of the tied items

@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from interestlab import __version__
-from interestlab.registry import DYNAMICS, ENCODERS, FUSION, OBJECTIVES, SOURCES, PluginError, Registry
+from interestlab.errors import PluginError
+from interestlab.registry import DYNAMICS, ENCODERS, FUSION, OBJECTIVES, SOURCES, Registry
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
+from interestlab.stats.intervals import Estimate
 from interestlab.sweep.compare import Comparison, Configuration
-from interestlab.sweep.seeds import Estimate
 
 COST_NAMES = {
     "trainable_parameters": "trainable parameters",
-    "seconds_an_epoch": "seconds an epoch",
+    "seconds_per_epoch": "seconds an epoch",
     "peak_memory_mb": "peak memory, MiB",
     "tpme": "TPME",
 }
@@ -71,7 +71,7 @@ def on_front(c: Configuration) -> str:
     """The costs by which it is on the Pareto front."""
     if not c.front:
         return NONE
-    names = {"seconds_an_epoch": "time", "trainable_parameters": "parameters"}
+    names = {"seconds_per_epoch": "time", "trainable_parameters": "parameters"}
     return " · ".join(names[cost] for cost, on in c.front.items() if on) or "dominated"
 
 
@@ -91,7 +91,7 @@ def markdown(comparison: Comparison) -> str:
             row.append(estimate(c.metrics.get(metric)))
             if metric in compared:
                 row += difference(c, metric)
-        row += [trainable(c), cost(c, "seconds_an_epoch"), cost(c, "peak_memory_mb"), efficiency(c), on_front(c)]
+        row += [trainable(c), cost(c, "seconds_per_epoch"), cost(c, "peak_memory_mb"), efficiency(c), on_front(c)]
         rows.append(row)
     told = ", ".join(f"{key}={value}" for key, value in comparison.fingerprint.items()).replace("`", "'")
     return "\n".join(line(row) for row in rows) + (f"\n\nFingerprint: `{told}`\n" if told else "\n")

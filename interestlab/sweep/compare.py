@@ -15,14 +15,14 @@ import polars as pl
 import torch
 import yaml
 
-from interestlab.contract import DataError
-from interestlab.metrics import Places, per_user
+from interestlab.errors import DataError
+from interestlab.metrics import TargetRanks, per_user
+from interestlab.stats.bootstrap import holm, paired_bootstrap
+from interestlab.stats.intervals import Estimate, over_seeds
 from interestlab.sweep.cost import front, tpme
-from interestlab.sweep.paired import holm, paired_bootstrap
-from interestlab.sweep.seeds import Estimate, over_seeds
 
-COSTS = ("trainable_parameters", "parameters", "epochs", "steps", "seconds", "seconds_an_epoch", "peak_memory_mb")
-FRONTS = ("seconds_an_epoch", "trainable_parameters")
+COSTS = ("trainable_parameters", "parameters", "epochs", "steps", "seconds", "seconds_per_epoch", "peak_memory_mb")
+FRONTS = ("seconds_per_epoch", "trainable_parameters")
 """The costs that quality is held against."""
 OF_A_USER = re.compile(r"test/((?:recall|ndcg|mrr)@(\d+))")
 """The metrics that the ranks of a run give for each user."""
@@ -228,7 +228,9 @@ class UserMetrics:
         ranks = pl.read_parquet(file, glob=False).sort("user_id")
         self.check_users(trial["trial"], ranks["user_id"])
         index = torch.arange(ranks.height)
-        places = Places(index, index, torch.tensor(ranks["rank"].to_numpy() - 1), torch.tensor(ranks["tied"].to_numpy().copy()))
+        places = TargetRanks(
+            index, index, torch.tensor(ranks["rank"].to_numpy() - 1), torch.tensor(ranks["tied"].to_numpy().copy())
+        )
         found = per_user(places, sorted({int(name[2]) for name in self.names.values()}))
         for name, match in self.names.items():
             mean = float(found[match[1]].mean())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-TPME_WEIGHTS = {"seconds_an_epoch": 0.45, "trainable_parameters": 0.1, "peak_memory_mb": 0.45}
+TPME_WEIGHTS = {"seconds_per_epoch": 0.45, "trainable_parameters": 0.1, "peak_memory_mb": 0.45}
 """The weights of the paper's authors, who care for training speed and memory most."""
 
 

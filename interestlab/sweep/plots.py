@@ -48,7 +48,7 @@ def plots(comparison: Comparison) -> dict[str, bytes]:
     with matplotlib.rc_context(STYLE):
         drawn: dict[str, Figure | None] = {
             "quality.png": quality(comparison),
-            "pareto_time.png": pareto(comparison, "seconds_an_epoch"),
+            "pareto_time.png": pareto(comparison, "seconds_per_epoch"),
             "pareto_parameters.png": pareto(comparison, "trainable_parameters"),
             "cost.png": cost(comparison),
         }
@@ -166,7 +166,7 @@ def cost(comparison: Comparison) -> Figure | None:
     """What each costs: a panel a cost that is known, and TPME."""
     panels: dict[str, tuple[Callable[[Configuration], float | None], Callable[[float], str]]] = {
         "trainable_parameters": (lambda c: c.costs.get("trainable_parameters"), count),
-        "seconds_an_epoch": (lambda c: c.costs.get("seconds_an_epoch"), lambda v: f"{v:,.3g}"),
+        "seconds_per_epoch": (lambda c: c.costs.get("seconds_per_epoch"), lambda v: f"{v:,.3g}"),
         "peak_memory_mb": (lambda c: c.costs.get("peak_memory_mb"), lambda v: f"{v:,.0f}"),
         "tpme": (lambda c: c.tpme, lambda v: f"{v:.3f}"),
     }

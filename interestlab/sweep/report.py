@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep import cells
 from interestlab.sweep.compare import COSTS, FRONTS, Comparison, compare
 

@@ -21,8 +21,8 @@ from typing import Literal, Self
 
 from filelock import FileLock, Timeout
 
-from interestlab.files import write_whole
 from interestlab.sweep.trials import Trial
+from interestlab.utils.atomic_files import write_text_atomic
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Running:
         trial = self.trial
         made = Record(trial.id, trial.labels, trial.seed, "done" if done else "failed", reason, seconds)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "trial.json", json.dumps(asdict(made), indent=1, ensure_ascii=False))
+        write_text_atomic(self.folder / "trial.json", json.dumps(asdict(made), indent=1, ensure_ascii=False))
         self.release()
         return made
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 
 KEYS = ("name", "base", "set", "axes", "seeds", "budget", "baseline", "metrics", "exclude")
 """What a sweep file may say."""

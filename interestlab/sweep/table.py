@@ -17,7 +17,7 @@ COSTS = {
     "epochs": pl.Int64,
     "steps": pl.Int64,
     "seconds": pl.Float64,
-    "seconds_an_epoch": pl.Float64,
+    "seconds_per_epoch": pl.Float64,
     "peak_memory_mb": pl.Float64,
 }
 """What ``cost.json`` of a run may tell."""

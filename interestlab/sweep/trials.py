@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep.spec import Settings, Spec, load
 
 

@@ -17,7 +17,7 @@ options as class attributes:
 ``expected_failures``
     ``{check: reason}``. A declared failure that passes, or has no reason, or names no check, is itself a failure.
 ``values``
-    encoders only: what :meth:`~interestlab.contract.Encoder.prepare` is tried on, where it does not read plain words.
+    encoders only: what :meth:`~interestlab.contract.Encoder.preprocess` is tried on, where it does not read plain words.
 
 Each check is one test, ``TestMyDynamics::test_contract[causality]``, so ``pytest -k causality`` runs it alone. A check is
 a method ``check_NAME`` of :class:`EncoderChecks`, :class:`FusionHeadChecks`, :class:`DynamicsChecks`,

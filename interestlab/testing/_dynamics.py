@@ -34,7 +34,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         return torch.randn(rows, events, part.dim), dt
 
     def shape(self, part: Dynamics, example: tuple[Any, ...]) -> tuple[int, ...]:
-        several = () if part.interests == 1 else (part.interests,)
+        several = () if part.num_interests == 1 else (part.num_interests,)
         return *example[0].shape[:-1], *several, part.dim
 
     def half(self, example: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -104,14 +104,14 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             days = torch.cat([torch.zeros_like(days[:, :1]), days[:, 1:]], 1)
             same(self.steps(part, x, days)[1], self.out(part, (x, days, mask)), "step and forward differ")
 
-    def check_interest(self) -> None:
-        """``interest`` of a state is the ``z`` of its step, and finite before the first event and after a silence."""
+    def check_readout(self) -> None:
+        """``readout`` of a state is the ``z`` of its step, and finite before the first event and after a silence."""
         part = self.moved()
         x, dt, _ = self.whole(part)
         state, zs = self.steps(part, x, dt)
-        same(part.interest(state), zs[:, -1], "the interest of a state is not the z of its step", rtol=1e-5, atol=1e-6)
-        for still in (part.init_state(len(x)), part.drift(state, torch.full((len(x),), 30.0))):
-            found = part.interest(still)
+        same(part.readout(state), zs[:, -1], "the interest of a state is not the z of its step", rtol=1e-5, atol=1e-6)
+        for still in (part.init_state(len(x)), part.advance(state, torch.full((len(x),), 30.0))):
+            found = part.readout(still)
             require(found.shape == zs[:, -1].shape, f"the interest of a state is {list(found.shape)}")
             require(bool(found.isfinite().all()), "the interest of a state is not finite")
 
@@ -139,21 +139,21 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         _, picked = part.step(take(state, rows), x[rows, -1], dt[rows, -1])
         same(picked, together[rows], "a user picked out of a state goes on otherwise")
 
-    def check_drift(self) -> None:
-        """``drift`` gives a finite state of the same structure, and by 0 days the same; the given state stays as it is."""
+    def check_advance(self) -> None:
+        """``advance`` gives a finite state of the same structure, and by 0 days the same; the given state stays as it is."""
         part = self.moved()
         x, dt, _ = self.whole(part)
         state, _ = self.steps(part, x, dt)
         kept = map_tensors(torch.clone, state)
         for days in (0.0, 30.0, 1e4):
-            drifted = part.drift(state, torch.full((len(x),), days))
-            require(structure(drifted) == structure(state), "drift changes the structure of the state")
-            require(unchanged(state, kept), "drift changes the state that it was given")
-            for leaf, before in zip(leaves(drifted), leaves(kept), strict=True):
-                require(leaf.shape == before.shape, "drift changes the shape of the state")
-                require(bool(leaf.isfinite().all()), f"a drift of {days} days is not finite")
+            advanced = part.advance(state, torch.full((len(x),), days))
+            require(structure(advanced) == structure(state), "advance changes the structure of the state")
+            require(unchanged(state, kept), "advance changes the state that it was given")
+            for leaf, before in zip(leaves(advanced), leaves(kept), strict=True):
+                require(leaf.shape == before.shape, "advance changes the shape of the state")
+                require(bool(leaf.isfinite().all()), f"an advance of {days} days is not finite")
                 if not days:
-                    same(leaf, before, "a drift of 0 days moves the state")
+                    same(leaf, before, "an advance of 0 days moves the state")
 
     def check_finite(self) -> None:
         """One event, 600 events and 10,000 days between two give finite interests and gradients."""

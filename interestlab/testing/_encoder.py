@@ -12,7 +12,7 @@ from interestlab.testing._checks import DIM, ContractError, require, same
 from interestlab.testing._data import TEXTS, pad_rows
 from interestlab.testing._part import PartChecks
 
-GROUPS = {"backbone", "added"}
+GROUPS = {"pretrained", "peft"}
 
 
 class EncoderChecks(PartChecks[Encoder]):
@@ -42,9 +42,9 @@ class EncoderChecks(PartChecks[Encoder]):
         return part
 
     def example(self, part: Encoder, rows: int = 4) -> tuple[Inputs]:
-        if part.prepare_key is None:
+        if part.preprocess_key is None:
             return (Inputs(torch.tensor([3, 0, 10, 7, 1][:rows])),)
-        return (pad_rows(part.prepare(self.values[:rows])),)
+        return (pad_rows(part.preprocess(self.values[:rows])),)
 
     def shape(self, part: Encoder, example: tuple[Any, ...]) -> tuple[int, ...]:
         return len(example[0].values), part.out_dim
@@ -76,60 +76,64 @@ class EncoderChecks(PartChecks[Encoder]):
         require(set(grouped) <= own, "a group holds a parameter that is not among its own, and would not be saved or moved")
         require(len(set(grouped)) == len(grouped), "a parameter stands in two groups, or twice in one")
 
-    def check_prefix(self) -> None:
-        """``suffix`` of what ``prefix`` gives is ``forward``; no training reaches the prefix, which is the same in training."""
+    def check_frozen_trunk(self) -> None:
+        """``forward_from_trunk`` of what ``frozen_trunk`` gives is ``forward``; training neither reaches nor alters it."""
         part = self.moved()
-        prefix = part.prefix()
-        if prefix is None:
+        trunk = part.frozen_trunk()
+        if trunk is None:
             return
-        require(part.prepare_key is not None, "it reads indices, of which no prefix is kept")
+        require(part.preprocess_key is not None, "it reads indices, of which no trunk is kept")
         (inputs,) = self.example(part)
         assert inputs.lengths is not None
-        rows = prefix.run(inputs)
-        lengths = inputs.lengths if prefix.rows is None else torch.full_like(inputs.lengths, prefix.rows)
+        rows = trunk.forward(inputs)
+        lengths = inputs.lengths if trunk.rows_per_value is None else torch.full_like(inputs.lengths, trunk.rows_per_value)
         equal = rows.lengths is not None and torch.equal(rows.lengths, lengths)
-        require(equal, f"the prefix gives {rows.lengths} rows where {lengths} are due")
-        expected = (len(lengths), int(lengths.max()), *prefix.shape)
-        require(tuple(rows.values.shape) == expected, f"the prefix gives {list(rows.values.shape)}, not {list(expected)}")
-        require(not rows.values.requires_grad, "the prefix holds a graph, by which training would reach it")
+        require(equal, f"the trunk gives {rows.lengths} rows where {lengths} are due")
+        expected = (len(lengths), int(lengths.max()), *trunk.row_shape)
+        require(tuple(rows.values.shape) == expected, f"the trunk gives {list(rows.values.shape)}, not {list(expected)}")
+        require(not rows.values.requires_grad, "the trunk holds a graph, by which training would reach it")
         kept = Inputs(torch.zeros_like(rows.values), lengths)  # as they come from the disk
         kept.values[rows.mask] = rows.values[rows.mask]
-        same(part.suffix(kept), self.out(part, (inputs,)), "suffix of what prefix gives is not forward")
+        same(
+            part.forward_from_trunk(kept),
+            self.out(part, (inputs,)),
+            "forward_from_trunk of what frozen_trunk gives is not forward",
+        )
         part.train()
         with torch.no_grad():
             for parameter in part.parameters():
                 if parameter.requires_grad:
                     parameter.add_(torch.randn_like(parameter))
-        trained = part.prefix()
-        if trained is None or trained.key != prefix.key:
-            raise ContractError("the prefix has another key after training")
-        found = trained.run(inputs).values
-        same(found[rows.mask], kept.values[rows.mask], "the prefix differs in training, or by what is trained")
+        trained = part.frozen_trunk()
+        if trained is None or trained.key != trunk.key:
+            raise ContractError("the trunk has another key after training")
+        found = trained.forward(inputs).values
+        same(found[rows.mask], kept.values[rows.mask], "the trunk differs in training, or by what is trained")
 
-    def check_prepare(self) -> None:
-        """``prepare`` gives one array a value, of one type, the same each time and in any company, and finds something."""
+    def check_preprocess(self) -> None:
+        """``preprocess`` gives one array a value, of one type, the same each time and in any company, and finds something."""
         part = self.fresh()
-        if part.prepare_key is None:
+        if part.preprocess_key is None:
             return
-        rows = part.prepare(self.values)
+        rows = part.preprocess(self.values)
         require(len(rows) == len(self.values), f"{len(self.values)} values are prepared as {len(rows)} arrays")
-        require(any(map(len, rows)), "prepare finds nothing in any of the values; give `values` that it reads")
+        require(any(map(len, rows)), "preprocess finds nothing in any of the values; give `values` that it reads")
         kinds = {(row.dtype, row.shape[1:]) for row in rows}
         require(len(kinds) == 1, f"prepared arrays are of several types: {kinds}")
-        again = part.prepare(self.values)
+        again = part.preprocess(self.values)
         for value, row, second in zip(self.values, rows, again, strict=True):
-            for other, when in ((second, "a second time"), (part.prepare([value])[0], "alone")):
+            for other, when in ((second, "a second time"), (part.preprocess([value])[0], "alone")):
                 equal = row.dtype == other.dtype and row.shape == other.shape and bool((row == other).all())
                 require(equal, f"{value[:30]!r} is prepared otherwise {when}")
 
     def check_empty(self) -> None:
         """An empty text has a finite vector."""
         part = self.moved()
-        if part.prepare_key is None:
+        if part.preprocess_key is None:
             return
         if "" not in self.values:
             raise ContractError("no empty value is among the values to prepare")
-        self.out(part, (pad_rows(part.prepare([""])),))
+        self.out(part, (pad_rows(part.preprocess([""])),))
 
     def check_padding(self) -> None:
         """More padding on the right changes nothing."""

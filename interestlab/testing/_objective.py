@@ -78,7 +78,7 @@ class ObjectiveChecks(Checks[Objective]):
         """
         objective = self.moved()
         given = self.example(objective)
-        inputs = {"z": given.z, "x": given.x, "the candidates": given.candidates.vectors}
+        inputs = {"z": given.z, "x": given.x, "the candidates": given.candidates.embeddings}
         own = {name: p for name, p in objective.named_parameters() if p.requires_grad}
         loss = self.loss(objective, given.cast(Tensor.requires_grad_))
         require(loss.requires_grad, "the loss has no gradient")

@@ -32,7 +32,7 @@ class Problem(NamedTuple):
     def loss(self, objective: Objective) -> Tensor:
         """What ``objective`` gives for it, beside :func:`softmax` where it is a term that is added."""
         step = Step(self.batch, self.candidates, self.x, follow, softmax if objective.auxiliary else objective)
-        step.__dict__["z"] = self.z
+        step.__dict__["user_states"] = self.z
         return objective(step)
 
     @property
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
     @property
     def wanted(self) -> Tensor:
         """``[M, D]`` the vector of the target of each known position."""
-        return self.candidates.vectors[self.candidates.positions(self.batch.targets[self.known])]
+        return self.candidates.embeddings[self.candidates.index_of(self.batch.targets[self.known])]
 
     def with_z(self, z: Tensor) -> "Problem":
         """The same with other interests."""
@@ -58,10 +58,13 @@ class Problem(NamedTuple):
         given = self.candidates
         items = names[given.items]
         order = items.argsort()
-        fields = {field: codes[order] for field, codes in given.fields.items()}
+        fields = {field: codes[order] for field, codes in given.field_codes.items()}
         return self._replace(
             candidates=given._replace(
-                vectors=given.vectors[order], items=items[order], log_inclusion=given.log_inclusion[order], fields=fields
+                embeddings=given.embeddings[order],
+                items=items[order],
+                log_inclusion=given.log_inclusion[order],
+                field_codes=fields,
             ),
             batch=self.batch._replace(
                 items=torch.where(self.batch.mask, names[self.batch.items], 0),
@@ -84,7 +87,7 @@ class Problem(NamedTuple):
             x=noise(self.x),
             batch=b._replace(
                 items=longer(b.items, 0),
-                rows=longer(b.rows, 0),
+                event_index=longer(b.event_index, 0),
                 dt=longer(b.dt, 0),
                 mask=longer(b.mask, False),
                 targets=longer(b.targets, -1),
@@ -98,7 +101,7 @@ class Problem(NamedTuple):
 
     def half(self) -> "Problem":
         """The same as other parts hand it on under bfloat16 autocast."""
-        halved = self.candidates._replace(vectors=self.candidates.vectors.bfloat16())
+        halved = self.candidates._replace(embeddings=self.candidates.embeddings.bfloat16())
         return self._replace(z=self.z.bfloat16(), x=self.x.bfloat16(), candidates=halved)
 
 
@@ -111,8 +114,8 @@ def follow(x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
 
 def softmax(step: Step) -> Tensor:
     """An objective without weights, for the terms that are added to one."""
-    logits = step.z[step.known] @ step.candidates.vectors.T
-    return F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, step.wanted)
+    logits = step.user_states[step.target_mask] @ step.candidates.embeddings.T
+    return F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, step.target_index)
 
 
 def problem(objective: Objective, rows: int = 4) -> Problem:
@@ -124,13 +127,13 @@ def problem(objective: Objective, rows: int = 4) -> Problem:
     batch = Batch(
         users=torch.arange(rows),
         items=walk[:, :-1] * mask,
-        rows=torch.arange(rows * EVENTS).view(rows, EVENTS) * mask,
+        event_index=torch.arange(rows * EVENTS).view(rows, EVENTS) * mask,
         dt=torch.rand(rows, EVENTS) * 3 * mask,
         mask=mask,
         targets=targets,
-        seen=torch.zeros(rows, 0, dtype=torch.int64),
+        history_items=torch.zeros(rows, 0, dtype=torch.int64),
     )
-    met = torch.unique(torch.cat([batch.items[mask], targets[targets >= 0], torch.randint(ITEMS, (objective.sampled,))]))
+    met = torch.unique(torch.cat([batch.items[mask], targets[targets >= 0], torch.randint(ITEMS, (objective.num_sampled,))]))
     items = torch.arange(ITEMS) if objective.candidates == "catalogue" else met
     chance = torch.ones(ITEMS) if objective.candidates == "catalogue" else torch.rand(ITEMS).add(0.1).clamp(max=1.0)
     return Problem(

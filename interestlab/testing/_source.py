@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.contract import EventLog, Source
 from interestlab.data.validate import KNOWN, RESERVED, validate
+from interestlab.errors import DataError
 from interestlab.testing._checks import Checks, ContractError, require
 
 REQUIRED = {"events": ("user_id", "item_id", "timestamp"), "items": ("item_id",), "rejected": ("file", "line", "reason")}

@@ -11,7 +11,7 @@ from peft.tuners.adalora import AdaLoraModel
 
 from interestlab import encoders
 from interestlab.cli.main import main
-from interestlab.model import InterestModel
+from interestlab.training.lightning_module import InterestModel
 
 # Without a metric to watch, the checkpoint is always of the last epoch.
 EPOCHS = [

@@ -10,9 +10,9 @@ from lightning.pytorch import Trainer
 
 from interestlab import objectives, sources
 from interestlab.cli.train import run
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
+from interestlab.data.datamodule import InterestData
 from interestlab.registry import DYNAMICS, ENCODERS, FUSION
+from interestlab.training.lightning_module import InterestModel
 
 NAMES = ENCODERS.names(), FUSION.names(), DYNAMICS.names()
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -82,7 +82,7 @@ def test_all(given, tmp_path, encoder, fusion):
             encoders,
             DYNAMICS.load(dynamics)(dim=8),
             objectives.next_item(),
-            data.sizes,
+            data.cardinalities,
             FUSION.load(fusion)(dim=8),
             dim=8,
         )

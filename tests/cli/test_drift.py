@@ -9,8 +9,8 @@ import pytest
 
 from interestlab.cli.drift import overrides
 from interestlab.cli.main import main
-from interestlab.contract import DataError
 from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)
@@ -218,7 +218,7 @@ def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
         (["--windows=0"], "--windows must be at least 1, not 0"),
         (["--horizons=[0]"], "--horizons must be at least 1, not 0"),
         (["--out=swept"], "swept holds a sweep; give another --out"),
-        (["--data.cuts", "--windows=2"], "--data.cuts needs a value: --data.cuts=VALUE"),
+        (["--data.split_quantiles", "--windows=2"], "--data.split_quantiles needs a value: --data.split_quantiles=VALUE"),
         ([], "nowhere"),
     ],
 )
@@ -235,11 +235,11 @@ def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, told, capsys, tmp_pat
 
 
 def test_options_of_the_data_may_stand_apart_from_their_value():
-    typed = ["run", "--data.max_history", "-3", "--data.cuts=[1,2]", "--out", "x", "--data.source.path", "a=b"]
-    told = ["--data.max_history=-3", "--data.cuts=[1,2]", "--data.source.path=a=b"], ["run", "--out", "x"]
+    typed = ["run", "--data.max_history", "-3", "--data.split_quantiles=[1,2]", "--out", "x", "--data.source.path", "a=b"]
+    told = ["--data.max_history=-3", "--data.split_quantiles=[1,2]", "--data.source.path=a=b"], ["run", "--out", "x"]
     assert overrides(typed) == told
     with pytest.raises(DataError, match="needs a value"):
-        overrides(["--data.cuts"])
+        overrides(["--data.split_quantiles"])
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
@@ -252,7 +252,7 @@ def test_a_folder_that_is_no_run_ends_in_one_line(folder, capsys):
 
 @pytest.mark.slow
 def test_planted_migrators_are_found_and_nulls_hardly_ever(tmp_path, cache):
-    from interestlab.data.module import InterestData
+    from interestlab.data.datamodule import InterestData
     from interestlab_sources.simulated import Simulated
 
     shop = {"users": 300, "events": 120, "visit": 1}

@@ -13,9 +13,13 @@ QUIET = "--trainer.enable_progress_bar=false"
 @pytest.mark.parametrize("extractor", ["attention", "routing"])
 def test_fits_tests_and_predicts(fit, tmp_path, extractor):
     folder = tmp_path / "run"
-    dynamics = ["--model.dynamics=multi_interest", f"--model.dynamics.extractor={extractor}", "--model.dynamics.interests=3"]
+    dynamics = [
+        "--model.dynamics=multi_interest",
+        f"--model.dynamics.extractor={extractor}",
+        "--model.dynamics.num_interests=3",
+    ]
     cli = fit("--model.encoder=id", *dynamics, steps=2)
-    assert cli.model.dynamics.interests == 3
+    assert cli.model.dynamics.num_interests == 3
     first = json.loads((folder / "metrics.json").read_text())
     assert 0 <= first["test/recall@10"] <= 1
     (folder / "metrics.json").unlink()

@@ -116,7 +116,7 @@ def test_values_that_an_encoder_finds_nothing_in_are_told(capsys, monkeypatch):
     args = ["encoders.behaviour", '--init_args={"field": "item.price"}']
     status, out, _ = check(capsys, *args)
     assert status == 1
-    assert "prepare finds nothing in any of the values" in out
+    assert "preprocess finds nothing in any of the values" in out
     assert check(capsys, *args, '--values=["7", "", "8.5", "none", "-1"]')[0] == 0
 
 

@@ -10,7 +10,7 @@ import torch
 
 from interestlab.cli.main import main
 from interestlab.cli.train import run
-from interestlab.model import InterestModel
+from interestlab.training.lightning_module import InterestModel
 
 SHOP = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
 ID = ["--model.encoder=id", "--model.dynamics=ewma"]
@@ -39,14 +39,14 @@ def test_what_a_run_cost(fit, bert, tmp_path):
     cli = fit(f"--model.encoder={encoder}", "--model.dynamics=ewma", "--trainer.max_epochs=3", "--trainer.max_steps=-1")
     cost = json.loads((tmp_path / "run" / "cost.json").read_text())
     assert cost.keys() == {
-        *("trainable_parameters", "parameters", "epochs", "steps", "seconds_before", "seconds", "seconds_an_epoch"),
+        *("trainable_parameters", "parameters", "epochs", "steps", "seconds_before", "seconds", "seconds_per_epoch"),
         *("peak_memory_mb", "processes", "device"),
     }
     sizes = {flag: sum(p.numel() for p in cli.model.parameters() if p.requires_grad >= flag) for flag in (True, False)}
     assert (cost["trainable_parameters"], cost["parameters"]) == (sizes[True], sizes[False])
     assert sizes[True] < sizes[False] / 2
     assert (cost["epochs"], cost["steps"]) == (3, cli.trainer.global_step)
-    assert 0 < cost["seconds_an_epoch"] <= cost["seconds"]
+    assert 0 < cost["seconds_per_epoch"] <= cost["seconds"]
     assert cost["seconds_before"] > 0  # the constant layers
     assert cost["peak_memory_mb"] > 50
     assert (cost["processes"], cost["device"]) == (1, "cpu")

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from interestlab.contract import EventLog, Source
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 
 DAY = 86_400
 

@@ -3,13 +3,13 @@
 import polars as pl
 import pytest
 
-from interestlab.data.clean import WORDS, Cleaning
-from interestlab.data.log import cleaned
+from interestlab.data.histories import clean_frame
+from interestlab.data.text_cleaning import WORDS, Cleaning
 
 
 def clean(column, value, cleaning=Cleaning()):  # noqa: B008 (frozen)
     frame = pl.DataFrame({column: [value]}, schema={column: pl.String})
-    return cleaned(frame, cleaning)[column][0]
+    return clean_frame(frame, cleaning)[column][0]
 
 
 ADDRESSES = [

@@ -15,9 +15,9 @@ class Sum(Encoder):
 
     def __init__(self, but="") -> None:
         super().__init__()
-        self.but, self.prepare_key = but, f"sum-{but}"
+        self.but, self.preprocess_key = but, f"sum-{but}"
 
-    def prepare(self, values):
+    def preprocess(self, values):
         return [np.array([sum(map(ord, v))] if v[-1] not in self.but else [], np.int32) for v in values]
 
     def forward(self, inputs):

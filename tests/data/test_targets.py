@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError, EventLog, Source
-from interestlab.data.module import InterestData
+from interestlab.contract import EventLog, Source
+from interestlab.data.datamodule import InterestData
 from interestlab.data.split import global_time, leave_one_out
+from interestlab.errors import DataError
 
 
 class Visits(Source):
@@ -47,22 +48,22 @@ def test_global_time_takes_the_first_of_each_window_that_counts():
 
 
 def test_training_has_targets_of_those_types_alone_and_histories_of_all(tmp_path):
-    given = data(tmp_path, targets=["purchase"])
+    given = data(tmp_path, target_events=["purchase"])
     (batch,) = given.loader("train")
     of_a = batch.targets[given.log.users[batch.users.tolist()].to_list().index("a")]
     items = given.log.items["item_id"]
     assert [items[i] if i >= 0 else None for i in of_a.tolist()] == [None, "a2", None]
-    assert given.fingerprint["targets"] == "purchase"
+    assert given.fingerprint["target_events"] == "purchase"
     (batch,) = given.loader("test")
     assert items[batch.targets.max().item()] == "a6"
     assert batch.mask.sum().item() == 6
 
 
 def test_all_types_are_the_default(tmp_path):
-    assert data(tmp_path).fingerprint["targets"] == "all"
-    assert data(tmp_path, targets=["purchase", "view"]).log.wanted.all()
+    assert data(tmp_path).fingerprint["target_events"] == "all"
+    assert data(tmp_path, target_events=["purchase", "view"]).log.wanted.all()
 
 
 def test_an_unknown_type_is_told(tmp_path):
     with pytest.raises(DataError, match=r"no event of the log is of type cart; there are purchase, view"):
-        data(tmp_path, targets=["cart"]).log  # noqa: B018
+        data(tmp_path, target_events=["cart"]).log  # noqa: B018

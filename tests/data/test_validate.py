@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError, EventLog
+from interestlab.contract import EventLog
 from interestlab.data.validate import validate
+from interestlab.errors import DataError
 
 IDS = st.sampled_from(["a", "b", " a ", "", "  ", None, "用户"])
 TIMES = st.one_of(

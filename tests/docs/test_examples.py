@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from interestlab.batch import Batch, Candidates
-from interestlab.cli.imports import ALLOW
 from interestlab.cli.train import run
+from interestlab.config.import_policy import ALLOW
 from interestlab.contract import Plugin
 from interestlab.step import Step
 from interestlab.testing import check_plugin
@@ -91,7 +91,7 @@ def test_pairwise_never_compares_a_target_with_itself():
     targets = torch.tensor([[0, 1, 2, -1]])
     nothing = torch.zeros(1, 4, dtype=torch.int64)
     batch = Batch(nothing[:, 0], nothing, nothing, nothing.float(), targets >= 0, targets, nothing[:, :0])
-    candidates = Candidates(vectors, torch.arange(3), torch.zeros(3), catalogue=3)
+    candidates = Candidates(vectors, torch.arange(3), torch.zeros(3), catalogue_size=3)
     objective = example("pairwise")(temperature=1.0)
     loss = objective(Step(batch, candidates, torch.eye(3)[targets.clamp(min=0)], lambda x, dt, mask: x, objective))
     # Each target's score is 1 and every other's 0, so the gap is 1 whichever is drawn.

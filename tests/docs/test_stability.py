@@ -19,7 +19,9 @@ def names(module):
 
 
 PUBLIC = [
-    (m, n) for m in ("interestlab.contract", "interestlab.batch", "interestlab.step", "interestlab.testing") for n in names(m)
+    (m, n)
+    for m in ("interestlab.contract", "interestlab.batch", "interestlab.step", "interestlab.errors", "interestlab.testing")
+    for n in names(m)
 ]
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from interestlab.contract import EventLog
-from interestlab.data.clean import Cleaning
-from interestlab.data.log import histories
-from interestlab.data.logstore import LogStore, Recipe, write_log
+from interestlab.data.event_store import EventStore, Recipe, write_log
+from interestlab.data.histories import histories
+from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
 from interestlab.drift.attention import Attention, halves
 from interestlab.drift.interests import Interests
@@ -44,7 +44,7 @@ def flat(
     items: pl.DataFrame | None = None,
     depth: np.ndarray | None = None,
     train: np.ndarray | None = None,
-    pause: int = PAUSE,
+    session_gap: int = PAUSE,
 ) -> Panel:
     """A panel of events that are in order already."""
     user, time, item = (np.asarray(a, np.int64) for a in (user, time, item))
@@ -56,7 +56,7 @@ def flat(
         row=np.arange(len(user)),
         time=time,
         item=item.astype(np.int32),
-        session=sessions(user, time, pause),
+        session=sessions(user, time, session_gap),
         depth=np.full(len(user), np.nan, np.float32) if depth is None else np.asarray(depth, np.float32),
         train=np.ones(len(user), bool) if train is None else train,
     )
@@ -124,10 +124,10 @@ def halved(panel: Panel, interests: Interests) -> Attention:
     return Attention(panel, interests, halves(panel))
 
 
-def log_of(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None) -> LogStore:
+def log_of(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None) -> EventStore:
     """A log on disk: ``user_id, item_id, timestamp`` and what else is given."""
     known = EventLog(events=events.lazy(), items=None if items is None else items.lazy())
     told = histories(validate(known), clean=Cleaning(), k_core=0, min_history=0, ties="file", seed=0)
     folder.mkdir(parents=True, exist_ok=True)
     write_log(folder, told, Recipe(), {"source": "made", "data": "0", "quarantined": 0, "rows": events.height})
-    return LogStore(folder)
+    return EventStore(folder)

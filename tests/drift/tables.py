@@ -385,7 +385,12 @@ def made_meta(people: list[dict[str, Any]]) -> dict[str, Any]:
         "first": START.isoformat(),
         "last": day(DAYS).isoformat(),
         "interests": f"taxonomy category, level 1, {len(INTERESTS)} interests",
-        "fingerprint": {"source": "simulated", "data": "9f3a", "users": len(people), "drift": {"pause": 1800, "events": 20}},
+        "fingerprint": {
+            "source": "simulated",
+            "data": "9f3a",
+            "users": len(people),
+            "drift": {"session_gap": 1800, "events": 20},
+        },
         "seed": 0,
         "permutations": 999,
         "windows": WINDOWS,

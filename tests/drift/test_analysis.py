@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from panels import DAY, START, log_of
 
-from interestlab.contract import DataError
 from interestlab.drift.analysis import analyse, parsed
 from interestlab.drift.interests import Interests, interests_of
 from interestlab.drift.panel import panel
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)
@@ -51,7 +51,7 @@ def catalogue():
 
 def analysed(log, settings=None, made=None, **given):
     settings = settings or Settings(**(QUICK | given))
-    held = panel(log, settings.pause)
+    held = panel(log, settings.session_gap)
     vectors = np.random.default_rng(0).normal(size=(log.items.height, 4)).astype(np.float32)
     return analyse(log, made or interests_of(held, vectors, settings), settings, FINGERPRINT)
 
@@ -232,7 +232,7 @@ def test_a_short_log_of_days_is_told_to_be_one(tmp_path):
         ({"permutations": 5}, "permutations must be at least 19"),
         ({"level_of_test": 1.0}, "level_of_test must lie between 0 and 1"),
         ({"shift": 0.0}, "shift must lie between 0 and 1"),
-        ({"pause": -1}, "pause must be at least 0"),
+        ({"session_gap": -1}, "session_gap must be at least 0"),
         ({"seed": -1}, "seed must be at least 0"),
     ],
 )

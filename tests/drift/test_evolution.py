@@ -74,7 +74,7 @@ def test_permuting_events_instead_of_sessions_would_call_many_falsely():
     shopped = shop(K)
     attention = halved(drawn(alike(600, K, 1), 20, shopped, 2), shopped)
     panel = attention.panel
-    single = flat(panel.user, panel.time, panel.item, users=600, items=panel.items, pause=0)
+    single = flat(panel.user, panel.time, panel.item, users=600, items=panel.items, session_gap=0)
     late = np.bincount(panel.user[attention.late[panel.session]], minlength=600)
     wrong = evolution(Attention(single, shopped, late), 99, np.random.default_rng(3))
     there = evolution(attention, 99, np.random.default_rng(3))

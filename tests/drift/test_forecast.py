@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from interestlab import load
-from interestlab.contract import DataError
 from interestlab.drift.forecast import forecast
 from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER, exchange
 from interestlab.drift.forecast.cases import Attended, attended, cases, windows
@@ -23,6 +22,7 @@ from interestlab.drift.forecast.verdict import BEATS, verdict
 from interestlab.drift.interests import Interests, taxonomy
 from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import panel
+from interestlab.errors import DataError
 
 SHOP = [
     "--data.source.users=150",
@@ -31,7 +31,7 @@ SHOP = [
     "--data.max_history=40",
     "--data.batch_events=512",
 ]
-CUT = ["--data.split=global_time", "--data.cuts=[0.6,0.75]"]
+CUT = ["--data.split=global_time", "--data.split_quantiles=[0.6,0.75]"]
 KEPT = {}
 
 
@@ -98,7 +98,7 @@ def test_windows_meet_at_the_test_cut_and_those_before_it_follow_the_training(ru
     data = load(run()).data
     spans = windows(data, 6)
     times = np.asarray(data.log.time)
-    valid, test = np.quantile(times, data.recipe.cuts, method="higher")
+    valid, test = np.quantile(times, data.recipe.split_quantiles, method="higher")
     assert spans.begin(0) == test
     assert valid <= spans.begin(spans.first) < spans.begin(0)
     assert spans.begin(spans.stop) <= times.max() + 1
@@ -468,6 +468,6 @@ def test_an_empty_test_window_is_told_in_a_line(run):
 
 
 def test_runs_of_different_logs_are_not_compared(run):
-    other = run("ewma", 0, *CUT[:1], "--data.cuts=[0.5,0.75]")
-    with pytest.raises(DataError, match=r"is of another log than .*\(cuts differ\)"):
+    other = run("ewma", 0, *CUT[:1], "--data.split_quantiles=[0.5,0.75]")
+    with pytest.raises(DataError, match=r"is of another log than .*\(split_quantiles differ\)"):
         forecast([run(), other], interests, controls=(), draws=2)

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from panels import flat, items_of
 
-from interestlab.contract import DataError
 from interestlab.drift.interests import OTHER, clusters, interests_of, taxonomy
 from interestlab.drift.settings import Settings
+from interestlab.errors import DataError
 
 PATHS = ["Audio > Headphones", "Audio>Speakers", "Audio / Speakers", "Home | Lamps", None, "Home | Lamps", "Garden", "Toys"]
 

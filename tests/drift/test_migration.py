@@ -6,10 +6,10 @@ from panels import alike, drawn, flat, halved, items_of, made, shop
 from scipy import stats
 
 from interestlab.drift.attention import Attention, at, halves
-from interestlab.drift.divergence import jensen_shannon, span, total_variation
 from interestlab.drift.migration import migration, moves
-from interestlab.drift.permutation import Cells, p_values, replicates
 from interestlab.drift.population import calendar, catalogue_drift
+from interestlab.stats.divergence import jensen_shannon, span, total_variation
+from interestlab.stats.permutation import Cells, p_values, replicates
 
 K = 4
 LEVEL = 0.05
@@ -75,7 +75,7 @@ def test_permuting_events_instead_of_sessions_would_call_many_falsely():
 
 def _single(panel):
     """Every event a session of its own."""
-    return flat(panel.user, panel.time, panel.item, users=len(panel.users), items=panel.items, pause=0)
+    return flat(panel.user, panel.time, panel.item, users=len(panel.users), items=panel.items, session_gap=0)
 
 
 @pytest.mark.parametrize("heavy", ["long sessions now and then", "one long session"])

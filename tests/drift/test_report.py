@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError
 from interestlab.drift.report import write_report
 from interestlab.drift.report.landmarks import SIDES, sides
+from interestlab.errors import DataError
 
 SPEC = importlib.util.spec_from_file_location("tables", Path(__file__).with_name("tables.py"))
 TABLES = importlib.util.module_from_spec(SPEC)

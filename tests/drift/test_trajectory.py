@@ -72,7 +72,7 @@ def test_z_is_the_state_after_each_event(shop, dynamics):
         first, last = log.offsets[user : user + 2]
         for end in {first, first + 1, last - 2, last - 1} & set(range(first, last)):
             state = recommender.state(told(recommender, np.arange(first, end + 1)))
-            expected_z = recommender._dynamics.interest(state.held)[0]
+            expected_z = recommender._dynamics.readout(state.dynamics_state)[0]
             torch.testing.assert_close(z[end], expected_z, atol=1e-6, rtol=0)
 
 
@@ -82,7 +82,7 @@ def test_of_events_with_streams_of_their_own_too(shop, signals):
     user = int(np.diff(log.offsets).argmax())
     rows, z = all_of(recommender.model, recommender.data, np.array([user]))
     state = recommender.state(told(recommender, rows))
-    torch.testing.assert_close(z[-1], recommender._dynamics.interest(state.held)[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(z[-1], recommender._dynamics.readout(state.dynamics_state)[0], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)
@@ -93,7 +93,7 @@ def test_a_state_drifts_to_the_moment_that_is_asked_about(shop, dynamics):
     rows = np.arange(*log.offsets[user : user + 2])
     later = int(log.time[rows[-1]]) + 40 * 86_400
     state = recommender.state(told(recommender, rows))
-    found = recommender.model.compared(seen.states(rows[-1:], np.array([later])))
+    found = recommender.model.normalize_for_similarity(seen.states(rows[-1:], np.array([later])))
     torch.testing.assert_close(found, recommender._interest(state, later), atol=1e-6, rtol=0)
     still = seen.states(rows[-1:])
     moved = not torch.allclose(seen.states(rows[-1:], np.array([later])), still)
@@ -181,7 +181,7 @@ def test_what_the_last_events_changed_is_migration_and_evolution(shop, dynamics)
     last = np.asarray(log.offsets)[user + 1] - 1
     factor = scale(recommender.model.objective)
     now, then = (
-        implied(recommender.model.compared(z), seen.catalogue, held.of, len(held), held.vectors, factor)
+        implied(recommender.model.normalize_for_similarity(z), seen.catalogue, held.of, len(held), held.vectors, factor)
         for z in (seen.states(np.array([last])), seen.states(np.array([last - 3]), np.array([log.time[last]])))
     )
     np.testing.assert_allclose(found.before[0], then.shares[0], atol=1e-6)

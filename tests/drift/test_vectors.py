@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from panels import flat, items_of, made
 
-from interestlab.contract import DataError
 from interestlab.drift.vectors import WIDTH, of_users, reduced
+from interestlab.errors import DataError
 
 
 def apart(vectors, groups):

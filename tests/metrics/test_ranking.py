@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.metrics import place, ranking, top
+from interestlab.metrics import ranking, target_ranks, top_k_items
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def left(target, seen, items):
 
 
 def check_place(z, table, targets, seen):
-    better, equal = place(z, table, targets, seen)
+    better, equal = target_ranks(z, table, targets, seen)
     scores = (z @ table.T).tolist()
     for user, target in enumerate(targets.tolist()):
         rivals = [scores[user][i] for i in left(target, seen[user].tolist(), len(table)) if i != target]
@@ -40,7 +40,7 @@ def check_place(z, table, targets, seen):
 
 
 def check_top(z, table, seen, k):
-    items, scores = top(z, table, seen, k)
+    items, scores = top_k_items(z, table, seen, k)
     full = z @ table.T
     assert items.shape == scores.shape == (len(z), min(k, len(table)))
     for user, (found, worth) in enumerate(zip(items.tolist(), scores.tolist(), strict=True)):
@@ -73,10 +73,10 @@ def random(users=40, items=300, dim=16, seed=0):
 @pytest.mark.parametrize("batch", [1, 7, 40])
 def test_neither_tiles_nor_batches_matter(tile, size, batch):
     z, table, targets, seen = random()
-    whole = [*place(z, table, targets, seen), *top(z, table, seen, 10)]
+    whole = [*target_ranks(z, table, targets, seen), *top_k_items(z, table, seen, 10)]
     tile(size)
     pieces = zip(*(t.split(batch) for t in (z, targets, seen)), strict=True)
-    parts = [[*place(a, table, b, c), *top(a, table, c, 10)] for a, b, c in pieces]
+    parts = [[*target_ranks(a, table, b, c), *top_k_items(a, table, c, 10)] for a, b, c in pieces]
     for expected, found in zip(whole, zip(*parts, strict=True), strict=True):
         assert torch.equal(expected, torch.cat(found))
     assert (whole[1] > 0).any()
@@ -86,7 +86,7 @@ def test_neither_tiles_nor_batches_matter(tile, size, batch):
 def test_equal_vectors_tie_exactly(tile, size):
     z, table, targets, _ = random()
     tile(size)
-    _, equal = place(z, table, targets, torch.empty(len(z), 0, dtype=torch.int64))
+    _, equal = target_ranks(z, table, targets, torch.empty(len(z), 0, dtype=torch.int64))
     twins = [int((table == table[t]).all(1).sum()) - 1 for t in targets]
     assert equal.tolist() == twins
 
@@ -98,8 +98,8 @@ def test_of_several_interests_the_best_counts(tile, size, k):
     several, targets, seen = z.view(40, k, -1), targets[:40], seen[:40]
     tile(size)
     scores = torch.stack([(several[:, i] @ table.T).float() for i in range(k)]).max(0).values
-    better, equal = place(several, table, targets, seen)
-    items, worth = top(several, table, seen, 10)
+    better, equal = target_ranks(several, table, targets, seen)
+    items, worth = top_k_items(several, table, seen, 10)
     for user, target in enumerate(targets.tolist()):
         known = seen[user].tolist()
         rivals = scores[user, [i for i in left(target, known, len(table)) if i != target]]
@@ -114,8 +114,8 @@ def test_of_several_interests_the_best_counts(tile, size, k):
 def test_an_axis_of_one_interest_changes_no_bit(tile, size):
     z, table, targets, seen = random()
     tile(size)
-    plain = [*place(z, table, targets, seen), *top(z, table, seen, 10)]
-    lone = [*place(z[:, None], table, targets, seen), *top(z[:, None], table, seen, 10)]
+    plain = [*target_ranks(z, table, targets, seen), *top_k_items(z, table, seen, 10)]
+    lone = [*target_ranks(z[:, None], table, targets, seen), *top_k_items(z[:, None], table, seen, 10)]
     assert all(map(torch.equal, plain, lone))
 
 
@@ -123,19 +123,19 @@ def test_seen_items_do_not_compete_and_a_seen_target_does():
     z, table = torch.tensor([[1.0]]), torch.tensor([[5.0], [4.0], [3.0], [3.0], [1.0]])
     target = torch.tensor([2])
     for seen, expected in {(-1, -1): (2, 1), (0, -1): (1, 1), (0, 3): (1, 0), (2, 0): (1, 1), (1, 1): (1, 1)}.items():
-        better, equal = place(z, table, target, torch.tensor([seen]))
+        better, equal = target_ranks(z, table, target, torch.tensor([seen]))
         assert (better.item(), equal.item()) == expected
 
 
 def test_order_of_the_top():
     z, table = torch.tensor([[1.0], [-1.0]]), torch.tensor([[0.0], [2.0], [-1.0], [2.0], [-0.0]])
-    items, scores = top(z, table, torch.full((2, 1), -1), 4)
+    items, scores = top_k_items(z, table, torch.full((2, 1), -1), 4)
     assert items.tolist() == [[1, 3, 0, 4], [2, 0, 4, 1]]
     assert scores.tolist() == [[2, 2, 0, 0], [1, 0, 0, -2]]
 
 
 def test_more_than_the_catalogue():
-    items, scores = top(torch.ones(1, 1), torch.arange(3.0)[:, None], torch.tensor([[2]]), 10)
+    items, scores = top_k_items(torch.ones(1, 1), torch.arange(3.0)[:, None], torch.tensor([[2]]), 10)
     assert items.tolist() == [[1, 0, 2]]
     assert scores.tolist() == [[1, 0, -float("inf")]]
 

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interestlab.metrics import PlaceMetric, Places, bootstrap, per_user
+from interestlab.metrics import TargetRankMetric, TargetRanks, bootstrap, per_user
 
 
 def places(better, equal):
     users = torch.arange(len(better))
-    return Places(users, users, torch.tensor(better), torch.tensor(equal))
+    return TargetRanks(users, users, torch.tensor(better), torch.tensor(equal))
 
 
 def test_by_hand():
@@ -62,16 +62,16 @@ def test_interval_holds_the_truth_as_often_as_it_says():
 
 
 def test_places_are_gathered_in_the_order_of_users():
-    metric = PlaceMetric()
+    metric = TargetRankMetric()
     order = torch.tensor([5, 2, 9, 0, 7])
-    whole = Places(order, order * 10, order * 2, order % 3)
+    whole = TargetRanks(order, order * 10, order * 2, order % 3)
     for part in (slice(0, 2), slice(2, 5)):
-        metric.update(Places(*(column[part] for column in whole)))
+        metric.update(TargetRanks(*(column[part] for column in whole)))
     found = metric.gather()
     assert found.users.tolist() == [0, 2, 5, 7, 9]
     assert found.targets.tolist() == [0, 20, 50, 70, 90]
     assert found.better.tolist() == [0, 4, 10, 14, 18]
     assert found.equal.tolist() == [0, 2, 2, 1, 0]
     metric.reset()
-    metric.update(Places(*(torch.tensor([1]) for _ in range(4))))
+    metric.update(TargetRanks(*(torch.tensor([1]) for _ in range(4))))
     assert metric.gather().users.tolist() == [1]

@@ -8,12 +8,12 @@ import torch
 from lightning.pytorch import Trainer
 
 from interestlab import dynamics, encoders, objectives, sources
-from interestlab.auxiliary import Auxiliary
 from interestlab.cli.train import run
 from interestlab.contract import Objective
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
+from interestlab.data.datamodule import InterestData
 from interestlab.registry import OBJECTIVES
+from interestlab.training.auxiliary import Auxiliary
+from interestlab.training.lightning_module import InterestModel
 
 
 class Fixed(Objective):
@@ -26,7 +26,7 @@ class Fixed(Objective):
         self.value = value
 
     def forward(self, step):
-        return 0 * step.z.sum() + self.value
+        return 0 * step.user_states.sum() + self.value
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def model(data, monkeypatch):
 
     def make(objective, **auxiliary):
         torch.manual_seed(0)
-        made = InterestModel(encoders.id(), dynamics.ewma(dim=8), objective, data.sizes, auxiliary=auxiliary, dim=8)
+        made = InterestModel(encoders.id(), dynamics.ewma(dim=8), objective, data.cardinalities, auxiliary=auxiliary, dim=8)
         made.attach(data)
         logged = {}
         monkeypatch.setattr(made, "log", lambda name, value, **kwargs: logged.update({name: value.item()}))
@@ -73,24 +73,24 @@ def test_a_main_objective_may_be_added_to_another_and_learns_its_own_weights(mod
 
 @pytest.mark.parametrize("added", [False, True], ids=["main", "added"])
 def test_sampled_widens_the_candidates(model, data, added):
-    drawing, plain = objectives.sampled_softmax(negatives=100), objectives.next_item(candidates="batch")
+    drawing, plain = objectives.sampled_softmax(num_sampled=100), objectives.next_item(candidates="batch")
     made, _, batch = model(plain, drawn=Auxiliary(drawing)) if added else model(drawing)
     narrow = model(plain)[0].step(batch).candidates
     wide = made.step(batch).candidates
     assert torch.equal(narrow.items, met(batch))
     assert set(met(batch).tolist()) < set(wide.items.tolist())
-    assert len(wide.items) < wide.catalogue == data.sizes["item.id"]
+    assert len(wide.items) < wide.catalogue_size == data.cardinalities["item.id"]
     assert torch.equal(wide.items, wide.items.unique())
     # What is drawn as well is likelier to be there.
-    assert (wide.log_inclusion[wide.positions(narrow.items)] > narrow.log_inclusion).all()
+    assert (wide.log_inclusion[wide.index_of(narrow.items)] > narrow.log_inclusion).all()
     assert made.training_step(batch).isfinite()
 
 
 def test_one_that_wants_the_catalogue_gives_it_to_all(model, data):
     terms = {"forecast": Auxiliary(objectives.forecast(candidates="catalogue"))}
-    made, _, batch = model(objectives.sampled_softmax(negatives=10), **terms)
+    made, _, batch = model(objectives.sampled_softmax(num_sampled=10), **terms)
     candidates = made.step(batch).candidates
-    assert candidates.items.tolist() == list(range(data.sizes["item.id"]))
+    assert candidates.items.tolist() == list(range(data.cardinalities["item.id"]))
     assert not candidates.log_inclusion.any()
 
 
@@ -98,9 +98,9 @@ def test_fields_reach_the_candidates(model, data):
     terms = {"turn": Auxiliary(objectives.forecast(field="item.brand", candidates="batch"))}
     made, _, batch = model(objectives.next_item(candidates="batch"), **terms)
     candidates = made.step(batch).candidates
-    assert set(candidates.fields) == {"item.brand"}
-    assert candidates.fields["item.brand"].tolist() == data.codes("item.brand")[candidates.items].tolist()
-    assert not model(objectives.next_item())[0].step(batch).candidates.fields
+    assert set(candidates.field_codes) == {"item.brand"}
+    assert candidates.field_codes["item.brand"].tolist() == data.codes("item.brand")[candidates.items].tolist()
+    assert not model(objectives.next_item())[0].step(batch).candidates.field_codes
 
 
 def test_a_field_that_is_not_there_is_told_in_one_line(fit, capsys):
@@ -174,8 +174,8 @@ def test_a_name_that_is_taken_or_none_is_refused(model, name):
 def test_every_objective_fits_by_itself_or_as_a_term(data, name, interests):
     objective = OBJECTIVES.load(name)()
     main, terms = (objectives.gbce(), {"it": Auxiliary(objective)}) if objective.auxiliary else (objective, {})
-    moved = dynamics.multi_interest(dim=8, interests=interests) if interests > 1 else dynamics.transformer(dim=8)
-    model = InterestModel(encoders.id(), moved, main, data.sizes, auxiliary=terms, dim=8)
+    moved = dynamics.multi_interest(dim=8, num_interests=interests) if interests > 1 else dynamics.transformer(dim=8)
+    model = InterestModel(encoders.id(), moved, main, data.cardinalities, auxiliary=terms, dim=8)
     before = {name: p.clone() for name, p in model.named_parameters()}
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     Trainer(max_steps=1, limit_val_batches=0, enable_checkpointing=False, **quiet).fit(model, data)

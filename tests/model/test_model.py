@@ -11,8 +11,8 @@ from lightning.pytorch import Trainer
 from interestlab import dynamics, encoders, fusion, objectives
 from interestlab.cli.train import run
 from interestlab.contract import EventLog, Source
-from interestlab.data.module import InterestData
-from interestlab.model import InterestModel
+from interestlab.data.datamodule import InterestData
+from interestlab.training.lightning_module import InterestModel
 
 
 class Log(Source):
@@ -54,7 +54,7 @@ def model(encoder, data: InterestData, **kwargs) -> InterestModel:
         "objective": objectives.next_item(),
         "fusion": fusion.attention(dim=8),
     } | kwargs
-    return InterestModel(encoder, sizes=data.sizes, dim=8, ks=[1, 3], **parts)
+    return InterestModel(encoder, cardinalities=data.cardinalities, dim=8, ks=[1, 3], **parts)
 
 
 def text(*fields: str):
@@ -95,7 +95,7 @@ def test_a_review_colours_what_follows_and_never_the_candidate():
         batch = next(iter(d.loader("test")))
         with torch.no_grad():
             vectors.append(m.begin_evaluation(m.streams).catalogue)
-            interests.append(m.last_interest(batch))
+            interests.append(m.last_user_state(batch))
     torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)
     assert not torch.allclose(interests[0], interests[1])
 
@@ -110,7 +110,7 @@ def test_each_distinct_value_is_encoded_once_a_step(monkeypatch):
     monkeypatch.setattr(type(full), "forward", lambda self, inputs: met.append(len(inputs.values)) or original(self, inputs))
     monkeypatch.setattr(m, "log", lambda *args, **kwargs: None)
     m.training_step(next(iter(data.loader("train"))))
-    assert sum(met) == data.sizes["item.title"]
+    assert sum(met) == data.cardinalities["item.title"]
 
 
 def test_constant_vectors_are_computed_once_over_runs(monkeypatch):
@@ -135,7 +135,7 @@ def test_the_batch_and_the_catalogue_agree_where_the_batch_is_the_catalogue(monk
         monkeypatch.setattr(m, "log", lambda *args, **kwargs: None)
         losses.append(m.training_step(batch).item())
     met = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]).unique()
-    assert len(met) == data.sizes["item.id"]
+    assert len(met) == data.cardinalities["item.id"]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -143,9 +143,9 @@ def test_an_item_without_words_is_no_error_and_no_nan():
     data = InterestData(Log())
     m = model({"text": text("item.title"), "id": encoders.id()}, data)
     attached(m, data)
-    vectors = m.item_vectors(np.arange(data.sizes["item.id"]))
+    vectors = m.embed_items(np.arange(data.cardinalities["item.id"]))
     assert vectors.isfinite().all()
-    assert m.encode(m.item_streams[0], np.arange(15))[1].tolist() == [bool(t) for t in data.log.items["title"]]
+    assert m.embed_rows(m.item_streams[0], np.arange(15))[1].tolist() == [bool(t) for t in data.log.items["title"]]
 
 
 def test_hooks_and_logs_of_parts_reach_the_trainer(tmp_path):

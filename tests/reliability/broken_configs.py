@@ -19,8 +19,8 @@ GOOD: dict[str, Any] = {
         "max_history": 10,
         "ties": "file",
         "split": "leave_one_out",
-        "cuts": [0.8, 0.9],
-        "targets": ["purchase"],
+        "split_quantiles": [0.8, 0.9],
+        "target_events": ["purchase"],
         "batch_events": 512,
         "max_bad_fraction": 0.01,
     }
@@ -173,21 +173,21 @@ def _fit() -> Any:
 
 def fit(file: Path) -> None:
     """Read a config as ``interestlab fit`` does."""
-    from interestlab.cli import shortnames
-    from interestlab.cli.errors import told_in_one_line
+    from interestlab.config import plugin_names
+    from interestlab.config.one_line_errors import told_in_one_line
 
     parser = _fit()
     with told_in_one_line():
-        parser.parse_args(shortnames.ordered(["fit", f"--config={file}"]))
+        parser.parse_args(plugin_names.ordered(["fit", f"--config={file}"]))
 
 
 @functools.cache
 def _data() -> Any:
-    from interestlab.cli import shortnames
-    from interestlab.cli.parser import OneLineParser
-    from interestlab.data.module import InterestData
+    from interestlab.config import plugin_names
+    from interestlab.config.parser import OneLineParser
+    from interestlab.data.datamodule import InterestData
 
-    shortnames.install()
+    plugin_names.install()
     parser = OneLineParser("interestlab data")
     parser.add_argument("-c", "--config", action="config")
     parser.add_class_arguments(InterestData, "data")
@@ -196,10 +196,10 @@ def _data() -> Any:
 
 def data(file: Path) -> None:
     """Read a config as ``interestlab data`` does, and make what it names."""
-    from interestlab.cli import shortnames
     from interestlab.cli.data import only
-    from interestlab.cli.errors import told_in_one_line
+    from interestlab.config import plugin_names
+    from interestlab.config.one_line_errors import told_in_one_line
 
     parser = _data()
     with told_in_one_line():
-        parser.instantiate(parser.parse_args(shortnames.ordered(only([f"--config={file}"], "data"))))
+        parser.instantiate(parser.parse_args(plugin_names.ordered(only([f"--config={file}"], "data"))))

@@ -16,7 +16,7 @@ SHOP = [
     *("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"),
     *("--trainer.log_every_n_steps=1", "--model.optim.schedule=cosine", "--model.optim.warmup=2"),
 ]
-TIMES = {"train/targets_per_second", "train/peak_memory_mb", "seconds", "seconds_an_epoch", "seconds_before", "peak_memory_mb"}
+TIMES = {"train/targets_per_second", "train/peak_memory_mb", "seconds", "seconds_per_epoch", "seconds_before", "peak_memory_mb"}
 UNTOLD = {"Cost", "current_score"}
 """Of a checkpoint: seconds, and a score that Lightning writes into it and never takes out of it."""
 

@@ -25,9 +25,10 @@ import broken_configs
 from formats import FIRST, FORMATS, packed, parquet
 from mutations import anything, line
 
-from interestlab.contract import DataError, EventLog, Source
-from interestlab.data.logstore import Recipe, open_log
+from interestlab.contract import EventLog, Source
+from interestlab.data.event_store import Recipe, open_event_store
 from interestlab.data.validate import Checked, validate
+from interestlab.errors import DataError
 from interestlab_sources import lines
 from interestlab_sources.files import Files
 
@@ -86,7 +87,7 @@ def once(kind: str, number: int, seed: int, folder: Path, figures: Counter[str])
         figures["rows quarantined"] += checked.bad.height
         account(read, checked, good)
         if number % 3 == 0:  # writing the store takes longer than all before
-            open_log(source, Recipe(), folder / "cache", max_bad_fraction=1)
+            open_event_store(source, Recipe(), folder / "cache", max_bad_fraction=1)
     except DataError as err:
         if good and good.times:
             raise Lost(f"refused although {len(good.times)} rows are good: {err}") from err

@@ -20,7 +20,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.cli import train
-from interestlab.model import InterestModel
+from interestlab.training.lightning_module import InterestModel
 
 
 class Kill(Callback):

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from interestlab import load
-from interestlab.checkpoint import SealedIO, held, seal, verify
 from interestlab.cli.main import main
-from interestlab.contract import DataError
+from interestlab.errors import DataError
+from interestlab.training.checkpoint_io import HashedCheckpointIO, read_checkpoint, verify_hash, write_hash
 
 
 class Payload:
@@ -39,7 +39,7 @@ def run_folder(fit, kept, tmp_path):
 def poisoned(file: Path, mark: Path) -> None:
     found = torch.load(file, weights_only=True)
     torch.save(found | {"callbacks": Payload(mark)}, file)
-    seal(file)
+    write_hash(file)
 
 
 def commands(run: Path) -> dict[str, list[str]]:
@@ -84,42 +84,42 @@ def test_the_payload_would_have_run(tmp_path):
 
 def test_every_bit_counts(tmp_path):
     file, rng = tmp_path / "a.ckpt", random.Random(0)
-    SealedIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}, "hyper_parameters": {"dynamics": {}}}, file)
-    assert held(file)["state_dict"]["w"].sum() == 500
+    HashedCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}, "hyper_parameters": {"dynamics": {}}}, file)
+    assert read_checkpoint(file)["state_dict"]["w"].sum() == 500
     raw = file.read_bytes()
     tail = range(len(raw) - 110, len(raw))
     for at in [*rng.sample(range(len(raw)), 150), *tail]:
         for broken in (raw[:at] + bytes([raw[at] ^ (1 << rng.randrange(8))]) + raw[at + 1 :], raw[:at]):
             file.write_bytes(broken)
             with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded"):
-                held(file)
+                read_checkpoint(file)
 
 
 def test_lightning_reads_no_checkpoint_that_was_altered(tmp_path):
     file = tmp_path / "a.ckpt"
-    SealedIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}}, file)
-    assert SealedIO().load_checkpoint(file)["state_dict"]["w"].sum() == 500
+    HashedCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}}, file)
+    assert HashedCheckpointIO().load_checkpoint(file)["state_dict"]["w"].sum() == 500
     raw = file.read_bytes()
     at = raw.index(torch.ones(500).numpy().tobytes())
     file.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
     with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded: it is not as it was written"):
-        SealedIO().load_checkpoint(file)
+        HashedCheckpointIO().load_checkpoint(file)
 
 
 def test_one_without_a_hash_passes(tmp_path):
     torch.save({"a": 1}, tmp_path / "a.ckpt")
-    verify(tmp_path / "a.ckpt")
+    verify_hash(tmp_path / "a.ckpt")
 
 
 def test_a_checkpoint_goes_where_it_is_copied_and_renamed(run_folder, tmp_path):
     copy = tmp_path / "elsewhere.ckpt"
     shutil.copyfile(run_folder / "checkpoints" / "last.ckpt", copy)
-    assert held(copy)["hyper_parameters"]["dynamics"]["class_path"] == "interestlab.dynamics.ewma"
+    assert read_checkpoint(copy)["hyper_parameters"]["dynamics"]["class_path"] == "interestlab.dynamics.ewma"
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     file = tmp_path / "last.ckpt"
-    SealedIO().save_checkpoint({"epoch": 1}, file)
+    HashedCheckpointIO().save_checkpoint({"epoch": 1}, file)
     before = file.read_bytes()
 
     def full(_: object, out) -> None:
@@ -130,6 +130,6 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     with pytest.raises(
         DataError, match=r"last\.ckpt cannot be written \(No space left on device\); what was there before is whole"
     ):
-        SealedIO().save_checkpoint({"epoch": 2}, file)
+        HashedCheckpointIO().save_checkpoint({"epoch": 2}, file)
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]

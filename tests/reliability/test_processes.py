@@ -17,7 +17,7 @@ SHOP = [
 OBJECTIVES = {
     "catalogue": ["--model.objective=next_item"],
     "batch": ["--model.objective=next_item", "--model.objective.candidates=batch"],
-    "sampled": ["--model.objective=sampled_softmax", "--model.objective.negatives=8"],
+    "sampled": ["--model.objective=sampled_softmax", "--model.objective.num_sampled=8"],
 }
 
 GRU = ["--model.dynamics=gru", "--model.dynamics.dropout=0"]
@@ -153,8 +153,13 @@ def test_a_job_of_several_that_was_killed_goes_on(apart, tmp_path, still, same, 
 
 
 SHARDED = {
-    "recomputed": ["full", {}, "--model.chunking={tokens: 16, held: 1}", "--trainer.gradient_clip_val=0.1"],
-    "partly": ["lora", {"layers": 1}, "--model.chunking={tokens: 16, held: 1}"],
+    "recomputed": [
+        "full",
+        {},
+        "--model.chunking={max_tokens: 16, chunks_with_activations: 1}",
+        "--trainer.gradient_clip_val=0.1",
+    ],
+    "partly": ["lora", {"layers": 1}, "--model.chunking={max_tokens: 16, chunks_with_activations: 1}"],
     "full": ["full", {}],
     "full of the top": ["full", {"layers": 1}, "--trainer.max_epochs=2"],
     "lora": ["lora", {}, "--trainer.accumulate_grad_batches=2"],
@@ -197,7 +202,11 @@ def test_sharded_texts_of_events(apart, tmp_path, still):
         "title": {"class_path": "full", "init_args": {"model": still, "max_length": 8, "fields": ["item.title"]}},
         "text": {"class_path": "lora", "init_args": {"model": still, "max_length": 8, "fields": ["event.text"]}},
     }
-    more = ["--model.fusion=concat", "--model.dynamics=momentum", "--model.chunking={tokens: 16, held: 1}"]
+    more = [
+        "--model.fusion=concat",
+        "--model.dynamics=momentum",
+        "--model.chunking={max_tokens: 16, chunks_with_activations: 1}",
+    ]
     args = [f"--model.encoder={json.dumps(encoders)}", *more, *OBJECTIVES["sampled"], *NO_TEST]
     run(apart, tmp_path, "of1", *args)
     run(apart, tmp_path, "of3", *args, processes=3, strategy="fsdp2")

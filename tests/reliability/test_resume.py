@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from interestlab.cli.checkpoints import LATE, STOP, LastCheckpoint
+from interestlab.training.callbacks.last_checkpoint import LATE, STOP, LastCheckpoint
 
 EPOCHS = 3
 METHODS = {

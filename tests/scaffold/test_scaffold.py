@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from interestlab import scaffold
-from interestlab.cli.imports import ALLOW
 from interestlab.cli.main import main
-from interestlab.registry import PluginError
+from interestlab.config.import_policy import ALLOW
+from interestlab.errors import PluginError
 
 ROOT = Path(__file__).parents[2]
 OWN = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
-from interestlab.sweep import paired
+from interestlab.errors import DataError
+from interestlab.stats import bootstrap
+from interestlab.stats.bootstrap import holm, paired_bootstrap
+from interestlab.stats.intervals import over_seeds, student_t
 from interestlab.sweep.compare import compare
 from interestlab.sweep.cost import front, tpme
-from interestlab.sweep.paired import holm, paired_bootstrap
-from interestlab.sweep.seeds import over_seeds, student_t
 
 BASELINE = {"baseline": {"tuning": "frozen"}}
 
@@ -83,7 +83,7 @@ def test_interval_holds_the_truth_as_often_as_it_says():
 def test_chunks_change_nothing(monkeypatch):
     values = np.random.default_rng(0).random(40)
     whole = paired_bootstrap(values, draws=100)
-    monkeypatch.setattr(paired, "TILE", 1)
+    monkeypatch.setattr(bootstrap, "TILE", 1)
     assert paired_bootstrap(values, draws=100) == whole
 
 
@@ -105,9 +105,9 @@ def test_holm_keeps_order_and_is_no_weaker_than_bonferroni(p):
 
 def test_tpme_by_hand():
     def costs(time, parameters, memory):
-        return {"seconds_an_epoch": time, "trainable_parameters": parameters, "peak_memory_mb": memory}
+        return {"seconds_per_epoch": time, "trainable_parameters": parameters, "peak_memory_mb": memory}
 
-    found = tpme([costs(10, 1, 100), costs(20, 101, 100), costs(15, 51, 100), {"seconds_an_epoch": 1.0}])
+    found = tpme([costs(10, 1, 100), costs(20, 101, 100), costs(15, 51, 100), {"seconds_per_epoch": 1.0}])
     assert found == [0, pytest.approx(0.55), pytest.approx(0.275), None]
     assert tpme([costs(10, 1, 100)]) == [0]
     assert tpme([{}]) == [None]
@@ -182,12 +182,12 @@ def test_only_shared_seeds_are_paired_and_all_trials_counted(fabricate):
 
 def test_costs_and_fronts(fabricate):
     costs = {
-        "seconds_an_epoch": {"frozen": 1.0, "lora": 4.0, "full": 5.0},
+        "seconds_per_epoch": {"frozen": 1.0, "lora": 4.0, "full": 5.0},
         "trainable_parameters": {"frozen": 0, "lora": 10, "full": 100},
         "peak_memory_mb": {"frozen": 10.0, "lora": 30.0, "full": 30.0},
     }
     found = compare(fabricate({"frozen": [[20, 1]], "lora": [[1, 1]], "full": [[1, 1]]}, costs=costs)).configurations
-    assert [c.front["seconds_an_epoch"] for c in found] == [True, True, False]
+    assert [c.front["seconds_per_epoch"] for c in found] == [True, True, False]
     assert [c.tpme for c in found] == [0, pytest.approx(0.45 * 0.75 + 0.1 * 0.1 + 0.45), pytest.approx(1)]
 
 

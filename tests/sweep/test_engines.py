@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep import running
 from interestlab.sweep.display import Display
 from interestlab.sweep.engines import ray as ray_engine

@@ -7,12 +7,12 @@ import sys
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep.report import write_report
 
 REASON = "<script>alert('x')</script> & \"more\""
 COSTS = {
-    "seconds_an_epoch": {"frozen": 1.0, "lora | $8$": 4.0, "full": 5.0},
+    "seconds_per_epoch": {"frozen": 1.0, "lora | $8$": 4.0, "full": 5.0},
     "trainable_parameters": {"frozen": 1000, "lora | $8$": 20_000, "full": 22_700_000},
     "parameters": {"frozen": 22_701_000, "lora | $8$": 22_720_000, "full": 22_700_000},
     "peak_memory_mb": {"frozen": 10.0, "lora | $8$": 30.0, "full": 90.0},
@@ -83,7 +83,7 @@ def test_the_numbers_are_kept_unrounded(folder):
     assert lora["mean"] == 0.75
     assert lora["difference"] == 0.375
     assert lora["p_holm"] >= lora["p"]
-    assert lora["front/seconds_an_epoch"] is True
+    assert lora["front/seconds_per_epoch"] is True
     prefix = found.filter(pl.col("axis/tuning") == "prefix")
     assert prefix["mean"].null_count() == 2
     assert prefix["done"].to_list() == [0, 0]
@@ -127,7 +127,7 @@ def test_what_is_not_installed_is_told_in_one_line(folder, monkeypatch, name):
 
 def test_names_that_find_no_place_are_written_all_the_same(fabricate):
     labels = [f"{i} of a crowd at one place" for i in range(20)]
-    costs = {"seconds_an_epoch": dict.fromkeys(labels, 1.0)}
+    costs = {"seconds_per_epoch": dict.fromkeys(labels, 1.0)}
     found = fabricate({label: [[1, 20]] for label in labels}, costs=costs)
     write_report(found)
     assert {file.name for file in (found / "report").glob("*.png")} == {"quality.png", "pareto_time.png", "cost.png"}

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep.spec import read
 
 GOOD = {

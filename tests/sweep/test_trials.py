@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep.spec import parsed
 from interestlab.sweep.trials import chosen, expand
 

@@ -29,7 +29,7 @@ class Leaky(Dynamics):
         z = keep * state["z"] + (1 - keep) * self.read(x)
         return {"z": z}, z
 
-    def interest(self, state):
+    def readout(self, state):
         return state["z"]
 
     def forward(self, x, dt, mask):
@@ -88,7 +88,7 @@ class StateOnItsSide(Leaky):
         state, z = super().step({"z": state["z"].T}, x, dt)
         return {"z": state["z"].T}, z
 
-    def interest(self, state):
+    def readout(self, state):
         return state["z"].T
 
 
@@ -107,7 +107,7 @@ class StateThatCounts(Leaky):
 
 
 class DriftsInNoTime(Leaky):
-    def drift(self, state, dt):
+    def advance(self, state, dt):
         return {"z": 0.9 * state["z"]}
 
 
@@ -118,21 +118,21 @@ class StepsInPlace(Leaky):
 
 
 class DriftsInPlace(Leaky):
-    def drift(self, state, dt):
+    def advance(self, state, dt):
         state["z"].mul_(torch.exp(-dt).unsqueeze(-1))
         return {"z": state["z"].clone()}
 
 
 class DriftsToANumber(Leaky):
-    def drift(self, state, dt):
+    def advance(self, state, dt):
         return state["z"]
 
-    def interest(self, state):
+    def readout(self, state):
         return state["z"] if isinstance(state, dict) else state
 
 
 class InterestOtherwise(Leaky):
-    def interest(self, state):
+    def readout(self, state):
         return 2 * state["z"]
 
 
@@ -144,7 +144,7 @@ class Overflows(Leaky):
         after, z = super().step(state, x, dt)
         return after | {"scale": state["scale"] * torch.exp(torch.tensor(0.5))}, state["scale"] * z
 
-    def interest(self, state):
+    def readout(self, state):
         return state["scale"] * torch.exp(torch.tensor(-0.5)) * state["z"]
 
     def init_state(self, batch_size):
@@ -181,12 +181,12 @@ CAUGHT = {
     MixesRows: {"rows", "step", "padding"},
     StateOnItsSide: {"state", "state_rows"},
     StateOfOneDtype: {"state"},
-    StateThatCounts: {"state", "drift"},
-    DriftsInNoTime: {"drift"},
-    DriftsToANumber: {"drift"},
+    StateThatCounts: {"state", "advance"},
+    DriftsInNoTime: {"advance"},
+    DriftsToANumber: {"advance"},
     StepsInPlace: {"state", "state_rows"},
-    DriftsInPlace: {"drift"},
-    InterestOtherwise: {"interest"},
+    DriftsInPlace: {"advance"},
+    InterestOtherwise: {"readout"},
     Overflows: {"finite"},
     IgnoresTheEvents: {"effect"},
     NothingToTrain: {"trainable"},

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from interestlab.batch import Inputs
-from interestlab.contract import Encoder, Prefix
+from interestlab.contract import Encoder, FrozenTrunk
 from interestlab.testing import EncoderTests, check_plugin, checks_for, pad_rows
 
 
@@ -19,9 +19,9 @@ class Ids(Encoder):
 
     fields = ("item.id",)
 
-    def build(self, sizes, dim):
+    def build(self, cardinalities, dim):
         self.out_dim = dim
-        self.table = nn.Embedding(sizes["item.id"], dim)
+        self.table = nn.Embedding(cardinalities["item.id"], dim)
 
     def forward(self, inputs):
         return self.table(inputs.values)
@@ -35,14 +35,14 @@ class Words(Encoder):
     """
 
     fields = ("item.title+item.brand", "event.text")
-    prepare_key = "words"
+    preprocess_key = "words"
 
     def __init__(self, buckets: int = 50):
         super().__init__()
         self.table = nn.Embedding(buckets, 6)
         self.out_dim = 6
 
-    def prepare(self, values):
+    def preprocess(self, values):
         return [np.array([zlib.crc32(w.encode()) % self.table.num_embeddings for w in v.split()], int) for v in values]
 
     def weights(self, inputs):
@@ -76,9 +76,9 @@ class TestFrozen(EncoderTests):
 class Pixels(Words):
     """Reads no plain words: rows are images."""
 
-    prepare_key = "pixels"
+    preprocess_key = "pixels"
 
-    def prepare(self, values):
+    def preprocess(self, values):
         return [np.full((int(v or 0), 3, 2), 0.5, np.float32) for v in values]
 
     def forward(self, inputs):
@@ -121,30 +121,30 @@ class PreparesAtRandom(Words):
 
     calls = 0
 
-    def prepare(self, values):
+    def preprocess(self, values):
         PreparesAtRandom.calls += 1
-        return [(row + PreparesAtRandom.calls) % 50 for row in super().prepare(values)]
+        return [(row + PreparesAtRandom.calls) % 50 for row in super().preprocess(values)]
 
 
 class PreparesInCompany(Words):
-    def prepare(self, values):
-        return [np.resize(row, max(map(len, values))) for row in super().prepare([v or "x" for v in values])]
+    def preprocess(self, values):
+        return [np.resize(row, max(map(len, values))) for row in super().preprocess([v or "x" for v in values])]
 
 
 class DropsEmptyValues(Words):
-    def prepare(self, values):
-        return super().prepare([v for v in values if v])
+    def preprocess(self, values):
+        return super().preprocess([v for v in values if v])
 
 
 class PreparesSeveralTypes(Words):
-    def prepare(self, values):
-        return [row if len(row) else np.zeros(0) for row in super().prepare(values)]
+    def preprocess(self, values):
+        return [row if len(row) else np.zeros(0) for row in super().preprocess(values)]
 
 
 class NoFields(Ids):
     fields = ()
 
-    def build(self, sizes, dim):
+    def build(self, cardinalities, dim):
         super().build({"item.id": 11}, dim)
 
 
@@ -167,7 +167,7 @@ class FloatWidth(Words):
 
 
 class Grouped(Words):
-    """Pretrained words, a layer that was added, and a prefix: what the words are before they are averaged.
+    """Pretrained words, a layer that was added, and a frozen trunk: what the words are before they are averaged.
 
     Args:
         dtype: of what is kept.
@@ -180,20 +180,20 @@ class Grouped(Words):
         self.layer = nn.Linear(6, 6)
 
     def parameter_groups(self):
-        return {"backbone": self.table.parameters(), "added": self.layer.parameters()}
+        return {"pretrained": self.table.parameters(), "peft": self.layer.parameters()}
 
     @torch.no_grad()
     def looked_up(self, inputs):
         return Inputs(self.table(inputs.values), inputs.lengths)
 
-    def prefix(self):
-        return Prefix(self.looked_up, "words", (6,), dtype=self.dtype_kept)
+    def frozen_trunk(self):
+        return FrozenTrunk(self.looked_up, "words", (6,), cache_dtype=self.dtype_kept)
 
-    def suffix(self, inputs):
+    def forward_from_trunk(self, inputs):
         return self.layer((inputs.values * self.weights(inputs).unsqueeze(-1)).sum(1))
 
     def forward(self, inputs):
-        return self.suffix(self.looked_up(inputs))
+        return self.forward_from_trunk(self.looked_up(inputs))
 
 
 class TestGrouped(EncoderTests):
@@ -201,17 +201,17 @@ class TestGrouped(EncoderTests):
 
 
 class Summed(Grouped):
-    """A prefix of two rows a value, however long it is."""
+    """A trunk of two rows a value, however long it is."""
 
     @torch.no_grad()
     def looked_up(self, inputs):
         mean = (self.table(inputs.values) * self.weights(inputs).unsqueeze(-1)).sum(1)
         return Inputs(torch.stack([mean, -mean], 1), torch.full_like(inputs.lengths, 2))
 
-    def prefix(self):
-        return Prefix(self.looked_up, "sums", (6,), rows=2)
+    def frozen_trunk(self):
+        return FrozenTrunk(self.looked_up, "sums", (6,), rows_per_value=2)
 
-    def suffix(self, inputs):
+    def forward_from_trunk(self, inputs):
         return self.layer(inputs.values[:, 0] - inputs.values[:, 1])
 
 
@@ -226,12 +226,12 @@ class GroupOutside(Grouped):
         object.__setattr__(self, "hidden", nn.Linear(2, 2))
 
     def parameter_groups(self):
-        return {"added": self.hidden.parameters()}
+        return {"peft": self.hidden.parameters()}
 
 
 class GroupsOverlap(Grouped):
     def parameter_groups(self):
-        return {"backbone": self.parameters(), "added": self.layer.parameters()}
+        return {"pretrained": self.parameters(), "peft": self.layer.parameters()}
 
 
 class GroupOfNoName(Grouped):
@@ -239,31 +239,31 @@ class GroupOfNoName(Grouped):
         return {"adapters": self.layer.parameters()}
 
 
-class SuffixForgets(Grouped):
-    def suffix(self, inputs):
-        return super().suffix(inputs) * 0.9
+class FromTrunkForgets(Grouped):
+    def forward_from_trunk(self, inputs):
+        return super().forward_from_trunk(inputs) * 0.9
 
     def forward(self, inputs):
-        return Grouped.suffix(self, self.looked_up(inputs))
+        return Grouped.forward_from_trunk(self, self.looked_up(inputs))
 
 
-class SuffixReadsThePadding(Grouped):
+class FromTrunkReadsThePadding(Grouped):
     def looked_up(self, inputs):
         values, lengths = super().looked_up(inputs)
         values[:, -1] = torch.where(inputs.mask[:, -1:], values[:, -1], torch.ones(6))
         return Inputs(values, lengths)
 
-    def suffix(self, inputs):
-        return super().suffix(inputs) + inputs.values[:, -1] * ~inputs.mask[:, -1:]
+    def forward_from_trunk(self, inputs):
+        return super().forward_from_trunk(inputs) + inputs.values[:, -1] * ~inputs.mask[:, -1:]
 
 
-class PrefixIsTrained(Grouped):
+class TrunkIsTrained(Grouped):
     def __init__(self):
         super().__init__()
         self.table.requires_grad_(True)
 
 
-class PrefixHoldsAGraph(Grouped):
+class TrunkHoldsAGraph(Grouped):
     def __init__(self):
         super().__init__()
         self.table.requires_grad_(True)
@@ -272,29 +272,29 @@ class PrefixHoldsAGraph(Grouped):
         return Inputs(self.table(inputs.values), inputs.lengths)
 
 
-class PrefixDrops(Grouped):
+class TrunkDrops(Grouped):
     def looked_up(self, inputs):
         return Inputs(F.dropout(self.table(inputs.values), 0.5, self.training).detach(), inputs.lengths)
 
 
-class PrefixOfAnotherKeyEachTime(Grouped):
-    def prefix(self):
-        return Prefix(self.looked_up, f"words-{float(self.layer.bias.detach().sum())}", (6,))
+class TrunkOfAnotherKeyEachTime(Grouped):
+    def frozen_trunk(self):
+        return FrozenTrunk(self.looked_up, f"words-{float(self.layer.bias.detach().sum())}", (6,))
 
 
-class PrefixOfAnotherShape(Grouped):
-    def prefix(self):
-        return Prefix(self.looked_up, "words", (3, 2))
+class TrunkOfAnotherShape(Grouped):
+    def frozen_trunk(self):
+        return FrozenTrunk(self.looked_up, "words", (3, 2))
 
 
-class PrefixOfOtherLengths(Grouped):
-    def prefix(self):
-        return Prefix(self.looked_up, "words", (6,), rows=1)
+class TrunkOfOtherLengths(Grouped):
+    def frozen_trunk(self):
+        return FrozenTrunk(self.looked_up, "words", (6,), rows_per_value=1)
 
 
-class PrefixOfIndices(Ids):
-    def prefix(self):
-        return Prefix(lambda inputs: Inputs(self.table(inputs.values)[:, None].detach(), None), "ids", (1,))
+class TrunkOfIndices(Ids):
+    def frozen_trunk(self):
+        return FrozenTrunk(lambda inputs: Inputs(self.table(inputs.values)[:, None].detach(), None), "ids", (1,))
 
 
 CAUGHT = {
@@ -302,9 +302,9 @@ CAUGHT = {
     ReadsThePadding: {"padding"},
     AveragesThePadding: {"padding"},
     EmptyIsNaN: {"empty"},
-    PreparesInCompany: {"prepare"},
-    DropsEmptyValues: {"prepare", "empty"},
-    PreparesSeveralTypes: {"prepare"},
+    PreparesInCompany: {"preprocess"},
+    DropsEmptyValues: {"preprocess", "empty"},
+    PreparesSeveralTypes: {"preprocess"},
     NoFields: {"fields"},
     FieldsAsAString: {"fields"},
     FieldOfNoSide: {"fields"},
@@ -313,17 +313,17 @@ CAUGHT = {
     GroupOutside: {"groups"},
     GroupsOverlap: {"groups"},
     GroupOfNoName: {"groups"},
-    SuffixForgets: {"prefix"},
-    SuffixReadsThePadding: {"prefix"},
-    PrefixIsTrained: {"prefix"},
-    PrefixHoldsAGraph: {"prefix"},
-    PrefixDrops: {"prefix"},
-    PrefixOfAnotherKeyEachTime: {"prefix"},
-    PrefixOfAnotherShape: {"prefix"},
-    PrefixOfOtherLengths: {"prefix"},
-    PrefixOfIndices: {"prefix"},
+    FromTrunkForgets: {"frozen_trunk"},
+    FromTrunkReadsThePadding: {"frozen_trunk"},
+    TrunkIsTrained: {"frozen_trunk"},
+    TrunkHoldsAGraph: {"frozen_trunk"},
+    TrunkDrops: {"frozen_trunk"},
+    TrunkOfAnotherKeyEachTime: {"frozen_trunk"},
+    TrunkOfAnotherShape: {"frozen_trunk"},
+    TrunkOfOtherLengths: {"frozen_trunk"},
+    TrunkOfIndices: {"frozen_trunk"},
     DropsInEvaluation: {"eval"},
-    PreparesAtRandom: {"prepare"},
+    PreparesAtRandom: {"preprocess"},
 }
 
 
@@ -345,8 +345,8 @@ def test_values_without_an_empty_one_are_no_proof():
 
 def test_values_that_it_does_not_read_are_no_proof():
     outcomes = check_plugin(Words, values=["", " ", "  ", "\t", "\n"])
-    (told,) = [outcome.message for outcome in outcomes if outcome.check == "prepare"]
-    assert told == "prepare finds nothing in any of the values; give `values` that it reads"
+    (told,) = [outcome.message for outcome in outcomes if outcome.check == "preprocess"]
+    assert told == "preprocess finds nothing in any of the values; give `values` that it reads"
 
 
 def test_rows_are_padded_on_the_right():

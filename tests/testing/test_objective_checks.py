@@ -25,10 +25,10 @@ class Softmax(Objective):
         self.scale = nn.Parameter(torch.tensor(scale))
 
     def scores(self, z, candidates):
-        return self.scale * z @ candidates.vectors.T
+        return self.scale * z @ candidates.embeddings.T
 
     def forward(self, step):
-        return F.cross_entropy(self.scores(step.z[step.known], step.candidates), step.wanted)
+        return F.cross_entropy(self.scores(step.user_states[step.target_mask], step.candidates), step.target_index)
 
 
 class TestSoftmax(ObjectiveTests):
@@ -46,9 +46,9 @@ class Sampled(Softmax):
     candidates = "batch"
 
     def forward(self, step):
-        vectors = step.candidates.vectors
-        other = (step.wanted + torch.randint(1, max(2, len(vectors)), step.wanted.shape)) % len(vectors)
-        gap = (step.z[step.known] * (vectors[step.wanted] - vectors[other])).sum(-1)
+        vectors = step.candidates.embeddings
+        other = (step.target_index + torch.randint(1, max(2, len(vectors)), step.target_index.shape)) % len(vectors)
+        gap = (step.user_states[step.target_mask] * (vectors[step.target_index] - vectors[other])).sum(-1)
         return F.softplus(-self.scale * gap).mean()
 
 
@@ -62,10 +62,13 @@ class Agreement(Objective):
     auxiliary = True
 
     def difference(self, step):
-        return step.reread(step.x).z - step.reread(step.x).z
+        return (
+            step.with_event_embeddings(step.event_embeddings).user_states
+            - step.with_event_embeddings(step.event_embeddings).user_states
+        )
 
     def forward(self, step):
-        return self.difference(step)[step.known].square().sum(-1).mean()
+        return self.difference(step)[step.target_mask].square().sum(-1).mean()
 
 
 class TestAgreement(ObjectiveTests):
@@ -76,7 +79,7 @@ class OfTheMainLoss(Agreement):
     """A term that is computed from what the model's objective makes of altered events."""
 
     def forward(self, step):
-        return step.reread(step.x * 1.1).loss
+        return step.with_event_embeddings(step.event_embeddings * 1.1).loss
 
 
 class TestOfTheMainLoss(ObjectiveTests):
@@ -91,19 +94,21 @@ class OfNeither(Softmax):
 
 class OfEachPosition(Softmax):
     def forward(self, step):
-        return F.cross_entropy(self.scores(step.z[step.known], step.candidates), step.wanted, reduction="none")
+        return F.cross_entropy(
+            self.scores(step.user_states[step.target_mask], step.candidates), step.target_index, reduction="none"
+        )
 
 
 class NeedsTwoUsers(Softmax):
     def forward(self, step):
-        if len(step.z) < 2:
+        if len(step.user_states) < 2:
             raise ValueError("expected more than one user")
         return super().forward(step)
 
 
 class CandidatesDetached(Softmax):
     def scores(self, z, candidates):
-        return self.scale * z @ candidates.vectors.detach().T
+        return self.scale * z @ candidates.embeddings.detach().T
 
 
 class InterestDetached(Softmax):
@@ -118,7 +123,7 @@ class NothingLearnt(Softmax):
 
 class ScaleDetached(Softmax):
     def scores(self, z, candidates):
-        return self.scale.detach() * z @ candidates.vectors.T
+        return self.scale.detach() * z @ candidates.embeddings.T
 
 
 class InfiniteGradient(Softmax):
@@ -136,20 +141,20 @@ class CountsEveryPosition(Softmax):
 
     def forward(self, step):
         real = step.batch.mask
-        wanted = step.candidates.positions(step.batch.targets[real])
-        return F.cross_entropy(self.scores(step.z[real], step.candidates), wanted)
+        wanted = step.candidates.index_of(step.batch.targets[real])
+        return F.cross_entropy(self.scores(step.user_states[real], step.candidates), wanted)
 
 
 class MeanOverThePadding(Softmax):
     def forward(self, step):
-        return super().forward(step) * step.known.float().mean()
+        return super().forward(step) * step.target_mask.float().mean()
 
 
 class FirstUserCountsTwice(Softmax):
     def forward(self, step):
-        first = int(step.known[0].sum())
-        scores = self.scores(step.z[0, step.known[0]], step.candidates)
-        return super().forward(step) + F.cross_entropy(scores, step.wanted[:first])
+        first = int(step.target_mask[0].sum())
+        scores = self.scores(step.user_states[0, step.target_mask[0]], step.candidates)
+        return super().forward(step) + F.cross_entropy(scores, step.target_index[:first])
 
 
 class FavoursTheFirstCandidates(Softmax):
@@ -164,7 +169,7 @@ class SingleOnly(Softmax):
 
 class AnotherInDouble(Softmax):
     def forward(self, step):
-        return super().forward(step) + float(step.z.dtype == torch.float64)
+        return super().forward(step) + float(step.user_states.dtype == torch.float64)
 
 
 class NoAutocast(Softmax):
@@ -202,7 +207,7 @@ class TermOfItself(Agreement):
 
 class TermOfTheCandidates(Agreement):
     def forward(self, step):
-        return step.candidates.vectors.square().mean()
+        return step.candidates.embeddings.square().mean()
 
 
 class TermThatPullsAtNothing(Agreement):

@@ -13,23 +13,23 @@ class Paces(Dynamics):
 
     Args:
         dim: width.
-        interests: how many.
+        num_interests: how many.
     """
 
-    def __init__(self, dim: int, interests: int = 3):
+    def __init__(self, dim: int, num_interests: int = 3):
         super().__init__()
-        self.dim, self.interests = dim, interests
+        self.dim, self.num_interests = dim, num_interests
         self.read = nn.Linear(dim, dim)
-        self.paces = nn.Parameter(torch.linspace(-2, 2, interests))
+        self.paces = nn.Parameter(torch.linspace(-2, 2, num_interests))
 
     def init_state(self, batch_size):
-        return self.paces.new_zeros(batch_size, self.interests, self.dim)
+        return self.paces.new_zeros(batch_size, self.num_interests, self.dim)
 
     def step(self, state, x, dt):
         state = torch.lerp(state, self.read(x).unsqueeze(1).to(state.dtype), torch.sigmoid(self.paces).unsqueeze(-1))
         return state, state
 
-    def interest(self, state):
+    def readout(self, state):
         return state
 
     def forward(self, x, dt, mask):
@@ -46,7 +46,7 @@ class TestPaces(DynamicsTests):
 
 class TestTwoPaces(DynamicsTests):
     plugin = Paces
-    init_args = {"interests": 2}
+    init_args = {"num_interests": 2}
 
 
 class StepsInAnotherOrder(Paces):
@@ -54,17 +54,17 @@ class StepsInAnotherOrder(Paces):
         state, z = super().step(state, x, dt)
         return state, z.flip(1)
 
-    def interest(self, state):
+    def readout(self, state):
         return state.flip(1)
 
 
 class TellsInAnotherOrder(Paces):
-    def interest(self, state):
+    def readout(self, state):
         return state.flip(1)
 
 
 class TellsTheirMean(Paces):
-    def interest(self, state):
+    def readout(self, state):
         return state.mean(1)
 
 
@@ -95,7 +95,7 @@ class InterestsFirst(Paces):
         state, z = super().step(state.transpose(0, 1), x, dt)
         return state.transpose(0, 1), z
 
-    def interest(self, state):
+    def readout(self, state):
         return state.transpose(0, 1)
 
 
@@ -109,11 +109,11 @@ class NoneListens(Paces):
 
 CAUGHT = {
     StepsInAnotherOrder: {"step"},
-    TellsInAnotherOrder: {"interest"},
-    TellsTheirMean: {"interest"},
+    TellsInAnotherOrder: {"readout"},
+    TellsTheirMean: {"readout"},
     OneForgets: {"step"},
     OnePeeksAhead: {"causality", "step"},
-    OneIsNotFinite: {"step", "interest", "drift"},
+    OneIsNotFinite: {"step", "readout", "advance"},
     InterestsFirst: {"state_rows"},
     NoneListens: {"effect"},
 }
@@ -129,4 +129,4 @@ def test_caught_by_the_right_checks(plugin):
 
 
 def test_a_lone_interest_has_no_axis():
-    assert broken(Paces, interests=1) >= {"gradients", "rows", "float64"}
+    assert broken(Paces, num_interests=1) >= {"gradients", "rows", "float64"}

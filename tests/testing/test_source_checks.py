@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.contract import EventLog, Source
+from interestlab.errors import DataError
 from interestlab.testing import SourceTests, check_plugin, checks_for
 
 LOG = "user_id,item_id,timestamp\nann,lamp,1700000000\nbob,desk,1700000009\n,desk,1700000010\n"

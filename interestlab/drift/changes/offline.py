@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError
 from interestlab.drift.changes.scan import MARGIN, TIE, Scan
+from interestlab.errors import DataError
 
 
 def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list[int]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError
 from interestlab.drift.changes.scan import likelihood, occurrences
+from interestlab.errors import DataError
 
 GRACE = 10
 """Sessions since the last change before another can be seen."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 
 MARGIN = 5
 """Sessions that each side of a change has at least."""

@@ -3,18 +3,18 @@
 import numpy as np
 import polars as pl
 
-from interestlab.data.logstore import LogStore
+from interestlab.data.event_store import EventStore
 from interestlab.drift import timelines
 from interestlab.drift.changes.labels import session_labels, sides
 from interestlab.drift.changes.offline import offline
 from interestlab.drift.changes.online import calibrate, online
 from interestlab.drift.changes.scan import MINIMUM, scan
-from interestlab.drift.evidence import false_discovery
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
+from interestlab.stats.power import false_discovery
 
 PERMUTATIONS = 999
 """Of the scan, where they cost little: false discovery rates over many users need small p-values told apart."""
@@ -23,7 +23,7 @@ ONLINE = 2_000
 """Users, drawn by chance, whose sessions go through the online detector: it reads one after the other."""
 
 
-def changed(log: LogStore, held: Panel, interests: Interests, answered: np.ndarray, settings: Settings) -> pl.DataFrame:
+def changed(log: EventStore, held: Panel, interests: Interests, answered: np.ndarray, settings: Settings) -> pl.DataFrame:
     """The change-points of users with enough evidence, found offline and online, with what was met around them.
 
     Offline, a user has changed where the q-value of the scan says so. Online, the detector is calibrated so that a share

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.cases import Attended, Cases, Windows, attended, cases, nonempty, windows
 from interestlab.drift.forecast.controls import random_encoder
 from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Blend, Forecaster, Model, Tuned
@@ -15,6 +14,7 @@ from interestlab.drift.forecast.skill import Resampling, Scores, interval, score
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import View
 from interestlab.drift.panel import Panel, panel
+from interestlab.errors import DataError
 
 SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN = "shuffled order", "shuffled labels", "random encoder", "frozen"
 CONTROLS = (SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN)

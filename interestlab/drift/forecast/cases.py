@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.interests import Interests
+from interestlab.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def windows(data: InterestData, count: int) -> Windows:
     if data.recipe.split != "global_time":
         raise DataError(f"a forecast needs data.split=global_time, not {data.recipe.split}; else training saw its windows.")
     times = np.asarray(data.log.time)
-    valid, test = np.quantile(times, data.recipe.cuts, method="higher").astype(float)
+    valid, test = np.quantile(times, data.recipe.split_quantiles, method="higher").astype(float)
     end = float(times.max()) + 1
     length = (end - valid) / count
     before, after = int((test - valid) / length + 1e-9), int((end - test) / length + 1e-9)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from interestlab.drift.model.trajectory import View
-from interestlab.encoding import chunks, on
-from interestlab.evaluation import precise
-from interestlab.model import transposed
-from interestlab.streams import Stream
+from interestlab.model.embedding_cache import chunks, on
+from interestlab.model.evaluation import to_float64
+from interestlab.model.streams import Stream
+from interestlab.training.lightning_module import transposed
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def random_encoder(seen: View, seed: int) -> View:
         encoder, key = model.encoders[stream.encoder], stream.encoder
         feature, encoding = model.features[stream.name], model.encodings[stream.name]
         if not weights[key] and not projections[key]:
-            given = model.values(stream, np.arange(feature.size))
+            given = model.embed_values(stream, np.arange(feature.size))
             return given[torch.randperm(len(given), generator=draw)]
         # Not through `encoding`: what it keeps on disk is of the weights that were trained.
         found = torch.zeros(feature.size, model.dim, dtype=model.log_q.dtype)
@@ -55,10 +55,10 @@ def random_encoder(seen: View, seed: int) -> View:
         items = functional_call(model.fusion["item"], heads["item"], transposed(encoded))
     else:
         items = next(iter(encoded.values()))[0]
-    items = precise(items)
-    fusion = {name: precise(weight) for name, weight in heads.get("event", {}).items()}
+    items = to_float64(items)
+    fusion = {name: to_float64(weight) for name, weight in heads.get("event", {}).items()}
     values_of = {stream.name: told[stream.name] for stream in model.event_streams}
-    return replace(seen, items=items, catalogue=model.compared(items), values=values_of, fusion=fusion)
+    return replace(seen, items=items, catalogue=model.normalize_for_similarity(items), values=values_of, fusion=fusion)
 
 
 def shuffled(part: nn.Module, draw: torch.Generator) -> dict[str, Tensor]:

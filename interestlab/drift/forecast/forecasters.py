@@ -163,7 +163,7 @@ class Model(Forecaster):
             last = self.last(cases)
             known = last >= np.asarray(self.seen.data.log.offsets)[cases.users]
             at = np.full(int(known.sum()), self.spans.begin(cases.window))
-            self._known[key] = self.seen.model.compared(self.seen.states(last[known], at, self.shuffle)), known
+            self._known[key] = self.seen.model.normalize_for_similarity(self.seen.states(last[known], at, self.shuffle)), known
         return self._known[key]
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import polars as pl
 import yaml
 
-from interestlab.checks import at_least
-from interestlab.contract import DataError
-from interestlab.data.module import InterestData
+from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import Panel
-from interestlab.loading import OF_THE_LOG, load
+from interestlab.errors import DataError
+from interestlab.inference.load import OF_THE_LOG, load
+from interestlab.utils.argument_checks import require_at_least
 
 SCHEMA = {
     "run": pl.String(),
@@ -116,7 +116,7 @@ def forecast(
         DataError: a run cannot be loaded, runs are of different logs, a window holds no one, or a control is not known.
         ValueError: a number is out of its range.
     """
-    at_least(1, runs=len(runs), count=count, events=least, draws=draws, horizon=min(horizons, default=1))
+    require_at_least(1, runs=len(runs), count=count, events=least, draws=draws, horizon=min(horizons, default=1))
     if unknown := [name for name in controls if name not in CONTROLS]:
         raise DataError(f"no control is called {', '.join(unknown)}; there are {', '.join(CONTROLS)}.")
     bench: Bench | None = None

@@ -3,7 +3,7 @@
 import polars as pl
 
 from interestlab.drift.forecast.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
-from interestlab.sweep.seeds import over_seeds
+from interestlab.stats.intervals import over_seeds
 
 SEEDS = 3
 """Below, other seeds may say otherwise."""

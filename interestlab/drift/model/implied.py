@@ -158,7 +158,7 @@ def last_events_changed(seen: View, interests: Interests, users: np.ndarray, eve
         at = slice(first, first + step)
         last = ends[users[at]] - 1
         now, then = (
-            implied(seen.model.compared(z), seen.catalogue, interests.of, count, interests.vectors, factor)
+            implied(seen.model.normalize_for_similarity(z), seen.catalogue, interests.of, count, interests.vectors, factor)
             for z in (seen.states(last), seen.states(last - events, at=log.time[last]))
         )
         before[at], after[at] = then.shares, now.shares

@@ -5,10 +5,10 @@ import polars as pl
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.decomposition import split
-from interestlab.drift.divergence import jensen_shannon, total_variation
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.implied import implied, last_events_changed, scale
 from interestlab.drift.model.trajectory import View, velocity
+from interestlab.stats.divergence import jensen_shannon, total_variation
 
 LAST = 5
 """Last events whose effect is told."""
@@ -58,7 +58,14 @@ def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFr
 def _moved(seen: View, interests: Interests, before: np.ndarray, after: np.ndarray) -> pl.DataFrame:
     factor = scale(seen.model.objective)
     then, now = (
-        implied(seen.model.compared(seen.states(rows)), seen.catalogue, interests.of, len(interests), interests.vectors, factor)
+        implied(
+            seen.model.normalize_for_similarity(seen.states(rows)),
+            seen.catalogue,
+            interests.of,
+            len(interests),
+            interests.vectors,
+            factor,
+        )
         for rows in (before, after)
     )
     moved = split(then.shares, then.centroids, now.shares, now.centroids)
@@ -84,7 +91,7 @@ def _speeds(seen: View, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``[n]`` median step of each user's trajectory, for each event and for each day."""
     parts = [pl.DataFrame(schema={"user": pl.Int64, "event": pl.Float64, "day": pl.Float64})]
     for stretch in seen.trajectory(users):
-        steps = velocity(seen.model.compared(stretch.z), stretch.users, seen.data.log.time[stretch.rows])
+        steps = velocity(seen.model.normalize_for_similarity(stretch.z), stretch.users, seen.data.log.time[stretch.rows])
         told = pl.DataFrame({"user": stretch.users, "event": steps.event, "day": steps.day})
         parts.append(told.fill_nan(None).group_by("user").median())
     whose = pl.DataFrame({"user": users}, {"user": pl.Int64})

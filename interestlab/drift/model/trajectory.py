@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from interestlab.contract import Dynamics
-from interestlab.data.batches import DAY
-from interestlab.data.module import InterestData
-from interestlab.evaluation import precise
-from interestlab.model import InterestModel, transposed
+from interestlab.data.datamodule import InterestData
+from interestlab.data.dataset import DAY
+from interestlab.model.evaluation import to_float64
+from interestlab.training.lightning_module import InterestModel, transposed
 
 CHUNK = 65_536
 """Events whose interests are given at once."""
@@ -41,7 +41,7 @@ class View:
     """A trained model that reads the histories of its log: everything that it needs of them is encoded already.
 
     After each event the model has read what an evaluation would: the last ``max_history`` events up to that one, the first of
-    them with no time before it. So ``z`` is that of :meth:`interestlab.recommender.Recommender.state`.
+    them with no time before it. So ``z`` is that of :meth:`interestlab.inference.recommender.Recommender.state`.
 
     Attributes:
         model: trained, and attached to ``data``.
@@ -76,7 +76,7 @@ class View:
         begins = np.asarray(log.offsets)[np.searchsorted(log.offsets, rows, side="right") - 1]
         first = np.maximum(begins, rows - self.data.max_history + 1)
         silence = None if at is None else (at - log.time[rows]) / DAY
-        steps = silence is not None and type(self.dynamics).drift is not Dynamics.drift
+        steps = silence is not None and type(self.dynamics).advance is not Dynamics.advance
         out: Tensor | None = None
         for place in batches(rows - first + 1, rows, self.data.eval_events, exact=steps or shuffle is not None):
             window, mask = windows(first[place], rows[place])
@@ -131,7 +131,7 @@ class View:
         for stream in self.model.event_streams:
             codes = torch.from_numpy(self.model.features[stream.name].codes[rows].astype(np.int64))
             present = codes >= 0
-            given[stream.name] = precise(self.values[stream.name])[codes.clamp(min=0)] * present.unsqueeze(-1), present
+            given[stream.name] = to_float64(self.values[stream.name])[codes.clamp(min=0)] * present.unsqueeze(-1), present
         return functional_call(self.model.fusion["event"], dict(self.fusion), transposed(given))
 
     def _elapsed(self, rows: np.ndarray) -> Tensor:
@@ -147,7 +147,7 @@ class View:
         x, dt, state = self._read(read), self._elapsed(rows), self.dynamics.init_state(len(rows))
         for x_t, dt_t in zip(x.unbind(1), dt.unbind(1), strict=True):
             state, _ = self.dynamics.step(state, x_t, dt_t)
-        return self.dynamics.interest(self.dynamics.drift(state, x.new_tensor(silence)))
+        return self.dynamics.readout(self.dynamics.advance(state, x.new_tensor(silence)))
 
 
 @torch.no_grad()

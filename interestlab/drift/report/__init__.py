@@ -4,8 +4,8 @@ import base64
 from importlib import resources
 from pathlib import Path
 
-from interestlab.contract import DataError
 from interestlab.drift.report.reading import read
+from interestlab.errors import DataError
 
 EXTRAS = ("jinja2", "matplotlib", "plotly")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from interestlab.contract import DataError
 from interestlab.drift.verdicts import UNKNOWN, VERDICTS
+from interestlab.errors import DataError
 
 TABLES = ("users", "shares", "trends", "flows", "changes", "segments", "moves", "audiences", "map", "timelines")
 

@@ -40,5 +40,5 @@ class MyPlugin(Dynamics):
         z = state + torch.sigmoid(self.logit) * (x - state)
         return z, z
 
-    def interest(self, state: Tensor) -> Tensor:
+    def readout(self, state: Tensor) -> Tensor:
         return state

@@ -24,10 +24,10 @@ class MyPlugin(Encoder):
     ) -> None:
         super().__init__()
         self.fields, self.buckets, self.out_dim, self.max_length = list(fields), buckets, width, max_length
-        self.prepare_key = f"my_plugin-{buckets}-{max_length}"  # whatever changes the rows of prepare is named here
+        self.preprocess_key = f"my_plugin-{buckets}-{max_length}"  # whatever changes the rows of preprocess is named here
         self.vectors = nn.Embedding(buckets, width)
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
         return [np.array([self.bucket(trigram) for trigram in self.trigrams(text)], np.int32) for text in values]
 
     def trigrams(self, text: str) -> list[str]:

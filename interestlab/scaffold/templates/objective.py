@@ -25,5 +25,5 @@ class MyPlugin(Objective):
         self.temperature = temperature
 
     def forward(self, step: Step) -> Tensor:
-        scores = step.z[step.known] @ step.candidates.vectors.T / self.temperature
-        return F.cross_entropy(scores, step.wanted)
+        scores = step.user_states[step.target_mask] @ step.candidates.embeddings.T / self.temperature
+        return F.cross_entropy(scores, step.target_index)

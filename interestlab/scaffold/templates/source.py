@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import polars as pl
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.errors import DataError
+from interestlab.contract import EventLog, Source
 
 
 class MyPlugin(Source):

@@ -13,12 +13,12 @@ class TestMyPlugin(EncoderTests):
 def test_words_that_look_alike_are_near():
     torch.manual_seed(0)
     encoder = MyPlugin()
-    vectors = encoder(pad_rows(encoder.prepare(["headphone", "headphones", "lamp"])))
+    vectors = encoder(pad_rows(encoder.preprocess(["headphone", "headphones", "lamp"])))
     near, far = torch.cosine_similarity(vectors[:1], vectors[1:])
     assert near > far + 0.3
 
 
 def test_only_the_start_of_a_text_is_read():
     encoder = MyPlugin(max_length=5)
-    long, short = encoder.prepare(["lamps and more", "lamps"])
+    long, short = encoder.preprocess(["lamps and more", "lamps"])
     assert (long == short).all()

@@ -1,7 +1,7 @@
 """The contract of a source, and what is particular to this one."""
 
 import pytest
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.testing import SourceTests
 
 from my_plugin.source import MyPlugin

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.sweep import running
 from interestlab.sweep.display import Display
 from interestlab.sweep.engines import threads

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from interestlab.contract import DataError
-from interestlab.files import write_whole
+from interestlab.errors import DataError
 from interestlab.sweep.display import Display
 from interestlab.sweep.tracking import PROJECT
 from interestlab.sweep.trials import Trial
+from interestlab.utils.atomic_files import write_text_atomic
 
 FILE = "wandb-sweep.yaml"
 
@@ -32,7 +32,7 @@ def config(trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
 
 def write(trials: Sequence[Trial], folder: Path) -> None:
     """Write the W&B sweep into the sweep's folder, for ``wandb sweep FILE``."""
-    write_whole(folder / FILE, yaml.safe_dump(config(trials, folder), sort_keys=False))
+    write_text_atomic(folder / FILE, yaml.safe_dump(config(trials, folder), sort_keys=False))
 
 
 def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -> None:  # noqa: ARG001 (each agent is one)

@@ -18,7 +18,7 @@ class TestAttentionShort(DynamicsTests):
     """Histories longer than ``max_length``."""
 
     plugin = MultiInterest
-    init_args: ClassVar = {"interests": 3, "max_length": 3}
+    init_args: ClassVar = {"num_interests": 3, "max_length": 3}
 
 
 class TestRouting(DynamicsTests):
@@ -30,12 +30,12 @@ class TestOneByAttention(DynamicsTests):
     """A lone interest has no axis."""
 
     plugin = MultiInterest
-    init_args: ClassVar = {"interests": 1}
+    init_args: ClassVar = {"num_interests": 1}
 
 
 class TestOneByRouting(DynamicsTests):
     plugin = MultiInterest
-    init_args: ClassVar = {"interests": 1, "extractor": "routing", "iterations": 1}
+    init_args: ClassVar = {"num_interests": 1, "extractor": "routing", "iterations": 1}
 
 
 def run(dynamics, x):
@@ -44,7 +44,7 @@ def run(dynamics, x):
 
 def lively(**arguments):
     torch.manual_seed(0)
-    dynamics = MultiInterest(6, interests=3, **arguments).double()
+    dynamics = MultiInterest(6, num_interests=3, **arguments).double()
     for parameter in dynamics.parameters():
         parameter.data.normal_()
     return dynamics
@@ -116,7 +116,7 @@ def test_what_a_step_keeps():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"interests": 0}, "must be positive"),
+        ({"num_interests": 0}, "must be positive"),
         ({"max_length": 0}, "must be positive"),
         ({"iterations": 0}, "must be positive"),
         ({"extractor": "mean"}, "extractor is 'mean'"),

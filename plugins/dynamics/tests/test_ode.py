@@ -55,7 +55,7 @@ def test_half_of_the_way_after_a_half_life():
     dynamics = ODE(2, time_constant=10.0)
     with torch.no_grad():
         dynamics.rest.copy_(torch.tensor([1.0, -1.0]))
-    h = dynamics.drift(torch.tensor([[0.0, 3.0]]), torch.tensor([10 * math.log(2)]))
+    h = dynamics.advance(torch.tensor([[0.0, 3.0]]), torch.tensor([10 * math.log(2)]))
     torch.testing.assert_close(h, torch.tensor([[0.5, 1.0]]))
 
 
@@ -68,14 +68,14 @@ def test_half_of_the_way_after_a_half_life():
 def test_drift_is_the_integral(arguments, rtol):
     dynamics = learnt(time_constant=10.0, **arguments)
     h = torch.randn(3, 5).double()
-    torch.testing.assert_close(dynamics.drift(h, days(15.0)), integrated(dynamics, h, 15.0, 1000), rtol=rtol, atol=rtol)
+    torch.testing.assert_close(dynamics.advance(h, days(15.0)), integrated(dynamics, h, 15.0, 1000), rtol=rtol, atol=rtol)
 
 
 @pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("rk4", 4)])
 @torch.no_grad()
 def test_a_solver_is_of_its_order(solver, order):
     h = torch.randn(3, 5, generator=torch.Generator().manual_seed(1)).double()
-    solved = {n: learnt(solver=solver, steps=n, time_constant=10.0).drift(h, days(5.0)) for n in (8, 16, 256)}
+    solved = {n: learnt(solver=solver, steps=n, time_constant=10.0).advance(h, days(5.0)) for n in (8, 16, 256)}
     near, far = ((solved[n] - solved[256]).abs().max() for n in (16, 8))
     assert math.log2(far / near) == pytest.approx(order, abs=0.35)
 
@@ -87,16 +87,16 @@ def test_a_drift_and_an_event_at_once_is_an_event_after_the_silence(solver):
     state, _ = dynamics.step(dynamics.init_state(3), x, days(0.0))
     for span in (0.5, 40.0, 1e4):
         _, waited = dynamics.step(state, x, days(span))
-        drifted = dynamics.drift(state, days(span))
+        drifted = dynamics.advance(state, days(span))
         torch.testing.assert_close(dynamics.step(drifted, x, days(0.0))[1], waited, rtol=0, atol=0)
-        torch.testing.assert_close(dynamics.interest(drifted), dynamics.out(drifted))
+        torch.testing.assert_close(dynamics.readout(drifted), dynamics.out(drifted))
 
 
 @torch.no_grad()
 def test_the_linear_drift_can_be_parted():
     dynamics, h = learnt(), torch.randn(3, 5).double()
-    parted = dynamics.drift(dynamics.drift(h, days(200.0)), days(77.0))
-    torch.testing.assert_close(parted, dynamics.drift(h, days(277.0)))
+    parted = dynamics.advance(dynamics.advance(h, days(200.0)), days(77.0))
+    torch.testing.assert_close(parted, dynamics.advance(h, days(277.0)))
 
 
 @pytest.mark.parametrize("solver", ["linear", "euler", "rk4"])
@@ -105,21 +105,21 @@ def test_rests_after_an_endless_silence_and_before_the_first_event(solver):
     dynamics = ODE(5, solver=solver, steps=12)
     dynamics.rest.normal_()
     rest = dynamics.rest.expand(3, -1)
-    torch.testing.assert_close(dynamics.drift(torch.randn(3, 5), torch.full((3,), 1e7)), rest, rtol=0, atol=1e-4)
-    torch.testing.assert_close(dynamics.drift(dynamics.init_state(3), torch.full((3,), 50.0)), rest)
+    torch.testing.assert_close(dynamics.advance(torch.randn(3, 5), torch.full((3,), 1e7)), rest, rtol=0, atol=1e-4)
+    torch.testing.assert_close(dynamics.advance(dynamics.init_state(3), torch.full((3,), 50.0)), rest)
 
 
 @pytest.mark.parametrize("solver", ["euler", "rk4"])
 @torch.no_grad()
 def test_starts_as_the_linear_equation(solver):
     h, span = torch.randn(3, 5), torch.full((3,), 300.0)
-    torch.testing.assert_close(ODE(5, solver=solver, steps=500).drift(h, span), ODE(5).drift(h, span), rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(ODE(5, solver=solver, steps=500).advance(h, span), ODE(5).advance(h, span), rtol=2e-3, atol=2e-3)
 
 
 @torch.no_grad()
 def test_a_clock_that_goes_backwards_is_no_silence():
     dynamics, h = learnt(), torch.randn(3, 5).double()
-    assert torch.equal(dynamics.drift(h, days(-9.0)), h)
+    assert torch.equal(dynamics.advance(h, days(-9.0)), h)
 
 
 @pytest.mark.parametrize(

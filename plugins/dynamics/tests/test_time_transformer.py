@@ -141,7 +141,7 @@ def test_a_silence_is_seen_by_what_follows_it(kind):
         state, _ = dynamics.step(state, x[:, t], dt[:, t])
     silence, none = torch.tensor([3.0, 90.0]).double(), torch.zeros(2).double()
     _, expected = dynamics.step(state, x[:, 5], silence)
-    _, found = dynamics.step(dynamics.drift(state, silence), x[:, 5], none)
+    _, found = dynamics.step(dynamics.advance(state, silence), x[:, 5], none)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert not torch.allclose(dynamics.step(state, x[:, 5], none)[1], expected)
 

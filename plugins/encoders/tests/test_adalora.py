@@ -4,7 +4,7 @@ import io
 import pytest
 import torch
 
-from interestlab.contract import TrainingError
+from interestlab.errors import TrainingError
 from interestlab.testing import pad_rows
 
 TEXTS = ["strings for a guitar", "", "red", "wireless headphones"]
@@ -33,7 +33,7 @@ class Loop:
 
     def batch(self, stepping=True):
         self.optimizer.zero_grad()
-        vectors = self.encoder(pad_rows(self.encoder.prepare(TEXTS)))
+        vectors = self.encoder(pad_rows(self.encoder.preprocess(TEXTS)))
         ((vectors - self.target).square().mean() + self.encoder.penalty()).backward()
         if stepping:
             self.optimizer.step()
@@ -139,7 +139,7 @@ def test_ranks_go_where_they_are_needed(build, bert):
 
 def test_a_masked_rank_adds_nothing(build, bert):
     encoder = Loop(build("adalora", bert), 30).go(30).encoder.eval()
-    inputs = pad_rows(encoder.prepare(TEXTS))
+    inputs = pad_rows(encoder.preprocess(TEXTS))
     before = encoder(inputs)
     with torch.no_grad():
         for a, e in zip(svd(encoder, "A"), svd(encoder, "E"), strict=True):

@@ -33,7 +33,7 @@ def other(bert, tmp_path_factory):
 @torch.no_grad()
 def vectors(encoder):
     encoder.eval()
-    return encoder(pad_rows(encoder.prepare(TEXTS)))
+    return encoder(pad_rows(encoder.preprocess(TEXTS)))
 
 
 @torch.no_grad()
@@ -127,9 +127,9 @@ def test_a_state_dict_of_before_brings_its_own_weights_which_are_then_no_longer_
     """Else what they give would be kept on disk under the name of this base."""
     for method in ("frozen", "full-top"):
         encoder, again = build(method, other), build(method, bert)
-        assert again.prefix() is not None
+        assert again.frozen_trunk() is not None
         again.load_state_dict(of_before(encoder))
-        assert again.prefix() is None
+        assert again.frozen_trunk() is None
         assert torch.equal(vectors(again), vectors(encoder))
         third = build(method, bert)
         third.load_state_dict(saved(again))
@@ -209,7 +209,7 @@ def test_weights_that_were_ever_trained_are_kept(build, bert):
         encoder = build(method, bert)
         part = encoder.backbone.encoder.layer[number]
         part.requires_grad_(True)
-        encoder.prefix()  # is asked before each use
+        encoder.frozen_trunk()  # is asked before each use
         for p in part.parameters():
             p.add_(torch.randn_like(p), alpha=0.1)
         encoder.requires_grad_(False)
@@ -224,18 +224,18 @@ def test_weights_that_were_ever_trained_are_kept(build, bert):
 def test_weights_that_were_ever_trained_are_in_no_prefix(build, bert):
     """Else what they give would be kept on disk under the name of the base."""
     encoder = build("frozen", bert)
-    untouched = encoder.prefix().key
+    untouched = encoder.frozen_trunk().key
     encoder.backbone.encoder.layer[1].requires_grad_(True)
-    middle = encoder.prefix().key
+    middle = encoder.frozen_trunk().key
     encoder.backbone.encoder.layer[1].requires_grad_(False)
-    assert encoder.prefix().key == middle != untouched
+    assert encoder.frozen_trunk().key == middle != untouched
     full = build("full", bert)
     full.requires_grad_(False)
-    assert full.prefix() is None
+    assert full.frozen_trunk() is None
     lora = build("lora-top", bert)
-    before = lora.prefix().key
+    before = lora.frozen_trunk().key
     lora.requires_grad_(False)
-    assert lora.prefix().key == before
+    assert lora.frozen_trunk().key == before
 
 
 def test_before_it_is_built_a_state_dict_is_whole(bert):

@@ -43,14 +43,14 @@ def built(field, **arguments):
 
 @pytest.mark.parametrize("field", ["event.rating", "item.price", "event.price", "event.elapsed"])
 def test_these_are_numbers_unless_told_otherwise(field):
-    assert Behaviour(field).prepare_key
-    assert Behaviour(field, kind="category").prepare_key is None
+    assert Behaviour(field).preprocess_key
+    assert Behaviour(field, kind="category").preprocess_key is None
 
 
 @pytest.mark.parametrize("field", ["event.event", "event.hour", "event.weekday", "item.brand"])
 def test_all_else_are_categories(field):
-    assert Behaviour(field).prepare_key is None
-    assert Behaviour(field, kind="number").prepare_key
+    assert Behaviour(field).preprocess_key is None
+    assert Behaviour(field, kind="number").preprocess_key
 
 
 def test_a_category_has_a_vector_each():
@@ -60,12 +60,12 @@ def test_a_category_has_a_vector_each():
 
 
 def vectors(encoder, *values):
-    return encoder(pad_rows(encoder.prepare(values)))
+    return encoder(pad_rows(encoder.preprocess(values)))
 
 
 @pytest.mark.parametrize("value", ["", "cheap", "nan", "inf", "-inf", "1e39"])
 def test_what_is_no_number_is_missing(value):
-    (row,) = built("item.price").prepare([value])
+    (row,) = built("item.price").preprocess([value])
     assert row.shape == (0,)
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_number_is_missing(value):
 @given(st.floats(-(2.0**120), 2.0**120, width=32, allow_subnormal=False))
 def test_every_number_has_a_finite_vector(value):
     encoder = built("item.price")
-    (row,) = encoder.prepare([repr(value)])
+    (row,) = encoder.preprocess([repr(value)])
     assert row.tolist() == [value]
     assert vectors(encoder, repr(value)).isfinite().all()
 
@@ -94,7 +94,7 @@ def test_near_numbers_are_alike():
 def test_a_price_can_be_learnt():
     encoder = built("item.price", dim=16)
     prices = torch.logspace(0, 3, 40)
-    inputs = pad_rows(encoder.prepare([str(p.item()) for p in prices]))
+    inputs = pad_rows(encoder.preprocess([str(p.item()) for p in prices]))
     target = (prices.log() * 2).sin()  # up and down over a few factors
     probe = torch.nn.Linear(16, 1)
     optimizer = torch.optim.Adam([*encoder.parameters(), *probe.parameters()], 0.01)

@@ -19,7 +19,7 @@ INSIDE = ["full", "full-top", "bitfit", "lora", "lora-top", "rsdora", "adalora",
 
 @torch.no_grad()
 def vectors(encoder):
-    return encoder.eval()(pad_rows(encoder.prepare(TEXTS)))
+    return encoder.eval()(pad_rows(encoder.preprocess(TEXTS)))
 
 
 def trained(encoder):
@@ -45,7 +45,7 @@ def trained(encoder):
 def by_peft(base, folder, encoder):
     """What stock PEFT makes of an exported adapter, pooled as the encoder does."""
     model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), folder).eval()
-    inputs = pad_rows(encoder.prepare(TEXTS))
+    inputs = pad_rows(encoder.preprocess(TEXTS))
     with torch.no_grad():
         hidden = model(input_ids=inputs.values.long(), attention_mask=inputs.mask.long()).last_hidden_state
     pooling = POOLINGS["mean" if model.config.model_type == "bert" else "last"]
@@ -90,7 +90,7 @@ def test_a_merged_model_is_the_model_of_another_encoder(build, folder, method, a
     encoder.export(tmp_path, merged=True)
     merged = again(model=str(tmp_path))
     merged.build({}, dim=8)
-    assert [row.tolist() for row in merged.prepare(TEXTS)] == [row.tolist() for row in encoder.prepare(TEXTS)]
+    assert [row.tolist() for row in merged.preprocess(TEXTS)] == [row.tolist() for row in encoder.preprocess(TEXTS)]
     torch.testing.assert_close(vectors(merged), before, rtol=1e-4, atol=1e-4)
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab.testing import EncoderTests, pad_rows
 from interestlab_encoders import vectors
 from interestlab_encoders.features import Features
@@ -65,7 +65,7 @@ class TestNpy(Kit):
 
 def looked_up(encoder, *values):
     encoder.build({}, dim=8)
-    return encoder(pad_rows(encoder.prepare(values))).numpy()
+    return encoder(pad_rows(encoder.preprocess(values))).numpy()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -77,7 +77,7 @@ def test_every_form_gives_the_same_vectors(files, form):
 
 
 def test_a_value_without_a_vector_is_missing(files):
-    found, none = Features(files["list"]).prepare(["a", "nobody"])
+    found, none = Features(files["list"]).preprocess(["a", "nobody"])
     assert (found.shape, none.shape) == ((1, 3), (0, 3))
     assert found.dtype == none.dtype == np.float32
 
@@ -94,7 +94,7 @@ def test_keys_are_text(tmp_path):
 
 def test_a_row_without_a_number_has_no_vector(tmp_path):
     pl.DataFrame({"item_id": ["a", "b"], "v": [None, [2.0]]}).write_parquet(tmp_path / "v.parquet")
-    assert [len(row) for row in Features(str(tmp_path / "v.parquet")).prepare(["a", "b"])] == [0, 1]
+    assert [len(row) for row in Features(str(tmp_path / "v.parquet")).preprocess(["a", "b"])] == [0, 1]
 
 
 @pytest.mark.parametrize("form", ["list", "npy"])
@@ -117,25 +117,25 @@ def test_a_dimension_that_never_varies_becomes_zero(tmp_path):
 def test_what_is_found_is_what_was_written(tmp_path_factory, written, wanted):
     file = tmp_path_factory.mktemp("vectors") / "v.parquet"
     pl.DataFrame({"item_id": list(written), "v": [[v, -v] for v in written.values()]}).write_parquet(file)
-    rows = Features(str(file)).prepare([*wanted, *written])
+    rows = Features(str(file)).preprocess([*wanted, *written])
     expected = [[[written[w], -written[w]]] if w in written else [] for w in [*wanted, *written]]
     assert [row.tolist() for row in rows] == expected
 
 
 def test_the_key_names_contents_and_options_and_not_the_place(files, tmp_path):
-    key = Features(files["list"]).prepare_key
+    key = Features(files["list"]).preprocess_key
     moved = tmp_path / "moved.parquet"
     moved.write_bytes((tmp_path / "list.parquet").read_bytes())
-    assert Features(str(moved)).prepare_key == key
+    assert Features(str(moved)).preprocess_key == key
     others = [
         Features(files["npy"]),
         Features(files["list"], standardize=True),
         Features(files["mixed"]),
         Features(files["mixed"], columns=["x"]),
     ]
-    assert len({key, *(other.prepare_key for other in others)}) == 5
+    assert len({key, *(other.preprocess_key for other in others)}) == 5
     (tmp_path / "npy.keys").write_text("a\nb\nc\nd")
-    assert Features(files["npy"]).prepare_key != others[0].prepare_key
+    assert Features(files["npy"]).preprocess_key != others[0].preprocess_key
 
 
 def test_a_checkpoint_knows_its_file(files, tmp_path):

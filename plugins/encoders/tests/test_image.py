@@ -108,7 +108,7 @@ class TestConvNext(Kit):
 
 def seen(encoder, *paths):
     encoder.build({}, dim=8)
-    return encoder(pad_rows(encoder.prepare(paths)))
+    return encoder(pad_rows(encoder.preprocess(paths)))
 
 
 @pytest.mark.parametrize("model", ["vit", "clip", "convnext"])
@@ -149,7 +149,7 @@ def test_any_number_of_images_and_any_kind(vit, root, monkeypatch):
 )
 def test_what_is_no_image_below_the_root_is_missing(vit, root, path):
     path = path.format(root=root, name=Path(root).name)
-    none, there = Image(vit, root).prepare([path, "a.png"])
+    none, there = Image(vit, root).preprocess([path, "a.png"])
     assert none.shape == (0,)
     assert there.tobytes() == b"a.png"
 
@@ -165,7 +165,7 @@ def test_an_image_that_breaks_off_is_zero_and_told(vit, root):
 def test_an_image_that_left_since_is_zero_and_told(vit, tmp_path):
     paint(tmp_path / "a.png", 0)
     encoder = Image(vit, str(tmp_path))
-    rows = pad_rows(encoder.prepare(["a.png"]))
+    rows = pad_rows(encoder.preprocess(["a.png"]))
     (tmp_path / "a.png").unlink()
     encoder.build({}, dim=8)
     with pytest.warns(UserWarning, match="'a.png' the first"):
@@ -195,12 +195,12 @@ def test_the_key_names_what_lies_below_the_root(vit, tmp_path):
     paint(tmp_path / "y" / "a.png", 0)
     for folder in "xy":
         os.utime(tmp_path / folder / "a.png", (1, 1))
-    key = Image(vit, str(tmp_path / "x")).prepare_key
-    assert Image(vit, str(tmp_path / "y")).prepare_key == key
+    key = Image(vit, str(tmp_path / "x")).preprocess_key
+    assert Image(vit, str(tmp_path / "y")).preprocess_key == key
     os.utime(tmp_path / "y" / "a.png", (2, 2))
-    changed = Image(vit, str(tmp_path / "y")).prepare_key
+    changed = Image(vit, str(tmp_path / "y")).preprocess_key
     (tmp_path / "y" / "link.png").symlink_to("nowhere")
-    assert len({key, changed, Image(vit, str(tmp_path / "y")).prepare_key}) == 3
+    assert len({key, changed, Image(vit, str(tmp_path / "y")).preprocess_key}) == 3
 
 
 def test_the_key_and_the_base_name_what_makes_pixels(root, tmp_path):
@@ -208,8 +208,8 @@ def test_the_key_and_the_base_name_what_makes_pixels(root, tmp_path):
     first = Image(saved(tmp_path, model), root)
     again = Image(saved(tmp_path, model), root)
     other = Image(saved(tmp_path, model, PROCESSOR.replace("0.5", "0.4")), root)
-    assert (first.prepare_key, first.base.sha256) == (again.prepare_key, again.base.sha256)
-    assert first.prepare_key != other.prepare_key
+    assert (first.preprocess_key, first.base.sha256) == (again.preprocess_key, again.base.sha256)
+    assert first.preprocess_key != other.preprocess_key
     assert first.base.sha256 != other.base.sha256
 
 
@@ -219,11 +219,11 @@ def test_what_is_no_image_by_its_ending_is_not_read_and_changes_no_key(vit, tmp_
     (tmp_path / "runs").mkdir()
     for name in ("last.ckpt", "metrics.csv"):
         (tmp_path / "runs" / name).write_bytes((tmp_path / "a.PNG").read_bytes())
-    assert Image(vit, str(tmp_path)).prepare_key == encoder.prepare_key
-    assert [len(row) for row in encoder.prepare(["a.PNG", "runs/last.ckpt"])] == [5, 0]
+    assert Image(vit, str(tmp_path)).preprocess_key == encoder.preprocess_key
+    assert [len(row) for row in encoder.preprocess(["a.PNG", "runs/last.ckpt"])] == [5, 0]
     (tmp_path / "without an ending").write_bytes((tmp_path / "a.PNG").read_bytes())
-    assert Image(vit, str(tmp_path)).prepare_key != encoder.prepare_key
-    assert encoder.prepare(["without an ending"])[0].size
+    assert Image(vit, str(tmp_path)).preprocess_key != encoder.preprocess_key
+    assert encoder.preprocess(["without an ending"])[0].size
 
 
 def test_a_pooling_that_is_none(vit, root):

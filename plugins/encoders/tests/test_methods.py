@@ -69,7 +69,7 @@ def plain(name):
 
 
 def inputs(encoder):
-    return pad_rows(encoder.prepare(TEXTS))
+    return pad_rows(encoder.preprocess(TEXTS))
 
 
 @torch.no_grad()
@@ -148,7 +148,7 @@ def test_training_moves_what_is_trained_and_nothing_of_the_base(build, folder, m
 def test_what_lies_under_the_chosen_layers_is_constant(build, folder, method):
     encoder = build(method, folder)
     depth = {"frozen": 2, "side": 2, "side-top": 2}.get(method, 1 if method.endswith("-top") else 0)
-    assert (encoder.prefix() is not None) == (depth > 0)
+    assert (encoder.frozen_trunk() is not None) == (depth > 0)
     assert encoder.depth() == depth or method.startswith("side")
 
 
@@ -164,7 +164,7 @@ def test_starts_at_the_vectors_of_the_base(build, folder, method):
 @pytest.mark.parametrize("method", ["side", "side-top"])
 def test_side_starts_at_a_mean_of_the_states_that_it_reads(build, bert, method):
     encoder = build(method, bert)
-    states = encoder.prefix().run(inputs(encoder)).values
+    states = encoder.frozen_trunk().forward(inputs(encoder)).values
     assert states.shape == (3, 3 if method == "side" else 2, 24)
     h = states[:, 0]
     for i in range(1, states.shape[1]):
@@ -175,7 +175,7 @@ def test_side_starts_at_a_mean_of_the_states_that_it_reads(build, bert, method):
 def test_side_reads_the_model_s_own_states(build, folder):
     encoder = build("side", folder)
     read = inputs(encoder)
-    states = encoder.prefix().run(read).values
+    states = encoder.frozen_trunk().forward(read).values
     own = load(encoder.folder)(input_ids=read.values, attention_mask=read.mask.long(), output_hidden_states=True).hidden_states
     for i in (0, 1):  # GPT-2 puts its final norm upon the last
         pooled = encoder.pool(own[i], read)
@@ -197,11 +197,11 @@ def test_groups_tell_pretrained_from_added(build, folder, method):
     encoder = build(method, folder)
     groups = {name: {id(p) for p in params} for name, params in encoder.parameter_groups().items()}
     rates = {name: next((g for g, ids in groups.items() if id(p) in ids), None) for name, p in encoder.named_parameters()}
-    group = "backbone" if method.startswith(("full", "bitfit")) else "added"
+    group = "pretrained" if method.startswith(("full", "bitfit")) else "peft"
     assert {rates[name] for name in trained(encoder)} == (set() if method == "frozen" else {group})
     original = {name for name, _ in load(folder).named_parameters()}
-    assert {plain(name).replace(".base_layer", "") for name, rate in rates.items() if rate == "backbone"} == original
-    assert {rate for name, rate in rates.items() if plain(name).replace(".base_layer", "") not in original} <= {"added"}
+    assert {plain(name).replace(".base_layer", "") for name, rate in rates.items() if rate == "pretrained"} == original
+    assert {rate for name, rate in rates.items() if plain(name).replace(".base_layer", "") not in original} <= {"peft"}
 
 
 # ---- options
@@ -368,7 +368,7 @@ def test_a_model_that_is_no_chain_has_no_prefix_and_no_layers_to_choose(bert, tm
     )
     for encoder in (Frozen(model=str(folder)), Full(model=str(folder)), Lora(model=str(folder), targets=["query"])):
         encoder.build({}, dim=8)
-        assert encoder.prefix() is None
+        assert encoder.frozen_trunk() is None
         assert encoder(inputs(encoder)).isfinite().all()
     with pytest.raises(ValueError, match="the layers of a 'albert' model cannot be told apart"):
         Full(model=str(folder), layers=1).build({}, dim=8)
@@ -377,7 +377,7 @@ def test_a_model_that_is_no_chain_has_no_prefix_and_no_layers_to_choose(bert, tm
 def test_what_all_layers_share_leaves_no_prefix(bert):
     encoder = Peft(model=bert, method="unilora", config={"target_modules": ["query"]})
     encoder.build({}, dim=8)
-    assert encoder.prefix() is None
+    assert encoder.frozen_trunk() is None
 
 
 def test_adalora_by_config_is_refused(bert):

@@ -20,7 +20,7 @@ def built(cls, model, **arguments):
 def step(encoder):
     """One step of gradient descent; names of what changed."""
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    vectors = encoder(pad_rows(encoder.prepare(TEXTS)))
+    vectors = encoder(pad_rows(encoder.preprocess(TEXTS)))
     (vectors * torch.randn_like(vectors)).sum().backward()
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -39,7 +39,7 @@ def test_checkpointing_changes_memory_not_gradients(bert):
     gradients = []
     for checkpointing in (False, True):
         encoder = built(Full, bert, dropout=0.0, gradient_checkpointing=checkpointing).train()
-        encoder(pad_rows(encoder.prepare(TEXTS))).square().sum().backward()
+        encoder(pad_rows(encoder.preprocess(TEXTS))).square().sum().backward()
         gradients.append([p.grad for p in encoder.parameters()])
     torch.testing.assert_close(*gradients)
 
@@ -54,7 +54,7 @@ def test_frozen_is_a_constant(bert):
     encoder = built(Frozen, bert).train()
     assert not any(p.requires_grad for p in encoder.parameters())
     assert not encoder.backbone.training
-    inputs = pad_rows(encoder.prepare(TEXTS))
+    inputs = pad_rows(encoder.preprocess(TEXTS))
     vectors = encoder(inputs)
     assert not vectors.requires_grad
     assert torch.equal(vectors, encoder(inputs))
@@ -75,14 +75,14 @@ def test_a_subclass_decides_what_is_trained(bert):
 
 def test_values_in_the_padding_do_not_matter(bert):
     encoder = built(Frozen, bert)
-    inputs = pad_rows(encoder.prepare(TEXTS))
+    inputs = pad_rows(encoder.preprocess(TEXTS))
     other = Inputs(torch.where(inputs.mask, inputs.values, 7), inputs.lengths)
     torch.testing.assert_close(encoder(inputs), encoder(other))
 
 
 def test_normalize_gives_unit_vectors(bert):
     encoder = built(Frozen, bert, normalize=True)
-    torch.testing.assert_close(encoder(pad_rows(encoder.prepare(TEXTS))).norm(dim=-1), torch.ones(3))
+    torch.testing.assert_close(encoder(pad_rows(encoder.preprocess(TEXTS))).norm(dim=-1), torch.ones(3))
 
 
 @pytest.mark.parametrize("model", ["bert", "gpt"])
@@ -95,7 +95,7 @@ def test_may_read_no_more_than_the_model_can(model, request):
 
 def test_is_copied_and_pickled(bert):
     encoder = built(Frozen, bert)
-    inputs = pad_rows(encoder.prepare(TEXTS))
+    inputs = pad_rows(encoder.preprocess(TEXTS))
     for again in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
         assert torch.equal(again(inputs), encoder(inputs))
-        assert (again.prepare(TEXTS)[0] == encoder.prepare(TEXTS)[0]).all()
+        assert (again.preprocess(TEXTS)[0] == encoder.preprocess(TEXTS)[0]).all()

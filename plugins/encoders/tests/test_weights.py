@@ -27,7 +27,7 @@ def offline(monkeypatch):
 def test_minilm_knows_what_words_mean():
     encoder = Frozen(normalize=True)
     encoder.build({}, dim=8)
-    guitar, other, lipstick = encoder(pad_rows(encoder.prepare(["guitar strings", "strings for a guitar", "lipstick"])))
+    guitar, other, lipstick = encoder(pad_rows(encoder.preprocess(["guitar strings", "strings for a guitar", "lipstick"])))
     assert guitar @ other > 0.8
     assert guitar @ lipstick < 0.3
 
@@ -39,7 +39,7 @@ def test_minilm_equals_sentence_transformers():
     expected = sentence_transformers.SentenceTransformer(str(weights.locate("minilm")), device="cpu").encode(texts)
     encoder = Frozen(normalize=True)
     encoder.build({}, dim=8)
-    torch.testing.assert_close(encoder(pad_rows(encoder.prepare(texts))), torch.tensor(expected), rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoder(pad_rows(encoder.preprocess(texts))), torch.tensor(expected), rtol=0, atol=1e-5)
 
 
 @installed
@@ -144,7 +144,7 @@ def test_roberta_reads_less_than_its_table_is_long(bert, tmp_path):
     RobertaModel(RobertaConfig(vocab_size=120, max_position_embeddings=22, pad_token_id=1, **size)).save_pretrained(folder)
     encoder = Frozen(model=str(folder), max_length=20)
     encoder.build({}, dim=8)
-    assert encoder(pad_rows(encoder.prepare(["guitar " * 100]))).isfinite().all()
+    assert encoder(pad_rows(encoder.preprocess(["guitar " * 100]))).isfinite().all()
     with pytest.raises(ValueError, match="more than the 20 tokens"):
         Frozen(model=str(folder), max_length=21)
 

@@ -38,11 +38,11 @@ def make(items, targets, *, vectors=None, among=None, z=None, dt=None, follow=No
     batch = Batch(
         users=torch.arange(len(items)),
         items=padded(items, 0, torch.int64),
-        rows=nothing,
+        event_index=nothing,
         dt=nothing.float() if dt is None else padded(dt, 0.0, torch.float32),
         mask=mask,
         targets=padded(targets, -1, torch.int64),
-        seen=nothing[:, :0],
+        history_items=nothing[:, :0],
     )
     if vectors is None:
         vectors = F.normalize(torch.randn(len(among), DIM), dim=-1).requires_grad_()
@@ -60,8 +60,8 @@ def unit(x: torch.Tensor, dt: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def each(step: Step, temperature: float, pair: Callable[[float, list[float]], float]) -> float:
     """The mean over known positions of ``pair`` of two things: the target's score, and that of every item not the user's."""
     found = []
-    for user, place in step.known.nonzero().tolist():
-        score = [float(step.z[user, place].detach() @ v.detach()) / temperature for v in step.candidates.vectors]
+    for user, place in step.target_mask.nonzero().tolist():
+        score = [float(step.user_states[user, place].detach() @ v.detach()) / temperature for v in step.candidates.embeddings]
         own = {*step.batch.items[user][step.batch.mask[user]].tolist(), *step.batch.targets[user].tolist()}
         others = [s for item, s in enumerate(score) if item not in own]
         found.append(pair(score[int(step.batch.targets[user, place])], others))

@@ -30,22 +30,22 @@ def step(step_of):
 
 def move(step):
     """How far the events stand that were followed last from where they were."""
-    return step.follow.asked[-1] - step.x.detach()
+    return step.run_dynamics.asked[-1] - step.event_embeddings.detach()
 
 
 def share(step):
     """``[B]`` length of the move, as a share of that of the history's own vectors."""
-    return (norm(move(step)) / norm(step.x.detach() * step.batch.mask.unsqueeze(-1))).flatten()
+    return (norm(move(step)) / norm(step.event_embeddings.detach() * step.batch.mask.unsqueeze(-1))).flatten()
 
 
 def test_fgm_moves_every_history_as_far_as_it_may(step):
     Fgm(EPSILON)(step)
     torch.testing.assert_close(share(step), torch.full((3,), EPSILON))
-    assert len(step.follow.asked) == 2
+    assert len(step.run_dynamics.asked) == 2
 
 
 def test_fgm_moves_along_the_gradient(step):
-    (gradient,) = torch.autograd.grad(step.loss, step.x)
+    (gradient,) = torch.autograd.grad(step.loss, step.event_embeddings)
     Fgm(EPSILON)(step)
     torch.testing.assert_close(F.cosine_similarity(move(step).flatten(1), gradient.flatten(1)), torch.ones(3))
     assert not move(step)[~step.batch.mask].any()
@@ -55,33 +55,33 @@ def test_fgm_moves_along_the_gradient(step):
 def test_pgd_never_moves_further_than_it_may(step, steps, stride):
     Pgd(EPSILON, steps, stride)(step)
     assert (share(step) <= min(EPSILON, steps * stride) * (1 + 1e-5)).all()
-    assert len(step.follow.asked) == steps + 1
+    assert len(step.run_dynamics.asked) == steps + 1
 
 
 @pytest.mark.parametrize("objective", [Fgm(EPSILON), Pgd(EPSILON)], ids=["fgm", "pgd"])
 def test_is_worse_than_standing_still_and_than_a_move_by_chance(step, objective):
     moved = objective(step)
-    length = share(step)[:, None, None] * norm(step.x.detach() * step.batch.mask.unsqueeze(-1))
+    length = share(step)[:, None, None] * norm(step.event_embeddings.detach() * step.batch.mask.unsqueeze(-1))
     others = []
     for _ in range(20):
-        noise = torch.randn_like(step.x) * step.batch.mask.unsqueeze(-1)
-        others.append(step.reread(step.x + length * noise / norm(noise)).loss)
+        noise = torch.randn_like(step.event_embeddings) * step.batch.mask.unsqueeze(-1)
+        others.append(step.with_event_embeddings(step.event_embeddings + length * noise / norm(noise)).loss)
     assert moved > step.loss
     assert moved > max(others)
 
 
 @pytest.mark.parametrize("objective", [Fgm(EPSILON), Pgd(EPSILON)], ids=["fgm", "pgd"])
 def test_the_move_is_a_constant(step, objective):
-    learnt = step.x, step.candidates.vectors, step.follow.weight
+    learnt = step.event_embeddings, step.candidates.embeddings, step.run_dynamics.weight
     actual = torch.autograd.grad(objective(step), learnt)
-    expected = torch.autograd.grad(step.reread(step.x + move(step)).loss, learnt)
+    expected = torch.autograd.grad(step.with_event_embeddings(step.event_embeddings + move(step)).loss, learnt)
     for got, due in zip(actual, expected, strict=True):
         torch.testing.assert_close(got, due)
 
 
 def test_looking_for_the_move_leaves_no_gradient_behind(step):
     Pgd(EPSILON)(step)
-    assert step.x.grad is step.candidates.vectors.grad is step.follow.weight.grad is None
+    assert step.event_embeddings.grad is step.candidates.embeddings.grad is step.run_dynamics.weight.grad is None
 
 
 def test_a_history_without_targets_stays_where_it_is(step_of):

@@ -35,8 +35,8 @@ def test_value_by_loops(step_of, interests):
 def test_reads_the_last_event_of_what_each_change_left(step_of, change, last):
     torch.manual_seed(0)
     step = step_of([[1, 2, 3]] * 50, [[2, 3, 4]] * 50, follow=lambda x, dt, mask: x)
-    step.x.data.copy_(torch.arange(1.0, 4.0)[:, None])
-    step.x.data[..., 1] = 1.0  # beside which unit length keeps the number
+    step.event_embeddings.data.copy_(torch.arange(1.0, 4.0)[:, None])
+    step.event_embeddings.data[..., 1] = 1.0  # beside which unit length keeps the number
     read = Contrastive([change], kept=0.7, masked=0.4, reordered=1.0).read(step)
     assert {*(read[:, 0] / read[:, 1]).nan_to_num(0.0).round().int().tolist()} == last
 
@@ -63,7 +63,7 @@ def test_nearer_views_have_less_loss_and_gradients_reach_the_events(step_of):
     step = step_of(ITEMS, TARGETS)
     loss = Contrastive(["dropout"])(step)
     loss.backward()
-    assert step.x.grad.any()
+    assert step.event_embeddings.grad.any()
     apart = [torch.randn(3, 3, 6) for _ in range(2)]
     given = iter(apart)
     assert loss < Contrastive(["dropout"])(step_of(ITEMS, TARGETS, follow=lambda *view: next(given)))

@@ -11,10 +11,10 @@ FIELD = "item.category"
 def reference(step, window, temperature):
     """The loss in plain loops."""
     batch, candidates = step.batch, step.candidates
-    code = dict(zip(candidates.items.tolist(), candidates.fields[FIELD].tolist(), strict=True))
-    members = {c: candidates.vectors[candidates.fields[FIELD] == c] for c in code.values() if c >= 0}
+    code = dict(zip(candidates.items.tolist(), candidates.field_codes[FIELD].tolist(), strict=True))
+    members = {c: candidates.embeddings[candidates.field_codes[FIELD] == c] for c in code.values() if c >= 0}
     losses = []
-    for user, place in step.known.nonzero().tolist():
+    for user, place in step.target_mask.nonzero().tolist():
         days, turned_to = 0.0, []
         for later in range(place + 1, int(batch.mask[user].sum())):
             days += float(batch.dt[user, later])
@@ -22,7 +22,7 @@ def reference(step, window, temperature):
             if days <= window and category >= 0:
                 turned_to.append(category)
         if turned_to:
-            score = {c: float(step.z[user, place] @ vectors.mean(0)) / temperature for c, vectors in members.items()}
+            score = {c: float(step.user_states[user, place] @ vectors.mean(0)) / temperature for c, vectors in members.items()}
             total = math.log(sum(math.exp(s) for s in score.values()))
             losses.append(sum(total - score[c] for c in turned_to) / len(turned_to))
     return sum(losses) / max(len(losses), 1)
@@ -60,16 +60,16 @@ def test_positions_without_events_in_the_window_learn_nothing(some):
     step = some(SOME_WITHOUT)
     Forecast(window=1.0)(step).backward()
     # Of the first user: the two events within a day after the first, one more after the second; then days pass.
-    assert step.x.grad[0].any(-1).tolist() == [True, True, False, False, False]
+    assert step.event_embeddings.grad[0].any(-1).tolist() == [True, True, False, False, False]
     # Of the second: the next event is a week away, the one after it has half a day to the last.
-    assert step.x.grad[1].any(-1).tolist() == [False, True, False, False, False]
-    assert not step.x.grad[2].any()
+    assert step.event_embeddings.grad[1].any(-1).tolist() == [False, True, False, False, False]
+    assert not step.event_embeddings.grad[2].any()
 
 
 def test_items_without_a_category_learn_nothing(some):
     step = some(SOME_WITHOUT)
     Forecast()(step).backward()
-    assert step.candidates.vectors.grad.any(-1).tolist() == [code >= 0 for code in SOME_WITHOUT]
+    assert step.candidates.embeddings.grad.any(-1).tolist() == [code >= 0 for code in SOME_WITHOUT]
 
 
 def test_without_any_category_or_event_to_come_there_is_no_loss(some, step_of):
@@ -78,7 +78,7 @@ def test_without_any_category_or_event_to_come_there_is_no_loss(some, step_of):
         loss = Forecast()(step)
         loss.backward()
         assert loss.item() == 0
-        assert not step.x.grad.any()
+        assert not step.event_embeddings.grad.any()
 
 
 def test_is_least_where_every_interest_is_what_comes(step_of):

@@ -34,9 +34,9 @@ def test_value_by_hand(step, mean_of_each, calibration):
 
 
 def test_without_calibration_it_is_binary_cross_entropy(step):
-    rows = step.z[step.known]
-    wanted = (rows * step.candidates.vectors[[3, 11]]).sum(-1, keepdim=True)
-    logits = torch.cat([wanted, (rows @ step.candidates.vectors[0]).unsqueeze(1).expand(-1, N)], 1) / 0.5
+    rows = step.user_states[step.target_mask]
+    wanted = (rows * step.candidates.embeddings[[3, 11]]).sum(-1, keepdim=True)
+    logits = torch.cat([wanted, (rows @ step.candidates.embeddings[0]).unsqueeze(1).expand(-1, N)], 1) / 0.5
     labels = F.one_hot(torch.zeros(2, dtype=torch.int64), N + 1).float()
     torch.testing.assert_close(Gbce(N, 0.0, temperature=0.5)(step), F.binary_cross_entropy_with_logits(logits, labels))
 

@@ -23,8 +23,8 @@ def telling(step_of, walks, count):
 def test_what_counts_is_never_an_item_of_the_user(step_of, walks, n):
     step = telling(step_of, walks, 9)
     found = scores(step, n)
-    assert found.wanted.tolist() == step.batch.targets[step.known].tolist()
-    for user, drawn, counted in zip(step.known.nonzero()[:, 0], found.drawn, found.counted, strict=True):
+    assert found.wanted.tolist() == step.batch.targets[step.target_mask].tolist()
+    for user, drawn, counted in zip(step.target_mask.nonzero()[:, 0], found.drawn, found.counted, strict=True):
         assert counted.tolist() == [int(item) not in walks[user] for item in drawn]
 
 

@@ -16,11 +16,11 @@ def some(step_of):
 def test_is_the_mean_over_targets_only(some):
     step = some()
     loss = NextItem(temperature=0.5)(step)
-    rows = torch.stack([step.z[0, 0], step.z[0, 1], step.z[1, 0]])
-    torch.testing.assert_close(loss, F.cross_entropy(rows @ step.candidates.vectors.T / 0.5, torch.tensor([3, 11, 17])))
+    rows = torch.stack([step.user_states[0, 0], step.user_states[0, 1], step.user_states[1, 0]])
+    torch.testing.assert_close(loss, F.cross_entropy(rows @ step.candidates.embeddings.T / 0.5, torch.tensor([3, 11, 17])))
     loss.backward()
-    assert step.x.grad[step.known].abs().sum(-1).all()
-    assert not step.x.grad[~step.known].any()
+    assert step.event_embeddings.grad[step.target_mask].abs().sum(-1).all()
+    assert not step.event_embeddings.grad[~step.target_mask].any()
 
 
 def test_the_catalogue_is_never_corrected(some):
@@ -31,7 +31,7 @@ def test_the_catalogue_is_never_corrected(some):
 @pytest.mark.parametrize("log_q", [True, False])
 def test_targets_are_found_among_the_items_of_the_batch(some, log_q):
     step = some(among=[0, 3, 5, 11, 17], log_inclusion=-torch.rand(5))
-    logits = step.z[step.known] @ step.candidates.vectors.T
+    logits = step.user_states[step.target_mask] @ step.candidates.embeddings.T
     if log_q:
         logits = logits - step.candidates.log_inclusion
     torch.testing.assert_close(NextItem("batch", 1.0, log_q)(step), F.cross_entropy(logits, torch.tensor([1, 3, 4])))
@@ -42,8 +42,8 @@ def test_a_batch_without_targets_has_no_loss(step_of):
     loss = NextItem()(step)
     loss.backward()
     assert loss.item() == 0
-    assert not step.x.grad.any()
-    assert not step.candidates.vectors.grad.any()
+    assert not step.event_embeddings.grad.any()
+    assert not step.candidates.embeddings.grad.any()
 
 
 def test_can_learn_which_item_comes_next(some):

@@ -30,8 +30,8 @@ def two_readings(step_of):
 def by_hand(step, readings):
     """The symmetric divergence at each known position."""
     found = []
-    for position in zip(*step.known.nonzero(as_tuple=True), strict=True):
-        p, q = (chances(z[position], step.candidates.vectors, 0.5) for z in readings)
+    for position in zip(*step.target_mask.nonzero(as_tuple=True), strict=True):
+        p, q = (chances(z[position], step.candidates.embeddings, 0.5) for z in readings)
         found.append((divergence(p, q) + divergence(q, p)) / 2)
     return found
 
@@ -58,7 +58,7 @@ def test_nothing_without_dropout_and_something_with_it(step_of):
 def test_the_first_reading_is_the_one_of_the_main_loss(two_readings):
     step, readings = two_readings
     Rdrop()(step)
-    assert step.z is readings[0]
+    assert step.user_states is readings[0]
 
 
 def test_without_targets_there_is_no_loss(step_of):
@@ -66,7 +66,7 @@ def test_without_targets_there_is_no_loss(step_of):
     loss = Rdrop()(step)
     loss.backward()
     assert loss.item() == 0
-    assert not step.x.grad.any()
+    assert not step.event_embeddings.grad.any()
 
 
 @pytest.mark.parametrize("arguments", [{"temperature": 0.0}, {"positions": 0}])

@@ -7,13 +7,13 @@ from interestlab_objectives.sampled_softmax import SampledSoftmax
 
 def test_with_every_item_it_is_the_full_softmax(step_of):
     step = step_of([[5, 3], [0]], [[3, 11], [17]])
-    logits = step.z[step.known] @ step.candidates.vectors.T / 0.5
+    logits = step.user_states[step.target_mask] @ step.candidates.embeddings.T / 0.5
     torch.testing.assert_close(SampledSoftmax(temperature=0.5)(step), F.cross_entropy(logits, torch.tensor([3, 11, 17])))
 
 
 def test_each_logit_is_corrected_by_the_chance_of_being_there(step_of):
     step = step_of([[5, 3], [0]], [[3, 11], [17]], among=[0, 2, 3, 5, 11, 17, 18], log_inclusion=-torch.rand(7))
-    logits = step.z[step.known] @ step.candidates.vectors.T / 0.5 - step.candidates.log_inclusion
+    logits = step.user_states[step.target_mask] @ step.candidates.embeddings.T / 0.5 - step.candidates.log_inclusion
     torch.testing.assert_close(SampledSoftmax(temperature=0.5)(step), F.cross_entropy(logits, torch.tensor([2, 4, 5])))
 
 
@@ -42,7 +42,7 @@ def test_in_the_mean_of_draws_it_wants_what_the_full_softmax_wants(step_of):
 
 def test_says_how_many_it_wants_drawn():
     objective = SampledSoftmax(37)
-    assert (objective.candidates, objective.sampled) == ("batch", 37)
+    assert (objective.candidates, objective.num_sampled) == ("batch", 37)
     assert objective.spec["init_args"] == {"negatives": 37}
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources.amazon import Amazon
 
 R2014 = (

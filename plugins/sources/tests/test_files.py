@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources import quoted
 from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.files import Files

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.contract import EventLog, Source
+from interestlab.errors import DataError
 from interestlab_sources import lines
 from interestlab_sources.amazon import Amazon
 from interestlab_sources.files import Files

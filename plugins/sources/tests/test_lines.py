@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources import lines, spool
 from interestlab_sources.lines import numbered_lines
 from interestlab_sources.paths import readable

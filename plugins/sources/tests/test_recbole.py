@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources.recbole import RecBole
 
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t4.0\t881250949\n3\t4\t\t881250950\n"

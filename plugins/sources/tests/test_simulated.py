@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources.momentum import follow
 from interestlab_sources.simulated import Simulated
 from interestlab_sources.words import CATEGORIES, LEAVES

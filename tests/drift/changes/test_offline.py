@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from interestlab.contract import DataError
 from interestlab.drift.changes import MARGIN, offline, scan, segments
+from interestlab.errors import DataError
 
 pytest.importorskip("ruptures")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
 from interestlab.drift.changes import Online, calibrate, online
+from interestlab.errors import DataError
 
 pytest.importorskip("river")
 

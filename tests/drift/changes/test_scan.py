@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.contract import DataError
 from interestlab.drift.changes import MARGIN, MINIMUM, scan
 from interestlab.drift.changes.scan import chance, gain, likelihood, occurrences
+from interestlab.errors import DataError
 
 
 def plain_gain(row: np.ndarray, margin: int) -> list[float]:

@@ -35,15 +35,15 @@ class DynamicRouting(nn.Module):
 
     Args:
         dim: width of the events.
-        interests: K.
+        num_interests: K.
         iterations: how often the events are routed.
     """
 
-    def __init__(self, dim: int, interests: int, iterations: int) -> None:
+    def __init__(self, dim: int, num_interests: int, iterations: int) -> None:
         super().__init__()
         self.iterations = iterations
         self.read = nn.Linear(dim, dim, bias=False)
-        self.prototypes = nn.Linear(dim, interests, bias=False)
+        self.prototypes = nn.Linear(dim, num_interests, bias=False)
 
     def route(self, events: Tensor, queries: int) -> Tensor:
         """``[B, T, K, D]`` the interests after each of the last T of the events ``[B, N, D]``."""

@@ -67,7 +67,7 @@ class Evolution(Dynamics):
         state, z = self.follow(state, x.unsqueeze(1), dt.unsqueeze(1))
         return state, z.squeeze(1)
 
-    def interest(self, state: EvolutionState) -> Tensor:
+    def readout(self, state: EvolutionState) -> Tensor:
         return self.out(state.evolved)
 
     def follow(self, state: EvolutionState, x: Tensor, dt: Tensor) -> tuple[EvolutionState, Tensor]:

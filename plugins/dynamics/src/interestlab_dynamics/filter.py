@@ -99,7 +99,7 @@ class LinearFilter(Dynamics):
         after = advance(z, previous, 1 + alpha - beta, alpha, beta * g)
         return FilterState(after, z, torch.ones_like(state.begun)), after
 
-    def interest(self, state: FilterState) -> Tensor:
+    def readout(self, state: FilterState) -> Tensor:
         return state.z
 
 

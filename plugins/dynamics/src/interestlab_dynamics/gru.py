@@ -54,7 +54,7 @@ class GRU(Dynamics):
         h, after = self.gru(self.read(x, dt).unsqueeze(1), state.transpose(0, 1).contiguous())
         return after.transpose(0, 1), self.out(h.squeeze(1))
 
-    def interest(self, state: Tensor) -> Tensor:
+    def readout(self, state: Tensor) -> Tensor:
         return self.out(state[:, -1])
 
     def read(self, x: Tensor, dt: Tensor) -> Tensor:

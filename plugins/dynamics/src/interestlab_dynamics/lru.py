@@ -71,7 +71,7 @@ class LRU(Dynamics):
         state, z = self.follow(state, x.unsqueeze(1))
         return state, z.squeeze(1)
 
-    def interest(self, state: LRUState) -> Tensor:
+    def readout(self, state: LRUState) -> Tensor:
         return state.z
 
     def follow(self, state: LRUState, x: Tensor) -> tuple[LRUState, Tensor]:

@@ -92,7 +92,7 @@ class Mamba(Dynamics):
         state, z = self.follow(state, x.unsqueeze(1), dt.unsqueeze(1))
         return state, z.squeeze(1)
 
-    def interest(self, state: MambaState) -> Tensor:
+    def readout(self, state: MambaState) -> Tensor:
         return state.z
 
     def follow(self, state: MambaState, x: Tensor, dt: Tensor) -> tuple[MambaState, Tensor]:

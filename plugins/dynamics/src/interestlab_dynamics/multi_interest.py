@@ -23,7 +23,7 @@ class MultiInterest(Dynamics):
 
     Args:
         dim: width of the model.
-        interests: K, how many interests a user has.
+        num_interests: K, how many interests a user has.
         extractor: how they are made of the events: ``attention`` or ``routing``.
         max_length: of ``attention``: number of positions that are told apart; events beyond share the last.
         iterations: of ``routing``: how often the events are routed.
@@ -35,23 +35,23 @@ class MultiInterest(Dynamics):
     def __init__(
         self,
         dim: int,
-        interests: int = 4,
+        num_interests: int = 4,
         extractor: Literal["attention", "routing"] = "attention",
         max_length: int = 512,
         iterations: int = 3,
     ) -> None:
         super().__init__()
-        if interests < 1 or max_length < 1 or iterations < 1:
+        if num_interests < 1 or max_length < 1 or iterations < 1:
             raise ValueError(
-                f"interests ({interests}), max_length ({max_length}) and iterations ({iterations}) must be positive"
+                f"num_interests ({num_interests}), max_length ({max_length}) and iterations ({iterations}) must be positive"
             )
         self.dim = dim
-        self.interests = interests
+        self.num_interests = num_interests
         self.extractor: SelfAttentive | DynamicRouting
         if extractor == "attention":
-            self.extractor = SelfAttentive(dim, interests, max_length)
+            self.extractor = SelfAttentive(dim, num_interests, max_length)
         elif extractor == "routing":
-            self.extractor = DynamicRouting(dim, interests, iterations)
+            self.extractor = DynamicRouting(dim, num_interests, iterations)
         else:
             raise ValueError(f"extractor is {extractor!r}; it must be attention or routing")
 
@@ -64,11 +64,11 @@ class MultiInterest(Dynamics):
 
     def step(self, state: Averages | Routed, x: Tensor, dt: Tensor) -> tuple[Averages | Routed, Tensor]:
         state = self.extractor.step(state, x)
-        return state, self.interest(state)
+        return state, self.readout(state)
 
-    def interest(self, state: Averages | Routed) -> Tensor:
+    def readout(self, state: Averages | Routed) -> Tensor:
         return self.shown(state.z)
 
     def shown(self, z: Tensor) -> Tensor:
         """``[..., K, D]`` as the contract has it: a lone interest has no axis."""
-        return z if self.interests > 1 else z.squeeze(-2)
+        return z if self.num_interests > 1 else z.squeeze(-2)

@@ -72,7 +72,7 @@ class ODE(Dynamics):
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         h, hs = self.init_state(len(x)), []
         for x_t, dt_t in zip(self.dropout(x).unbind(1), dt.unbind(1), strict=True):
-            h = self.cell(x_t, self.drift(h, dt_t))
+            h = self.cell(x_t, self.advance(h, dt_t))
             hs.append(h)
         return self.out(torch.stack(hs, 1))
 
@@ -80,13 +80,13 @@ class ODE(Dynamics):
         return self.rest.expand(batch_size, -1)
 
     def step(self, state: Tensor, x: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
-        state = self.cell(self.dropout(x), self.drift(state, dt))
+        state = self.cell(self.dropout(x), self.advance(state, dt))
         return state, self.out(state)
 
-    def interest(self, state: Tensor) -> Tensor:
+    def readout(self, state: Tensor) -> Tensor:
         return self.out(state)
 
-    def drift(self, state: Tensor, dt: Tensor) -> Tensor:
+    def advance(self, state: Tensor, dt: Tensor) -> Tensor:
         # Time constants of each channel.
         elapsed = dt.clamp(min=0).unsqueeze(-1) * torch.exp(self.log_rate)
         if self.pull is None:

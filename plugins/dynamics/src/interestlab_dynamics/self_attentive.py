@@ -32,15 +32,17 @@ class SelfAttentive(nn.Module):
 
     Args:
         dim: width of the events.
-        interests: K.
+        num_interests: K.
         max_length: number of positions that are told apart; events beyond share the last.
     """
 
-    def __init__(self, dim: int, interests: int, max_length: int) -> None:
+    def __init__(self, dim: int, num_interests: int, max_length: int) -> None:
         super().__init__()
-        self.interests = interests
+        self.num_interests = num_interests
         self.positions = nn.Embedding(max_length, dim)
-        self.score = nn.Sequential(nn.Linear(dim, 4 * dim, bias=False), nn.Tanh(), nn.Linear(4 * dim, interests, bias=False))
+        self.score = nn.Sequential(
+            nn.Linear(dim, 4 * dim, bias=False), nn.Tanh(), nn.Linear(4 * dim, num_interests, bias=False)
+        )
         init_weights(self.positions)
 
     def scores(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ class SelfAttentive(nn.Module):
 
     def init_state(self, batch_size: int) -> Averages:
         """Before the first event."""
-        z = self.positions.weight.new_zeros(batch_size, self.interests, self.positions.embedding_dim)
+        z = self.positions.weight.new_zeros(batch_size, self.num_interests, self.positions.embedding_dim)
         return Averages(z, z.new_full(z.shape[:2], -torch.inf), z.new_zeros(batch_size, dtype=torch.int64))
 
     def step(self, state: Averages, x: Tensor) -> Averages:

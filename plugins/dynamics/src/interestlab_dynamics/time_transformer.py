@@ -121,10 +121,10 @@ class TimeTransformer(Dynamics):
         z = self.norm(h).squeeze(1)
         return TimedHistory(tuple(caches), times, now, z), z
 
-    def interest(self, state: TimedHistory) -> Tensor:
+    def readout(self, state: TimedHistory) -> Tensor:
         return state.z
 
-    def drift(self, state: TimedHistory, dt: Tensor) -> TimedHistory:
+    def advance(self, state: TimedHistory, dt: Tensor) -> TimedHistory:
         return state._replace(now=state.now + seconds(dt))
 
 

@@ -75,7 +75,7 @@ class Transformer(Dynamics):
         z = self.norm(h).squeeze(1)
         return (tuple(caches), z), z
 
-    def interest(self, state: History) -> Tensor:
+    def readout(self, state: History) -> Tensor:
         return state[1]
 
     def place(self, x: Tensor, positions: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from peft.tuners.adalora import AdaLoraModel
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_ADALORA_TARGET_MODULES_MAPPING
 from torch import Tensor
 
-from interestlab.contract import TrainingError
+from interestlab.errors import TrainingError
 from interestlab_encoders.tuned import Tuned
 
 MEMORY = ("ipt", "exp_avg_ipt", "exp_avg_unc")

@@ -49,25 +49,25 @@ class Behaviour(Encoder):
         self.frequencies = frequencies
         self.dim = dim
         number = field.partition(".")[2] in NUMBERS if kind == "auto" else kind == "number"
-        self.prepare_key = "number-1" if number else None
+        self.preprocess_key = "number-1" if number else None
 
-    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+    def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         """Make the table or the network.
 
         Raises:
             ValueError: the data has no such field.
         """
         (field,) = self.fields
-        if field not in sizes:
-            raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(sizes)) or 'none'}")
+        if field not in cardinalities:
+            raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(cardinalities)) or 'none'}")
         self.out_dim = self.dim or dim
-        if self.prepare_key:
+        if self.preprocess_key:
             self.read: nn.Module = Number(self.out_dim, self.frequencies)
             return
-        self.read = nn.Embedding(sizes[field], self.out_dim)
+        self.read = nn.Embedding(cardinalities[field], self.out_dim)
         nn.init.trunc_normal_(self.read.weight, std=0.02, a=-0.04, b=0.04)
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
         """One float32 a value, none where it is no number."""
         return [np.asarray(number(value), np.float32) for value in values]
 

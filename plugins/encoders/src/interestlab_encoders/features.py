@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from interestlab.batch import Inputs
-from interestlab.contract import DataError, Encoder
+from interestlab.contract import Encoder
+from interestlab.errors import DataError
 from interestlab_encoders.vectors import Vectors
 
 
@@ -30,7 +31,7 @@ class Features(Encoder):
         DataError: the file cannot be read, a key stands twice, widths differ, or a number is not finite.
     """
 
-    prepare_key: str
+    preprocess_key: str
 
     def __init__(
         self,
@@ -45,9 +46,9 @@ class Features(Encoder):
         self.file = Path(file).expanduser()
         self.vectors = Vectors(self.file, key, columns, standardize)
         self.out_dim = self.vectors.width
-        self.prepare_key = f"features-1-{self.vectors.sha256}-{key}-{columns}-{standardize}"
+        self.preprocess_key = f"features-1-{self.vectors.sha256}-{key}-{columns}-{standardize}"
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
         """``[1, out_dim]`` float32 of each value that has a vector, ``[0, out_dim]`` of one that has none."""
         return self.vectors(values)
 

@@ -25,17 +25,17 @@ class Id(Encoder):
         self.fields = (field,)
         self.dim = dim
 
-    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+    def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         """Make the table.
 
         Raises:
             ValueError: the data has no such field.
         """
         (field,) = self.fields
-        if field not in sizes:
-            raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(sizes)) or 'none'}")
+        if field not in cardinalities:
+            raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(cardinalities)) or 'none'}")
         self.out_dim = self.dim or dim
-        self.embedding = nn.Embedding(sizes[field], self.out_dim)
+        self.embedding = nn.Embedding(cardinalities[field], self.out_dim)
         # 0.02, as BERT, GPT-2 and SASRec start: with N(0, 1) a dot product of two items begins at √D.
         nn.init.trunc_normal_(self.embedding.weight, std=0.02, a=-0.04, b=0.04)
 

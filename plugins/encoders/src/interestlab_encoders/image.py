@@ -45,7 +45,7 @@ class Image(Encoder):
         ValueError: Pillow is not installed, there is no such folder or pooling, or the model is not found or cannot be read.
     """
 
-    prepare_key: str
+    preprocess_key: str
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class Image(Encoder):
                 f"the image processor of '{model}' gives each image a size of its own; images of one size are wanted"
             )
         self.out_dim = self.vectors(wide).shape[1]
-        self.prepare_key = f"image-2-{hashlib.sha256(form.encode()).hexdigest()[:16]}-{listed(self.root)}"
+        self.preprocess_key = f"image-2-{hashlib.sha256(form.encode()).hexdigest()[:16]}-{listed(self.root)}"
 
-    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+    def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         self.base.leave_out_of(self)
 
     def train(self, mode: bool = True) -> Self:
@@ -98,7 +98,7 @@ class Image(Encoder):
         self.backbone.eval()
         return self
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
         """The path of each image, in bytes; nothing where there is none."""
         return [np.frombuffer(value.encode() if self.opened(value) else b"", np.uint8) for value in values]
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from interestlab.batch import Inputs
-from interestlab.contract import Prefix
+from interestlab.contract import FrozenTrunk
 from interestlab_encoders.text import TextEncoder
 from interestlab_encoders.tuned import Layers
 
@@ -60,19 +60,19 @@ class Side(TextEncoder):
         self.gates = nn.Parameter(torch.zeros(states - 1))
         return backbone
 
-    def prefix(self) -> Prefix:
+    def frozen_trunk(self) -> FrozenTrunk:
         depth = len(self.chain.layers)
 
         @torch.no_grad()
-        def run(inputs: Inputs) -> Inputs:
+        def forward(inputs: Inputs) -> Inputs:
             states = [self.pool(state, inputs) for state in self.chain.states(inputs, depth)[self.read_from :]]
             rows = torch.stack([F.layer_norm(state, state.shape[-1:]) for state in states], 1)
             return Inputs(rows, torch.full_like(inputs.lengths, rows.shape[1]))
 
         key = f"{self.base.sha256}-side-{self.read_from}-{self.pool.__name__}-{self.chain.model.dtype}"
-        return Prefix(run, key, (self.out_dim,), rows=len(self.blocks), dtype=self.cache)
+        return FrozenTrunk(forward, key, (self.out_dim,), rows_per_value=len(self.blocks), cache_dtype=self.cache)
 
-    def suffix(self, inputs: Inputs) -> Tensor:
+    def forward_from_trunk(self, inputs: Inputs) -> Tensor:
         states = inputs.values.to(self.gates.dtype).unbind(1)
         h = self.blocks[0](states[0])
         for gate, state, block in zip(self.gates.sigmoid(), states[1:], self.blocks[1:], strict=True):

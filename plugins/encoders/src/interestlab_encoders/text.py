@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from interestlab.batch import Inputs
-from interestlab.contract import Encoder, Prefix
+from interestlab.contract import Encoder, FrozenTrunk
 from interestlab_encoders.base import Base
 from interestlab_encoders.chain import Chain, read
 from interestlab_encoders.pooling import POOLINGS, choose, write
@@ -43,7 +43,7 @@ class TextEncoder(Encoder):
         ValueError: the model is not found or cannot be read, or ``max_length`` is longer than it can read.
     """
 
-    prepare_key: str
+    preprocess_key: str
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TextEncoder(Encoder):
         self.folder = locate(model)
         self.fields = list(fields)
         self.tokens = Tokens(self.folder, max_length)
-        self.prepare_key = self.tokens.key
+        self.preprocess_key = self.tokens.key
         backbone = load(self.folder)
         limit = min(self.tokens.limit, positions(backbone) or self.tokens.limit)
         if max_length > limit:
@@ -75,7 +75,7 @@ class TextEncoder(Encoder):
         """Decide what is trained: freeze, insert or wrap. Called once, by :meth:`build`; returns the backbone to use."""
         return backbone
 
-    def build(self, sizes: Mapping[str, int], dim: int) -> None:
+    def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         self.backbone = self.adapt(self.backbone)  # type: ignore[arg-type]
         self.base.leave_out_of(self)
         self.train(self.training)
@@ -90,36 +90,36 @@ class TextEncoder(Encoder):
         """How many of the lowest layers are, with all that is under them, as they were loaded."""
         return self.chain.constant(self.base.changing(self.backbone))
 
-    def parameter_groups(self) -> Mapping[Literal["backbone", "added"], Iterable[nn.Parameter]]:
+    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
         pretrained = {id(p) for p in self.base.parameters}
         return {
-            "backbone": self.base.parameters,
-            "added": [p for p in self.parameters() if id(p) not in pretrained],
+            "pretrained": self.base.parameters,
+            "peft": [p for p in self.parameters() if id(p) not in pretrained],
         }
 
-    def prepare(self, values: Sequence[str]) -> list[np.ndarray]:
+    def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
         return self.tokens(values)
 
-    def prefix(self) -> Prefix | None:
+    def frozen_trunk(self) -> FrozenTrunk | None:
         depth = self.depth()
         if not depth:
             return None
 
         @torch.no_grad()
-        def run(inputs: Inputs) -> Inputs:
+        def forward(inputs: Inputs) -> Inputs:
             return Inputs(self.chain.states(inputs, depth)[-1], inputs.lengths)
 
         key = f"{self.base.sha256}-{depth}-{self.chain.model.dtype}"
-        return Prefix(run, key, (self.out_dim,), dtype=self.cache)
+        return FrozenTrunk(forward, key, (self.out_dim,), cache_dtype=self.cache)
 
-    def suffix(self, inputs: Inputs) -> Tensor:
+    def forward_from_trunk(self, inputs: Inputs) -> Tensor:
         depth = self.depth()
         states = Inputs(inputs.values.to(self.chain.model.dtype), inputs.lengths)
         return self.pooled(self.chain.resume(states, depth), inputs)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        if prefix := self.prefix():
-            return self.suffix(prefix.run(inputs))
+        if trunk := self.frozen_trunk():
+            return self.forward_from_trunk(trunk.forward(inputs))
         return self.pooled(read(self.backbone, inputs.values.long(), inputs), inputs)
 
     def pooled(self, hidden: Tensor, inputs: Inputs) -> Tensor:

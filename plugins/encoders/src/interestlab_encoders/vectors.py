@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 
 CHUNK = 65_536
 """Vectors that are looked at at a time: an ``.npy`` may be larger than the memory."""

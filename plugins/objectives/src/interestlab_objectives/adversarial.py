@@ -31,15 +31,15 @@ class Pgd(Objective):
         self.epsilon, self.steps, self.stride = epsilon, steps, stride
 
     def forward(self, step: Step) -> Tensor:
-        x = step.x.detach()
+        x = step.event_embeddings.detach()
         length = norm(x * step.batch.mask.unsqueeze(-1))
         move = torch.zeros_like(x)
         for _ in range(self.steps):
             moved = (x + move).requires_grad_()
-            (gradient,) = torch.autograd.grad(step.reread(moved).loss, moved)
+            (gradient,) = torch.autograd.grad(step.with_event_embeddings(moved).loss, moved)
             move = move + self.stride * length * gradient / norm(gradient).clamp(min=1e-12)
             move = move * (self.epsilon * length / norm(move).clamp(min=1e-12)).clamp(max=1.0)
-        return step.reread(step.x + move).loss
+        return step.with_event_embeddings(step.event_embeddings + move).loss
 
 
 class Fgm(Pgd):

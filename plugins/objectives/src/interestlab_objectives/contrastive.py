@@ -60,18 +60,18 @@ class Contrastive(Objective):
 
     def forward(self, step: Step) -> Tensor:
         read = torch.cat([self.read(step), self.read(step)])
-        users = len(step.x)
+        users = len(step.event_embeddings)
         itself = torch.eye(2 * users, dtype=torch.bool, device=read.device)
         logits = (dots(read, read) / self.temperature).masked_fill(itself, -torch.inf)
         return F.cross_entropy(logits, torch.arange(2 * users, device=read.device).roll(users))
 
     def read(self, step: Step) -> Tensor:
         """``[B, D]``, or ``[B, K·D]``, of unit length: what the dynamics makes of one view of each user."""
-        history = View(step.x, step.batch.dt, step.batch.mask)
+        history = View(step.event_embeddings, step.batch.dt, step.batch.mask)
         chosen = torch.randint(len(self.changes), (len(history.x),), device=history.x.device)
         view = history
         for i, change in enumerate(self.changes):
             view = view.where(chosen == i, change(history))
-        z = step.follow(*view)
+        z = step.run_dynamics(*view)
         last = z[torch.arange(len(z), device=z.device), view.mask.sum(1) - 1]
         return F.normalize(last.flatten(1), dim=-1)

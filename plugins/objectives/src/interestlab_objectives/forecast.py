@@ -46,13 +46,13 @@ class Forecast(Objective):
         self.window, self.temperature = window, temperature
 
     def forward(self, step: Step) -> Tensor:
-        batch, codes = step.batch, step.candidates.fields[self.field]
+        batch, codes = step.batch, step.candidates.field_codes[self.field]
         categories, places = torch.unique(codes, return_inverse=True)
-        table = means(step.candidates.vectors, places, len(categories))
-        category = places[step.candidates.positions(batch.items)]
-        ahead = coming(batch.dt, batch.mask & (codes >= 0)[step.candidates.positions(batch.items)], self.window)
-        due = step.known & ahead.any(-1)
-        logits = (dots(step.z[due], table) / self.temperature).masked_fill(categories < 0, -torch.inf)
+        table = means(step.candidates.embeddings, places, len(categories))
+        category = places[step.candidates.index_of(batch.items)]
+        ahead = coming(batch.dt, batch.mask & (codes >= 0)[step.candidates.index_of(batch.items)], self.window)
+        due = step.target_mask & ahead.any(-1)
+        logits = (dots(step.user_states[due], table) / self.temperature).masked_fill(categories < 0, -torch.inf)
         users = due.nonzero()[:, 0]
         losses = -F.log_softmax(logits, -1).gather(1, category[users]).masked_fill(~ahead[due], 0.0).sum(1)
         return (losses / ahead[due].sum(1)).sum() / max(len(losses), 1)

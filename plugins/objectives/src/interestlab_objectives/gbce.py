@@ -45,7 +45,7 @@ class Gbce(Objective):
 
     def forward(self, step: Step) -> Tensor:
         found = scores(step, self.negatives)
-        share = min(self.negatives / max(step.candidates.catalogue - 1, 1), 1.0)
+        share = min(self.negatives / max(step.candidates.catalogue_size - 1, 1), 1.0)
         power = share * (self.calibration * (1 - 1 / share) + 1 / share)
         drawn = self.negatives * found.mean(F.softplus(self.logit(found.drawn)))
         losses = (power * F.softplus(-self.logit(found.wanted)) + drawn) / (self.negatives + 1)

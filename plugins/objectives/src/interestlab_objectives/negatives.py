@@ -33,9 +33,11 @@ def scores(step: Step, n: int) -> Scores:
     Memory: users × ``n`` × the larger of ``D`` and ``T``.
     """
     batch, candidates = step.batch, step.candidates
-    drawn = torch.randint(len(candidates.items), (len(batch.users), n), device=step.z.device)
+    drawn = torch.randint(len(candidates.items), (len(batch.users), n), device=step.user_states.device)
     own = torch.cat([batch.items.masked_fill(~batch.mask, -1), batch.targets], 1)
     counted = (candidates.items[drawn].unsqueeze(-1) != own.unsqueeze(1)).all(-1)
-    wanted = dots(step.z[step.known].unsqueeze(1), candidates.vectors[step.wanted].unsqueeze(1)).flatten()
-    against = dots(step.z, candidates.vectors[drawn])
-    return Scores(wanted, against[step.known], counted.unsqueeze(1).expand_as(against)[step.known])
+    wanted = dots(
+        step.user_states[step.target_mask].unsqueeze(1), candidates.embeddings[step.target_index].unsqueeze(1)
+    ).flatten()
+    against = dots(step.user_states, candidates.embeddings[drawn])
+    return Scores(wanted, against[step.target_mask], counted.unsqueeze(1).expand_as(against)[step.target_mask])

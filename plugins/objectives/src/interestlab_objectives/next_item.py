@@ -46,9 +46,9 @@ class NextItem(Objective):
     def forward(self, step: Step) -> Tensor:
         candidates = step.candidates
         return chunked_cross_entropy(
-            step.z[step.known],
-            candidates.vectors,
-            step.wanted,
+            step.user_states[step.target_mask],
+            candidates.embeddings,
+            step.target_index,
             -candidates.log_inclusion if self.log_q and self.candidates == "batch" else None,
             scale=1 / self.temperature,
             chunk_elements=self.chunk_elements,

@@ -32,11 +32,11 @@ class Rdrop(Objective):
         self.temperature, self.positions = temperature, positions
 
     def forward(self, step: Step) -> Tensor:
-        known = step.known.nonzero()
+        known = step.target_mask.nonzero()
         chosen = known[torch.randperm(len(known), device=known.device)[: self.positions]].unbind(1)
         p, q = (
-            F.log_softmax(dots(z[chosen], step.candidates.vectors) / self.temperature, -1)
-            for z in (step.z, step.reread(step.x).z)
+            F.log_softmax(dots(z[chosen], step.candidates.embeddings) / self.temperature, -1)
+            for z in (step.user_states, step.with_event_embeddings(step.event_embeddings).user_states)
         )
         # KL(p‖q) + KL(q‖p) = Σ (p - q)(log p - log q)
         return ((p.exp() - q.exp()) * (p - q)).sum() / (2 * max(len(p), 1))

@@ -13,7 +13,7 @@ class SampledSoftmax(NextItem):
     are best here, though the value is less.
 
     Args:
-        negatives: items drawn each step, for all users together.
+        num_sampled: items drawn each step, for all users together.
         temperature: dot products are divided by it. 0.07 suits vectors of unit length; 1.0 suits plain dot products.
         chunk_elements: logits that exist at once.
 
@@ -21,7 +21,7 @@ class SampledSoftmax(NextItem):
         ValueError: a number is out of its range.
     """
 
-    def __init__(self, negatives: int = 1024, temperature: float = 0.07, chunk_elements: int = 2**22) -> None:
+    def __init__(self, num_sampled: int = 1024, temperature: float = 0.07, chunk_elements: int = 2**22) -> None:
         super().__init__("batch", temperature, log_q=True, chunk_elements=chunk_elements)
-        positive(negatives=negatives)
-        self.sampled = negatives
+        positive(num_sampled=num_sampled)
+        self.num_sampled = num_sampled

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 
 REQUIRED = ("user_id", "item_id", "timestamp")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.contract import EventLog, Source
+from interestlab.errors import DataError
 from interestlab_sources.columns import REQUIRED, check_mapping, check_required, rename, renamed
 from interestlab_sources.jsonl import read_jsonl
 from interestlab_sources.parquet import scan_parquet

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.lines import chunks, fault
 from interestlab_sources.table import Table

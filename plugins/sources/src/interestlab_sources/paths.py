@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 
 
 def expanded(path: str) -> Path:

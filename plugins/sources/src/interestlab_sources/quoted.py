@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources import lines
 from interestlab_sources.columns import check_header
 from interestlab_sources.lines import Line, fault

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.contract import EventLog, Source
+from interestlab.errors import DataError
 from interestlab_sources.columns import REQUIRED, check_header, check_mapping, check_required, rename, renamed
 from interestlab_sources.delimited import add_delimited
 from interestlab_sources.lines import fault

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from interestlab.contract import DataError, EventLog, Source
+from interestlab.contract import EventLog, Source
+from interestlab.errors import DataError
 from interestlab_sources.momentum import GAIN
 from interestlab_sources.reviews import write_reviews
 from interestlab_sources.shop import leaf_path, open_shop

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from interestlab.contract import DataError
+from interestlab.errors import DataError
 from interestlab_sources import lines
 from interestlab_sources.lines import Line, numbered_lines
 from interestlab_sources.spool import Spool

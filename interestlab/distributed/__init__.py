@@ -1,0 +1,1 @@
+"""Several processes: collective operations and sharded weights."""

@@ -1,0 +1,1 @@
+"""A trained model in Python: load it, featurize events, recommend."""

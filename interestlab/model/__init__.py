@@ -1,0 +1,1 @@
+"""The model: encoders, fusion and dynamics composed into one module, and what it is trained with."""

@@ -1,0 +1,1 @@
+"""What every report shares: colours, number formats, labels, provenance."""

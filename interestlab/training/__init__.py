@@ -1,0 +1,1 @@
+"""What surrounds the model in a training run: optimisers, seeds, guards, checkpoints."""

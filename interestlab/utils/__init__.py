@@ -1,0 +1,1 @@
+"""Helpers without domain knowledge: atomic writes, the artifact store, argument checks."""

@@ -1,0 +1,167 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interestlab.data.dataset import HistoryDataset, LengthBatches
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60).map(np.array)
+
+
+def dataset(log, part, max_history=1000, seen=True):
+    return HistoryDataset(log, part, max_history, seen)
+
+
+def history(log, user):
+    return log.item[log.offsets[user] : log.offsets[user + 1]].tolist()
+
+
+@pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
+def test_every_training_event_is_a_target_once_an_epoch(data, split):
+    made = data(split=split, batch_events=40)
+    log = made.log
+    found = Counter()
+    for batch in made.train_dataloader():
+        real = batch.targets >= 0
+        assert (real == batch.mask).all()
+        # A target is the next event in the log, of the same user.
+        rows = batch.event_index[real].numpy()
+        assert (log.item[rows + 1] == batch.targets[real].numpy()).all()
+        assert (log.item[rows] == batch.items[real].numpy()).all()
+        assert (batch.event_index[:, 1:] - batch.event_index[:, :-1])[batch.mask[:, 1:]].eq(1).all()
+        found.update((rows + 1).tolist())
+    trained = [r for start, n in zip(log.offsets, log.cuts.train, strict=False) for r in range(start + 1, start + n)]
+    assert found == Counter(trained)
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
+def test_held_out_targets(data, part, split):
+    made = data(split=split, max_history=4)
+    log, cuts = made.log, getattr(made.log.cuts, part)
+    users = []
+    for batch in made.loader(part):
+        for i, user in enumerate(batch.users.tolist()):
+            before, target = history(log, user)[: cuts[user]], history(log, user)[cuts[user]]
+            n = int(batch.mask[i].sum())
+            assert batch.items[i, :n].tolist() == before[-4:]
+            assert not batch.mask[i, n:].any()
+            assert batch.targets[i].tolist() == [-1] * (n - 1) + [target] + [-1] * (batch.targets.shape[1] - n)
+            assert sorted(s for s in batch.history_items[i].tolist() if s >= 0) == sorted(before)
+            users.append(user)
+    assert sorted(users) == np.flatnonzero(cuts > 0).tolist()
+    assert users
+
+
+def test_history_is_not_excluded_when_not_wanted(data):
+    assert {b.history_items.shape[1] for b in data(exclude_history=False).test_dataloader()} == {0}
+
+
+def test_nothing_is_seen_in_training(data):
+    assert {b.history_items.shape[1] for b in data().train_dataloader()} == {0}
+
+
+def test_predict_reads_whole_histories(data):
+    made = data()
+    for batch in made.predict_dataloader():
+        assert (batch.targets == -1).all()
+        for i, user in enumerate(batch.users.tolist()):
+            assert batch.items[i][batch.mask[i]].tolist() == history(made.log, user)
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test", "predict"])
+def test_max_history_keeps_the_last_events(data, part):
+    log = data().log
+    short, whole = dataset(log, part, max_history=3), dataset(log, part)
+    assert len(short) == len(whole)
+    a, b = short[list(range(len(short)))], whole[list(range(len(whole)))]
+    assert a.items.shape[1] == 3
+    for i in range(len(short)):
+        assert a.items[i][a.mask[i]].tolist() == b.items[i][b.mask[i]].tolist()[-3:]
+        assert a.targets[i][a.mask[i]].tolist() == b.targets[i][b.mask[i]].tolist()[-3:]
+        assert sorted(a.history_items[i].tolist()) == sorted(b.history_items[i].tolist())
+
+
+def test_days_between_events(data):
+    log = data(["u,a,1", "u,b,1.5", "u,c,4", "u,d,4", "v,a,9", "v,a,10", "v,a,11"]).log
+    batch = dataset(log, "predict")[[0, 1]]
+    assert batch.dt.tolist() == [[0, 0.5, 2.5, 0], [0, 1, 1, 0]]
+    assert batch.mask.tolist() == [[True] * 4, [True, True, True, False]]
+    assert dataset(log, "predict", max_history=2)[[0]].dt.tolist() == [[0, 0]]
+
+
+def test_types_and_padding(data):
+    batch = next(iter(data().test_dataloader()))
+    assert [str(t.dtype).removeprefix("torch.") for t in batch] == ["int64"] * 3 + ["float32", "bool", "int64", "int64"]
+    for name in ("items", "event_index", "dt"):
+        assert not getattr(batch, name)[~batch.mask].any()
+    assert (~batch.mask).any()
+
+
+def test_users_with_nothing_to_learn_from_are_not_in_training(data):
+    log = data(["a,x,1", "b,x,1", "b,y,2", "c,x,1", "c,y,2", "c,z,3"]).log
+    assert dataset(log, "train").users.tolist() == [1]  # of c one event is for training, and none follows it
+
+
+@given(LENGTHS, st.integers(1, 200), st.booleans(), st.integers(0, 3))
+def test_batches_hold_every_sample_once_within_the_budget(lengths, budget, shuffle, epoch):
+    sampler = LengthBatches(lengths, budget, shuffle=shuffle)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert sorted(s for batch in batches for s in batch) == list(range(len(lengths)))
+    assert len(sampler) == len(batches)
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
+
+
+@given(LENGTHS, st.integers(1, 200), st.sampled_from([2, 3]), st.booleans())
+def test_shares_of_processes(lengths, budget, world, shuffle):
+    shares = [list(LengthBatches(lengths, budget, shuffle=shuffle, rank=r, world=world)) for r in range(world)]
+    drawn = [s for share in shares for batch in share for s in batch]
+    assert sorted(drawn) == list(range(len(lengths)))
+    if len(lengths) >= world:
+        assert len({len(share) for share in shares}) == 1
+    # A step sees one batch, however many processes there are.
+    steps = LengthBatches(lengths, budget, shuffle=shuffle, world=world).batches()
+    for number, step in enumerate(steps):
+        assert sorted(s for share in shares if number < len(share) for s in share[number]) == sorted(step.tolist())
+
+
+@pytest.mark.parametrize("world", [2, 8])
+def test_batches_come_in_the_order_of_one_process(world):
+    """Also where the last of them is too small for all processes, and goes into the one before."""
+    args = {"lengths": np.full(244, 50), "max_events": 4096, "shuffle": True}
+    one, several = (LengthBatches(**args, world=w) for w in (1, world))
+    for epoch in range(8):
+        alone, shared = ([tuple(batch) for batch in batches.batches()] for batches in (one, several))
+        assert len(shared) == len(several) == len(alone) - 1
+        common = set(alone) & set(shared)
+        assert len(common) == 2
+        assert [batch for batch in alone if batch in common] == [batch for batch in shared if batch in common]
+        one.set_epoch(epoch + 1)
+        several.set_epoch(epoch + 1)
+
+
+def test_little_is_padding():
+    lengths = np.random.default_rng(0).geometric(0.05, 2000)
+    batches = list(LengthBatches(lengths, 1000, shuffle=True))
+    padded = sum(len(b) * lengths[b].max() for b in batches)
+    assert lengths.sum() / padded > 0.95
+    assert lengths.sum() / 1000 <= len(batches) < 1.3 * lengths.sum() / 1000
+
+
+def test_epochs_differ_and_an_epoch_repeats():
+    lengths = np.repeat([2, 3, 4], 30)
+
+    def drawn(epoch, seed=0, shuffle=True):
+        sampler = LengthBatches(lengths, 20, shuffle=shuffle, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert drawn(0) == drawn(0)
+    assert drawn(0) != drawn(1)
+    assert drawn(0) != drawn(0, seed=1)
+    assert {frozenset(b) for b in drawn(0)} != {frozenset(b) for b in drawn(1)}
+    assert drawn(0, shuffle=False) == drawn(1, shuffle=False)
