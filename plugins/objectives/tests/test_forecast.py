@@ -38,7 +38,7 @@ def some(step_of):
             [[3, 8, -1, 9, 1], [7, 3, 4], [6]],
             dt=[[0, 0.5, 0.0, 2.5, 4.0], [0, 7.0, 0.5], [0]],
             vectors=torch.randn(10, 4, requires_grad=True),
-            fields={FIELD: torch.tensor(codes)},
+            field_codes={FIELD: torch.tensor(codes)},
         )
 
     return make
@@ -73,7 +73,7 @@ def test_items_without_a_category_learn_nothing(some):
 
 
 def test_without_any_category_or_event_to_come_there_is_no_loss(some, step_of):
-    alone = step_of([[1]], [[2]], fields={FIELD: torch.zeros(20, dtype=torch.int64)})
+    alone = step_of([[1]], [[2]], field_codes={FIELD: torch.zeros(20, dtype=torch.int64)})
     for step in (some([-1] * 10), alone):
         loss = Forecast()(step)
         loss.backward()
