@@ -83,7 +83,7 @@ def test_without_any_category_or_event_to_come_there_is_no_loss(some, step_of):
 
 def test_is_least_where_every_interest_is_what_comes(step_of):
     items = [[0, 1, 1, 1], [1, 0, 0, 0]]
-    given = {"dt": [[0, 1, 1, 1]] * 2, "vectors": torch.eye(2), "fields": {FIELD: torch.arange(2)}}
+    given = {"dt": [[0, 1, 1, 1]] * 2, "vectors": torch.eye(2), "field_codes": {FIELD: torch.arange(2)}}
     towards = torch.eye(2)[torch.tensor([[1] * 4, [0] * 4])]
     right, wrong = (Forecast(temperature=1.0)(step_of(items, items, z=z, **given)) for z in (towards, 1 - towards))
     assert right.item() == pytest.approx(math.log(1 + math.exp(-1)))
