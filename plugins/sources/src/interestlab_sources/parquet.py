@@ -20,7 +20,7 @@ def scan_parquet(path: Path) -> tuple[pl.LazyFrame, list[str]]:
         frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = [name for name in frame.collect_schema().names() if name not in ORIGIN]
         height = (
-            frame.select(pl.len(), pl.all().null_count().name.forward_from_trunk("_nulls"))
+            frame.select(pl.len(), pl.all().null_count().name.suffix("_nulls"))
             .collect(engine="streaming")
             .item(0, 0)
         )
