@@ -15,7 +15,6 @@ LIBRARIES = {
     "matplotlib": "interestlab[report]",
     "jinja2": "interestlab[report]",
     "plotly": "interestlab[report]",
-    "scipy": "interestlab[drift]",
     "sklearn": "interestlab[drift]",
     "ot": "interestlab[drift]",
     "ruptures": "interestlab[drift]",
