@@ -1,11 +1,9 @@
 """One analysis of drift: a log and its interests -> tables."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from interestlab.drift.settings import Settings
 from interestlab.drift.users import users
 from interestlab.drift.verdicts import UNKNOWN
 from interestlab.errors import DataError
+from interestlab.utils.versions import package_versions
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
 
@@ -130,7 +129,7 @@ def analyse(
         "model": seen and type(seen.frozen.dynamics).__name__.lower(),
         "notes": notes(held, whole, interests, attention.likeness, people, settings),
         "dropped_events": len(whole.time) - len(held.time),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": package_versions(PACKAGES),
     }
     return Analysis(tables, meta)
 

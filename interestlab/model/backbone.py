@@ -264,7 +264,7 @@ class InterestBackbone(nn.Module):
 
     def _zeros_with_gradient(self, stream: Stream, *shape: int) -> Tensor:
         """Return zeros ``[*shape, D]`` that give every weight of a stream a gradient, as each process must."""
-        none = self.embed_values(stream, self.features[stream.name].some)[:0].to(self.dtype)
+        none = self.embed_values(stream, self.features[stream.name].any_code)[:0].to(self.dtype)
         return torch.cat([none, none.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.data.ragged import RaggedArray
+from interestlab.data.sampler import bucket_by_length
 from interestlab.utils.argument_checks import require_at_least
 
 
@@ -38,15 +39,9 @@ def split_into_chunks(codes: np.ndarray, rows: RaggedArray | None, max_tokens: i
     Yields:
         ``[n]`` codes of one chunk, shortest values first.
     """
-    sizes = np.ones(len(codes), np.int64)
-    if rows is not None:
-        codes = codes[np.argsort(rows.lengths[codes], kind="stable")]
-        sizes = np.maximum(1, rows.lengths[codes])
-    first = 0
-    while first < len(codes):
-        # Sizes ascend, so the last value of a chunk sets its padded length.
-        ahead = sizes[first : first + max_tokens]
-        padded = ahead * np.arange(1, len(ahead) + 1)
-        last = first + max(1, int(np.searchsorted(padded, max_tokens, side="right")))
-        yield codes[first:last]
-        first = last
+    if rows is None:
+        yield from (codes[first : first + max_tokens] for first in range(0, len(codes), max_tokens))
+        return
+    lengths = rows.lengths[codes]
+    for bucket in bucket_by_length(np.maximum(1, lengths), max_tokens, tie_break=lengths):
+        yield codes[bucket]

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from interestlab.batch import Batch
 from interestlab.distributed.fsdp import with_gathered_weights
-from interestlab.metrics import TargetRankMetric, TargetRanks, bootstrap, per_user, target_ranks
+from interestlab.metrics import TargetRankMetric, TargetRanks, per_user_metrics, target_ranks
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.frozen import FrozenModel, freeze, to_tensor
+from interestlab.stats.bootstrap import bootstrap_mean_interval
 from interestlab.training.hooks import HookRelay
 
 
@@ -80,9 +81,9 @@ class EvaluationLoop(HookRelay):
         metric.update(TargetRanks(batch.users, targets, *target_ranks(interests, items, targets, batch.history_items)))
 
     def _log_metrics(self, prefix: str) -> None:
-        values = per_user(self.ranks.gather(), self.ks)
+        values = per_user_metrics(self.ranks.gather(), self.ks)
         self.log_dict({f"{prefix}/{name}": float(by_user.mean()) for name, by_user in values.items()})
-        self.intervals = {f"{prefix}/{name}": bootstrap(by_user) for name, by_user in values.items()}
+        self.intervals = {f"{prefix}/{name}": bootstrap_mean_interval(by_user) for name, by_user in values.items()}
         self._set_frozen(None)
 
     def on_validation_epoch_start(self) -> None:
@@ -108,7 +109,7 @@ class EvaluationLoop(HookRelay):
     def on_test_epoch_end(self) -> None:
         super().on_test_epoch_end()
         self._log_metrics("test")
-        values = per_user(self.popularity_ranks.gather(), self.ks)
+        values = per_user_metrics(self.popularity_ranks.gather(), self.ks)
         self.popularity = {f"test/{name}": float(by_user.mean()) for name, by_user in values.items()}
 
     def on_predict_epoch_start(self) -> None:

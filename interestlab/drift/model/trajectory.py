@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from interestlab.data.datamodule import InterestData
-from interestlab.data.dataset import DAY, bounds
+from interestlab.data.dataset import DAY
+from interestlab.data.sampler import bucket_by_length
 from interestlab.drift.model.scale import logit_scale
 from interestlab.model.frozen import FrozenModel, freeze, to_tensor
 from interestlab.training.lightning_module import InterestModel
@@ -87,7 +88,7 @@ class ModelView:
         silence = None if at is None or not self.frozen.advances else (at - log.time[rows]) / DAY
         out: Tensor | None = None
         equal_lengths = silence is not None or shuffle is not None
-        for samples in batch_by_length(rows - first + 1, rows, self.data.eval_events, equal_lengths=equal_lengths):
+        for samples in bucket_by_length(rows - first + 1, self.data.eval_events, tie_break=rows, equal_lengths=equal_lengths):
             window, mask = make_windows(first[samples], rows[samples])
             order = window
             if shuffle is not None:
@@ -132,7 +133,7 @@ class ModelView:
             if out is not None and z is not None:
                 out[torch.from_numpy(late)] = z
             early = np.minimum(counts, reach)
-            for samples in batch_by_length(early, begins, self.data.eval_events):
+            for samples in bucket_by_length(early, self.data.eval_events, tie_break=begins):
                 window, mask = make_windows(begins[samples], begins[samples] + early[samples] - 1)
                 followed = self._follow(window, window, mask)
                 out = followed.new_empty(len(rows), *followed.shape[2:]) if out is None else out
@@ -162,28 +163,6 @@ class ModelView:
         for x_t, dt_t in zip(x.unbind(1), dt.unbind(1), strict=True):
             state, _ = self.frozen.step(state, x_t, dt_t)
         return self.frozen.readout(self.frozen.advance(state, x.new_tensor(silence)))
-
-
-def batch_by_length(
-    lengths: np.ndarray, names: np.ndarray, max_events: int, *, equal_lengths: bool = False
-) -> Iterator[np.ndarray]:
-    """Batch samples of similar length, in a way that does not depend on their order.
-
-    Args:
-        lengths: ``[n]`` int64 events of each sample.
-        names: ``[n]`` int64 distinct numbers that order samples of equal length.
-        max_events: maximum number of events per batch, padding included; a longer sample is a batch by itself.
-        equal_lengths: whether all samples of a batch have the same length.
-
-    Yields:
-        ``[m]`` indices of the samples of a batch.
-    """
-    order = np.lexsort((names, lengths))
-    ascending = lengths[order]
-    groups = np.flatnonzero(np.diff(ascending)) + 1 if equal_lengths else np.empty(0, np.int64)
-    for group in np.split(order, groups):
-        edges = bounds(lengths[group], max_events, 1)
-        yield from np.split(group, edges[1:-1]) if len(group) else []
 
 
 def make_windows(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
