@@ -64,7 +64,7 @@ def test_training_reduces_the_loss(head, streams):
 
 
 @pytest.mark.parametrize("absent", NAMES)
-def test_a_stream_not_given_is_a_stream_absent_all_present(head, streams, dropped):
+def test_omitting_a_stream_equals_marking_it_missing(head, streams, absent):
     perturb(head)
     others = {name: x for name, x in streams.items() if name != absent}
     present = all_present(streams) | {absent: torch.zeros(ROWS, dtype=torch.bool)}
