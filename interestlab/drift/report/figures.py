@@ -13,7 +13,7 @@ from interestlab.drift.report.look import CHANGED, OTHER, PALE, SHOWN, frame, ma
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
-from interestlab.drift.verdicts import BOTH, MIGRATED, STILL
+from interestlab.drift.verdicts import BOTH, MIGRATED, NO_CHANGE
 from interestlab.sweep.plots import GREY, INK, RED
 
 THICK = 14
@@ -35,7 +35,7 @@ def figures(tables: Tables) -> dict[str, go.Figure]:
 
 
 def flows(tables: Tables, over_all: bool) -> go.Figure | None:
-    """Attention that moved between interests, beyond chance."""
+    """InterestShares that moved between interests, beyond chance."""
     told = diagram(tables, over_all)
     if not told.streams:
         return None
@@ -143,7 +143,7 @@ def trajectories(tables: Tables) -> go.Figure | None:
         )
         hover += f"q {cells.p(user['q_migration'])} (migration), {cells.p(user['q_evolution'])} (evolution)<br>"
         hover += f"n = {user['events']:,} events in {user['sessions']:,} sessions"
-        still = verdict == STILL
+        still = verdict == NO_CHANGE
         heads: dict[str, Any] = {"symbol": ["circle", *["arrow"] * (way.height - 1)], "angleref": "previous", "color": colour}
         heads |= {"size": [5, *[9] * (way.height - 1)], "opacity": 1, "standoff": 0}
         group = {"legendgroup": verdict, "name": verdict, "showlegend": verdict not in shown}

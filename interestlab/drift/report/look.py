@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from interestlab.drift.report.cells import clip
-from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL
+from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, NO_CHANGE
 from interestlab.sweep.plots import BLUE, GREY, INK, RED
 
 PURPLE, PALE = "#AA4499", "#d0d0d0"
@@ -18,7 +18,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon")
 SHOWN = len(COLOURS)
 """How many names a figure shows before the reader asks for more."""
-CHANGED = {MIGRATED: RED, BOTH: PURPLE, EVOLVED: BLUE, STILL: "#8a8a8a"}
+CHANGED = {MIGRATED: RED, BOTH: PURPLE, EVOLVED: BLUE, NO_CHANGE: "#8a8a8a"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 

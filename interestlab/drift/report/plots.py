@@ -24,7 +24,7 @@ from interestlab.drift.report.look import CHANGED, OTHER, PALE, SHOWN, marks
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, emerging_or_fading, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
-from interestlab.drift.verdicts import STILL
+from interestlab.drift.verdicts import NO_CHANGE
 from interestlab.sweep.plots import BLUE, GREY, INK, RED, STYLE, canvas, height, png
 
 SMALL: dict[str, Any] = {"fontsize": 8, "color": GREY}
@@ -65,7 +65,7 @@ def plots(tables: Tables) -> dict[str, bytes]:
 
 
 def flows(tables: Tables, over_all: bool) -> Figure | None:
-    """Attention that moved between interests, beyond chance."""
+    """InterestShares that moved between interests, beyond chance."""
     told = diagram(tables, over_all)
     if not told.streams:
         return None
@@ -156,7 +156,7 @@ def trajectories(tables: Tables) -> Figure | None:
     verdicts: dict[str, int] = {}
     for user in mapped(tables).iter_rows(named=True):
         points = path(tables, user["user_id"]).to_numpy()
-        colour, alpha = CHANGED[user["verdict"]], 0.4 if user["verdict"] == STILL else 0.75
+        colour, alpha = CHANGED[user["verdict"]], 0.4 if user["verdict"] == NO_CHANGE else 0.75
         arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1, "alpha": alpha, "shrinkA": 0, "shrinkB": 0}
         for a, b in pairwise(points):
             panel.annotate("", b, a, arrowprops=arrow)
