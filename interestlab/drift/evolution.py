@@ -8,7 +8,7 @@ from interestlab.drift.funnel import compare_depths, compute_intensities
 from interestlab.drift.leaves import count_leaves, leaf_change_statistics, leaf_entropies
 from interestlab.drift.shares import InterestShares
 from interestlab.drift.within_interests import PairStatistics, permute_within_interests
-from interestlab.stats.permutation import Cells, p_values
+from interestlab.stats.permutation import UnitFeatures, monte_carlo_p_values
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def sum_standardised(found: PairStatistics) -> np.ndarray:
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values[0]), np.nan, p_values(values))
+    return np.where(np.isnan(values[0]), np.nan, monte_carlo_p_values(values))
 
 
-def _vectors(shares: InterestShares) -> Cells:
+def _vectors(shares: InterestShares) -> UnitFeatures:
     """Each session's events of an interest: how many have a vector, and the sum of these."""
     vectors = shares.interests.vectors
     which = shares.cell[1]
@@ -114,7 +114,7 @@ def _vectors(shares: InterestShares) -> Cells:
     np.add.at(value[:, 1:], which, vectors[shares.log.item])
     known = np.any(vectors, axis=1)[shares.log.item]  # of the others nothing is known, which is not a place
     value[:, 0] = np.bincount(which, weights=known, minlength=len(value))
-    return Cells(np.arange(len(value)), np.zeros(len(value), np.int64), value)
+    return UnitFeatures(np.arange(len(value)), np.zeros(len(value), np.int64), value)
 
 
 def _displacement(first: np.ndarray, second: np.ndarray) -> np.ndarray:

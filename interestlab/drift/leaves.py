@@ -3,15 +3,15 @@
 import numpy as np
 
 from interestlab.drift.shares import InterestShares
-from interestlab.stats.permutation import Cells
+from interestlab.stats.permutation import UnitFeatures
 
 
-def count_leaves(shares: InterestShares) -> Cells:
+def count_leaves(shares: InterestShares) -> UnitFeatures:
     """Each session's events of an interest: how many of each leaf; leaves are numbered within the pair."""
     _, local = _local(shares)
     width = int(local.max()) + 1 if len(local) else 1
     keys, counts = np.unique(shares.cell[1] * width + local, return_counts=True)
-    return Cells(keys // width, keys % width, counts.astype(np.float32))
+    return UnitFeatures(keys // width, keys % width, counts.astype(np.float32))
 
 
 def _local(shares: InterestShares) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from interestlab.drift.population import format_day
 from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
-from interestlab.stats.power import needed
+from interestlab.stats.power import required_sample_size
 
 
 def list_limitations(
@@ -26,7 +26,7 @@ def list_limitations(
     """
     unknown = int((people["verdict"] == INSUFFICIENT_EVIDENCE).sum())
     seen = people.filter(pl.col("events") > 0)
-    need = needed(5, settings.shift, settings.significance_level)
+    need = required_sample_size(5, settings.shift, settings.significance_level)
     days = (held.time.max() - held.time.min()) / 86_400
     told = [
         f"{unknown:,} of {people.height:,} users have too few events to be answered: to see {settings.shift:.0%} of the "

@@ -8,7 +8,7 @@ import numpy as np
 from interestlab.drift.decomposition import Decomposition, decompose, fill_missing_centroids
 from interestlab.drift.interests import Interests
 from interestlab.drift.session_log import SessionLog
-from interestlab.stats.permutation import Cells, Groups
+from interestlab.stats.permutation import Groups, UnitFeatures
 
 
 def half_the_sessions(log: SessionLog) -> np.ndarray:
@@ -134,12 +134,12 @@ class InterestShares:
         return np.unique(self.pair * (len(self.is_after) + 1) + self.log.session, return_inverse=True)
 
     @cached_property
-    def session_groups(self) -> tuple[Groups, Cells]:
+    def session_groups(self) -> tuple[Groups, UnitFeatures]:
         """Users as groups of sessions, which hold how many events of each interest they have."""
         keys, many = np.unique(self.log.session * len(self.user) + self.pair, return_counts=True)
         session, pair = keys // max(1, len(self.user)), keys % max(1, len(self.user))
         feature = pair - self.offsets[self.user[pair]]
-        return Groups(self.log.session_offsets, self.second), Cells(session, feature, many.astype(np.float32))
+        return Groups(self.log.session_offsets, self.second), UnitFeatures(session, feature, many.astype(np.float32))
 
     @cached_property
     def intraclass_correlation(self) -> float:

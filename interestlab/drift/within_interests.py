@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.shares import InterestShares
-from interestlab.stats.permutation import Cells, Statistic, replicates, unshared
+from interestlab.stats.permutation import Statistic, UnitFeatures, independent_replicates, permutation_replicates
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class PairStatistics:
 
 
 def permute_within_interests(
-    shares: InterestShares, cells: Cells, statistic: Statistic, many: int, draws: int, rng: np.random.Generator
+    shares: InterestShares, cells: UnitFeatures, statistic: Statistic, many: int, draws: int, rng: np.random.Generator
 ) -> PairStatistics:
     """Permute the sessions that touch an interest, for each user and interest.
 
@@ -60,6 +60,6 @@ def permute_within_interests(
     place = np.zeros(len(groups.second), np.int64)
     place[pairs] = np.arange(len(pairs))
     values = np.zeros((many, 1 + draws, len(pairs)), np.float32)
-    for index, found, weights in replicates(groups, cells, statistic, draws, rng):
-        values[:, :, place[index]] = unshared(found, rng, weights)
+    for index, found, weights in permutation_replicates(groups, cells, statistic, draws, rng):
+        values[:, :, place[index]] = independent_replicates(found, rng, weights)
     return PairStatistics(len(shares.log.users), shares.user[pairs], shares.interest[pairs], values)

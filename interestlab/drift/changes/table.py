@@ -14,7 +14,7 @@ from interestlab.drift.population import to_datetimes
 from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
 
 PERMUTATIONS = 999
 """Of the scan, where they cost little: false discovery rates over many users need small p-values told apart."""
@@ -45,7 +45,7 @@ def changed(
     keep = np.repeat(some, sizes)
     offsets, labels, begins = np.r_[0, np.cumsum(np.where(some, sizes, 0))], labels[keep], begins[keep]
     found = scan_users(offsets, labels, PERMUTATIONS, settings.significance_level, settings.seed)
-    q = false_discovery(found.p)
+    q = benjamini_hochberg(found.p)
     parts = [
         find_offline(offsets, labels, found, np.flatnonzero(q <= settings.significance_level)).with_columns(
             method=pl.lit("offline")
