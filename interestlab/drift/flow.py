@@ -95,8 +95,6 @@ def measure_flows(
     met, counted = np.zeros((interests, interests), np.int64), 0
     weight = shares.log_weights(ratio)
     for index, values, weights in permutation_replicates(groups.restrict_to(chosen), cells, window_shares, draws, rng, weight):
-        groups.restrict_to(chosen), cells, window_shares, draws, rng, shares.log_weights(ratio)
-    ):
         values = independent_replicates(values, rng, weights)
         width = len(values) // 2
         for place, user in enumerate(index):
