@@ -76,8 +76,9 @@ from interestlab.batch import Batch, Inputs
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.datamodule import InterestData
-from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.data.dataset import HistoryDataset
 from interestlab.data.fields import FieldValues
+from interestlab.data.sampler import LengthBucketSampler
 from interestlab.model.embedding_cache import Chunking, chunks
 from interestlab.training.callbacks.cost import Cost, peak_memory
 from interestlab.training.callbacks.run_folder import RunFolder, versions
@@ -629,8 +630,8 @@ def measure(args: argparse.Namespace, folder: Path, progress: Progress) -> dict[
     task = progress.add_task("reading", total=None)
     data = data_of(args, folder, [])
     feature = titles_of(args, data)
-    sampler = LengthBatches(data.histories.lengths, args.batch_events, shuffle=True, seed=args.seed)
-    epoch = sorted((b.tolist() for b in sampler.batches()), key=lambda b: data.histories.lengths[b].max())
+    sampler = LengthBucketSampler(data.histories.lengths, args.batch_events, shuffle=True, seed=args.seed)
+    epoch = sorted((b.tolist() for b in sampler.epoch_batches()), key=lambda b: data.histories.lengths[b].max())
     taken = len(epoch) if not args.batches else min(args.batches, len(epoch))
     chosen = [epoch[int((i + 0.5) * len(epoch) / taken)] for i in range(taken)]
     over_epoch, counts = (counted(data, feature, batches, args) for batches in (epoch, chosen))

@@ -50,7 +50,8 @@ from interestlab.batch import Batch
 from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.datamodule import InterestData
-from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.data.dataset import HistoryDataset
+from interestlab.data.sampler import LengthBucketSampler
 from interestlab.training.callbacks.cost import Cost, peak_memory
 from interestlab.training.callbacks.run_folder import RunFolder, versions
 from interestlab.training.lightning_module import InterestModel
@@ -95,7 +96,7 @@ class BareLoop:
 
     def __init__(self, data: InterestData, progress: Progress, seed: int) -> None:
         dataset = HistoryDataset(data.log, "train", data.max_history, data.exclude_history)
-        self.sampler = LengthBatches(dataset.lengths, data.batch_events, shuffle=True, seed=data.seed)
+        self.sampler = LengthBucketSampler(dataset.lengths, data.batch_events, shuffle=True, seed=data.seed)
         self.pinned = torch.cuda.is_available()
         self.loader: DataLoader[Batch] = DataLoader(
             dataset, sampler=self.sampler, batch_size=None, pin_memory=self.pinned, num_workers=data.num_workers

@@ -97,7 +97,7 @@ def build_session_log(store: EventStore, session_gap: int = DEFAULT_SESSION_GAP)
         item=np.asarray(store.item),
         session=number_sessions(users, time, session_gap),
         depth=kinds.to_series().fill_null(float("nan")).to_numpy(),
-        train=place < store.cuts.train[users],
+        train=place < store.split_positions.train[users],
     )
 
 

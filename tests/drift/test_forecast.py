@@ -98,7 +98,7 @@ def test_windows_meet_at_the_test_cut_and_those_before_it_follow_the_training(ru
     data = load(run()).data
     spans = windows(data, 6)
     times = np.asarray(data.log.time)
-    valid, test = np.quantile(times, data.recipe.split_quantiles, method="higher")
+    valid, test = np.quantile(times, data.preparation.split_quantiles, method="higher")
     assert spans.begin(0) == test
     assert valid <= spans.begin(spans.first) < spans.begin(0)
     assert spans.begin(spans.stop) <= times.max() + 1
