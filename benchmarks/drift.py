@@ -465,7 +465,8 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
     """PNGs by file name."""
     import matplotlib
 
-    from interestlab.sweep.plots import BLUE, GREY, RED, STYLE, canvas, png
+    from interestlab.reporting.colours import BLUE, GREY, RED
+    from interestlab.reporting.matplotlib_figures import STYLE, create_figure, png_bytes
 
     out = {}
 
@@ -485,7 +486,7 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
 
     with matplotlib.rc_context(STYLE):
         if "migration" in args.only:
-            drawn, panels = canvas(3.2, 3)
+            drawn, panels = create_figure(3.2, 3)
             looks = {"span": (RED, "o-"), "tv": (BLUE, "s--"), "js": (GREY, "^:"), "tv, events": ("#009E73", "D-.")}
             for name, (colour, style) in looks.items():
                 line(panels[0], args.events, lambda n, s=name: ("migration", 1, "all", n, "migrate", s), colour, style, name)
@@ -500,9 +501,9 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
             panels[2].axhline(LEVEL, color=GREY, lw=0.8)
             panels[2].legend(fontsize=8, frameon=False)
             finish(panels, args.events, "n, events a window")
-            out["migration.png"] = png(drawn)
+            out["migration.png"] = png_bytes(drawn)
         if "rank" in args.only:
-            drawn, panels = canvas(3.2, 2)
+            drawn, panels = create_figure(3.2, 2)
             main = args.vectors[0]
             for at, visit in zip(panels, VISITS, strict=True):
                 for score, colour, other in (("M excess", RED, "null"), ("E excess", BLUE, "null")):
@@ -527,9 +528,9 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
                 at.set_ylim(0.45, 1.02)
             panels[1].legend(fontsize=8, frameon=False)
             finish(panels, args.events, "n, events a window")
-            out["rank.png"] = png(drawn)
+            out["rank.png"] = png_bytes(drawn)
         if "changes" in args.only:
-            drawn, panels = canvas(3.2, 2)
+            drawn, panels = create_figure(3.2, 2)
             looks = {"scan": (RED, "o-"), "PELT, penalty ln L": (GREY, "^:"), "online": (BLUE, "s--")}
             for at, moved in zip(panels, MOVED, strict=True):
                 for how, (colour, style) in looks.items():
@@ -538,9 +539,9 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
                 at.set_ylim(0, 1.02)
             panels[1].legend(fontsize=8, frameon=False)
             finish(panels, args.lengths, "L, sessions of a history")
-            out["changes.png"] = png(drawn)
+            out["changes.png"] = png_bytes(drawn)
         if "evidence" in args.only:
-            drawn, panels = canvas(3.2, 2)
+            drawn, panels = create_figure(3.2, 2)
             for at, visit in zip(panels, VISITS, strict=True):
                 for moved, colour in zip(MOVED, (RED, BLUE), strict=True):
                     for name, style in (("measured", "o-"), ("predicted", "s--")):
@@ -556,7 +557,7 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
                 at.set_ylim(0, 1.02)
             panels[1].legend(fontsize=8, frameon=False)
             finish(panels, args.events, "n, events a window")
-            out["evidence.png"] = png(drawn)
+            out["evidence.png"] = png_bytes(drawn)
     return out
 
 

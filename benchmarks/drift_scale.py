@@ -184,12 +184,13 @@ def plot(told: dict[str, Any]) -> bytes:
     """The PNG of time and memory against events."""
     import matplotlib
 
-    from interestlab.sweep.plots import BLUE, GREY, RED, STYLE, canvas, png
+    from interestlab.reporting.colours import BLUE, GREY, RED
+    from interestlab.reporting.matplotlib_figures import STYLE, create_figure, png_bytes
 
     rows = told["sizes"]
     events = [row["events"] / 1e6 for row in rows]
     with matplotlib.rc_context(STYLE):
-        drawn, (left, right) = canvas(3.0, 2)
+        drawn, (left, right) = create_figure(3.0, 2)
         left.plot(events, [row["total_seconds"] for row in rows], "o-", color=RED, label="all")
         for name, style in (("users", "s-"), ("changed", "^--"), ("cluster_users", "v--"), ("flow_table", "D--")):
             left.plot(events, [row["parts"][name]["seconds"] for row in rows], style, lw=1.2, ms=4, label=f"`{name}`")
@@ -198,11 +199,11 @@ def plot(told: dict[str, Any]) -> bytes:
         right.plot(events, [row["gib"] for row in rows], "o-", color=BLUE)
         right.set_title("GiB at the peak")
         right.axhline(GOALS["gib"], color=GREY, lw=0.9, ls="--")
-        for log in (left, right):
-            log.set_xlabel("million events")
-            log.set_xlim(0)
-            log.set_ylim(0)
-        return png(drawn)
+        for panel in (left, right):
+            panel.set_xlabel("million events")
+            panel.set_xlim(0)
+            panel.set_ylim(0)
+        return png_bytes(drawn)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

@@ -1,11 +1,9 @@
 """One analysis of drift: a store and its interests -> tables."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from interestlab.drift.shares import InterestShares, half_the_sessions, sessions
 from interestlab.drift.users import users
 from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
 from interestlab.errors import DataError
+from interestlab.utils.versions import package_versions
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
 
@@ -130,7 +129,7 @@ def analyse(
         "model": seen and type(seen.model.dynamics).__name__.lower(),
         "notes": list_limitations(held, whole, interests, shares.intraclass_correlation, people, settings),
         "dropped_events": len(whole.time) - len(held.time),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": package_versions(PACKAGES),
     }
     return Analysis(tables, meta)
 
