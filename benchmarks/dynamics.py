@@ -346,20 +346,21 @@ def plot(told: dict[str, Any]) -> bytes:
     try:
         import matplotlib
 
-        from interestlab.sweep.plots import GREY, RED, STYLE, canvas, png
+        from interestlab.reporting.colours import GREY, RED
+        from interestlab.reporting.matplotlib_figures import STYLE, create_figure, png_bytes
     except ModuleNotFoundError as err:
         if err.name != "matplotlib":
             raise
         raise SystemExit("--plot needs matplotlib: pip install 'interestlab[report]'") from err
     with matplotlib.rc_context(STYLE):
-        drawn, (left, right) = canvas(5.4, 2)
+        drawn, (left, right) = create_figure(5.4, 2)
         lines(left, told, "passes", RED)
         lines(right, told, "steps", RED)
         left.set_title("ms a history, forward and backward")
         right.set_title("ms a step of one user")
         guides(left, told["settings"]["lengths"], GREY)
         drawn.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-        return png(drawn)
+        return png_bytes(drawn)
 
 
 def lines(panel: Any, told: dict[str, Any], kind: str, baseline: str) -> None:
