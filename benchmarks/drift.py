@@ -43,14 +43,14 @@ from sklearn.metrics import roc_auc_score
 
 from interestlab import encoders
 from interestlab.data.datamodule import InterestData
-from interestlab.drift.attention import Attention
-from interestlab.drift.changes import calibrate, offline, online, scan, segments, session_labels
-from interestlab.drift.evolution import evolution
-from interestlab.drift.interests import Interests, taxonomy
-from interestlab.drift.migration import migration
-from interestlab.drift.panel import Panel, panel
+from interestlab.drift.changes import calibrate_delta, find_offline, find_online, label_sessions, scan_users, segments
+from interestlab.drift.evolution import measure_evolution
+from interestlab.drift.interests import Interests, taxonomy_interests
+from interestlab.drift.migration import measure_migration
+from interestlab.drift.session_log import SessionLog, build_session_log
 from interestlab.drift.settings import Settings
-from interestlab.drift.vectors import encoded, of_users, reduced
+from interestlab.drift.shares import InterestShares
+from interestlab.drift.vectors import cooccurrence_vectors, encode_items, reduce_dimensions
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum
 from interestlab.stats.intervals import t_interval
@@ -80,12 +80,12 @@ class Planted:
 
     Attributes:
         data: the log.
-        panel: of all its events.
-        truth: a row for each user, in the panel's order.
+        log: of all its events.
+        truth: a row for each user, in the log's order.
     """
 
     data: InterestData
-    panel: Panel
+    log: SessionLog
     truth: pl.DataFrame
 
     @cached_property
@@ -95,46 +95,46 @@ class Planted:
     @cached_property
     def moment(self) -> np.ndarray:
         """``[U]`` when each user changed; of others the middle of their sessions, unix seconds."""
-        offsets = self.panel.session_offsets
-        middle = self.panel.time[self.panel.begins[(offsets[:-1] + offsets[1:]) // 2]]
+        offsets = self.log.session_offsets
+        middle = self.log.time[self.log.session_starts[(offsets[:-1] + offsets[1:]) // 2]]
         return np.where(self.truth["timestamp"].is_null(), middle, self.truth["timestamp"].fill_null(0).to_numpy())
 
-    def around(self, before: np.ndarray, after: np.ndarray) -> tuple[Panel, np.ndarray, np.ndarray]:
+    def around(self, before: np.ndarray, after: np.ndarray) -> tuple[SessionLog, np.ndarray, np.ndarray]:
         """So many last events before each user's moment and first after it, of users who have them.
 
         Returns:
-            the panel, ``[U]`` how many sessions come after, and ``[U]`` who has them.
+            the log, ``[U]`` how many sessions come after, and ``[U]`` who has them.
         """
-        whole, moment = self.panel, self.moment
+        whole, moment = self.log, self.moment
         early = np.bincount(whole.user, weights=whole.time < moment[whole.user], minlength=len(whole.users)).astype(np.int64)
         place = np.arange(len(whole.time)) - (whole.offsets[:-1] + early)[whole.user]
         told = (early >= before) & (np.diff(whole.offsets) - early >= after)
         held = whole.only(told[whole.user] & (place >= -before[whole.user]) & (place < after[whole.user]))
-        user = held.user[held.begins]
-        second = np.bincount(user[held.time[held.begins] >= moment[user]], minlength=len(whole.users))
+        user = held.user[held.session_starts]
+        second = np.bincount(user[held.time[held.session_starts] >= moment[user]], minlength=len(whole.users))
         return held, second, told
 
-    def windows(self, interests: Interests, events: int) -> tuple[Attention, np.ndarray]:
+    def windows(self, interests: Interests, events: int) -> tuple[InterestShares, np.ndarray]:
         """The attention in ``events`` before and after, and ``[U]`` who has them."""
-        same = np.full(len(self.panel.users), events)
+        same = np.full(len(self.log.users), events)
         held, second, told = self.around(same, same)
-        return Attention(held, interests, second), told
+        return InterestShares(held, interests, second), told
 
 
 def planted(args: argparse.Namespace, seed: int, visit: float, moved: float) -> Planted:
     shares = {"migrate": 1 / 3, "evolve": 1 / 3, "strength": STRENGTH, "moved": moved}
     shop = {"users": args.users, "items": args.items, "categories": args.categories, "events": 5 * max(args.events)}
     data = InterestData(Simulated(**shop, **shares, visit=visit, days=DAYS, seed=seed), cache_dir=str(args.cache))
-    held = panel(data.log)
+    held = build_session_log(data.log)
     truth = pl.read_parquet(data.log.folder / "truth.parquet")
     return Planted(data, held, held.users.to_frame("user_id").join(truth, on="user_id", how="left", maintain_order="left"))
 
 
-def single(attention: Attention) -> Attention:
+def single(shares: InterestShares) -> InterestShares:
     """The same windows, with every event a session of its own."""
-    held = replace(attention.panel, session=np.arange(len(attention.panel.time)))
-    late = attention.late[attention.panel.session]
-    return Attention(held, attention.interests, np.bincount(held.user[late], minlength=len(held.users)))
+    held = replace(shares.log, session=np.arange(len(shares.log.time)))
+    late = shares.is_after[shares.log.session]
+    return InterestShares(held, shares.interests, np.bincount(held.user[late], minlength=len(held.users)))
 
 
 # ---- measuring
@@ -142,11 +142,11 @@ def single(attention: Attention) -> Attention:
 
 def tests(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[Any, ...], seed: int) -> None:
     """The test of migration, where it went, and what the rule of evidence had predicted."""
-    interests = taxonomy(log.panel, np.zeros((log.panel.items.height, 1), np.float32))
+    interests = taxonomy_interests(log.log, np.zeros((log.log.items.height, 1), np.float32))
     for n in args.events:
-        attention, told = log.windows(interests, n)
+        shares, told = log.windows(interests, n)
         rng = np.random.default_rng([seed, n])
-        found, plain = migration(attention, args.draws, rng), migration(single(attention), args.draws, rng)
+        found, plain = measure_migration(shares, args.draws, rng), measure_migration(single(shares), args.draws, rng)
         p = {"tv": found.p_tv, "js": found.p_js, "span": found.p_span, "tv, events": plain.p_tv, "span, events": plain.p_span}
         for kind in KINDS:
             here = told & (log.kind == kind)
@@ -161,18 +161,18 @@ def tests(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[A
         for name, right in (("source", hit[0]), ("destination", hit[1]), ("both", hit[0] & hit[1])):
             figures["where", *key, n, name].append(float(right[moved].mean()))
         figures["where", *key, n, "both, p <= .05"].append(float((hit[0] & hit[1])[sure].mean()) if sure.any() else math.nan)
-        expected(figures, log, attention, moved, found.p_span, key, n)
+        expected(figures, log, shares, moved, found.p_span, key, n)
 
 
 def expected(
-    figures: Figures, log: Planted, attention: Attention, moved: np.ndarray, p: np.ndarray, key: tuple[Any, ...], n: int
+    figures: Figures, log: Planted, shares: InterestShares, moved: np.ndarray, p: np.ndarray, key: tuple[Any, ...], n: int
 ) -> None:
     """The power that is predicted of the true shift, and what is seen of those whom the rule lets answer."""
-    seen = np.diff(attention.offsets)
-    worth = attention.independent(attention.likeness)
+    seen = np.diff(shares.offsets)
+    worth = shares.effective_events(shares.intraclass_correlation)
     shift = STRENGTH * MOVED[key[1]]
-    predicted = homogeneity_test_power(*worth, seen, shift, LEVEL, attention.largest)
-    enough = homogeneity_test_power(*worth, seen, Settings().shift, LEVEL, attention.largest) >= TARGET_POWER
+    predicted = homogeneity_test_power(*worth, seen, shift, LEVEL, shares.two_largest)
+    enough = homogeneity_test_power(*worth, seen, Settings().shift, LEVEL, shares.two_largest) >= TARGET_POWER
     answered = moved & enough
     rows = {
         "interests met": seen[moved].mean(),
@@ -193,15 +193,15 @@ def expected(
 def ranks(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[Any, ...], seed: int) -> None:
     """How well scores tell one kind of user from another, by where the items lie."""
     for vectors, place in vectors_of(args, log):
-        interests = taxonomy(log.panel, place)
+        interests = taxonomy_interests(log.log, place)
         for n in args.events:
-            attention, told = log.windows(interests, n)
+            shares, told = log.windows(interests, n)
             rng = np.random.default_rng([seed, n])
-            parts = attention.split
+            parts = shares.decomposition
             scores = {"|M|": np.linalg.norm(parts.migration, axis=1)}
             p = {}
             if key[1] == "all":  # evolvers are the same, however much migrators move
-                deepened = evolution(attention, args.draws, rng)
+                deepened = measure_evolution(shares, args.draws, rng)
                 p = {
                     "evolution": deepened.p,
                     "displacement": deepened.p_displacement,
@@ -211,7 +211,7 @@ def ranks(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[A
                 scores |= {"|E|": np.linalg.norm(parts.evolution, axis=1), "E excess": deepened.excess}
                 scores |= {"-p entropy": -deepened.p_entropy, "-p depth": -deepened.p_depth}
             if vectors == args.vectors[0]:
-                found = migration(attention, args.draws, rng)
+                found = measure_migration(shares, args.draws, rng)
                 scores |= {"M excess": found.excess, "tv": found.tv}
             for name, values in scores.items():
                 wanted = "migrate" if name in ("|M|", "M excess", "tv") else "evolve"
@@ -228,40 +228,40 @@ def ranks(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[A
 def vectors_of(args: argparse.Namespace, log: Planted) -> Iterator[tuple[str, np.ndarray]]:
     for name in args.vectors:
         if name == "users":
-            yield name, of_users(log.panel)
+            yield name, cooccurrence_vectors(log.log)
         else:
             encoder = encoders.frozen(fields=["item.title"], max_length=64)
-            yield name, reduced(encoded(log.data, log.panel, encoder))[0]
+            yield name, reduce_dimensions(encode_items(log.data, log.log, encoder))[0]
 
 
 def changes(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple[Any, ...], seed: int) -> None:
     """Where in a history the change is, offline and online."""
-    interests = taxonomy(log.panel, np.zeros((log.panel.items.height, 1), np.float32))
+    interests = taxonomy_interests(log.log, np.zeros((log.log.items.height, 1), np.float32))
     for length in args.lengths:
-        share = np.random.default_rng([seed, length]).uniform(0.35, 0.65, len(log.panel.users))
+        share = np.random.default_rng([seed, length]).uniform(0.35, 0.65, len(log.log.users))
         before = np.round(share * length).astype(np.int64)
         held, second, told = log.around(before, length - before)
         told &= log.kind != "evolve"
         held = held.only(told[held.user])
-        offsets, labels, _ = session_labels(held, interests)
+        offsets, labels, _ = label_sessions(held, interests)
         sizes, migrates = np.diff(offsets), told & (log.kind == "migrate")
         true = np.where(migrates, sizes - second, -1)
         near = NEAR * length
-        found = scan(offsets, labels, args.scans, LEVEL, seed)
-        surest = offline(offsets, labels, found, np.flatnonzero(found.p <= LEVEL))
+        found = scan_users(offsets, labels, args.scans, LEVEL, seed)
+        surest = find_offline(offsets, labels, found, np.flatnonzero(found.p <= LEVEL))
         judged(figures, ("changes", *key, length, "scan"), surest, true, told, near)
-        called = offline(offsets, labels, found, np.flatnonzero(benjamini_hochberg(found.p) <= LEVEL))
+        called = find_offline(offsets, labels, found, np.flatnonzero(benjamini_hochberg(found.p) <= LEVEL))
         judged(figures, ("changes", *key, length, "scan, q"), called, true, told, near)
         plain = [(u, s) for u in np.flatnonzero(told) for s in segments(labels[offsets[u] : offsets[u + 1]], math.log(length))]
         frame = pl.DataFrame(plain, schema={"user": pl.Int64, "session": pl.Int64}, orient="row")
         judged(figures, ("changes", *key, length, "PELT, penalty ln L"), frame, true, told, near)
         some = np.flatnonzero(told)[: args.online]
         few = held.only(np.isin(held.user, some))
-        offsets, labels, _ = session_labels(few, interests)
+        offsets, labels, _ = label_sessions(few, interests)
         watched = np.isin(np.arange(len(told)), some)
         kept = np.r_[0, np.cumsum(np.diff(offsets)[watched])]
-        delta = calibrate(kept, labels, LEVEL, seed, most=args.online)
-        alarms = online(kept, labels, delta)
+        delta = calibrate_delta(kept, labels, LEVEL, seed, most=args.online)
+        alarms = find_online(kept, labels, delta)
         alarms = alarms.with_columns(user=pl.Series(some[alarms["user"].to_numpy()], dtype=pl.Int64))
         judged(figures, ("changes", *key, length, "online"), alarms, true, watched, near)
 
@@ -303,9 +303,9 @@ def momentum(args: argparse.Namespace, figures: Figures) -> None:
                 users=300, items=64, categories=8, events=40, visit=1, momentum=(alpha, beta), days=DAYS, seed=repeat
             )
             data = InterestData(log, cache_dir=str(args.cache))
-            held = panel(data.log)
-            interests = taxonomy(held, np.zeros((held.items.height, 1), np.float32))
-            offsets, labels, _ = session_labels(held, interests)
+            held = build_session_log(data.log)
+            interests = taxonomy_interests(held, np.zeros((held.items.height, 1), np.float32))
+            offsets, labels, _ = label_sessions(held, interests)
             try:
                 fit = fit_momentum(offsets, labels, len(interests))
             except DataError:
@@ -355,7 +355,7 @@ def cell(values: Sequence[float] | None, form: str = ".3f") -> str:
     if not known:
         return "–"
     told = t_interval(known)
-    return f"{told.mean:{form}}" + ("" if told.half_width is None else f" ± {told.half_width:{form}}")
+    return f"{told.mean:{form}}" + ("" if told.half_width is None else f" ± {told.half:{form}}")
 
 
 def rows_of(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

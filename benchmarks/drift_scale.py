@@ -33,15 +33,15 @@ GOALS = {"seconds": 300.0, "gib": 4.0}
 """What 100,000 users of 50 events may take at most."""
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 PARTS = (
-    "panel",
-    "halves",
-    "catalogue_drift",
+    "build_session_log",
+    "half_the_sessions",
+    "catalogue_shift",
     "users",
-    "segments",
-    "brands_of",
+    "cluster_users",
+    "rank_brands",
     "changed",
     "examples",
-    "session_labels",
+    "label_sessions",
     "shares_over_time",
     "trends",
     "flow_table",
@@ -79,17 +79,17 @@ def build(args: argparse.Namespace, users: int) -> dict[str, Any]:
 def analysis(args: argparse.Namespace, users: int) -> dict[str, Any]:
     """One analysis, part by part."""
     from interestlab.drift import analysis as whole
-    from interestlab.drift.interests import interests_of
-    from interestlab.drift.panel import panel
+    from interestlab.drift.interests import build_interests
+    from interestlab.drift.session_log import build_session_log
     from interestlab.drift.settings import Settings
-    from interestlab.drift.vectors import of_users, reduced
+    from interestlab.drift.vectors import cooccurrence_vectors, reduce_dimensions
 
     data = opened(args, users)
     now = CLOCKS[args.clock]
     log, settings, began, parts = data.log, Settings(shift=args.shift), now(), {}
-    before = panel(log, settings.session_gap)
-    vectors, _ = reduced(of_users(before, settings.column, seed=settings.seed))
-    interests = interests_of(before, vectors, settings)
+    before = build_session_log(log, settings.session_gap)
+    vectors, _ = reduce_dimensions(cooccurrence_vectors(before, settings.column, seed=settings.seed))
+    interests = build_interests(before, vectors, settings)
     ready, ready_gib = now() - began, peak()
 
     def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -192,7 +192,7 @@ def plot(told: dict[str, Any]) -> bytes:
     with matplotlib.rc_context(STYLE):
         drawn, (left, right) = create_figure(3.0, 2)
         left.plot(events, [row["total_seconds"] for row in rows], "o-", color=RED, label="all")
-        for name, style in (("users", "s-"), ("changed", "^--"), ("segments", "v--"), ("flow_table", "D--")):
+        for name, style in (("users", "s-"), ("changed", "^--"), ("cluster_users", "v--"), ("flow_table", "D--")):
             left.plot(events, [row["parts"][name]["seconds"] for row in rows], style, lw=1.2, ms=4, label=f"`{name}`")
         left.set_title("seconds of an analysis")
         left.legend(fontsize=8, frameon=False)
