@@ -78,7 +78,7 @@ test-latest: .venv-latest/.installed
 	touch $@
 
 bench: install
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.overhead
 
 docs: install
 	$(BIN)/sphinx-build -W -b html docs docs/_build

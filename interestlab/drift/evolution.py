@@ -50,7 +50,7 @@ def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evo
     The statistic adds how differently the two windows are spread over the leaves of each interest to how much narrower the
     second is (:func:`interestlab.drift.leaves.rearranged`), each standardised by its permutations. Where most items are of an
     interest of one leaf, it is the displacement of the centroids, :math:`\sum_k n_k n'_k \lVert \mu'_k - \mu_k \rVert^2`,
-    which also has the noise of items within a leaf (``benchmarks/drift.py`` compares them).
+    which also has the noise of items within a leaf (``benchmarks/drift`` compares them).
 
     Args:
         attention: of the users in two windows.

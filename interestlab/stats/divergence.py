@@ -41,7 +41,7 @@ def span(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         z_k = \Bigl(\frac{c'_k}{n'} - \frac{c_k}{n}\Bigr)\Big/\sqrt{\frac{c_k + c'_k}{n + n'}\Bigl(\frac1n + \frac1{n'}\Bigr)}
 
     A migration takes from one interest and gives to another, which is what this looks for; a distance that sums over all
-    interests also adds up the noise of those that stayed (``benchmarks/drift.py`` compares them).
+    interests also adds up the noise of those that stayed (``benchmarks/drift`` compares them).
 
     Args:
         first: ``[..., K]`` counts before.
