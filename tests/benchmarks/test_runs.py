@@ -26,27 +26,23 @@ def has_minilm():
         return False
 
 
-def test_overhead(tmp_path):
-    results, printed = run(tmp_path, "overhead", "--epochs=1", *SMALL_LOG)
-    assert results["loss_difference"]["whole_epoch"] < 1e-4
-    assert results["ratio"]["median"] > 0
-    assert "| framework / bare" in printed
-
-
-def test_overhead_against_another_checkout(tmp_path):
+def test_overhead_of_two_revisions(tmp_path):
     results, printed = run(tmp_path, "overhead", "--epochs=1", "--rounds=1", f"--against={ROOT}", *SMALL_LOG)
     assert {name: len(runs) for name, runs in results["runs"].items()} == {"this": 1, "other": 1}
-    assert "this / other" in printed
+    for (result,) in results["runs"].values():
+        assert result["loss_difference"]["whole_epoch"] < 1e-4
+        assert result["ratio"]["median"] > 0
+    assert "| framework / bare" in printed
 
 
 @pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
 def test_finetuning_cost(tmp_path):
-    sides = ["plain frozen", "plain lora", "ours frozen", "ours lora, top 2"]
+    sides = ["plain lora", "ours lora, top 2"]
     small = ["--batches=1", "--pieces=1", "--max_length=8", "--sides", *sides]
     results, printed = run(tmp_path, "finetuning_cost", *small, *SMALL_LOG)
     assert list(results["sides"]) == sides
     assert max(results["loss_difference"]["lora, top 2"].values()) < 1e-4
-    assert {(pair["ours"], pair["plain"]) for pair in results["pairs"]} == {("lora, top 2", "lora"), ("frozen", "frozen")}
+    assert [(pair["ours"], pair["plain"]) for pair in results["pairs"]] == [("lora, top 2", "lora")]
     assert "times as fast" in printed
 
 
@@ -71,7 +67,7 @@ def test_drift(tmp_path):
 
 
 def test_drift_scale(tmp_path):
-    small = ["--users", "100", "150", "--events=15", "--items=60", f"--plot={tmp_path}/cost.png"]
+    small = ["--users", "100", "150", "--events=15", "--items=80", f"--plot={tmp_path}/cost.png"]
     results, printed = run(tmp_path, "drift_scale", *small)
     assert [size["users"] for size in results["sizes"]] == [100, 150]
     assert "time grows with events" in printed
