@@ -49,7 +49,7 @@ def format_table(runs: dict[str, dict[str, Any]]) -> str:
     Args:
         runs: metrics of each run, by the name of its folder.
     """
-    from interestlab.stats.intervals import over_seeds
+    from interestlab.stats.intervals import t_interval
 
     configurations: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, metrics in runs.items():
@@ -57,7 +57,7 @@ def format_table(runs: dict[str, dict[str, Any]]) -> str:
     columns = " | ".join(metric.removeprefix("test/") for metric in METRICS)
     lines = [f"| run | seeds | {columns} |", "|---|---|" + "---|" * len(METRICS)]
     for name, seeds in configurations.items():
-        cells = " | ".join(str(over_seeds([seed[metric] for seed in seeds])) for metric in METRICS)
+        cells = " | ".join(str(t_interval([seed[metric] for seed in seeds])) for metric in METRICS)
         lines.append(f"| {name} | {len(seeds)} | {cells} |")
     return "\n".join(lines)
 

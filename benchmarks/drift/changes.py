@@ -10,7 +10,7 @@ from benchmarks.drift.planted import LEVEL, Key, PlantedLog, Values
 from interestlab.drift.changes import calibrate, offline, online, scan, segments, session_labels
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
 
 TOLERANCE = 0.1
 """A change found within this share of the history's length is a hit."""
@@ -37,7 +37,7 @@ def measure_changes(options: argparse.Namespace, values: Values, log: PlantedLog
         scanned = scan(offsets, labels, options.scans, LEVEL, seed)
         by_method = {
             "scan": offline(offsets, labels, scanned, np.flatnonzero(scanned.p <= LEVEL)),
-            "scan, q": offline(offsets, labels, scanned, np.flatnonzero(false_discovery(scanned.p) <= LEVEL)),
+            "scan, q": offline(offsets, labels, scanned, np.flatnonzero(benjamini_hochberg(scanned.p) <= LEVEL)),
             "PELT, penalty ln L": segment_histories(offsets, labels, users, math.log(length)),
         }
         for method, changes in by_method.items():

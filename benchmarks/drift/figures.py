@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.drift.planted import LEVEL, MOVED, VISITS, Key, Values
 from benchmarks.harness.figures import BLUE, GREY, RED, canvas, log2_axis, png, report_style
-from interestlab.stats.intervals import over_seeds
+from interestlab.stats.intervals import t_interval
 
 GREEN = "#009E73"
 WINDOW_LABEL, LENGTH_LABEL = "n, events per window", "L, sessions of a history"
@@ -102,8 +102,8 @@ def draw_line(
         label: name in the legend.
     """
     known = [[value for value in values.get(key, []) if not math.isnan(value)] for key in keys]
-    estimates = [over_seeds(by_seed or [math.nan]) for by_seed in known]
-    means, halves = [estimate.mean for estimate in estimates], [estimate.half or 0 for estimate in estimates]
+    estimates = [t_interval(by_seed or [math.nan]) for by_seed in known]
+    means, halves = [estimate.mean for estimate in estimates], [estimate.half_width or 0 for estimate in estimates]
     panel.errorbar(positions, means, halves, fmt=style, color=colour, ms=4, lw=1.3, capsize=2, label=label)
 
 

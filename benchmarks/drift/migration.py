@@ -11,7 +11,7 @@ from benchmarks.drift.planted import KINDS, LEVEL, MOVED, STRENGTH, Key, Planted
 from interestlab.drift.attention import Attention
 from interestlab.drift.migration import migration
 from interestlab.drift.settings import Settings
-from interestlab.stats.power import POWER, needed, power
+from interestlab.stats.power import TARGET_POWER, homogeneity_test_power, required_sample_size
 
 
 def measure_migration(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
@@ -71,12 +71,14 @@ def measure_evidence(
     interests_per_user = np.diff(shares.offsets)
     effective_events = shares.independent(shares.likeness)
     shift = STRENGTH * MOVED[key[1]]
-    predicted = power(*effective_events, interests_per_user, shift, LEVEL, shares.largest)
-    has_evidence = power(*effective_events, interests_per_user, Settings().shift, LEVEL, shares.largest) >= POWER
+    predicted = homogeneity_test_power(*effective_events, interests_per_user, shift, LEVEL, shares.largest)
+    has_evidence = (
+        homogeneity_test_power(*effective_events, interests_per_user, Settings().shift, LEVEL, shares.largest) >= TARGET_POWER
+    )
     rows = {
         "interests met": interests_per_user[migrators].mean(),
         "worth": np.mean([events[migrators].mean() for events in effective_events]),
-        "needed": np.mean([needed(int(k), shift, LEVEL) for k in interests_per_user[migrators]]),
+        "needed": np.mean([required_sample_size(int(k), shift, LEVEL) for k in interests_per_user[migrators]]),
         "predicted": predicted[migrators].mean(),
         "measured": (p[migrators] <= LEVEL).mean(),
         "answered": has_evidence[migrators].mean(),

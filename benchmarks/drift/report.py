@@ -9,7 +9,7 @@ from rich.table import Table
 from benchmarks.drift.momentum import MOMENTA
 from benchmarks.drift.planted import KINDS, MOVED, VISITS, Values
 from benchmarks.harness.tables import make_console, make_table
-from interestlab.stats.intervals import over_seeds
+from interestlab.stats.intervals import t_interval
 
 GOALS = """power >= .65 at n = 20 and >= .99 at 50, false positives within .02 to .08; AUROC of migration >= .98 and of
 evolution >= .88 at 50; source and destination >= .90 at 50; F1 >= .90 at L = 100"""
@@ -152,5 +152,5 @@ def format_values(values: Sequence[float] | None, form: str = ".3f") -> str:
     known = [value for value in values or [] if not math.isnan(value)]
     if not known:
         return "–"
-    estimate = over_seeds(known)
-    return f"{estimate.mean:{form}}" + ("" if estimate.half is None else f" ± {estimate.half:{form}}")
+    estimate = t_interval(known)
+    return f"{estimate.mean:{form}}" + ("" if estimate.half_width is None else f" ± {estimate.half_width:{form}}")

@@ -14,7 +14,7 @@ from benchmarks.finetuning_cost.worker import Worker
 from benchmarks.harness.provenance import describe_machine
 from benchmarks.harness.reference import DIM, MAX_HISTORY
 from benchmarks.harness.timing import alternate, paired_ratios, summarize
-from interestlab.data.dataset import LengthBatches
+from interestlab.data.sampler import LengthBucketSampler
 
 SETTINGS = ("batch_events", "max_length", "precision", "tokens", "held", "pieces", "whole", "clock")
 Sides = dict[str, dict[str, Any]]
@@ -74,8 +74,8 @@ def measure(options: argparse.Namespace, folder: Path, progress: Progress) -> di
 def choose_batches(data: SampledBatches, options: argparse.Namespace) -> tuple[list[list[int]], list[list[int]]]:
     """Return all batches of an epoch, by length, and those that are measured, spread evenly over them."""
     lengths = data.histories.lengths
-    sampler = LengthBatches(lengths, options.batch_events, shuffle=True, seed=options.seed)
-    epoch = sorted((batch.tolist() for batch in sampler.batches()), key=lambda batch: lengths[batch].max())
+    sampler = LengthBucketSampler(lengths, options.batch_events, shuffle=True, seed=options.seed)
+    epoch = sorted((batch.tolist() for batch in sampler.epoch_batches()), key=lambda batch: lengths[batch].max())
     count = min(options.batches or len(epoch), len(epoch))
     return epoch, [epoch[int((i + 0.5) * len(epoch) / count)] for i in range(count)]
 

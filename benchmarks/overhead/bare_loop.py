@@ -14,7 +14,8 @@ from benchmarks.harness.timing import Stopwatch
 from interestlab.batch import Batch
 from interestlab.contract import Dynamics
 from interestlab.data.datamodule import InterestData
-from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.data.dataset import HistoryDataset
+from interestlab.data.sampler import LengthBucketSampler
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.seeding import seed_everything_from
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
@@ -51,7 +52,7 @@ class BareLoop:
 
     def __init__(self, data: InterestData, progress: Progress) -> None:
         dataset = HistoryDataset(data.log, "train", data.max_history, data.exclude_history)
-        self.sampler = LengthBatches(dataset.lengths, data.batch_events, shuffle=True, seed=data.seed)
+        self.sampler = LengthBucketSampler(dataset.lengths, data.batch_events, shuffle=True, seed=data.seed)
         self.loader: DataLoader[Batch] = DataLoader(
             dataset,
             sampler=self.sampler,

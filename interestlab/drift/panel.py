@@ -97,7 +97,7 @@ def panel(log: EventStore, session_gap: int = PAUSE) -> Panel:
         item=np.asarray(log.item),
         session=sessions(users, time, session_gap),
         depth=kinds.to_series().fill_null(float("nan")).to_numpy(),
-        train=place < log.cuts.train[users],
+        train=place < log.split_positions.train[users],
     )
 
 

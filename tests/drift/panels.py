@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from interestlab.contract import EventLog
-from interestlab.data.event_store import EventStore, Recipe, write_log
-from interestlab.data.histories import histories
+from interestlab.data.event_store import EventStore, PreparationSettings, write_event_store
+from interestlab.data.histories import build_histories
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
 from interestlab.drift.attention import Attention, halves
@@ -127,7 +127,9 @@ def halved(panel: Panel, interests: Interests) -> Attention:
 def log_of(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None) -> EventStore:
     """A log on disk: ``user_id, item_id, timestamp`` and what else is given."""
     known = EventLog(events=events.lazy(), items=None if items is None else items.lazy())
-    told = histories(validate(known), clean=Cleaning(), k_core=0, min_history=0, ties="file", seed=0)
+    told = build_histories(validate(known), clean=Cleaning(), k_core=0, min_history=0, ties="file", seed=0)
     folder.mkdir(parents=True, exist_ok=True)
-    write_log(folder, told, Recipe(), {"source": "made", "data": "0", "quarantined": 0, "rows": events.height})
+    write_event_store(
+        folder, told, PreparationSettings(), {"source": "made", "data": "0", "quarantined": 0, "rows": events.height}
+    )
     return EventStore(folder)

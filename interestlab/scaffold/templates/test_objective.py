@@ -19,7 +19,7 @@ def test_value_by_hand():
     targets = torch.tensor([[7, -1]])
     nothing = torch.zeros(1, 2, dtype=torch.int64)
     batch = Batch(nothing[:, 0], nothing, nothing, nothing.float(), targets >= 0, targets, nothing[:, :0])
-    candidates = Candidates(torch.eye(2), torch.tensor([3, 7]), torch.zeros(2), catalogue=2)
+    candidates = Candidates(torch.eye(2), torch.tensor([3, 7]), torch.zeros(2), catalogue_size=2)
     objective = MyPlugin(temperature=0.5)
     events = torch.tensor([[[0.0, 1.0], [9.0, 9.0]]])
     step = Step(batch, candidates, events, lambda x, *_: x, objective)  # the interest is the last event

@@ -46,7 +46,7 @@ def make(items, targets, *, vectors=None, among=None, z=None, dt=None, follow=No
     )
     if vectors is None:
         vectors = F.normalize(torch.randn(len(among), DIM), dim=-1).requires_grad_()
-    rest = {"log_inclusion": torch.zeros(len(among)), "catalogue": len(among)} | candidates
+    rest = {"log_inclusion": torch.zeros(len(among)), "catalogue_size": len(among)} | candidates
     x = torch.randn(*mask.shape, vectors.shape[1], requires_grad=True)
     follow = follow or (unit if z is None else lambda *history: z)
     return Step(batch, Candidates(vectors, among, **rest), x, follow, main)

@@ -30,7 +30,7 @@ class TestNextItemUncorrected(ObjectiveTests):
 
 class TestSampledSoftmax(ObjectiveTests):
     plugin = SampledSoftmax
-    init_args: ClassVar = {"negatives": 5}
+    init_args: ClassVar = {"num_sampled": 5}
 
 
 class TestInterest(ObjectiveTests):

@@ -38,7 +38,7 @@ def some(step_of):
             [[3, 8, -1, 9, 1], [7, 3, 4], [6]],
             dt=[[0, 0.5, 0.0, 2.5, 4.0], [0, 7.0, 0.5], [0]],
             vectors=torch.randn(10, 4, requires_grad=True),
-            fields={FIELD: torch.tensor(codes)},
+            field_codes={FIELD: torch.tensor(codes)},
         )
 
     return make
@@ -73,7 +73,7 @@ def test_items_without_a_category_learn_nothing(some):
 
 
 def test_without_any_category_or_event_to_come_there_is_no_loss(some, step_of):
-    alone = step_of([[1]], [[2]], fields={FIELD: torch.zeros(20, dtype=torch.int64)})
+    alone = step_of([[1]], [[2]], field_codes={FIELD: torch.zeros(20, dtype=torch.int64)})
     for step in (some([-1] * 10), alone):
         loss = Forecast()(step)
         loss.backward()
@@ -83,7 +83,7 @@ def test_without_any_category_or_event_to_come_there_is_no_loss(some, step_of):
 
 def test_is_least_where_every_interest_is_what_comes(step_of):
     items = [[0, 1, 1, 1], [1, 0, 0, 0]]
-    given = {"dt": [[0, 1, 1, 1]] * 2, "vectors": torch.eye(2), "fields": {FIELD: torch.arange(2)}}
+    given = {"dt": [[0, 1, 1, 1]] * 2, "vectors": torch.eye(2), "field_codes": {FIELD: torch.arange(2)}}
     towards = torch.eye(2)[torch.tensor([[1] * 4, [0] * 4])]
     right, wrong = (Forecast(temperature=1.0)(step_of(items, items, z=z, **given)) for z in (towards, 1 - towards))
     assert right.item() == pytest.approx(math.log(1 + math.exp(-1)))

@@ -19,7 +19,7 @@ def step(step_of):
     torch.manual_seed(0)
     vectors = F.normalize(torch.randn(20, 6), dim=-1)
     vectors[[item for item in range(20) if item not in (3, 5, 8, 11)]] = 0.3
-    return step_of([[5, 3, 8]], [[3, -1, 11]], vectors=vectors, catalogue=CATALOGUE)
+    return step_of([[5, 3, 8]], [[3, -1, 11]], vectors=vectors, catalogue_size=CATALOGUE)
 
 
 @pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])

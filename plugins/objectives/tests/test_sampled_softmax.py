@@ -43,10 +43,10 @@ def test_in_the_mean_of_draws_it_wants_what_the_full_softmax_wants(step_of):
 def test_says_how_many_it_wants_drawn():
     objective = SampledSoftmax(37)
     assert (objective.candidates, objective.num_sampled) == ("batch", 37)
-    assert objective.spec["init_args"] == {"negatives": 37}
+    assert objective.spec["init_args"] == {"num_sampled": 37}
 
 
-@pytest.mark.parametrize("arguments", [{"negatives": 0}, {"temperature": 0.0}, {"chunk_elements": 0}])
+@pytest.mark.parametrize("arguments", [{"num_sampled": 0}, {"temperature": 0.0}, {"chunk_elements": 0}])
 def test_refuses_what_has_no_meaning(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         SampledSoftmax(**arguments)

@@ -19,11 +19,7 @@ def scan_parquet(path: Path) -> tuple[pl.LazyFrame, list[str]]:
         # show as a traceback in the middle of whatever comes after.
         frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = [name for name in frame.collect_schema().names() if name not in ORIGIN]
-        height = (
-            frame.select(pl.len(), pl.all().null_count().name.forward_from_trunk("_nulls"))
-            .collect(engine="streaming")
-            .item(0, 0)
-        )
+        height = frame.select(pl.len(), pl.all().null_count().name.suffix("_nulls")).collect(engine="streaming").item(0, 0)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: is not Parquet, or is damaged ({reason}); fetch or write it again") from error
