@@ -7,16 +7,16 @@ import numpy as np
 import polars as pl
 
 from benchmarks.drift.planted import LEVEL, Key, PlantedLog, Values
-from interestlab.drift.changes import calibrate, offline, online, scan, segments, session_labels
+from interestlab.drift.changes import calibrate_delta, find_offline, find_online, label_sessions, scan_users, segments
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 from interestlab.stats.multiple_testing import benjamini_hochberg
 
 TOLERANCE = 0.1
 """A change found within this share of the history's length is a hit."""
 
 
-def measure_changes(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
+def evaluate_changes(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
     """Search for the change in histories of each length.
 
     Args:
@@ -27,17 +27,17 @@ def measure_changes(options: argparse.Namespace, values: Values, log: PlantedLog
         seed: seed of the log.
     """
     for length in options.lengths:
-        share = np.random.default_rng([seed, length]).uniform(0.35, 0.65, len(log.panel.users))
+        share = np.random.default_rng([seed, length]).uniform(0.35, 0.65, len(log.session_log.users))
         before = np.round(share * length).astype(np.int64)
         window, late_sessions, has_enough = log.around(before, length - before)
         users = has_enough & (log.kind != "evolve")
         window = window.only(users[window.user])
-        offsets, labels, _ = session_labels(window, log.interests)
+        offsets, labels, _ = label_sessions(window, log.interests)
         truth = np.where(users & (log.kind == "migrate"), np.diff(offsets) - late_sessions, -1)
-        scanned = scan(offsets, labels, options.scans, LEVEL, seed)
+        scanned = scan_users(offsets, labels, options.scans, LEVEL, seed)
         by_method = {
-            "scan": offline(offsets, labels, scanned, np.flatnonzero(scanned.p <= LEVEL)),
-            "scan, q": offline(offsets, labels, scanned, np.flatnonzero(benjamini_hochberg(scanned.p) <= LEVEL)),
+            "scan": find_offline(offsets, labels, scanned, np.flatnonzero(scanned.p <= LEVEL)),
+            "scan, q": find_offline(offsets, labels, scanned, np.flatnonzero(benjamini_hochberg(scanned.p) <= LEVEL)),
             "PELT, penalty ln L": segment_histories(offsets, labels, users, math.log(length)),
         }
         for method, changes in by_method.items():
@@ -54,7 +54,7 @@ def segment_histories(offsets: np.ndarray, labels: np.ndarray, users: np.ndarray
     return pl.DataFrame(rows, schema={"user": pl.Int64, "session": pl.Int64}, orient="row")
 
 
-def detect_online(window: Panel, interests: Interests, users: np.ndarray, seed: int, most: int) -> pl.DataFrame:
+def detect_online(window: SessionLog, interests: Interests, users: np.ndarray, seed: int, most: int) -> pl.DataFrame:
     """Return the alarms of the online detector for some users.
 
     Args:
@@ -65,10 +65,10 @@ def detect_online(window: Panel, interests: Interests, users: np.ndarray, seed: 
         most: users that it is calibrated on, at most.
     """
     few = window.only(np.isin(window.user, users))
-    offsets, labels, _ = session_labels(few, interests)
+    offsets, labels, _ = label_sessions(few, interests)
     watched = np.isin(np.arange(len(offsets) - 1), users)
     own_offsets = np.r_[0, np.cumsum(np.diff(offsets)[watched])]
-    alarms = online(own_offsets, labels, calibrate(own_offsets, labels, LEVEL, seed, most=most))
+    alarms = find_online(own_offsets, labels, calibrate_delta(own_offsets, labels, LEVEL, seed, most=most))
     return alarms.with_columns(user=pl.Series(users[alarms["user"].to_numpy()], dtype=pl.Int64))
 
 

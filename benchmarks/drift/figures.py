@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.drift.planted import LEVEL, MOVED, VISITS, Key, Values
-from benchmarks.harness.figures import BLUE, GREY, RED, canvas, log2_axis, png, report_style
+from benchmarks.harness.figures import BLUE, GREY, RED, create_figure, log2_axis, png_bytes, report_style
 from interestlab.stats.intervals import t_interval
 
 GREEN = "#009E73"
@@ -21,7 +21,7 @@ def draw_figures(options: argparse.Namespace, values: Values) -> dict[str, bytes
 
 def draw_migration(options: argparse.Namespace, values: Values) -> bytes:
     """Return power and false positives of the test of migration."""
-    figure, panels = canvas(3.2, 3)
+    figure, panels = create_figure(3.2, 3)
     looks = {"span": (RED, "o-"), "tv": (BLUE, "s--"), "js": (GREY, "^:"), "tv, events": (GREEN, "D-.")}
     contents = (
         ("power: visit 1, all", 1, "all", "migrate"),
@@ -41,7 +41,7 @@ def draw_migration(options: argparse.Namespace, values: Values) -> bytes:
 
 def draw_ranking(options: argparse.Namespace, values: Values) -> bytes:
     """Return AUROC of the scores against null users."""
-    figure, panels = canvas(3.2, 2)
+    figure, panels = create_figure(3.2, 2)
     vectors = options.vectors[0]
     looks = {"M excess": (RED, "o-"), "E excess": (BLUE, "o-"), "|M|": (RED, "s--"), "|E|": (BLUE, "s--")}
     for panel, visit in zip(panels, VISITS, strict=True):
@@ -55,7 +55,7 @@ def draw_ranking(options: argparse.Namespace, values: Values) -> bytes:
 
 def draw_changes(options: argparse.Namespace, values: Values) -> bytes:
     """Return F1 of the change-points."""
-    figure, panels = canvas(3.2, 2)
+    figure, panels = create_figure(3.2, 2)
     looks = {"scan": (RED, "o-"), "PELT, penalty ln L": (GREY, "^:"), "online": (BLUE, "s--")}
     for panel, moved in zip(panels, MOVED, strict=True):
         for method, (colour, style) in looks.items():
@@ -68,7 +68,7 @@ def draw_changes(options: argparse.Namespace, values: Values) -> bytes:
 
 def draw_evidence(options: argparse.Namespace, values: Values) -> bytes:
     """Return predicted and measured power."""
-    figure, panels = canvas(3.2, 2)
+    figure, panels = create_figure(3.2, 2)
     for panel, visit in zip(panels, VISITS, strict=True):
         for moved, colour in zip(MOVED, (RED, BLUE), strict=True):
             for name, style in (("measured", "o-"), ("predicted", "s--")):
@@ -111,4 +111,4 @@ def finish(figure: Any, panels: Sequence[Any], positions: Sequence[int], label: 
     """Add the legend and the horizontal axes, and return the PNG."""
     panels[-1].legend(fontsize=8, frameon=False)
     log2_axis(panels, positions, label)
-    return png(figure)
+    return png_bytes(figure)

@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks.drift.changes import measure_changes
-from benchmarks.drift.migration import measure_migration
-from benchmarks.drift.momentum import measure_momentum
+from benchmarks.drift.changes import evaluate_changes
+from benchmarks.drift.migration import evaluate_migration
+from benchmarks.drift.momentum import evaluate_momentum
 from benchmarks.drift.planted import MOVED, VISITS, Values, make_log
-from benchmarks.drift.ranking import measure_ranking
-from interestlab.training.callbacks.run_folder import versions
+from benchmarks.drift.ranking import evaluate_ranking
+from interestlab.utils.versions import run_versions
 
 
 def measure(options: argparse.Namespace, progress: Progress) -> Values:
@@ -30,15 +30,15 @@ def measure(options: argparse.Namespace, progress: Progress) -> Values:
         progress.update(task, description=f"visit {visit}, {moved}, seed {seed}")
         log, key = make_log(options, seed, visit, MOVED[moved]), (visit, moved)
         if sections & {"migration", "where", "evidence"}:
-            measure_migration(options, values, log, key, seed)
+            evaluate_migration(options, values, log, key, seed)
         if "rank" in sections:
-            measure_ranking(options, values, log, key, seed)
+            evaluate_ranking(options, values, log, key, seed)
         if "changes" in sections and visit == 1:
-            measure_changes(options, values, log, key, seed)
+            evaluate_changes(options, values, log, key, seed)
         progress.advance(task)
     if "momentum" in sections:
         progress.update(task, description="momentum")
-        measure_momentum(options, values)
+        evaluate_momentum(options, values)
     progress.advance(task)
     return values
 
@@ -53,4 +53,4 @@ def describe_values(options: argparse.Namespace, values: Values, seconds: float)
     """
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
     figures = [{"what": list(key), "values": by_seed} for key, by_seed in values.items()]
-    return {"settings": settings, "seconds": seconds, "versions": versions(), "figures": figures}
+    return {"settings": settings, "seconds": seconds, "versions": run_versions(), "figures": figures}

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from benchmarks.drift.planted import KINDS, LEVEL, MOVED, STRENGTH, Key, PlantedLog, Values
-from interestlab.drift.attention import Attention
-from interestlab.drift.migration import migration
+from interestlab.drift.migration import measure_migration
 from interestlab.drift.settings import Settings
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.power import TARGET_POWER, homogeneity_test_power, required_sample_size
 
 
-def measure_migration(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
+def evaluate_migration(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
     """Run the test in windows of each size.
 
     Args:
@@ -27,8 +27,8 @@ def measure_migration(options: argparse.Namespace, values: Values, log: PlantedL
     for n in options.events:
         shares, has_enough = log.windows(log.interests, n)
         rng = np.random.default_rng([seed, n])
-        result = migration(shares, options.draws, rng)
-        by_event = migration(split_sessions(shares), options.draws, rng)
+        result = measure_migration(shares, options.draws, rng)
+        by_event = measure_migration(split_sessions(shares), options.draws, rng)
         p_values = {
             "tv": result.p_tv,
             "js": result.p_js,
@@ -52,11 +52,11 @@ def measure_migration(options: argparse.Namespace, values: Values, log: PlantedL
         for name, is_right in (("source", is_source), ("destination", is_destination), ("both", is_both)):
             values["where", *key, n, name].append(float(is_right[migrators].mean()))
         values["where", *key, n, "both, p <= .05"].append(mean_or_nan(is_both[called]))
-        measure_evidence(values, log, shares, migrators, result.p_span, (*key, n))
+        evaluate_evidence(values, log, shares, migrators, result.p_span, (*key, n))
 
 
-def measure_evidence(
-    values: Values, log: PlantedLog, shares: Attention, migrators: np.ndarray, p: np.ndarray, key: Key
+def evaluate_evidence(
+    values: Values, log: PlantedLog, shares: InterestShares, migrators: np.ndarray, p: np.ndarray, key: Key
 ) -> None:
     """Compare the power that the rule of evidence predicts with the measured power.
 
@@ -69,11 +69,12 @@ def measure_evidence(
         key: visit, reading and size of the windows.
     """
     interests_per_user = np.diff(shares.offsets)
-    effective_events = shares.independent(shares.likeness)
+    effective_events = shares.effective_events(shares.intraclass_correlation)
     shift = STRENGTH * MOVED[key[1]]
-    predicted = homogeneity_test_power(*effective_events, interests_per_user, shift, LEVEL, shares.largest)
+    predicted = homogeneity_test_power(*effective_events, interests_per_user, shift, LEVEL, shares.two_largest)
     has_evidence = (
-        homogeneity_test_power(*effective_events, interests_per_user, Settings().shift, LEVEL, shares.largest) >= TARGET_POWER
+        homogeneity_test_power(*effective_events, interests_per_user, Settings().shift, LEVEL, shares.two_largest)
+        >= TARGET_POWER
     )
     rows = {
         "interests met": interests_per_user[migrators].mean(),
@@ -89,11 +90,11 @@ def measure_evidence(
         values["evidence", *key, name].append(float(value))
 
 
-def split_sessions(shares: Attention) -> Attention:
+def split_sessions(shares: InterestShares) -> InterestShares:
     """Return the same windows with every event as a session of its own."""
-    window = replace(shares.panel, session=np.arange(len(shares.panel.time)))
-    is_late = shares.late[shares.panel.session]
-    return Attention(window, shares.interests, np.bincount(window.user[is_late], minlength=len(window.users)))
+    window = replace(shares.log, session=np.arange(len(shares.log.time)))
+    is_late = shares.is_after[shares.log.session]
+    return InterestShares(window, shares.interests, np.bincount(window.user[is_late], minlength=len(window.users)))
 
 
 def mean_or_nan(values: np.ndarray) -> float:

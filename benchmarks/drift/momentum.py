@@ -6,9 +6,9 @@ import numpy as np
 
 from benchmarks.drift.planted import DAYS, LEVEL, Values
 from interestlab.data.datamodule import InterestData
-from interestlab.drift.changes import session_labels
-from interestlab.drift.interests import taxonomy
-from interestlab.drift.panel import panel
+from interestlab.drift.changes import label_sessions
+from interestlab.drift.interests import taxonomy_interests
+from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum
 from interestlab_sources.simulated import Simulated
@@ -17,7 +17,7 @@ MOMENTA = ((0.0, 0.3), (0.4, 0.3))
 """True alpha and beta of the logs."""
 
 
-def measure_momentum(options: argparse.Namespace, values: Values) -> None:
+def evaluate_momentum(options: argparse.Namespace, values: Values) -> None:
     """Estimate both parameters from ``--repeats`` logs each; a fit may be refused.
 
     Args:
@@ -28,9 +28,9 @@ def measure_momentum(options: argparse.Namespace, values: Values) -> None:
         for repeat in range(options.repeats):
             shop = {"users": 300, "items": 64, "categories": 8, "events": 40, "visit": 1, "days": DAYS}
             data = InterestData(Simulated(**shop, momentum=(alpha, beta), seed=repeat), cache_dir=str(options.cache))
-            events = panel(data.log)
-            interests = taxonomy(events, np.zeros((events.items.height, 1), np.float32))
-            offsets, labels, _ = session_labels(events, interests)
+            events = build_session_log(data.log)
+            interests = taxonomy_interests(events, np.zeros((events.items.height, 1), np.float32))
+            offsets, labels, _ = label_sessions(events, interests)
             key = ("momentum", alpha, beta)
             try:
                 fit = fit_momentum(offsets, labels, len(interests))

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from interestlab.data.datamodule import InterestData
-from interestlab.drift.attention import Attention
-from interestlab.drift.interests import Interests, taxonomy
-from interestlab.drift.panel import Panel, panel
+from interestlab.drift.interests import Interests, taxonomy_interests
+from interestlab.drift.session_log import SessionLog, build_session_log
+from interestlab.drift.shares import InterestShares
 from interestlab_sources.simulated import Simulated
 
 STRENGTH, LEVEL = 0.6, 0.05
@@ -37,12 +37,12 @@ class PlantedLog:
 
     Attributes:
         data: the log.
-        panel: all its events.
-        truth: one row per user, in the order of the panel.
+        session_log: its events in sessions.
+        truth: one row per user, in the order of the session log.
     """
 
     data: InterestData
-    panel: Panel
+    session_log: SessionLog
     truth: pl.DataFrame
 
     @cached_property
@@ -53,20 +53,20 @@ class PlantedLog:
     @cached_property
     def moment(self) -> np.ndarray:
         """``[U]`` unix seconds at which each user changed; the middle session of users who did not."""
-        offsets = self.panel.session_offsets
-        middle = self.panel.time[self.panel.begins[(offsets[:-1] + offsets[1:]) // 2]]
+        offsets = self.session_log.session_offsets
+        middle = self.session_log.time[self.session_log.session_starts[(offsets[:-1] + offsets[1:]) // 2]]
         return np.where(self.truth["timestamp"].is_null(), middle, self.truth["timestamp"].fill_null(0).to_numpy())
 
     @cached_property
     def interests(self) -> Interests:
         """The categories as interests, without item vectors."""
-        return self.interests_at(np.zeros((self.panel.items.height, 1), np.float32))
+        return self.interests_at(np.zeros((self.session_log.items.height, 1), np.float32))
 
     def interests_at(self, vectors: np.ndarray) -> Interests:
         """Return the categories as interests, with item vectors ``[N, D]``."""
-        return taxonomy(self.panel, vectors)
+        return taxonomy_interests(self.session_log, vectors)
 
-    def around(self, before: np.ndarray, after: np.ndarray) -> tuple[Panel, np.ndarray, np.ndarray]:
+    def around(self, before: np.ndarray, after: np.ndarray) -> tuple[SessionLog, np.ndarray, np.ndarray]:
         """Select events around the moment of each user.
 
         Args:
@@ -74,24 +74,24 @@ class PlantedLog:
             after: ``[U]`` number of first events after it.
 
         Returns:
-            the panel of these events; ``[U]`` the sessions after the moment; ``[U]`` whether the user has enough events.
+            the log of these events; ``[U]`` the sessions after the moment; ``[U]`` whether the user has enough events.
         """
-        events, moment = self.panel, self.moment
+        events, moment = self.session_log, self.moment
         is_early = events.time < moment[events.user]
         early = np.bincount(events.user, weights=is_early, minlength=len(events.users)).astype(np.int64)
         position = np.arange(len(events.time)) - (events.offsets[:-1] + early)[events.user]
         has_enough = (early >= before) & (np.diff(events.offsets) - early >= after)
         in_window = (position >= -before[events.user]) & (position < after[events.user])
         window = events.only(has_enough[events.user] & in_window)
-        user = window.user[window.begins]
-        is_late = window.time[window.begins] >= moment[user]
+        user = window.user[window.session_starts]
+        is_late = window.time[window.session_starts] >= moment[user]
         return window, np.bincount(user[is_late], minlength=len(events.users)), has_enough
 
-    def windows(self, interests: Interests, events: int) -> tuple[Attention, np.ndarray]:
+    def windows(self, interests: Interests, events: int) -> tuple[InterestShares, np.ndarray]:
         """Return interest shares in ``events`` events before and after, and ``[U]`` whether the user has them."""
-        count = np.full(len(self.panel.users), events)
+        count = np.full(len(self.session_log.users), events)
         window, late_sessions, has_enough = self.around(count, count)
-        return Attention(window, interests, late_sessions), has_enough
+        return InterestShares(window, interests, late_sessions), has_enough
 
 
 def make_log(options: argparse.Namespace, seed: int, visit: float, moved: float) -> PlantedLog:
@@ -117,7 +117,7 @@ def make_log(options: argparse.Namespace, seed: int, visit: float, moved: float)
         seed=seed,
     )
     data = InterestData(source, cache_dir=str(options.cache))
-    events = panel(data.log)
+    events = build_session_log(data.log)
     truth = pl.read_parquet(data.log.folder / "truth.parquet")
     users = events.users.to_frame("user_id").join(truth, on="user_id", how="left", maintain_order="left")
     return PlantedLog(data, events, users)

@@ -8,10 +8,10 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.drift.planted import KINDS, LEVEL, Key, PlantedLog, Values
 from interestlab import encoders
-from interestlab.drift.attention import Attention
-from interestlab.drift.evolution import evolution
-from interestlab.drift.migration import migration
-from interestlab.drift.vectors import encoded, of_users, reduced
+from interestlab.drift.evolution import measure_evolution
+from interestlab.drift.migration import measure_migration
+from interestlab.drift.shares import InterestShares
+from interestlab.drift.vectors import cooccurrence_vectors, encode_items, reduce_dimensions
 
 MIGRATION_SCORES = ("|M|", "M excess", "tv")
 """Scores of migration; the others are scores of evolution."""
@@ -19,7 +19,7 @@ Scores = dict[str, np.ndarray]
 """``[U]`` one value per user, by name."""
 
 
-def measure_ranking(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
+def evaluate_ranking(options: argparse.Namespace, values: Values, log: PlantedLog, key: Key, seed: int) -> None:
     """Score users with each kind of item vectors, in windows of each size.
 
     Args:
@@ -34,13 +34,13 @@ def measure_ranking(options: argparse.Namespace, values: Values, log: PlantedLog
         for n in options.events:
             shares, has_enough = log.windows(interests, n)
             rng = np.random.default_rng([seed, n])
-            scores: Scores = {"|M|": np.linalg.norm(shares.split.migration, axis=1)}
+            scores: Scores = {"|M|": np.linalg.norm(shares.decomposition.migration, axis=1)}
             p_values: Scores = {}
             if key[1] == "all":  # evolvers are the same in both readings
                 evolution_scores, p_values = score_evolution(shares, options.draws, rng)
                 scores |= evolution_scores
             if vectors == options.vectors[0]:  # these do not depend on the vectors
-                result = migration(shares, options.draws, rng)
+                result = measure_migration(shares, options.draws, rng)
                 scores |= {"M excess": result.excess, "tv": result.tv}
             record_auroc(values, log, has_enough, scores, (*key, n, vectors))
             for name, p in p_values.items():
@@ -49,7 +49,7 @@ def measure_ranking(options: argparse.Namespace, values: Values, log: PlantedLog
                     values["evolution", *key, n, vectors, kind, name].append(float((p[users] <= LEVEL).mean()))
 
 
-def score_evolution(shares: Attention, draws: int, rng: np.random.Generator) -> tuple[Scores, Scores]:
+def score_evolution(shares: InterestShares, draws: int, rng: np.random.Generator) -> tuple[Scores, Scores]:
     """Return the scores of evolution, and the p-values of its tests.
 
     Args:
@@ -57,14 +57,14 @@ def score_evolution(shares: Attention, draws: int, rng: np.random.Generator) -> 
         draws: permutations of the tests.
         rng: random state of the tests.
     """
-    result = evolution(shares, draws, rng)
+    result = measure_evolution(shares, draws, rng)
     p_values = {
         "evolution": result.p,
         "displacement": result.p_displacement,
         "entropy": result.p_entropy,
         "depth": result.p_depth,
     }
-    scores = {"|E|": np.linalg.norm(shares.split.evolution, axis=1), "E excess": result.excess}
+    scores = {"|E|": np.linalg.norm(shares.decomposition.evolution, axis=1), "E excess": result.excess}
     return scores | {"-p entropy": -result.p_entropy, "-p depth": -result.p_depth}, p_values
 
 
@@ -82,7 +82,7 @@ def item_vectors(options: argparse.Namespace, log: PlantedLog) -> Iterator[tuple
     """Yield the name and ``[N, D]`` of each kind of item vectors."""
     for name in options.vectors:
         if name == "users":
-            yield name, of_users(log.panel)
+            yield name, cooccurrence_vectors(log.session_log)
         else:
             encoder = encoders.frozen(fields=["item.title"], max_length=64)
-            yield name, reduced(encoded(log.data, log.panel, encoder))[0]
+            yield name, reduce_dimensions(encode_items(log.data, log.session_log, encoder))[0]

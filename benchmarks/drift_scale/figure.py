@@ -3,9 +3,9 @@
 from typing import Any
 
 from benchmarks.drift_scale.report import GOALS
-from benchmarks.harness.figures import BLUE, GREY, RED, canvas, png, report_style
+from benchmarks.harness.figures import BLUE, GREY, RED, create_figure, png_bytes, report_style
 
-PART_STYLES = (("users", "s-"), ("changed", "^--"), ("segments", "v--"), ("flow_table", "D--"))
+PART_STYLES = (("users", "s-"), ("changed", "^--"), ("cluster_users", "v--"), ("flow_table", "D--"))
 """Parts that get a line, and its style."""
 
 
@@ -14,7 +14,7 @@ def draw_costs(results: dict[str, Any]) -> bytes:
     sizes = results["sizes"]
     events = [size["events"] / 1e6 for size in sizes]
     with report_style():
-        figure, (left, right) = canvas(3.0, 2)
+        figure, (left, right) = create_figure(3.0, 2)
         left.plot(events, [size["total_seconds"] for size in sizes], "o-", color=RED, label="all")
         for name, style in PART_STYLES:
             seconds = [size["parts"][name]["seconds"] for size in sizes]
@@ -28,4 +28,4 @@ def draw_costs(results: dict[str, Any]) -> bytes:
             panel.set_xlabel("million events")
             panel.set_xlim(0)
             panel.set_ylim(0)
-        return png(figure)
+        return png_bytes(figure)

@@ -10,22 +10,22 @@ from benchmarks.harness.memory import process_peak
 from benchmarks.harness.timing import Stopwatch
 from interestlab.data.datamodule import InterestData
 from interestlab.drift import analysis
-from interestlab.drift.interests import interests_of
-from interestlab.drift.panel import panel
+from interestlab.drift.interests import build_interests
+from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
-from interestlab.drift.vectors import of_users, reduced
+from interestlab.drift.vectors import cooccurrence_vectors, reduce_dimensions
 from interestlab_sources.simulated import Simulated
 
 PARTS = (
-    "panel",
-    "halves",
-    "catalogue_drift",
+    "build_session_log",
+    "half_the_sessions",
+    "catalogue_shift",
     "users",
-    "segments",
-    "brands_of",
+    "cluster_users",
+    "rank_brands",
     "changed",
     "examples",
-    "session_labels",
+    "label_sessions",
     "shares_over_time",
     "trends",
     "flow_table",
@@ -62,9 +62,9 @@ def analyse_log(options: argparse.Namespace, users: int) -> dict[str, Any]:
     """Analyse the log of a size, and return the seconds and peak memory of the whole and of each part."""
     data, stopwatch = simulated_data(options, users), Stopwatch(options.clock)
     log, settings, start = data.log, Settings(shift=options.shift), stopwatch.now()
-    log_panel = panel(log, settings.session_gap)
-    vectors, _ = reduced(of_users(log_panel, settings.column, seed=settings.seed))
-    interests = interests_of(log_panel, vectors, settings)
+    session_log = build_session_log(log, settings.session_gap)
+    vectors, _ = reduce_dimensions(cooccurrence_vectors(session_log, settings.column, seed=settings.seed))
+    interests = build_interests(session_log, vectors, settings)
     ready = {"seconds": stopwatch.now() - start, "gib": peak_gib()}
 
     parts: dict[str, dict[str, float]] = {}

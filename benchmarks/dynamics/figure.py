@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.dynamics.contenders import BASELINE
-from benchmarks.harness.figures import GREY, RED, canvas, log2_axis, png, report_style
+from benchmarks.harness.figures import GREY, RED, create_figure, log2_axis, png_bytes, report_style
 
 COLOURS = ("#999999", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8c6d31", "#222222", "#6a3d9a", "#0072B2")
 """Readable colours of Okabe and Ito's palette on white, and some more; vermilion is the baseline's."""
@@ -19,7 +19,7 @@ def draw_costs(results: dict[str, Any]) -> bytes:
     """Return the PNG of the time of a pass and of a step against T, on logarithmic axes."""
     lengths = results["settings"]["lengths"]
     with report_style():
-        figure, (left, right) = canvas(5.4, 2)
+        figure, (left, right) = create_figure(5.4, 2)
         for panel, kind in ((left, "passes"), (right, "steps")):
             draw_lines(panel, results, kind)
             panel.set_yscale("log")
@@ -29,7 +29,7 @@ def draw_costs(results: dict[str, Any]) -> bytes:
         right.set_title("ms per step of one user")
         draw_slopes(left, lengths)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-        return png(figure)
+        return png_bytes(figure)
 
 
 def draw_lines(panel: Any, results: dict[str, Any], kind: str) -> None:

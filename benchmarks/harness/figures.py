@@ -8,13 +8,14 @@ from typing import Any
 try:
     import matplotlib
 
-    from interestlab.sweep.plots import BLUE, GREY, RED, STYLE, canvas, png
+    from interestlab.reporting.colours import BLUE, GREY, RED
+    from interestlab.reporting.matplotlib_figures import STYLE, create_figure, png_bytes
 except ModuleNotFoundError as error:
     if error.name != "matplotlib":
         raise
     raise SystemExit("figures need matplotlib: pip install 'interestlab[report]'") from error
 
-__all__ = ["BLUE", "GREY", "RED", "canvas", "log2_axis", "png", "report_style", "write_figures"]
+__all__ = ["BLUE", "GREY", "RED", "create_figure", "log2_axis", "png_bytes", "report_style", "write_figures"]
 
 
 @contextmanager

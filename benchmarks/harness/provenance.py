@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from interestlab.training.callbacks.run_folder import versions
+from interestlab.utils.versions import run_versions
 
 
 def describe_machine(device: object) -> dict[str, Any]:
     """Return the device, the number of CPU threads, and the versions of all libraries."""
     import torch
 
-    return {"device": str(device), "threads": torch.get_num_threads()} | versions()
+    return {"device": str(device), "threads": torch.get_num_threads()} | run_versions()
 
 
 def machine_line(machine: dict[str, Any]) -> str:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interestlab.drift.attention import Attention
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.permutation import Statistic, UnitFeatures, independent_replicates, permutation_replicates
 
 
 @dataclass(frozen=True)
-class Within:
+class PairStatistics:
     """Statistics of the T pairs of user and interest that both windows have.
 
     Attributes:
@@ -42,24 +42,24 @@ class Within:
         return out
 
 
-def within(
-    attention: Attention, cells: UnitFeatures, statistic: Statistic, many: int, draws: int, rng: np.random.Generator
-) -> Within:
+def permute_within_interests(
+    shares: InterestShares, cells: UnitFeatures, statistic: Statistic, many: int, draws: int, rng: np.random.Generator
+) -> PairStatistics:
     """Permute the sessions that touch an interest, for each user and interest.
 
     Args:
-        attention: of the users in two windows.
-        cells: what is summed, with ``attention.cell`` as units.
+        shares: of the users in two windows.
+        cells: what is summed, with ``shares.cell`` as units.
         statistic: of the two sums.
         many: how many it gives, J.
         draws: permutations.
         rng: draws them.
     """
-    groups = attention.by_interest
+    groups = shares.pair_groups
     pairs = np.flatnonzero((groups.second > 0) & (groups.second < np.diff(groups.offsets)))
     place = np.zeros(len(groups.second), np.int64)
     place[pairs] = np.arange(len(pairs))
     values = np.zeros((many, 1 + draws, len(pairs)), np.float32)
     for index, found, weights in permutation_replicates(groups, cells, statistic, draws, rng):
         values[:, :, place[index]] = independent_replicates(found, rng, weights)
-    return Within(len(attention.panel.users), attention.user[pairs], attention.interest[pairs], values)
+    return PairStatistics(len(shares.log.users), shares.user[pairs], shares.interest[pairs], values)

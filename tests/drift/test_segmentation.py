@@ -3,17 +3,17 @@
 import numpy as np
 import polars as pl
 import pytest
-from panels import alike, drawn, flat, halved, made, shop
 from scipy import stats
+from session_logs import alike, drawn, flat, halved, made, shop
 
-from interestlab.drift.segments import lifts, moves_table, segments
+from interestlab.drift.segmentation import cluster_users, compute_lifts, moves_table
 
 K = 4
 
 
-def found(attention, count=4, draws=99, seed=0, ratio=None):
-    ratio = np.ones(len(attention.user)) if ratio is None else ratio
-    return segments(attention, ratio, count, draws, np.random.default_rng(seed))
+def found(shares, count=4, draws=99, seed=0, ratio=None):
+    ratio = np.ones(len(shares.user)) if ratio is None else ratio
+    return cluster_users(shares, ratio, count, draws, np.random.default_rng(seed))
 
 
 def kinds(users, seed, sharp=0.7):
@@ -33,12 +33,12 @@ def test_segments_are_the_kinds_of_users_and_are_called_by_what_they_like():
 
 def test_moves_add_up_to_the_users_of_two_windows():
     shopped = shop(K)
-    attention = halved(drawn(alike(150, K, 1), np.arange(150) % 9 + 1, shopped, 2), shopped)
-    held = found(attention)
-    both = (attention.second > 0).sum()
+    shares = halved(drawn(alike(150, K, 1), np.arange(150) % 9 + 1, shopped, 2), shopped)
+    held = found(shares)
+    both = (shares.second > 0).sum()
     assert held.moves.sum() == both
     assert held.moves_by_chance.sum() == pytest.approx(both)
-    assert ((held.before >= 0) == (attention.second > 0)).all()
+    assert ((held.before >= 0) == (shares.second > 0)).all()
     for s in range(len(held.names)):
         for t in range(len(held.names)):
             assert held.moves[s, t] == ((held.before == s) & (held.after == t)).sum()
@@ -63,8 +63,8 @@ def test_a_segment_that_swings_is_found_and_the_others_are_not():
 def test_users_too_small_to_be_tested_alone_are_seen_together(sessions):
     """Even of two sessions each: were their permutations shared, a swap of everyone would look as the observed does."""
     before = sessions - sessions // 2
-    attention = halved(made([[[0]] * before + [[4]] * (sessions - before)] * 100 + [[[8], [8]]] * 100), shop(K))
-    held = found(attention, count=2)
+    shares = halved(made([[[0]] * before + [[4]] * (sessions - before)] * 100 + [[[8], [8]]] * 100), shop(K))
+    held = found(shares, count=2)
     swung = held.of[0]
     assert held.tv[swung] == pytest.approx(1)
     assert held.p[swung] == pytest.approx(0.01)
@@ -75,8 +75,8 @@ def test_users_too_small_to_be_tested_alone_are_seen_together(sessions):
 def test_p_values_of_segments_are_near_their_level_where_nothing_moves():
     shopped, p, moves = shop(K), [], []
     for seed in range(25):
-        panel = drawn(alike(150, K, 500 + seed), 6, shopped, seed, mean=2)
-        held = found(halved(panel, shopped), draws=59, seed=1000 + seed)
+        log = drawn(alike(150, K, 500 + seed), 6, shopped, seed, mean=2)
+        held = found(halved(log, shopped), draws=59, seed=1000 + seed)
         p += held.p.tolist()
         moves += held.p_moves[~np.eye(len(held.names), dtype=bool)].tolist()
     assert np.mean(np.array(p) <= 0.05) <= stats.binom.isf(1e-3, len(p), 0.05) / len(p)
@@ -101,10 +101,10 @@ def test_moves_beyond_chance_are_found():
 
 def test_users_in_another_order_are_the_same_segments():
     shopped, (shares, _) = shop(K), kinds(120, 0, 0.97)
-    panel = drawn(shares, 8, shopped, 1)
-    backwards = np.argsort(-panel.user, kind="stable")
-    turned = flat(119 - panel.user[backwards], panel.time[backwards], panel.item[backwards], items=panel.items)
-    first, second = (found(halved(p, shopped), draws=399) for p in (panel, turned))
+    log = drawn(shares, 8, shopped, 1)
+    backwards = np.argsort(-log.user, kind="stable")
+    turned = flat(119 - log.user[backwards], log.time[backwards], log.item[backwards], items=log.items)
+    first, second = (found(halved(p, shopped), draws=399) for p in (log, turned))
     assert set(first.names) == set(second.names)
     there = [second.names.index(name) for name in first.names]
     assert [first.names[s] for s in first.of] == [second.names[s] for s in second.of[::-1]]
@@ -115,8 +115,8 @@ def test_users_in_another_order_are_the_same_segments():
 
 def test_what_everyone_does_is_not_a_segments_own_change():
     shopped = shop(2)
-    attention = halved(made([[[0], [0], [0], [4], [0], [4], [4], [4]]] * 30), shopped)
-    held = found(attention, count=1, ratio=np.tile([1 / 3, 3], 30))
+    shares = halved(made([[[0], [0], [0], [4], [0], [4], [4], [4]]] * 30), shopped)
+    held = found(shares, count=1, ratio=np.tile([1 / 3, 3], 30))
     assert held.tv[0] == pytest.approx(0, abs=1e-5)
 
 
@@ -138,7 +138,7 @@ def test_a_log_without_two_windows_has_segments_and_no_moves():
 def test_lifts_are_shares_over_those_of_everyone():
     segment, user = np.array([0, 0, 1, -1]), np.array([0, 0, 1, 2, 2, 2, 2])
     label = np.array([0, 1, 0, 1, 1, 1, 0])
-    lift, p = lifts(segment, user, label, 2, 2)
+    lift, p = compute_lifts(segment, user, label, 2, 2)
     everyone = np.array([(0.5 + 1 + 0.25), (0.5 + 0 + 0.75)]) / 3
     np.testing.assert_allclose(lift, [np.array([0.75, 0.25]) / everyone, np.array([0.25, 0.75]) / everyone])
     assert ((p >= 0) & (p <= 1)).all()
@@ -148,7 +148,7 @@ def test_a_brand_that_a_segment_prefers_is_told_apart():
     rng = np.random.default_rng(0)
     segment, user = np.repeat([0, 1], 100), np.repeat(np.arange(200), 6)
     label = np.where(rng.random(1200) < np.where(segment[user] == 0, 0.6, 0.3), 0, 1 + rng.integers(3, size=1200))
-    lift, p = lifts(segment, user, label, 2, 4)
+    lift, p = compute_lifts(segment, user, label, 2, 4)
     assert lift[0, 0] > 1.2 > 1 > lift[1, 0]
     assert p[0, 0] < 1e-4
     assert p[1, 0] > 0.99
@@ -156,6 +156,6 @@ def test_a_brand_that_a_segment_prefers_is_told_apart():
 
 def test_a_preference_of_everyone_in_a_segment_is_the_surest():
     segment, user = np.repeat([0, 1], 20), np.arange(40)
-    lift, p = lifts(segment, user, segment[user], 2, 2)
+    lift, p = compute_lifts(segment, user, segment[user], 2, 2)
     np.testing.assert_allclose(lift, [[2, 0], [0, 2]])
     assert p[0, 0] < 1e-4

@@ -11,9 +11,9 @@ from interestlab.data.event_store import EventStore, PreparationSettings, write_
 from interestlab.data.histories import build_histories
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
-from interestlab.drift.attention import Attention, halves
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import PAUSE, Panel, sessions
+from interestlab.drift.session_log import DEFAULT_SESSION_GAP, SessionLog, number_sessions
+from interestlab.drift.shares import InterestShares, half_the_sessions
 
 DAY = 86_400
 START = 1_700_006_400  # a midnight
@@ -44,26 +44,26 @@ def flat(
     items: pl.DataFrame | None = None,
     depth: np.ndarray | None = None,
     train: np.ndarray | None = None,
-    session_gap: int = PAUSE,
-) -> Panel:
-    """A panel of events that are in order already."""
+    session_gap: int = DEFAULT_SESSION_GAP,
+) -> SessionLog:
+    """A log of events that are in order already."""
     user, time, item = (np.asarray(a, np.int64) for a in (user, time, item))
     many = np.bincount(user, minlength=users or int(user.max(initial=-1)) + 1)
-    return Panel(
+    return SessionLog(
         users=pl.Series([f"u{u}" for u in range(len(many))], dtype=pl.String),
         items=items_of(int(item.max(initial=0)) + 1) if items is None else items,
         offsets=np.r_[0, np.cumsum(many)],
         row=np.arange(len(user)),
         time=time,
         item=item.astype(np.int32),
-        session=sessions(user, time, session_gap),
+        session=number_sessions(user, time, session_gap),
         depth=np.full(len(user), np.nan, np.float32) if depth is None else np.asarray(depth, np.float32),
         train=np.ones(len(user), bool) if train is None else train,
     )
 
 
-def made(histories: Sequence[Sequence[Sequence[int]]], **given: object) -> Panel:
-    """A panel of items by session by user; a session a day, a minute an event."""
+def made(histories: Sequence[Sequence[Sequence[int]]], **given: object) -> SessionLog:
+    """A log of items by session by user; a session a day, a minute an event."""
     told = [(u, START + s * DAY + e * 60, i) for u, h in enumerate(histories) for s, v in enumerate(h) for e, i in enumerate(v)]
     user, time, item = np.array(told, np.int64).reshape(-1, 3).T
     return flat(user, time, item, **({"users": len(histories)} | given))  # type: ignore[arg-type]
@@ -77,8 +77,8 @@ def drawn(
     mean: float = 3.0,
     sticky: bool = True,
     leaf_shares: np.ndarray | None = None,
-) -> Panel:
-    """A panel of users who draw from their shares; a session is of one interest and one leaf, as real ones nearly are.
+) -> SessionLog:
+    """A log of users who draw from their shares; a session is of one interest and one leaf, as real ones nearly are.
 
     Args:
         shares: ``[U, T, K]`` of each session of each user (``T`` may be 1), of which the first ``many`` count.
@@ -119,9 +119,9 @@ def alike(users: int, interests: int, seed: int, sharp: float = 1.0) -> np.ndarr
     return np.random.default_rng(seed).dirichlet(np.full(interests, sharp), users)[:, None]
 
 
-def halved(panel: Panel, interests: Interests) -> Attention:
+def halved(log: SessionLog, interests: Interests) -> InterestShares:
     """The attention before and after the middle of each user's events."""
-    return Attention(panel, interests, halves(panel))
+    return InterestShares(log, interests, half_the_sessions(log))
 
 
 def log_of(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None) -> EventStore:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from interestlab.drift.attention import Attention
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.multiple_testing import benjamini_hochberg
 from interestlab.stats.permutation import gamma_p_values, independent_replicates, permutation_replicates, window_shares
 
@@ -19,7 +19,7 @@ _CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Segments:
+class Segmentation:
     """``S`` segments and who is in them.
 
     Attributes:
@@ -48,9 +48,9 @@ class Segments:
     p: np.ndarray
 
 
-def segments(
-    attention: Attention, ratio: np.ndarray, count: int, draws: int, rng: np.random.Generator, seed: int = 0
-) -> Segments:
+def cluster_users(
+    shares: InterestShares, ratio: np.ndarray, count: int, draws: int, rng: np.random.Generator, seed: int = 0
+) -> Segmentation:
     """Cluster users by what they gave their attention to over the whole history.
 
     k-means on the roots of the shares, whose distances are Hellinger's. It takes the whole history, since a segment of those
@@ -58,7 +58,7 @@ def segments(
     everyone in their segment, and the pooled test holds even where its users are too small to be tested by themselves.
 
     Args:
-        attention: of all users in two windows.
+        shares: of all users in two windows.
         ratio: ``[P]`` drift of the catalogue, which a segment's change is told beyond.
         count: how many segments, at most.
         draws: permutations.
@@ -67,9 +67,9 @@ def segments(
     """
     from sklearn.cluster import KMeans
 
-    users, many = len(attention.panel.users), len(attention.interests)
+    users, many = len(shares.log.users), len(shares.interests)
     counts = np.zeros((users, many), np.float32)
-    counts[attention.user, attention.interest] = sum(attention.counts)
+    counts[shares.user, shares.interest] = sum(shares.counts)
     held = counts.sum(1) > 0
     profile = np.sqrt(counts / np.maximum(counts.sum(1, keepdims=True), 1))
     count = min(count, len(np.unique(profile[held].round(4), axis=0)))
@@ -77,16 +77,16 @@ def segments(
     of = np.full(users, -1)
     of[held] = found.labels_
     centres = found.cluster_centers_.astype(np.float32)
-    tested = _Tested(attention, ratio, of, centres, draws)
-    groups, cells = attention.by_session
+    tested = _Tested(shares, ratio, of, centres, draws)
+    groups, cells = shares.session_groups
     step = max(1, _CELLS // ((1 + draws) * many))
-    for index, values, weights in permutation_replicates(groups, cells, window_shares, draws, rng, attention.tilt(ratio)):
+    for index, values, weights in permutation_replicates(groups, cells, window_shares, draws, rng, shares.log_weights(ratio)):
         values = independent_replicates(values, rng, weights)
         for first in range(0, len(index), step):
             tested.add(index[first : first + step], values[..., first : first + step])
     tv = np.abs(tested.change).sum(-1) / 2 / np.maximum(tested.users, 1)[:, None].T
-    return Segments(
-        names=_names(counts, of, count, attention.interests.names),
+    return Segmentation(
+        names=_names(counts, of, count, shares.interests.names),
         of=of,
         before=tested.before,
         after=tested.after,
@@ -103,8 +103,8 @@ def segments(
 class _Tested:
     """What is added up over users, for each permutation."""
 
-    def __init__(self, attention: Attention, ratio: np.ndarray, of: np.ndarray, centres: np.ndarray, draws: int) -> None:
-        self.attention, self.ratio, self.of, self.centres = attention, ratio, of, centres
+    def __init__(self, shares: InterestShares, ratio: np.ndarray, of: np.ndarray, centres: np.ndarray, draws: int) -> None:
+        self.shares, self.ratio, self.of, self.centres = shares, ratio, of, centres
         count, many, users = *centres.shape, len(of)
         self.change = np.zeros((1 + draws, count, many))
         self.moves = np.zeros((1 + draws, count, count))
@@ -114,12 +114,12 @@ class _Tested:
     def add(self, index: np.ndarray, values: np.ndarray) -> None:
         """Add some users: their shares in both windows ``[2F, S, g]``."""
         width = len(values) // 2
-        offsets = self.attention.offsets
+        offsets = self.shares.offsets
         many = offsets[index + 1] - offsets[index]
         place = np.repeat(np.arange(len(index)), many)
         feature = np.concatenate([np.arange(m) for m in many])
         pair = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in index])
-        interest = self.attention.interest[pair]
+        interest = self.shares.interest[pair]
         dense = np.zeros((2, values.shape[1], len(index), self.centres.shape[1]), np.float32)
         dense[0][:, place, interest] = values[feature, :, place].T
         dense[1][:, place, interest] = values[width + feature, :, place].T
@@ -148,7 +148,9 @@ def _names(counts: np.ndarray, of: np.ndarray, count: int, interests: list[str])
     return out
 
 
-def lifts(segment: np.ndarray, user: np.ndarray, label: np.ndarray, count: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_lifts(
+    segment: np.ndarray, user: np.ndarray, label: np.ndarray, count: int, labels: int
+) -> tuple[np.ndarray, np.ndarray]:
     """How much more of each label a segment's users take than everyone does.
 
     Args:
@@ -178,7 +180,7 @@ def lifts(segment: np.ndarray, user: np.ndarray, label: np.ndarray, count: int, 
     return mean / np.maximum(total.sum(0) / everyone, 1e-12), stats.norm.sf(z)
 
 
-def moves_table(found: Segments) -> pl.DataFrame:
+def moves_table(found: Segmentation) -> pl.DataFrame:
     """A row for each two segments: ``source, destination, users, by_chance, p, q``."""
     source, destination = (axis.ravel() for axis in np.indices(found.moves.shape))
     p = np.where(source == destination, np.nan, found.p_moves.ravel())

@@ -4,15 +4,15 @@ import numpy as np
 import polars as pl
 
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import Panel
-from interestlab.drift.population import day
+from interestlab.drift.population import format_day
+from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
-from interestlab.drift.verdicts import UNKNOWN
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
 from interestlab.stats.power import required_sample_size
 
 
-def notes(
-    held: Panel, whole: Panel, interests: Interests, likeness: float, people: pl.DataFrame, settings: Settings
+def list_limitations(
+    held: SessionLog, whole: SessionLog, interests: Interests, likeness: float, people: pl.DataFrame, settings: Settings
 ) -> list[str]:
     """Sentences on what cannot be said.
 
@@ -24,9 +24,9 @@ def notes(
         people: the table of users.
         settings: of the analysis.
     """
-    unknown = int((people["verdict"] == UNKNOWN).sum())
+    unknown = int((people["verdict"] == INSUFFICIENT_EVIDENCE).sum())
     seen = people.filter(pl.col("events") > 0)
-    need = required_sample_size(5, settings.shift, settings.level_of_test)
+    need = required_sample_size(5, settings.shift, settings.significance_level)
     days = (held.time.max() - held.time.min()) / 86_400
     told = [
         f"{unknown:,} of {people.height:,} users have too few events to be answered: to see {settings.shift:.0%} of the "
@@ -38,9 +38,10 @@ def notes(
         told.append(
             f"The log spans {days:.0f} days: what looks like a change may be a passing need, a weekend or one purchase."
         )
-    if len(held.begins) < 0.75 * len(held.time):
+    if len(held.session_starts) < 0.75 * len(held.time):
         told.append(
-            f"{len(held.time):,} events make {len(held.begins):,} sessions, which are what the tests permute. Two events of "
+            f"{len(held.time):,} events make {len(held.session_starts):,} sessions, which are what the tests "
+            f"permute. Two events of "
             f"one are alike (correlation {likeness:.2f}), so a session is worth fewer independent events than it has."
         )
     if gone := len(whole.time) - len(held.time):
@@ -51,7 +52,7 @@ def notes(
         told.append("Times are days, so the order within a day is not known; a day counts as one session.")
     told.append(
         f"Interests are {interests.rule}. Others would give other shares; a migration is between these, and what moved within "
-        f"one counts as evolution. The log is from {day(held.time.min())} to {day(held.time.max())}."
+        f"one counts as evolution. The log is from {format_day(held.time.min())} to {format_day(held.time.max())}."
     )
     told.append("These are observations: that attention moved does not tell why, nor what a campaign would do.")
     return told
