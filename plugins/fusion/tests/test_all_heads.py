@@ -1,4 +1,4 @@
-"""What all heads have in common, beyond the contract."""
+"""Properties of all heads beyond the contract."""
 
 import pytest
 import torch
@@ -12,8 +12,8 @@ from interestlab_fusion.transformer import Transformer
 
 NAMES = ["text", "id", "image"]
 ROWS, DIM = 6, 8
-FROM_THE_MEAN = [Concat, Attention, Gated, Transformer, Bottleneck]
-HEADS = [*FROM_THE_MEAN, Film]
+START_AT_MEAN = [Concat, Attention, Gated, Transformer, Bottleneck]
+HEADS = [*START_AT_MEAN, Film]
 
 
 @pytest.fixture(params=HEADS)
@@ -29,20 +29,20 @@ def streams():
     return {name: torch.randn(ROWS, DIM) for name in NAMES}
 
 
-def everywhere(streams):
+def all_present(streams):
     return {name: torch.ones(ROWS, dtype=torch.bool) for name in streams}
 
 
-def trained(head):
+def perturb(head):
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return head
 
 
-@pytest.mark.parametrize("head", FROM_THE_MEAN, indirect=True)
-def test_starts_at_the_mean_of_what_is_present(head, streams):
-    present = everywhere(streams) | {"id": torch.tensor([True, False] * 3)}
+@pytest.mark.parametrize("head", START_AT_MEAN, indirect=True)
+def test_initial_output_is_the_mean_of_the_present_streams(head, streams):
+    present = all_present(streams) | {"id": torch.tensor([True, False] * 3)}
     out = head(streams, present)
     mean = torch.stack(list(streams.values())).mean(0)
     without_id = (streams["text"] + streams["image"]) / 2
@@ -50,12 +50,12 @@ def test_starts_at_the_mean_of_what_is_present(head, streams):
     torch.testing.assert_close(out[1::2], without_id[1::2])
 
 
-def test_leaves_its_start_when_it_trains(head, streams):
-    target = streams["image"]  # that which every head can reach, a weighted mean too
+def test_training_reduces_the_loss(head, streams):
+    target = streams["image"]  # reachable for every head, including weighted means
     optimizer = torch.optim.Adam(head.parameters(), 0.03)
     losses = []
     for _ in range(60):
-        loss = (head(streams, everywhere(streams)) - target).square().mean()
+        loss = (head(streams, all_present(streams)) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -63,25 +63,25 @@ def test_leaves_its_start_when_it_trains(head, streams):
     assert losses[-1] < losses[0] / 4
 
 
-@pytest.mark.parametrize("dropped", NAMES)
-def test_a_stream_not_given_is_a_stream_absent_everywhere(head, streams, dropped):
-    trained(head)
-    kept = {name: x for name, x in streams.items() if name != dropped}
-    absent = everywhere(streams) | {dropped: torch.zeros(ROWS, dtype=torch.bool)}
-    without = head(kept, everywhere(kept))
-    torch.testing.assert_close(without, head(streams, absent))
-    assert not torch.allclose(without, head(streams, everywhere(streams)))
+@pytest.mark.parametrize("absent", NAMES)
+def test_omitting_a_stream_equals_marking_it_missing(head, streams, absent):
+    perturb(head)
+    others = {name: x for name, x in streams.items() if name != absent}
+    present = all_present(streams) | {absent: torch.zeros(ROWS, dtype=torch.bool)}
+    without = head(others, all_present(others))
+    torch.testing.assert_close(without, head(streams, present))
+    assert not torch.allclose(without, head(streams, all_present(streams)))
 
 
-def test_two_streams_are_told_apart(head, streams):
-    trained(head)
+def test_streams_are_not_interchangeable(head, streams):
+    perturb(head)
     swapped = streams | {"text": streams["id"], "id": streams["text"]}
-    assert not torch.allclose(head(streams, everywhere(streams)), head(swapped, everywhere(streams)))
+    assert not torch.allclose(head(streams, all_present(streams)), head(swapped, all_present(streams)))
 
 
-def test_nothing_present_is_finite_and_the_same_for_every_row(head, streams):
-    nothing = {name: torch.zeros(ROWS, dtype=torch.bool) for name in NAMES}
-    out = trained(head)(streams, nothing)
+def test_rows_without_streams_are_finite_and_equal(head, streams):
+    none_present = {name: torch.zeros(ROWS, dtype=torch.bool) for name in NAMES}
+    out = perturb(head)(streams, none_present)
     assert out.isfinite().all()
     torch.testing.assert_close(out, out[:1].expand_as(out))
     if not isinstance(head, Concat):
@@ -93,26 +93,26 @@ def test_a_single_stream(cls, streams):
     head = cls(DIM)
     head.build(["text"])
     only = {"text": streams["text"]}
-    torch.testing.assert_close(head(only, everywhere(only)), streams["text"])
+    torch.testing.assert_close(head(only, all_present(only)), streams["text"])
 
 
-def test_any_name_is_a_name(streams):
+def test_stream_names_may_hold_any_characters(streams):
     head = Attention(DIM)
     head.build(["event.what ever"])
     x = {"event.what ever": streams["text"]}
-    assert head(x, everywhere(x)).shape == (ROWS, DIM)
+    assert head(x, all_present(x)).shape == (ROWS, DIM)
 
 
-def test_an_unknown_stream_is_refused(head, streams):
+def test_unknown_or_no_streams_are_rejected(head, streams):
     unknown = {"audio": streams["text"]}
     with pytest.raises(ValueError, match=r"\['audio'\] are unknown"):
-        head(unknown, everywhere(unknown))
-    with pytest.raises(ValueError, match="no stream is given"):
+        head(unknown, all_present(unknown))
+    with pytest.raises(ValueError, match="no stream was passed"):
         head({}, {})
 
 
-def test_no_gradient_reaches_what_is_absent(head, streams):
+def test_missing_streams_receive_no_gradient(head, streams):
     x = {name: value.requires_grad_() for name, value in streams.items()}
-    trained(head)(x, everywhere(x) | {"id": torch.zeros(ROWS, dtype=torch.bool)}).square().sum().backward()
+    perturb(head)(x, all_present(x) | {"id": torch.zeros(ROWS, dtype=torch.bool)}).square().sum().backward()
     assert not x["id"].grad.any()
     assert x["text"].grad.any()

@@ -1,4 +1,4 @@
-"""A transformer block over a handful of tokens."""
+"""A transformer block for few tokens."""
 
 import math
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 
-class Block(nn.Module):
-    """Attention and a feed-forward layer, each normed before and added after.
+class AttentionBlock(nn.Module):
+    """A pre-norm transformer block: self-attention and a feed-forward layer, each with a residual connection.
 
     Args:
         dim: width of a token.
-        heads: of the attention; they divide ``dim``.
+        heads: attention heads; must divide ``dim``.
         dropout: share of activations and attention weights dropped in training.
         expansion: width of the feed-forward layer, in multiples of ``dim``.
 
@@ -34,16 +34,24 @@ class Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """``[..., N, D]`` -> the same; where ``mask [..., N]`` is False no other token looks."""
-        # Written out: fused attention may take no more than 65,535 rows on a GPU (pytorch issue 146704), and so few tokens
-        # gain nothing by it.
+        """Transform tokens.
+
+        Args:
+            tokens: ``[..., N, D]``.
+            mask: ``[..., N]`` bool, False for tokens that no other token may attend to; None attends to all.
+
+        Returns:
+            ``[..., N, D]``.
+        """
+        # Written out, because fused attention accepts at most 65,535 rows on a GPU (pytorch issue 146704) and has no
+        # advantage with this few tokens.
         heads = self.query_key_value(self.norm(tokens)).unflatten(-1, (3, self.heads, -1))
         query, key, value = (part.transpose(-3, -2) for part in heads.unbind(-3))
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
         if mask is not None:
-            # Each may look at itself, for a softmax of nothing would be NaN.
-            seen = mask.unsqueeze(-2) | torch.eye(mask.shape[-1], dtype=torch.bool, device=mask.device)
-            scores = scores.masked_fill(~seen.unsqueeze(-3), -math.inf)
+            # Every token may attend to itself: a softmax over no token is NaN.
+            attendable = mask.unsqueeze(-2) | torch.eye(mask.shape[-1], dtype=torch.bool, device=mask.device)
+            scores = scores.masked_fill(~attendable.unsqueeze(-3), -math.inf)
         attended = self.drop(scores.softmax(-1)) @ value
         tokens = tokens + self.drop(self.attention_out(attended.transpose(-3, -2).flatten(-2)))
         return tokens + self.drop(self.feed_forward(tokens))

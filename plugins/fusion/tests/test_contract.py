@@ -1,4 +1,4 @@
-"""The contract, for every head and each of its options."""
+"""The conformance checks on every head and each of its options."""
 
 from typing import ClassVar
 
@@ -13,12 +13,12 @@ from interestlab_fusion.gated import Gated
 from interestlab_fusion.transformer import Transformer
 
 
-class TestConcatDropsStreams(FusionHeadTests):
+class TestConcatWithModalityDropout(FusionHeadTests):
     plugin = Concat
     init_args: ClassVar = {"modality_dropout": 0.5}
 
 
-class TestAttentionDropsStreams(FusionHeadTests):
+class TestAttentionWithModalityDropout(FusionHeadTests):
     plugin = Attention
     init_args: ClassVar = {"modality_dropout": 0.5}
 
@@ -27,7 +27,7 @@ class TestGated(FusionHeadTests):
     plugin = Gated
 
 
-class TestGatedBySigmoid(FusionHeadTests):
+class TestGatedWithSigmoid(FusionHeadTests):
     plugin = Gated
     init_args: ClassVar = {"gate": "sigmoid", "modality_dropout": 1.0}
 
@@ -36,7 +36,7 @@ class TestTransformer(FusionHeadTests):
     plugin = Transformer
 
 
-class TestTransformerWithEveryOption(FusionHeadTests):
+class TestTransformerWithAllOptions(FusionHeadTests):
     plugin = Transformer
     init_args: ClassVar = {"layers": 2, "heads": 1, "dropout": 0.5, "expansion": 1, "modality_dropout": 0.3}
 
@@ -45,7 +45,7 @@ class TestBottleneck(FusionHeadTests):
     plugin = Bottleneck
 
 
-class TestBottleneckWithEveryOption(FusionHeadTests):
+class TestBottleneckWithAllOptions(FusionHeadTests):
     plugin = Bottleneck
     init_args: ClassVar = {"tokens": 3, "layers": 3, "heads": 4, "dropout": 0.5, "expansion": 1, "modality_dropout": 0.3}
 
@@ -54,23 +54,23 @@ class TestFilm(FusionHeadTests):
     plugin = Film
 
 
-class TestFilmOfChosenStreams(FusionHeadTests):
+class TestFilmWithModulators(FusionHeadTests):
     plugin = Film
     init_args: ClassVar = {"modulators": ["text", "elsewhere"], "modality_dropout": 0.3}
 
 
 @pytest.mark.parametrize(
-    ("head", "arguments", "told"),
+    ("head", "arguments", "message"),
     [
         (Concat, {"modality_dropout": 1.2}, r"modality_dropout=1.2 is not between 0 and 1"),
         (Attention, {"heads": 3}, "dim 8 is not divisible by heads 3"),
-        (Gated, {"gate": "tanh"}, "gate 'tanh' is neither softmax nor sigmoid"),
+        (Gated, {"gate": "tanh"}, "gate is 'tanh'; it must be softmax or sigmoid"),
         (Transformer, {"heads": 0}, "dim 8 is not divisible by heads 0"),
-        (Transformer, {"layers": 0}, "layers=0: one at least"),
-        (Bottleneck, {"layers": 1}, "tokens=2, layers=1: streams meet through"),
-        (Bottleneck, {"tokens": 0}, "tokens=0, layers=2: streams meet through"),
+        (Transformer, {"layers": 0}, "layers=0 must be at least 1"),
+        (Bottleneck, {"layers": 1}, "tokens=2 .* layers=1 at least 2"),
+        (Bottleneck, {"tokens": 0}, "tokens=0 must be at least 1"),
     ],
 )
-def test_arguments_that_make_no_sense(head, arguments, told):
-    with pytest.raises(ValueError, match=told):
+def test_invalid_arguments(head, arguments, message):
+    with pytest.raises(ValueError, match=message):
         head(8, **arguments)
