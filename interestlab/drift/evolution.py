@@ -51,7 +51,7 @@ def measure_evolution(shares: InterestShares, draws: int, rng: np.random.Generat
     second is (:func:`interestlab.drift.leaves.leaf_change_statistics`), each standardised by its permutations.
     Where most items are of an
     interest of one leaf, it is the displacement of the centroids, :math:`\sum_k n_k n'_k \lVert \mu'_k - \mu_k \rVert^2`,
-    which also has the noise of items within a leaf (``benchmarks/drift.py`` compares them).
+    which also has the noise of items within a leaf (``benchmarks/drift`` compares them).
 
     Args:
         shares: of the users in two windows.
