@@ -14,9 +14,9 @@ from torch import Tensor
 from interestlab.batch import Inputs
 from interestlab.data import time_features
 from interestlab.data.datamodule import InterestData
-from interestlab.data.fields import parse_field, text_of
-from interestlab.data.histories import clean_frame
-from interestlab.data.validate import LATEST, RESERVED, UNTOLD
+from interestlab.data.fields import join_columns, parse_field
+from interestlab.data.text_cleaning import clean_text_columns
+from interestlab.data.validate import DEFAULT_EVENT, LATEST_TIMESTAMP, RESERVED_COLUMNS
 from interestlab.errors import DataError
 from interestlab.model.evaluation import to_float64
 from interestlab.model.streams import Stream
@@ -47,7 +47,7 @@ class Reader:
         # As they lie on disk: what follows from a time is not told, unless the source told it.
         events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
         self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
-        columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED]
+        columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED_COLUMNS]
         self._known = dict.fromkeys((*NAMES, *columns))
         self._values = cache(self._values_of)
 
@@ -128,13 +128,13 @@ class Reader:
             follows = {"id": pl.Series([identity(event) for event in events], dtype=pl.String), "words": words}
         frame = pl.DataFrame(follows | told)
         if side == "event" and "event" in told:
-            frame = frame.with_columns(pl.col("event").fill_null(UNTOLD))
-        return clean_frame(frame, self.data.recipe.clean, but=("id",))
+            frame = frame.with_columns(pl.col("event").fill_null(DEFAULT_EVENT))
+        return clean_text_columns(frame, self.data.preparation.clean, exclude=("id",))
 
     def _encode(self, stream: Stream, frame: pl.DataFrame) -> tuple[Tensor, Tensor]:
         """Vectors of a stream ``[n, dim]``, and which rows have a value ``[n]``."""
         _, columns = parse_field(stream.field)
-        joined = text_of(columns)
+        joined = join_columns(columns)
         encoder = self._encoder(stream)
         if encoder.preprocess_key and stream.side == "item" and all(frame.schema[c] == pl.String for c in columns):
             joined = joined.fill_null(pl.col("words"))
@@ -202,7 +202,7 @@ def clocked(times: Sequence[int | None], since: int | None) -> pl.DataFrame:
         pairs += [since if since is None or time is None else min(since, time), time]
         since = since if time is None else time
     frame = pl.LazyFrame({"user": np.arange(len(pairs)) // 2, "timestamp": pl.Series(pairs, dtype=pl.Int64)})
-    return time_features.with_clock(frame).collect().gather_every(2, 1)
+    return time_features.add_time_features(frame).collect().gather_every(2, 1)
 
 
 def seconds(moment: Moment | None) -> int | None:
@@ -216,6 +216,6 @@ def seconds(moment: Moment | None) -> int | None:
     told = moment
     if isinstance(moment, datetime):
         told = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not isinstance(told, Real) or not 0 < told < LATEST:
+    if not isinstance(told, Real) or not 0 < told < LATEST_TIMESTAMP:
         raise DataError(f"a moment is unix seconds or a datetime, from 1970 to 2100, not {moment!r}.")
     return int(told)

@@ -1,8 +1,7 @@
 """How the numbers of a comparison are written, in the page and in the Markdown table."""
 
-import re
-from collections.abc import Sequence
-
+from interestlab.reporting.labels import markdown_row
+from interestlab.reporting.number_formats import MISSING, decimal, p_value, si_prefix, signed, three_digits
 from interestlab.stats.intervals import Estimate
 from interestlab.sweep.compare import Comparison, Configuration
 
@@ -12,7 +11,6 @@ COST_NAMES = {
     "peak_memory_mb": "peak memory, MiB",
     "tpme": "TPME",
 }
-NONE = "–"
 
 
 def short(metric: str) -> str:
@@ -20,27 +18,9 @@ def short(metric: str) -> str:
     return metric.removeprefix("test/")
 
 
-def count(value: float) -> str:
-    """A number to three digits, as 22.7 M."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
-
-
 def estimate(value: Estimate | None) -> str:
     """A mean and its interval."""
-    return NONE if value is None else str(value)
-
-
-def signed(value: float) -> str:
-    """A difference."""
-    return f"{value:+.4f}"
-
-
-def p_value(value: float) -> str:
-    """A p-value, which is never 0."""
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return MISSING if value is None else str(value)
 
 
 def seeds(c: Configuration) -> str:
@@ -51,26 +31,15 @@ def seeds(c: Configuration) -> str:
 def trainable(c: Configuration) -> str:
     """Trainable parameters, and their share of all."""
     if "trainable_parameters" not in c.costs:
-        return NONE
+        return MISSING
     share = c.costs["trainable_parameters"] / c.costs["parameters"] if c.costs.get("parameters") else None
-    return count(c.costs["trainable_parameters"]) + ("" if share is None else f" ({share:.2%})")
-
-
-def cost(c: Configuration, name: str) -> str:
-    """Seconds or memory."""
-    value = c.costs.get(name)
-    return NONE if value is None else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
-
-
-def efficiency(c: Configuration) -> str:
-    """TPME."""
-    return NONE if c.tpme is None else f"{c.tpme:.3f}"
+    return si_prefix(c.costs["trainable_parameters"]) + ("" if share is None else f" ({share:.2%})")
 
 
 def on_front(c: Configuration) -> str:
     """The costs by which it is on the Pareto front."""
     if not c.front:
-        return NONE
+        return MISSING
     names = {"seconds_per_epoch": "time", "trainable_parameters": "parameters"}
     return " · ".join(names[cost] for cost, on in c.front.items() if on) or "dominated"
 
@@ -91,24 +60,25 @@ def markdown(comparison: Comparison) -> str:
             row.append(estimate(c.metrics.get(metric)))
             if metric in compared:
                 row += difference(c, metric)
-        row += [trainable(c), cost(c, "seconds_per_epoch"), cost(c, "peak_memory_mb"), efficiency(c), on_front(c)]
+        row += [
+            trainable(c),
+            three_digits(c.costs.get("seconds_per_epoch")),
+            three_digits(c.costs.get("peak_memory_mb")),
+            decimal(c.tpme, 3),
+            on_front(c),
+        ]
         rows.append(row)
     told = ", ".join(f"{key}={value}" for key, value in comparison.fingerprint.items()).replace("`", "'")
-    return "\n".join(line(row) for row in rows) + (f"\n\nFingerprint: `{told}`\n" if told else "\n")
+    return "\n".join(markdown_row(row) for row in rows) + (f"\n\nFingerprint: `{told}`\n" if told else "\n")
 
 
 def difference(c: Configuration, metric: str) -> list[str]:
     """The cells of a difference to the baseline."""
     if c.is_baseline:
-        return ["baseline", NONE, NONE, NONE]
+        return ["baseline", MISSING, MISSING, MISSING]
     if metric not in c.differences:
-        return [NONE] * 4
+        return [MISSING] * 4
     d = c.differences[metric]
-    half = NONE if d.seeds.half_width is None else f"± {d.seeds.half_width:.4f}"
+    half = MISSING if d.seeds.half_width is None else f"± {d.seeds.half_width:.4f}"
     mean = f"**{signed(d.seeds.mean)}**" if d.clear else signed(d.seeds.mean)
     return [mean, f"{signed(d.low)} to {signed(d.high)}", half, p_value(d.p_holm)]
-
-
-def line(cells: Sequence[str]) -> str:
-    """A row of a Markdown table, whatever its cells hold."""
-    return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in cells) + " |"

@@ -2,45 +2,25 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from itertools import pairwise, product
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from interestlab.sweep.cells import COST_NAMES, count, short
+from interestlab.reporting.colours import BLUE, GREY, RED
+from interestlab.reporting.matplotlib_figures import DPI, STYLE, create_figure, height_of_rows, png_bytes
+from interestlab.reporting.number_formats import si_prefix
+from interestlab.sweep.cells import COST_NAMES, short
 from interestlab.sweep.compare import Comparison, Configuration
 
-INK, GREY, BLUE, RED = "#222222", "#767676", "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe and Ito's palette, which those who see few colours can tell apart."""
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
-    "text.color": INK,
-    "text.parse_math": False,  # a label may hold a dollar
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 NEAR = 8
 AROUND = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 SIDES = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
 """Where a name stands beside its point: points away, directions, and how its text is aligned there."""
-WIDTH, DPI = 7.5, 160
-"""Inches and dots: 9 points are then read well at the width of a page of documentation."""
 
 
 def plots(comparison: Comparison) -> dict[str, bytes]:
@@ -52,32 +32,7 @@ def plots(comparison: Comparison) -> dict[str, bytes]:
             "pareto_parameters.png": pareto(comparison, "trainable_parameters"),
             "cost.png": cost(comparison),
         }
-        return {name: png(figure) for name, figure in drawn.items() if figure is not None}
-
-
-def png(figure: Figure) -> bytes:
-    """The bytes of a figure, the same for the same figure."""
-    out = BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
-
-
-def canvas(height: float, columns: int = 1, rows: Sequence[str] = ()) -> tuple[Figure, list[Axes]]:
-    """A figure of panels that share their rows, the first row on top."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, columns, squeeze=False, sharey=bool(rows))[0]
-    if rows:
-        panels[0].set_yticks(range(len(rows)), [textwrap.fill(name, 28) for name in rows])
-        panels[0].set_ylim(len(rows) - 0.4, -0.6)
-    for panel in panels:
-        panel.tick_params(length=0)
-    return figure, list(panels)
-
-
-def height(rows: int) -> float:
-    """Inches of a figure with so many rows."""
-    return 1.0 + 0.36 * rows
+        return {name: png_bytes(figure) for name, figure in drawn.items() if figure is not None}
 
 
 def quality(comparison: Comparison) -> Figure | None:
@@ -85,7 +40,7 @@ def quality(comparison: Comparison) -> Figure | None:
     measured = [c for c in comparison.configurations if c.metrics]
     if not measured:
         return None
-    figure, panels = canvas(height(len(measured)), len(comparison.metrics), [c.name for c in measured])
+    figure, panels = create_figure(height_of_rows(len(measured)), len(comparison.metrics), [c.name for c in measured])
     for panel, metric in zip(panels, comparison.metrics, strict=True):
         for y, c in enumerate(measured):
             estimate, colour = c.metrics[metric], RED if c.is_baseline else BLUE
@@ -107,7 +62,7 @@ def pareto(comparison: Comparison, cost: str) -> Figure | None:
     known = [c for c in comparison.configurations if cost in c.front]
     if not known:
         return None
-    figure, [panel] = canvas(4.2)
+    figure, [panel] = create_figure(4.2)
     points = [(c.costs[cost], c.metrics[metric].mean) for c in known]
     edge = sorted(point for point, c in zip(points, known, strict=True) if c.front[cost])
     corners = [edge[0], *((x, y) for (_, below), (x, at) in pairwise(edge) for y in (below, at))]
@@ -120,7 +75,7 @@ def pareto(comparison: Comparison, cost: str) -> Figure | None:
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) < 1000 * min(costs) else (1,)))
         panel.xaxis.set_minor_locator(NullLocator())
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si_prefix(value)))
     panel.margins(0.12)
     panel.set_xlabel(COST_NAMES[cost])
     panel.set_ylabel(f"{short(metric)}, mean over seeds")
@@ -165,7 +120,7 @@ def write_names(
 def cost(comparison: Comparison) -> Figure | None:
     """What each costs: a panel a cost that is known, and TPME."""
     panels: dict[str, tuple[Callable[[Configuration], float | None], Callable[[float], str]]] = {
-        "trainable_parameters": (lambda c: c.costs.get("trainable_parameters"), count),
+        "trainable_parameters": (lambda c: c.costs.get("trainable_parameters"), si_prefix),
         "seconds_per_epoch": (lambda c: c.costs.get("seconds_per_epoch"), lambda v: f"{v:,.3g}"),
         "peak_memory_mb": (lambda c: c.costs.get("peak_memory_mb"), lambda v: f"{v:,.0f}"),
         "tpme": (lambda c: c.tpme, lambda v: f"{v:.3f}"),
@@ -174,7 +129,7 @@ def cost(comparison: Comparison) -> Figure | None:
     panels = {name: told for name, told in panels.items() if any(told[0](c) is not None for c in measured)}
     if not panels:
         return None
-    figure, axes = canvas(height(len(measured)), len(panels), [c.name for c in measured])
+    figure, axes = create_figure(height_of_rows(len(measured)), len(panels), [c.name for c in measured])
     for panel, (name, (of, written)) in zip(axes, panels.items(), strict=True):
         values = [of(c) for c in measured]
         bars = panel.barh(

@@ -228,7 +228,7 @@ class InterestModel(HookRelay):
 
     def zero_embeddings(self, stream: Stream, *shape: int) -> Tensor:
         """``[*shape, dim]`` zeros, of which every weight of a stream gets a gradient, as each process must give it one."""
-        idle = self.embed_values(stream, self.features[stream.name].some)[:0].to(self.log_q.dtype)
+        idle = self.embed_values(stream, self.features[stream.name].any_code)[:0].to(self.log_q.dtype)
         return torch.cat([idle, idle.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
     def share(self, stream: Stream, codes: np.ndarray) -> Tensor:

@@ -134,7 +134,7 @@ class Model(Forecaster):
         log = self.seen.data.log
         many = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
         if self.frozen:
-            many = np.minimum(many, np.asarray(log.cuts.train))
+            many = np.minimum(many, np.asarray(log.split_positions.train))
         return np.asarray(log.offsets)[cases.users] + many[cases.users] - 1
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
