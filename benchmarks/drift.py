@@ -109,7 +109,7 @@ class Planted:
         early = np.bincount(whole.user, weights=whole.time < moment[whole.user], minlength=len(whole.users)).astype(np.int64)
         place = np.arange(len(whole.time)) - (whole.offsets[:-1] + early)[whole.user]
         told = (early >= before) & (np.diff(whole.offsets) - early >= after)
-        held = whole.only(told[whole.user] & (place >= -before[whole.user]) & (place < after[whole.user]))
+        held = whole.keep_events(told[whole.user] & (place >= -before[whole.user]) & (place < after[whole.user]))
         user = held.user[held.session_starts]
         second = np.bincount(user[held.time[held.session_starts] >= moment[user]], minlength=len(whole.users))
         return held, second, told
@@ -172,7 +172,7 @@ def expected(
     worth = shares.effective_events(shares.intraclass_correlation)
     shift = STRENGTH * MOVED[key[1]]
     predicted = homogeneity_test_power(*worth, seen, shift, LEVEL, shares.two_largest)
-    enough = homogeneity_test_power(*worth, seen, Settings().shift, LEVEL, shares.two_largest) >= TARGET_POWER
+    enough = homogeneity_test_power(*worth, seen, Settings().detectable_shift, LEVEL, shares.two_largest) >= TARGET_POWER
     answered = moved & enough
     rows = {
         "interests met": seen[moved].mean(),
@@ -242,7 +242,7 @@ def changes(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple
         before = np.round(share * length).astype(np.int64)
         held, second, told = log.around(before, length - before)
         told &= log.kind != "evolve"
-        held = held.only(told[held.user])
+        held = held.keep_events(told[held.user])
         offsets, labels, _ = label_sessions(held, interests)
         sizes, migrates = np.diff(offsets), told & (log.kind == "migrate")
         true = np.where(migrates, sizes - second, -1)
@@ -256,7 +256,7 @@ def changes(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple
         frame = pl.DataFrame(plain, schema={"user": pl.Int64, "session": pl.Int64}, orient="row")
         judged(figures, ("changes", *key, length, "PELT, penalty ln L"), frame, true, told, near)
         some = np.flatnonzero(told)[: args.online]
-        few = held.only(np.isin(held.user, some))
+        few = held.keep_events(np.isin(held.user, some))
         offsets, labels, _ = label_sessions(few, interests)
         watched = np.isin(np.arange(len(told)), some)
         kept = np.r_[0, np.cumsum(np.diff(offsets)[watched])]

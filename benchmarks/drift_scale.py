@@ -86,7 +86,7 @@ def analysis(args: argparse.Namespace, users: int) -> dict[str, Any]:
 
     data = opened(args, users)
     now = CLOCKS[args.clock]
-    log, settings, began, parts = data.log, Settings(shift=args.shift), now(), {}
+    log, settings, began, parts = data.log, Settings(detectable_shift=args.shift), now(), {}
     before = build_session_log(log, settings.session_gap)
     vectors, _ = reduce_dimensions(cooccurrence_vectors(before, settings.column, seed=settings.seed))
     interests = build_interests(before, vectors, settings)
