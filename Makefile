@@ -104,7 +104,7 @@ test-latest: .venv-latest/.installed
 	touch $@
 
 bench: install
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.overhead
 
 docs: docs-check
 	@echo "open docs/_build/index.html"

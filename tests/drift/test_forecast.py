@@ -18,9 +18,9 @@ from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Ewma, Gl
 from interestlab.drift.forecast.skill import score, squared_error, tune
 from interestlab.drift.forecast.table import SCHEMA
 from interestlab.drift.forecast.verdict import BEATS, verdict
-from interestlab.drift.interests import Interests, taxonomy
+from interestlab.drift.interests import Interests, taxonomy_interests
 from interestlab.drift.model.trajectory import view
-from interestlab.drift.panel import panel
+from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.bootstrap import ClusterBootstrap
 
@@ -59,7 +59,7 @@ def run(fit, tmp_path_factory):
 
 
 def interests(data, held):
-    return taxonomy(held, np.random.default_rng(0).normal(size=(held.items.height, 5)).astype(np.float32))
+    return taxonomy_interests(held, np.random.default_rng(0).normal(size=(held.items.height, 5)).astype(np.float32))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def bench(run):
     """A loaded run, its windows, and the cases to tune and to test on."""
     found = load(run())
     spans = windows(found.data, 6)
-    held = attended(found.data, interests(found.data, panel(found.data.log)), spans)
+    held = attended(found.data, interests(found.data, build_session_log(found.data.log)), spans)
     tuning, testing = ([cases(held, w, 1) for w in part] for part in (range(spans.first, 0), range(spans.stop)))
     return found, spans, tuning, testing
 

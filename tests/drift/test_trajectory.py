@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interestlab import load
-from interestlab.drift.decomposition import split
-from interestlab.drift.interests import taxonomy
+from interestlab.drift.decomposition import decompose
+from interestlab.drift.interests import taxonomy_interests
 from interestlab.drift.model.implied import expected, implied, implied_shares, last_events_changed, scale
 from interestlab.drift.model.trajectory import trajectory, velocity, view
-from interestlab.drift.panel import panel
+from interestlab.drift.session_log import build_session_log
 from interestlab.registry import OBJECTIVES
 
 DYNAMICS = ["ewma", "momentum", "multi_interest", "ode"]
@@ -173,7 +173,9 @@ def test_the_scale_is_the_one_of_the_training(name):
 def test_what_the_last_events_changed_is_migration_and_evolution(shop, dynamics):
     recommender = shop(dynamics)
     log, seen = recommender.data.log, view(recommender.model, recommender.data)
-    held = taxonomy(panel(log), np.random.default_rng(0).normal(size=(len(log.items), 4)).astype(np.float32))
+    held = taxonomy_interests(
+        build_session_log(log), np.random.default_rng(0).normal(size=(len(log.items), 4)).astype(np.float32)
+    )
     users = np.arange(len(log.users))[::-1]
     found = last_events_changed(seen, held, users, 3)
     assert found.users.tolist() == [user for user in users if np.diff(log.offsets)[user] > 3]
@@ -186,7 +188,7 @@ def test_what_the_last_events_changed_is_migration_and_evolution(shop, dynamics)
     )
     np.testing.assert_allclose(found.before[0], then.shares[0], atol=1e-6)
     np.testing.assert_allclose(found.after[0], now.shares[0], atol=1e-6)
-    parts = split(then.shares[0], then.centroids[0], now.shares[0], now.centroids[0])
+    parts = decompose(then.shares[0], then.centroids[0], now.shares[0], now.centroids[0])
     np.testing.assert_allclose(found.migration[0], parts.migration, atol=1e-5)
     change = (now.shares[..., None] * now.centroids).sum(1) - (then.shares[..., None] * then.centroids).sum(1)
     np.testing.assert_allclose(found.migration[0] + found.evolution[0], change[0], atol=1e-5)

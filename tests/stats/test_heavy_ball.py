@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interestlab.drift.panel import panel as panel_of
 
 from interestlab.data.event_store import PreparationSettings, open_event_store
 from interestlab.drift.changes import session_labels
 from interestlab.drift.interests import taxonomy
-from interestlab.drift.panel import panel as panel_of
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum, log_likelihood
 from interestlab_sources.momentum import GAIN, follow, popularity

@@ -13,7 +13,7 @@ from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Blend, F
 from interestlab.drift.forecast.skill import Scores, score, squared_error, tune
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import View
-from interestlab.drift.panel import Panel, panel
+from interestlab.drift.session_log import SessionLog, build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.bootstrap import ClusterBootstrap, percentile_interval
 
@@ -68,7 +68,7 @@ class Bench:
     def over(
         cls,
         data: InterestData,
-        interests: Callable[[InterestData, Panel], Interests],
+        interests: Callable[[InterestData, SessionLog], Interests],
         count: int,
         horizons: Sequence[int],
         least: int,
@@ -82,7 +82,7 @@ class Bench:
             DataError: no one can be tuned or tested on.
         """
         spans = windows(data, count)
-        held = attended(data, interests(data, panel(data.log)), spans)
+        held = attended(data, interests(data, build_session_log(data.log)), spans)
         tuning = {"": among(held, range(spans.first, 0), "validation")}
         testing = {"": among(held, range(spans.stop), "test")}
         far = {h: ahead(held, spans, h) if h > 1 else testing[""] for h in horizons}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from interestlab.contract import Objective
-from interestlab.drift.decomposition import split
+from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import View
 
@@ -139,7 +139,7 @@ def last_events_changed(seen: View, interests: Interests, users: np.ndarray, eve
     r"""What the last n events changed: the interest after them against that of n events ago, drifted to the same moment.
 
     The expected vector :math:`\sum_k q_k\mu_k` changes by :math:`M + E`
-    (:func:`interestlab.drift.decomposition.split`).
+    (:func:`interestlab.drift.decomposition.decompose`).
 
     Args:
         seen: the model.
@@ -162,5 +162,5 @@ def last_events_changed(seen: View, interests: Interests, users: np.ndarray, eve
             for z in (seen.states(last), seen.states(last - events, at=log.time[last]))
         )
         before[at], after[at] = then.shares, now.shares
-        migration[at], evolution[at] = split(then.shares, then.centroids, now.shares, now.centroids)
+        migration[at], evolution[at] = decompose(then.shares, then.centroids, now.shares, now.centroids)
     return Changed(users, before, after, migration, evolution)

@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 
-from interestlab.drift.attention import Attention
-from interestlab.drift.decomposition import split
+from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.implied import implied, last_events_changed, scale
 from interestlab.drift.model.trajectory import View, velocity
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.divergence import jensen_shannon, total_variation
 
 LAST = 5
@@ -17,7 +17,7 @@ CELLS = 4_000_000
 """Numbers that the centroids of a part of the users take."""
 
 
-def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFrame:
+def model_view(seen: View, shares: InterestShares, users: np.ndarray) -> pl.DataFrame:
     """The quantities of drift on a model's trajectory: at the end of the first window against the end of the second.
 
     They are the model's opinion, and have no p-value: a model that has learnt to move moves for everyone. Compare with the
@@ -25,7 +25,7 @@ def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFr
 
     Args:
         seen: the model.
-        attention: of all users in two windows.
+        shares: of all users in two windows.
         users: ``[n]`` those that are told.
 
     Returns:
@@ -33,9 +33,9 @@ def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFr
         the implied shares; ``velocity`` (median step of an event) and ``velocity_a_day``; ``last_tv``, ``last_source``,
         ``last_destination``: what the last :data:`LAST` events changed, null for users of no more than these.
     """
-    panel, interests = attention.panel, attention.interests
-    begins = panel.begins[panel.session_offsets[users + 1] - attention.second[users]]
-    before, after = panel.row[begins - 1], panel.row[panel.offsets[users + 1] - 1]
+    log, interests = shares.log, shares.interests
+    begins = log.session_starts[log.session_offsets[users + 1] - shares.second[users]]
+    before, after = log.row[begins - 1], log.row[log.offsets[users + 1] - 1]
     parts = []
     step = max(1, CELLS // (len(interests) * interests.vectors.shape[1]))
     for first in range(0, len(users), step):
@@ -46,12 +46,12 @@ def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFr
     changed = last_events_changed(seen, interests, users, LAST)
     last = pl.DataFrame(
         {
-            "user_id": panel.users.gather(changed.users.tolist()),
+            "user_id": log.users.gather(changed.users.tolist()),
             "last_tv": total_variation(changed.before, changed.after),
             **_ends(interests, changed.before, changed.after, "last_"),
         }
     )
-    whole = pl.DataFrame({"user_id": panel.users.gather(users.tolist())}).hstack(table)
+    whole = pl.DataFrame({"user_id": log.users.gather(users.tolist())}).hstack(table)
     return whole.with_columns(velocity=speed, velocity_a_day=daily).join(last, on="user_id", how="left", maintain_order="left")
 
 
@@ -68,7 +68,7 @@ def _moved(seen: View, interests: Interests, before: np.ndarray, after: np.ndarr
         )
         for rows in (before, after)
     )
-    moved = split(then.shares, then.centroids, now.shares, now.centroids)
+    moved = decompose(then.shares, then.centroids, now.shares, now.centroids)
     return pl.DataFrame(
         {
             "tv": total_variation(then.shares, now.shares),

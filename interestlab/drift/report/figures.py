@@ -12,7 +12,7 @@ from interestlab.drift.report.look import VERDICT_COLOURS
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
-from interestlab.drift.verdicts import BOTH, MIGRATED, STILL
+from interestlab.drift.verdicts import BOTH, MIGRATED, NO_CHANGE
 from interestlab.reporting import labels
 from interestlab.reporting import number_formats as formats
 from interestlab.reporting.colours import DEFAULT_STYLE, GREY, INK, PALE, PALETTE, RED, assign_styles, with_alpha
@@ -149,7 +149,7 @@ def trajectories(tables: Tables) -> go.Figure | None:
         )
         hover += f"q {formats.p_value(user['q_migration'])} (migration), {formats.p_value(user['q_evolution'])} (evolution)<br>"
         hover += f"n = {user['events']:,} events in {user['sessions']:,} sessions"
-        still = verdict == STILL
+        still = verdict == NO_CHANGE
         heads: dict[str, Any] = {"symbol": ["circle", *["arrow"] * (way.height - 1)], "angleref": "previous", "color": colour}
         heads |= {"size": [5, *[9] * (way.height - 1)], "opacity": 1, "standoff": 0}
         group = {"legendgroup": verdict, "name": verdict, "showlegend": verdict not in shown}

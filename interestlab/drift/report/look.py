@@ -1,6 +1,6 @@
 """The colour of each verdict."""
 
-from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL
+from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, NO_CHANGE
 from interestlab.reporting.colours import BLUE, PURPLE, RED
 
-VERDICT_COLOURS = {MIGRATED: RED, BOTH: PURPLE, EVOLVED: BLUE, STILL: "#8a8a8a"}
+VERDICT_COLOURS = {MIGRATED: RED, BOTH: PURPLE, EVOLVED: BLUE, NO_CHANGE: "#8a8a8a"}

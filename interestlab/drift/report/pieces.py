@@ -11,7 +11,7 @@ from interestlab.drift.report.look import VERDICT_COLOURS
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import EMBEDDED, MAPPED, TABLED, UNMOVED, chosen, emerging_or_fading, surest
 from interestlab.drift.report.streams import EACH, diagram
-from interestlab.drift.verdicts import UNKNOWN, VERDICTS
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE, VERDICTS
 from interestlab.reporting.colours import PALE, assign_styles
 from interestlab.reporting.page import flatten, script_json
 
@@ -56,7 +56,7 @@ def pieces(tables: Tables) -> dict[str, Any]:
 def verdicts(tables: Tables) -> list[dict[str, Any]]:
     """Users by verdict, for the bar below the heading."""
     whole = max(1, sum(tables.counts.values()))
-    colours = VERDICT_COLOURS | {UNKNOWN: PALE}
+    colours = VERDICT_COLOURS | {INSUFFICIENT_EVIDENCE: PALE}
     return [
         {"name": name, "users": users, "share": users / whole, "colour": colours[name]} for name, users in tables.counts.items()
     ]

@@ -23,7 +23,7 @@ from interestlab.drift.report.look import VERDICT_COLOURS
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, emerging_or_fading, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
-from interestlab.drift.verdicts import STILL
+from interestlab.drift.verdicts import NO_CHANGE
 from interestlab.reporting.colours import BLUE, DEFAULT_STYLE, GREY, INK, PALE, PALETTE, RED, assign_styles
 from interestlab.reporting.labels import clip
 from interestlab.reporting.matplotlib_figures import STYLE, create_figure, height_of_rows, png_bytes
@@ -158,7 +158,7 @@ def trajectories(tables: Tables) -> Figure | None:
     verdicts: dict[str, int] = {}
     for user in mapped(tables).iter_rows(named=True):
         points = path(tables, user["user_id"]).to_numpy()
-        colour, alpha = VERDICT_COLOURS[user["verdict"]], 0.4 if user["verdict"] == STILL else 0.75
+        colour, alpha = VERDICT_COLOURS[user["verdict"]], 0.4 if user["verdict"] == NO_CHANGE else 0.75
         arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1, "alpha": alpha, "shrinkA": 0, "shrinkB": 0}
         for a, b in pairwise(points):
             panel.annotate("", b, a, arrowprops=arrow)
