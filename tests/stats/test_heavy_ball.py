@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interestlab.drift.panel import panel as panel_of
 
 from interestlab.data.event_store import PreparationSettings, open_event_store
-from interestlab.drift.changes import session_labels
+from interestlab.drift.changes import label_sessions
 from interestlab.drift.interests import taxonomy
+from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum, log_likelihood
 from interestlab_sources.momentum import GAIN, follow, popularity
@@ -86,9 +86,9 @@ def test_an_exponential_average_has_no_momentum():
 
 def test_recovers_the_parameters_from_an_event_log(tmp_path):
     source = Simulated(users=400, visit=1.0, events=30, momentum=(0.5, 0.3), seed=1)
-    panel = panel_of(open_event_store(source, PreparationSettings(), tmp_path, 0.0))
-    interests = taxonomy(panel, np.zeros((panel.items.height, 1), np.float32))
-    fit = fit_momentum(*session_labels(panel, interests)[:2], len(interests))
+    log = build_session_log(open_event_store(source, PreparationSettings(), tmp_path, 0.0))
+    interests = taxonomy(log, np.zeros((log.items.height, 1), np.float32))
+    fit = fit_momentum(*label_sessions(log, interests)[:2], len(interests))
     assert fit.alpha_low < 0.5 < fit.alpha_high
     assert fit.beta_low < 0.3 < fit.beta_high
     assert fit.gain_low < GAIN < fit.gain_high
