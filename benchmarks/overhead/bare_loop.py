@@ -65,10 +65,10 @@ class BareLoop:
     def copy_weights(self, model: InterestModel) -> None:
         """Copy the weights of the framework's model, before its first step."""
         with torch.no_grad():
-            vectors = model.embed_items(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
+            vectors = model.backbone.embed_items(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
         self.device = model.device
         self.stopwatch = Stopwatch(device=self.device)
-        self.model = BareModel(len(vectors), deepcopy(model.dynamics)).to(self.device).train()
+        self.model = BareModel(len(vectors), deepcopy(model.backbone.dynamics)).to(self.device).train()
         self.model.embedding.weight.data.copy_(vectors)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
 
