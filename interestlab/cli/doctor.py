@@ -23,10 +23,10 @@ def run(args: list[str]) -> None:
     import torch
 
     from interestlab.data.datamodule import resolve_cache_dir
-    from interestlab.training.callbacks.run_folder import versions
+    from interestlab.utils.versions import run_versions
 
     print(f"platform            {platform.platform()}")
-    for name, version in versions().items():
+    for name, version in run_versions().items():
         print(f"{name:19} {version}")
     print(f"cpu                 {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
