@@ -13,7 +13,7 @@ from interestlab.data.event_store import EventStore
 from interestlab.drift.context import Context
 from interestlab.drift.interests import Interests
 from interestlab.drift.limitations import list_limitations
-from interestlab.drift.model.trajectory import View
+from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.section import Section
 from interestlab.drift.section_registry import load_sections, order_by_dependency
 from interestlab.drift.session_log import SessionLog
@@ -58,7 +58,7 @@ def analyse(
     interests: Interests,
     settings: Settings,
     fingerprint: Mapping[str, Any],
-    model: View | None = None,
+    model: ModelView | None = None,
     sections: Sequence[Section] | None = None,
 ) -> Analysis:
     """Analyse how the interests of all users of a log changed.

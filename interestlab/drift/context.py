@@ -12,7 +12,7 @@ from interestlab.data.event_store import EventStore
 from interestlab.drift.brands import rank_brands
 from interestlab.drift.changes import label_sessions
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import View
+from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.population import calendar_edges, catalogue_shift
 from interestlab.drift.segmentation import Segmentation, cluster_users
 from interestlab.drift.session_log import SessionLog
@@ -69,7 +69,7 @@ class Context:
     all_events: SessionLog
     interests: Interests
     settings: Settings
-    model: View | None = None
+    model: ModelView | None = None
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pl.DataFrame:

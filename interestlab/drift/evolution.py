@@ -53,7 +53,7 @@ def measure_evolution(shares: InterestShares, draws: int, rng: np.random.Generat
     distributed over the leaves of each interest, and how much narrower the second is
     (:func:`interestlab.drift.leaves.leaf_change_statistics`). If most items are of an interest with one leaf, it is instead the
     displacement of the centroids, :math:`\sum_k n_k n'_k \lVert \mu'_k - \mu_k \rVert^2`, which also contains the noise of
-    items within a leaf (``benchmarks/drift.py`` compares them).
+    items within a leaf (``benchmarks/drift`` compares them).
 
     Args:
         shares: of users in two windows.

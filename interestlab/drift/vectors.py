@@ -8,7 +8,8 @@ from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
-from interestlab.model.embedding_cache import Chunking, constant, kept_vectors
+from interestlab.model.chunking import EncoderChunking
+from interestlab.model.disk_cache import cached_vectors, is_frozen
 
 WIDTH = 32
 """Dimensions after reduction: more cost more and, for text vectors, hardly change the distances."""
@@ -31,7 +32,7 @@ def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.nd
         DataError: the encoder has trainable parameters, or reads several fields.
     """
     encoder.build(data.cardinalities, WIDTH)
-    if not constant(encoder):
+    if not is_frozen(encoder):
         raise DataError(
             f"{type(encoder).__name__} has trainable weights; interests need a frozen encoder, such as --encoder=frozen."
         )
@@ -39,7 +40,7 @@ def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.nd
         raise DataError(f"interests need an encoder of one field, not of {', '.join(encoder.fields) or 'none'}.")
     (field,) = encoder.fields
     feature = data.feature(encoder, field)
-    values = kept_vectors(encoder, feature, Chunking())
+    values = cached_vectors(encoder, feature, EncoderChunking())
     if field.startswith("item."):
         return np.where((feature.codes >= 0)[:, None], values[np.maximum(feature.codes, 0)], np.float32(0))
     known = log.in_training & (feature.codes[log.event_index] >= 0)
