@@ -15,7 +15,7 @@ from benchmarks.harness.timing import Stopwatch
 from benchmarks.harness.training import make_trainer
 from interestlab import encoders, objectives
 from interestlab.contract import Encoder
-from interestlab.model.embedding_cache import Chunking
+from interestlab.model.chunking import EncoderChunking
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.optimizers import Optim
 
@@ -32,7 +32,7 @@ def make_model(method: str, options: argparse.Namespace, data: SampledBatches) -
         dim=DIM,
         similarity="cosine",
         optim=Optim(lr=LEARNING_RATE),
-        chunking=Chunking(options.tokens, options.held),
+        chunking=EncoderChunking(options.tokens, options.held),
     )
 
 
@@ -72,8 +72,8 @@ class WaitForTurn(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stopwatch = Stopwatch(self.clock, pl_module.device)
         start = self.stopwatch.now()
-        for encoding in cast(InterestModel, pl_module).encodings.values():
-            encoding.keep()
+        for cache in cast(InterestModel, pl_module).backbone.caches.values():
+            cache.fill()
         self.once_seconds = self.stopwatch.now() - start
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -15,7 +15,7 @@ from benchmarks.harness.options import (
     check_log_options,
     make_parser,
 )
-from interestlab.model.embedding_cache import Chunking
+from interestlab.model.chunking import EncoderChunking
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--whole", action="store_true", help="run each plain batch in one piece, if it fits into memory")
     parser.add_argument("--batch_events", type=int, default=4096, help="events per batch, padding included")
     parser.add_argument("--max_length", type=int, default=64, help="most tokens of a title")
-    chunking = Chunking()
+    chunking = EncoderChunking()
     parser.add_argument("--tokens", type=int, default=chunking.max_tokens, help="most tokens of a chunk and of a plain piece")
     help_held = "chunks of a step that keep their activations"
     parser.add_argument("--held", type=int, default=chunking.chunks_with_activations, help=help_held)

@@ -14,7 +14,7 @@ from benchmarks.harness.reference import DIM, LEARNING_RATE, TEMPERATURE, transf
 from interestlab.batch import Batch, Inputs
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.logq import log_inclusion
-from interestlab.training.optimizers import Optim, optimizer
+from interestlab.training.optimizers import Optim, make_optimizer
 from interestlab_encoders.weights import locate
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
@@ -51,10 +51,10 @@ class PlainModel(nn.Module):
 
     def copy_weights(self, model: InterestModel) -> "PlainModel":
         """Copy the weights of the framework's model, and return this one on its device."""
-        encoder = model.encoders["main"]
+        encoder = model.backbone.encoders["main"]
         self.backbone.load_state_dict(cast(nn.Module, encoder.backbone).state_dict())
-        self.projection.load_state_dict(model.projections["main"].state_dict())
-        self.dynamics = deepcopy(model.dynamics)
+        self.projection.load_state_dict(model.backbone.projections["main"].state_dict())
+        self.dynamics = deepcopy(model.backbone.dynamics)
         if hasattr(encoder, "gates"):
             self.side_blocks = cast(nn.ModuleList, deepcopy(encoder.blocks))
             self.gates = cast(nn.Parameter, deepcopy(encoder.gates))
@@ -93,7 +93,7 @@ class PlainModel(nn.Module):
         is_target = batch.targets >= 0
         target_index = torch.searchsorted(candidates, batch.targets[is_target])
         draws = batch.mask.sum() + len(batch.users)
-        correction = log_inclusion(log_q[candidates], draws, sampled=0, catalogue=len(log_q))
+        correction = log_inclusion(log_q[candidates], draws, num_sampled=0, num_items=len(log_q))
         queries, keys = F.normalize(states[is_target], dim=-1), F.normalize(vectors[first_row], dim=-1)
         return chunked_cross_entropy(queries, keys, target_index, -correction, scale=1 / TEMPERATURE)
 
@@ -107,7 +107,7 @@ class PlainModel(nn.Module):
             "pretrained": [p for p in encoder if id(p) in pretrained],
             "peft": [p for p in encoder if id(p) not in pretrained],
         }
-        return optimizer(Optim(lr=LEARNING_RATE), self.parameters(), groups, fused=True)[0]
+        return make_optimizer(Optim(lr=LEARNING_RATE), self.parameters(), groups, fused=True)[0]
 
 
 def mean_over_tokens(hidden: Tensor, mask: Tensor) -> Tensor:

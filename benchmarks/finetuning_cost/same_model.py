@@ -42,7 +42,7 @@ class CompareLosses(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model = cast(InterestModel, pl_module)
         with torch.no_grad():  # added weights start at zero, where an error in their use would not show
-            for p in model.encoders.parameters():
+            for p in model.backbone.encoders.parameters():
                 if p.requires_grad and not p.any():
                     p.normal_(std=0.02)
         encoder, arguments = FRAMEWORK_METHODS[self.method]

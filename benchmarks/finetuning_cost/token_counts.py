@@ -8,7 +8,7 @@ from benchmarks.finetuning_cost.data import SampledBatches, occurrences
 from benchmarks.finetuning_cost.methods import has_trained_layers
 from benchmarks.harness.reference import MAX_HISTORY
 from interestlab.data.fields import FieldValues
-from interestlab.model.embedding_cache import Chunking, chunks
+from interestlab.model.chunking import split_into_chunks
 
 TOKEN_ROWS = {
     "1. histories padded to 50, titles to max_length: as published": "tokens_published",
@@ -40,7 +40,7 @@ def count_batches(
         codes = titles.codes[occurrences(batch).numpy()]
         distinct = np.unique(codes[codes >= 0])
         widest = int(lengths[distinct].max())
-        parts = chunks(distinct, titles.rows, Chunking(options.tokens))
+        parts = split_into_chunks(distinct, titles.rows, options.tokens)
         chunk_tokens = [len(part) * int(lengths[part].max()) for part in parts]
         users, longest = batch.mask.shape
         counts.append(

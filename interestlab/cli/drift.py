@@ -16,7 +16,7 @@ from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.analysis import Analysis, analyse
 from interestlab.drift.interests import build_interests
-from interestlab.drift.model.trajectory import View, view
+from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import SessionLog, build_session_log
 from interestlab.drift.settings import Settings
 from interestlab.drift.vectors import cooccurrence_vectors, encode_items, reduce_dimensions
@@ -70,7 +70,7 @@ def of_run(folder: Path, args: list[str]) -> None:
     made = parser()
     told = made.instantiate(made.parse_args(plugin_names.ordered(only(others, "drift", "encoder"))))
     held = load(folder, overrides=moved)
-    report(held.data, told.drift, told.encoder, view(held.model, held.data), told.out or folder / "drift")
+    report(held.data, told.drift, told.encoder, ModelView.from_model(held.model, held.data), told.out or folder / "drift")
 
 
 def overrides(args: list[str]) -> tuple[list[str], list[str]]:
@@ -107,7 +107,7 @@ def unused(out: Path) -> None:
             raise DataError(f"{out} holds a {held}; give another --out.")
 
 
-def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: View | None, out: Path) -> None:
+def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: ModelView | None, out: Path) -> None:
     """Analyse, write the tables and the page, and say what was found."""
     from interestlab.drift.report import write_report
 

@@ -19,7 +19,7 @@ from interestlab.drift.interests import Interests
 from interestlab.drift.landscape import landscape
 from interestlab.drift.limitations import list_limitations
 from interestlab.drift.model.table import model_view
-from interestlab.drift.model.trajectory import View
+from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.population import calendar_edges, catalogue_shift, shares_over_time, trends
 from interestlab.drift.profiles import audiences, rank_brands, segment_table
 from interestlab.drift.segmentation import Segmentation, cluster_users, moves_table
@@ -57,7 +57,7 @@ class Analysis:
 
 
 def analyse(
-    store: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
+    store: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: ModelView | None = None
 ) -> Analysis:
     """Analyse the drift of everyone in a store.
 
@@ -126,7 +126,7 @@ def analyse(
         "level": settings.significance_level,
         "answered": len(answered),
         "sampled_for_flows": int(tables["flows"].filter(pl.col("step") == -1)["users"].to_numpy().max(initial=0)),
-        "model": seen and type(seen.model.dynamics).__name__.lower(),
+        "model": seen and type(seen.frozen.dynamics).__name__.lower(),
         "notes": list_limitations(held, whole, interests, shares.intraclass_correlation, people, settings),
         "dropped_events": len(whole.time) - len(held.time),
         "versions": package_versions(PACKAGES),

@@ -8,7 +8,8 @@ from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
-from interestlab.model.embedding_cache import Chunking, constant, kept_vectors
+from interestlab.model.chunking import EncoderChunking
+from interestlab.model.disk_cache import cached_vectors, is_frozen
 
 WIDTH = 32
 """Dimensions that are kept: distances in more cost more and, of text vectors, say little else."""
@@ -28,13 +29,13 @@ def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.nd
         DataError: the encoder is to be trained, or reads several fields.
     """
     encoder.build(data.cardinalities, WIDTH)
-    if not constant(encoder):
+    if not is_frozen(encoder):
         raise DataError(f"{type(encoder).__name__} has weights to be trained; interests need vectors that stay: take `frozen`.")
     if len(encoder.fields) != 1:
         raise DataError(f"interests need an encoder of one field, not of {', '.join(encoder.fields) or 'none'}.")
     (field,) = encoder.fields
     feature = data.feature(encoder, field)
-    held = kept_vectors(encoder, feature, Chunking())
+    held = cached_vectors(encoder, feature, EncoderChunking())
     if field.startswith("item."):
         return np.where((feature.codes >= 0)[:, None], held[np.maximum(feature.codes, 0)], np.float32(0))
     told = log.train & (feature.codes[log.row] >= 0)

@@ -76,7 +76,7 @@ class RunFolder(Callback):
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
         write_text_atomic(self.folder / "metrics.json", json.dumps(told, indent=1, ensure_ascii=False))
-        places = model.places.gather()
+        places = model.ranks.gather()
         ranks = pl.DataFrame(
             {
                 "user_id": data.log.users.gather(places.users.numpy()),

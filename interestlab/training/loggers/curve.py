@@ -10,8 +10,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
-from interestlab.training.run_state import is_rank_zero
 from interestlab.utils.atomic_files import RESUME_HINT, atomic_write, cannot_write_message
 
 
