@@ -16,7 +16,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
 from interestlab.errors import PluginError
-from interestlab.install_hints import distribution_of, library_hint
+from interestlab.install_hints import DISTRIBUTIONS, library_hint
 
 LIMIT = "INTERESTLAB_PLUGINS"
 """Environment variable with the distributions whose plugins are visible; empty or unset: all."""
@@ -99,9 +99,12 @@ class Registry:
     def _only_claim(self, name: str) -> EntryPoint:
         claims = self.entry_points(name)
         if not claims:
-            package = distribution_of(self.kind, name)
+            package = DISTRIBUTIONS.get(self.kind)
             if package and not _is_installed(package):
-                raise PluginError(f"{self.group} plugin '{name}' is not installed: pip install {package}")
+                raise PluginError(
+                    f"no {self.group} plugin is called '{name}', and {package}, which provides those of the project, "
+                    f"is not installed: pip install {package}"
+                )
             similar = difflib.get_close_matches(name, self.names(), n=1)
             hint = f" Did you mean '{similar[0]}'?" if similar else ""
             message = f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
