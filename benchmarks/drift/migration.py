@@ -77,8 +77,8 @@ def evaluate_evidence(
         >= TARGET_POWER
     )
     rows = {
-        "interests met": interests_per_user[migrators].mean(),
-        "worth": np.mean([events[migrators].mean() for events in effective_events]),
+        "interests": interests_per_user[migrators].mean(),
+        "effective": np.mean([events[migrators].mean() for events in effective_events]),
         "needed": np.mean([required_sample_size(int(k), shift, LEVEL) for k in interests_per_user[migrators]]),
         "predicted": predicted[migrators].mean(),
         "measured": (p[migrators] <= LEVEL).mean(),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from interestlab.data.event_store import PreparationSettings, open_event_store
 from interestlab.drift.changes import label_sessions
-from interestlab.drift.interests import taxonomy
+from interestlab.drift.interests import taxonomy_interests
 from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum, log_likelihood
@@ -87,7 +87,7 @@ def test_an_exponential_average_has_no_momentum():
 def test_recovers_the_parameters_from_an_event_log(tmp_path):
     source = Simulated(users=400, visit=1.0, events=30, momentum=(0.5, 0.3), seed=1)
     log = build_session_log(open_event_store(source, PreparationSettings(), tmp_path, 0.0))
-    interests = taxonomy(log, np.zeros((log.items.height, 1), np.float32))
+    interests = taxonomy_interests(log, np.zeros((log.items.height, 1), np.float32))
     fit = fit_momentum(*label_sessions(log, interests)[:2], len(interests))
     assert fit.alpha_low < 0.5 < fit.alpha_high
     assert fit.beta_low < 0.3 < fit.beta_high
