@@ -117,7 +117,7 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
         vectors, kept = reduce_dimensions(seen.catalogue.float().numpy())
     else:
         vectors, kept = vectors_of(data, whole, settings, encoder)
-    found = analyse(data.log, build_interests(whole, vectors, settings), settings, data.fingerprint, seen)
+    found = analyse(data.log, whole, build_interests(whole, vectors, settings), settings, data.fingerprint, seen)
     found.write(out)
     tell(found, kept)
     print(f"tables and report: {write_report(out)}")
@@ -139,8 +139,8 @@ def tell(found: Analysis, kept: float) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"false discoveries among the changes: at most {meta['level']:.0%} expected; {meta['permutations']} permutations, seed "
-        f"{meta['seed']}; the vectors keep {kept:.0%} of their variance"
+        f"false discoveries among the changes: at most {meta['significance_level']:.0%} expected; {meta['permutations']} "
+        f"permutations, seed {meta['seed']}; the vectors keep {kept:.0%} of their variance"
     )
     for note in meta["notes"]:
         console.print(f"[yellow]note:[/] {note}")
