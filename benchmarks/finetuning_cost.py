@@ -85,7 +85,7 @@ from interestlab.training.callbacks.run_folder import RunFolder, versions
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.logq import log_inclusion
 from interestlab.training.optimizers import Optim, optimizer
-from interestlab_encoders.weights import locate
+from interestlab_encoders.model_folder import resolve_model_folder
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
 FIELD, DIM, TEMPERATURE, LR, MAX_HISTORY = "item.title", 64, 0.07, 1e-3, 50
@@ -130,7 +130,7 @@ class Plain(nn.Module):
 
     def __init__(self, encoder: str, layers: int | None = None) -> None:
         super().__init__()
-        backbone = AutoModel.from_pretrained(locate("minilm"), add_pooling_layer=False).float().train()
+        backbone = AutoModel.from_pretrained(resolve_model_folder("minilm"), add_pooling_layer=False).float().train()
         self.pretrained = list(backbone.parameters())
         self.at_rest = encoder in ("frozen", "side")
         if self.at_rest:
