@@ -143,7 +143,7 @@ def test_a_checkpoint_rejects_another_file(files, tmp_path):
     torch.save(state, tmp_path / "c.pt")
     state = torch.load(tmp_path / "c.pt", weights_only=True)
     Features(files["list"], standardize=True).load_state_dict(state)
-    with pytest.raises(DataError, match=r"columns.parquet: trained with vectors whose sha256 is \w{12}…"):
+    with pytest.raises(DataError, match=r"columns.parquet: the model was trained with vectors whose sha256 is \w{12}…"):
         Features(files["columns"]).load_state_dict(state)
 
 

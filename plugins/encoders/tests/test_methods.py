@@ -11,6 +11,7 @@ from interestlab_encoders.bitfit import BitFit
 from interestlab_encoders.ia3 import Ia3
 from interestlab_encoders.lora import Lora
 from interestlab_encoders.peft_by_name import Peft
+from interestlab_encoders.pretrained import load_pretrained
 from interestlab_encoders.text import Frozen, Full
 
 TEXTS = ["strings for a guitar", "", "red"]
@@ -119,9 +120,7 @@ def expected(method, kind, model):
 
 def test_trained_parameters(build, folder, method, request):
     kind = request.node.callspec.params["folder"]
-    assert {base_name(name) for name in trained_names(build(method, folder))} == expected(
-        method, kind, load_pretrained(folder)
-    )
+    assert {base_name(name) for name in trained_names(build(method, folder))} == expected(method, kind, load_pretrained(folder))
 
 
 @pytest.mark.parametrize("method", ["full-top", "bitfit-top"])
@@ -280,9 +279,7 @@ def llama(bert, tmp_path_factory):
     """A model without biases, with the tokenizer of another model."""
     folder = Path(shutil.copytree(bert, tmp_path_factory.mktemp("llama") / "model"))
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
-    LlamaModel(LlamaConfig(vocab_size=200, intermediate_size=20, max_position_embeddings=80, **size)).save_pretrained(
-        folder
-    )
+    LlamaModel(LlamaConfig(vocab_size=200, intermediate_size=20, max_position_embeddings=80, **size)).save_pretrained(folder)
     return str(folder)
 
 
@@ -375,9 +372,9 @@ def test_lora_without_default_modules_targets_all_linear_ones(bert):
 def test_a_model_without_a_layer_sequence_has_no_trunk(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "albert"))
     size = {"embedding_size": 12, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
-    AlbertModel(
-        AlbertConfig(vocab_size=200, max_position_embeddings=80, **size), add_pooling_layer=False
-    ).save_pretrained(folder)
+    AlbertModel(AlbertConfig(vocab_size=200, max_position_embeddings=80, **size), add_pooling_layer=False).save_pretrained(
+        folder
+    )
     for encoder in (Frozen(model=str(folder)), Full(model=str(folder)), Lora(model=str(folder), targets=["query"])):
         encoder.build({}, dim=8)
         assert encoder.frozen_trunk() is None
