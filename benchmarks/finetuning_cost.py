@@ -73,7 +73,6 @@ from transformers.utils import logging as transformers_logging
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch, Inputs
-from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.datamodule import InterestData
 from interestlab.data.dataset import HistoryDataset, LengthBatches
@@ -81,7 +80,9 @@ from interestlab.data.fields import FieldValues
 from interestlab.model.embedding_cache import Chunking, chunks
 from interestlab.training.callbacks.cost import Cost, peak_memory
 from interestlab.training.callbacks.run_folder import RunFolder, versions
+from interestlab.training.fit import hide_expected_messages
 from interestlab.training.lightning_module import InterestModel
+from interestlab.training.loggers import create_loggers
 from interestlab.training.logq import log_inclusion
 from interestlab.training.optimizers import Optim, optimizer
 from interestlab_encoders.weights import locate
@@ -387,7 +388,7 @@ def fit(model: InterestModel, data: Sampled, callback: Callback, args: argparse.
         devices=1,
         max_epochs=1,
         default_root_dir=folder,
-        logger=loggers(["csv"], folder),
+        logger=create_loggers(["jsonl"], folder),
         callbacks=[RunFolder(folder, "{}", args.seed), Cost(folder), callback],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
@@ -430,7 +431,7 @@ def work(side: str, args: argparse.Namespace, folder: Path, samples: list[list[i
 
 def silence() -> None:
     """Leave the terminal to the process that shows the progress."""
-    quiet()
+    hide_expected_messages()
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process lives)
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -796,7 +797,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse(argv)
-    quiet()
+    hide_expected_messages()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with tempfile.TemporaryDirectory() as folder:
         with Progress(*columns, console=Console(stderr=True)) as progress:

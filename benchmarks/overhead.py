@@ -47,13 +47,14 @@ from torch.utils.data import DataLoader
 
 from interestlab import dynamics, encoders, objectives, sources
 from interestlab.batch import Batch
-from interestlab.cli.train import loggers, quiet
 from interestlab.contract import Dynamics, Encoder, Source
 from interestlab.data.datamodule import InterestData
 from interestlab.data.dataset import HistoryDataset, LengthBatches
 from interestlab.training.callbacks.cost import Cost, peak_memory
 from interestlab.training.callbacks.run_folder import RunFolder, versions
+from interestlab.training.fit import hide_expected_messages
 from interestlab.training.lightning_module import InterestModel
+from interestlab.training.loggers import create_loggers
 from interestlab.training.optimizers import Optim
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
@@ -272,7 +273,7 @@ def measure(args: argparse.Namespace, folder: Path, progress: Progress) -> dict[
         devices=1,
         max_epochs=1 + args.epochs,
         default_root_dir=folder,
-        logger=loggers(["csv"], folder / "run"),
+        logger=create_loggers(["jsonl"], folder / "run"),
         callbacks=[RunFolder(folder / "run", "{}", args.seed), Cost(folder / "run"), turns],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
@@ -359,7 +360,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse(argv)
-    quiet()
+    hide_expected_messages()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with tempfile.TemporaryDirectory() as folder:
         with Progress(*columns, console=Console(stderr=True), disable=args.bar) as progress:

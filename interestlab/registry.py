@@ -1,7 +1,7 @@
-"""Plugin names -> classes, through entry points. A plugin is imported only when its name is used.
+"""Find plugins by name, through entry points. A plugin is imported only when its name is used.
 
-Listing reads installed metadata and nothing else: it imports no plugin and no torch. ``INTERESTLAB_PLUGINS``, names of
-distributions with commas between them, limits it to what those bring.
+Listing reads only the metadata of installed distributions: it imports no plugin and no torch. ``INTERESTLAB_PLUGINS``, names of
+distributions separated by commas, limits the plugins to theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from interestlab.errors import PluginError
 from interestlab.install_hints import distribution_of, library_hint
 
 LIMIT = "INTERESTLAB_PLUGINS"
-"""The environment variable that names the distributions whose plugins are seen; empty or unset: all."""
+"""Environment variable with the distributions whose plugins may be used; empty or unset: all."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Registry:
     """The plugins of one kind.
 
     Args:
-        kind: namespace and entry-point group, e.g. ``encoders``: group ``interestlab.encoders``.
-        base: name of the kind's base class in :mod:`interestlab.contract`, kept as text so that listing needs no torch.
+        kind: namespace and last part of the entry-point group, e.g. ``encoders`` for ``interestlab.encoders``.
+        base: name of the base class in :mod:`interestlab.contract`, as text so that listing needs no torch.
     """
 
     kind: str
@@ -37,48 +37,55 @@ class Registry:
 
     @property
     def group(self) -> str:
-        """Entry-point group of this kind."""
+        """Return the entry-point group of this kind."""
         return f"interestlab.{self.kind}"
 
     @cached_property
-    def _found(self) -> dict[str, list[EntryPoint]]:
-        found: dict[str, list[EntryPoint]] = defaultdict(list)
-        limit = limited_to()
+    def _claims(self) -> dict[str, list[EntryPoint]]:
+        claims: dict[str, list[EntryPoint]] = defaultdict(list)
+        limit = allowed_distributions()
         for ep in entry_points(group=self.group):
-            if limit and not (ep.dist and normal(ep.dist.name) in limit):
+            if limit and not (ep.dist and normalise(ep.dist.name) in limit):
                 continue
-            # One distribution can be seen twice (an editable install beside a build folder): the same claim counts once.
-            if all(distribution(ep) != distribution(other) for other in found[ep.name]):
-                found[ep.name].append(ep)
-        return dict(found)
+            # A distribution may be listed twice (an editable install beside a build folder): the same claim counts once.
+            if all(distribution(ep) != distribution(other) for other in claims[ep.name]):
+                claims[ep.name].append(ep)
+        return dict(claims)
 
     def names(self) -> list[str]:
-        """Every claimed name, sorted, whether or not its plugin imports."""
-        return sorted(self._found)
+        """Return every name, sorted, whether or not its plugin imports."""
+        return sorted(self._claims)
 
     def entry_points(self, name: str) -> list[EntryPoint]:
-        """All claims to ``name``: one when all is well."""
-        return self._found.get(name, [])
+        """Return the entry points of a name: one, unless two distributions claim it.
+
+        Args:
+            name: of a plugin.
+        """
+        return self._claims.get(name, [])
 
     def __contains__(self, name: str) -> bool:
-        return name in self._found
+        return name in self._claims
 
     def load(self, name: str) -> type:
-        """Import the plugin called ``name`` and return its class.
+        """Import a plugin and return its class.
+
+        Args:
+            name: of the plugin.
 
         Raises:
-            PluginError: the name is unknown, not an identifier, claimed by two distributions, does not import, or is
-                not a subclass of the kind's base.
+            PluginError: the name is unknown, is not an identifier or is claimed by two distributions; or the plugin does not
+                import, or is not a subclass of the base class of its kind.
         """
         claims = self.entry_points(name)
         if not claims:
-            bringer = distribution_of(self.kind, name)
-            if bringer and not installed(bringer):
-                raise PluginError(f"{self.group} plugin '{name}' is not installed: pip install {bringer}")
+            absent = distribution_of(self.kind, name)
+            if absent and not is_installed(absent):
+                raise PluginError(f"{self.group} plugin '{name}' is not installed: pip install {absent}")
             near = difflib.get_close_matches(name, self.names(), n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            told = f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
-            raise PluginError(f"{told} {limit_note()}".rstrip())
+            message = f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
+            raise PluginError(f"{message} {limit_note()}".rstrip())
         if not name.isidentifier():
             raise PluginError(
                 f"plugin name '{name}' (from {distribution(claims[0])}) is not a Python identifier; rename its entry point."
@@ -90,7 +97,7 @@ class Registry:
         try:
             cls = ep.load()
         except Exception as err:
-            why = " ".join(f"{type(err).__name__}: {err}".split())  # some libraries explain an import over many lines
+            why = " ".join(f"{type(err).__name__}: {err}".split())  # some libraries write many lines
             raise PluginError(
                 f"plugin '{name}' ({ep.value}, from {distribution(ep)}) does not import: {why}{library_hint(err)}"
             ) from err
@@ -103,7 +110,15 @@ class Registry:
         return cls
 
     def attribute(self, name: str) -> type:
-        """:meth:`load` for a module's ``__getattr__``: an absent name is AttributeError, a broken one ImportError."""
+        """Return a plugin for ``__getattr__`` of a namespace.
+
+        Args:
+            name: of the plugin.
+
+        Raises:
+            AttributeError: there is no such plugin.
+            ImportError: it does not import.
+        """
         if name.startswith("__"):
             raise AttributeError(name)
         try:
@@ -112,36 +127,52 @@ class Registry:
             raise (ImportError if name in self else AttributeError)(str(err)) from err
 
     def path(self, cls: type) -> str | None:
-        """``interestlab.<kind>.<name>`` for a class loaded by name, else None."""
+        """Return ``interestlab.KIND.NAME`` for a class that was loaded by name, or None.
+
+        Args:
+            cls: class of a plugin.
+        """
         name = self._loaded.get(cls)
         return name and f"{self.group}.{name}"
 
 
 def distribution(ep: EntryPoint) -> str:
-    """``name version`` of the distribution that brings an entry point."""
+    """Return name and version of the distribution of an entry point.
+
+    Args:
+        ep: the entry point.
+    """
     return f"{ep.dist.name} {ep.dist.version}" if ep.dist else "an unknown distribution"
 
 
-def normal(name: str) -> str:
-    """The name of a distribution as it is compared: ``My_Plugin`` and ``my-plugin`` are one."""
+def normalise(name: str) -> str:
+    """Return the normalised name of a distribution: ``My_Plugin`` and ``my-plugin`` are the same.
+
+    Args:
+        name: of the distribution.
+    """
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def limited_to() -> list[str]:
-    """Distributions that plugins are limited to; empty: there is no limit."""
-    return [normal(name) for name in os.environ.get(LIMIT, "").split(",") if name.strip()]
+def allowed_distributions() -> list[str]:
+    """Return the distributions that plugins are limited to; empty without a limit."""
+    return [normalise(name) for name in os.environ.get(LIMIT, "").split(",") if name.strip()]
 
 
 def limit_note() -> str:
-    """A sentence that says what plugins are limited to, and which of it is not installed; empty without a limit."""
-    limit = limited_to()
-    absent = [name for name in limit if not installed(name)]
-    told = f", of which {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
-    return f"{LIMIT} limits plugins to those of {', '.join(limit)}{told}." if limit else ""
+    """Return a sentence about the limit on plugins, with the distributions that are not installed; empty without a limit."""
+    limit = allowed_distributions()
+    absent = [name for name in limit if not is_installed(name)]
+    note = f", of which {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
+    return f"{LIMIT} limits plugins to those of {', '.join(limit)}{note}." if limit else ""
 
 
-def installed(name: str) -> bool:
-    """Whether a distribution is."""
+def is_installed(name: str) -> bool:
+    """Return whether a distribution is installed.
+
+    Args:
+        name: of the distribution.
+    """
     try:
         return bool(version(name))
     except PackageNotFoundError:

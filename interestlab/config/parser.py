@@ -34,8 +34,8 @@ class CommandParser(ArgumentParser):
     """
 
     def __init__(self, *args: Any, config_keys: tuple[str, ...] | None = None, **options: Any) -> None:
-        install()
-        options.setdefault("epilog", EVERY_COMMAND)
+        if args:  # not for the parsers that jsonargparse makes for the arguments of each class
+            options.setdefault("epilog", EVERY_COMMAND)
         self.config_keys = config_keys
         self.hints: dict[str, Hint] = {}
         self.resolver = Resolver(self.hints)
@@ -43,10 +43,16 @@ class CommandParser(ArgumentParser):
 
     # ---- types of the options
 
-    def add_argument(self, *args: Any, **options: Any) -> Any:
-        if args and "type" in options:
-            self.hints[str(args[-1]).lstrip("-")] = options["type"]
-        return super().add_argument(*args, **options)
+    def add_plugin_argument(self, option: str, hint: Hint, description: str) -> None:
+        """Add an option that takes a plugin.
+
+        Args:
+            option: its name, such as ``--encoder``.
+            hint: type of the plugin, such as ``Encoder | None``.
+            description: for the help.
+        """
+        self.hints[option.lstrip("-")] = hint
+        self.add_argument(option, type=hint, help=description)
 
     def add_class_arguments(self, class_type: type, nested_key: str | None = None, *args: Any, **options: Any) -> list[str]:
         if nested_key:
@@ -56,6 +62,7 @@ class CommandParser(ArgumentParser):
     # ---- names
 
     def parse_args(self, args: list[str], *rest: Any, **options: Any) -> Namespace:  # type: ignore[override]
+        install()
         try:
             return super().parse_args(self.resolver.command_line(args), *rest, **options)
         except UnicodeDecodeError as err:

@@ -161,7 +161,7 @@ def class_of(value: Any) -> type | None:
 
 def members(hint: Hint) -> Iterator[Hint]:
     """Iterate over the members of a union, or over the one type hint."""
-    origin = typing.get_origin(hint)
+    origin: Any = typing.get_origin(hint)
     if origin is typing.Annotated:
         yield from members(typing.get_args(hint)[0])
     elif origin in (Union, types.UnionType):

@@ -88,10 +88,10 @@ class Resolver:
         is_name = path[-1] in ("class_path", "help")
         value = resolve({"class_path": given}, hint)["class_path"] if is_name else resolve(given, hint, previous)
         self._remember(path, value)
-        text = argument.values[0] if value == given else value if isinstance(value, str) else write(value)
-        resolved = [Argument(argument.option, (text,), joined=True)]
-        if argument.values[1:]:
-            resolved.append(Argument("", argument.values[1:]))
+        resolved = [argument]
+        if value != given:
+            resolved = [Argument(argument.option, (value if isinstance(value, str) else write(value),), joined=True)]
+            resolved += [Argument("", argument.values[1:])] if argument.values[1:] else []
         if registry_of(hint) and is_mapping(hint) and not is_name:
             # jsonargparse would read a mapping as arguments of the one plugin that was there before.
             resolved.insert(0, Argument(argument.option, ("null",), joined=True))

@@ -6,7 +6,7 @@ import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -22,9 +22,7 @@ from interestlab.training.run_arguments import add_checkpoint, add_run
 COMMANDS = ("fit", "validate", "test", "predict")
 
 
-def fit(
-    settings: Mapping[str, Any], *, configs: Sequence[str | Path] = (), run_dir: str | Path | None = None
-) -> InterestCLI:
+def fit(settings: Mapping[str, Any], *, configs: Sequence[str | Path] = (), run_dir: str | Path | None = None) -> InterestCLI:
     """Train a model, and test its best checkpoint.
 
     Stability: provisional.
@@ -57,9 +55,7 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
         An object with the trainer, model and data that ran.
     """
     hide_expected_messages()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
-    if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
-        os.environ.setdefault("WANDB_MODE", "offline")
+    set_environment()
     try:
         return _construct(cli, add_checkpoint(add_run(args)))
     except SIGTERMException as err:  # Lightning would exit with status 0
@@ -68,17 +64,18 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
 
 def fit_parser() -> CommandParser:
     """Return the parser of ``interestlab fit``, which takes a command line that starts with ``fit``."""
+    set_environment()
     cli = _construct(_ParserOnly, ["fit"])
     # Otherwise a mistyped option could be taken for a longer one.
     cli._parser("fit").allow_abbrev = False
-    return cli.parser
+    return cast(Parser, cli.parser)
 
 
 class _ParserOnly(InterestCLI):
     """Build the parser, and neither parse nor run anything."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        parser.resolver = self._parser("fit").resolver
+        cast(Parser, parser).resolver = cast(Parser, self._parser("fit")).resolver
         self.config = {"subcommand": None}
 
     def _set_seed(self) -> None:
@@ -105,6 +102,13 @@ def _construct(cli: type[InterestCLI], args: list[str]) -> InterestCLI:
         auto_configure_optimizers=False,
         parser_kwargs={command: dict(epilog) for command in COMMANDS},
     )
+
+
+def set_environment() -> None:
+    """Set environment variables of libraries, where the user has not set them."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
+    if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
+        os.environ.setdefault("WANDB_MODE", "offline")
 
 
 def hide_expected_messages() -> None:

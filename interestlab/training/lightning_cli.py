@@ -89,7 +89,7 @@ class InterestCLI(LightningCLI):
         # Folder and checkpoint are left out of the saved config, so that it can start another run.
         saved = config.clone()
         saved.run_dir = saved.ckpt_path = None
-        self.saved_config = self._parser(self.subcommand).dump(saved, skip_none=False)
+        self.saved_config = self._parser(self.subcommand).dump(saved, skip_unset=False)
         file = self.run_dir / "config.yaml"
         # The other processes of a job may find the config that the first has just written.
         if is_rank_zero() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:

@@ -80,7 +80,7 @@ def read_metrics(file: str | Path) -> pl.DataFrame:
     """Read the metrics of a run, as if the run had never been interrupted.
 
     Rows that were logged again after a resume replace the earlier ones: those of the same step and the same metrics, and,
-    where the steps go back, all from that step on.
+    where the steps go back, all from that step on. Of several tests, as of a run that was extended, the last counts.
 
     Stability: provisional.
 
@@ -102,6 +102,9 @@ def read_metrics(file: str | Path) -> pl.DataFrame:
             step = row["step"]
             if step < last_step:
                 rows = {key: earlier for key, earlier in rows.items() if key[0] < step}
-            rows[step, frozenset(row)] = row
+            names = frozenset(row)
+            if any(name.startswith("test/") for name in names):
+                rows = {key: earlier for key, earlier in rows.items() if key[1] != names}
+            rows[step, names] = row
             last_step = step
     return pl.DataFrame(list(rows.values()), infer_schema_length=None)

@@ -217,7 +217,7 @@ def test_what_is_no_image_by_its_ending_is_not_read_and_changes_no_key(vit, tmp_
     paint(tmp_path / "a.PNG", 0)
     encoder = Image(vit, str(tmp_path))
     (tmp_path / "runs").mkdir()
-    for name in ("last.ckpt", "metrics.csv"):
+    for name in ("last.ckpt", "metrics.jsonl"):
         (tmp_path / "runs" / name).write_bytes((tmp_path / "a.PNG").read_bytes())
     assert Image(vit, str(tmp_path)).preprocess_key == encoder.preprocess_key
     assert [len(row) for row in encoder.preprocess(["a.PNG", "runs/last.ckpt"])] == [5, 0]
