@@ -110,7 +110,7 @@ def test_no_plugins_at_all():
 @pytest.mark.parametrize(("kind", "name"), [("encoders", "lora"), ("fusion", "transformer"), ("sources", "amazon")])
 def test_a_known_plugin_that_is_absent_names_its_distribution(monkeypatch, kind, name):
     monkeypatch.setattr("interestlab.registry.entry_points", lambda group: [])
-    monkeypatch.setattr("interestlab.registry.installed", lambda name: False)
+    monkeypatch.setattr("interestlab.registry.is_installed", lambda name: False)
     with pytest.raises(PluginError, match=rf"'{name}' is not installed: pip install interestlab-{kind}$"):
         Registry(kind, "Encoder").load(name)
 
