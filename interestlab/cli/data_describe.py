@@ -16,7 +16,7 @@ def run(args: list[str]) -> None:
     data = open_data("data describe", "Print what a log contains, and its pitfalls.", args)
     print(f"store: {data.log.folder}")
     facts, warnings = describe(data.log)
-    table = Table("what", "value", title=f"{data.log.meta['source']}, {data.recipe.split}, ties {data.recipe.ties}")
+    table = Table("what", "value", title=f"{data.log.meta['source']}, {data.preparation.split}, ties {data.preparation.ties}")
     for name, value in facts.items():
         table.add_row(name, value)
     console = Console()

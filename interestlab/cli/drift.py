@@ -15,12 +15,12 @@ from interestlab.config.parser import CommandParser
 from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.analysis import Analysis, analyse
-from interestlab.drift.interests import interests_of
+from interestlab.drift.interests import build_interests
 from interestlab.drift.item_vectors import ENCODER_HELP, item_vectors
-from interestlab.drift.model.trajectory import View, view
-from interestlab.drift.panel import panel
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
-from interestlab.drift.vectors import reduced
+from interestlab.drift.vectors import reduce_dimensions
 from interestlab.inference.load import load
 from interestlab.utils.output_folders import default_folder, refuse_used
 
@@ -63,7 +63,7 @@ def analyse_run(folder: Path, args: list[str]) -> None:
     parser = drift_parser()
     options = parser.instantiate(parser.parse_args(rest))
     recommender = load(folder, overrides=[f"{option}={value}" for option, value in data])
-    seen = view(recommender.model, recommender.data)
+    seen = ModelView.from_model(recommender.model, recommender.data)
     report(recommender.data, options.drift, options.encoder, seen, options.out or folder / "drift")
 
 
@@ -81,7 +81,7 @@ def drift_parser(*config_keys: str) -> CommandParser:
     return parser
 
 
-def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: View | None, out: Path) -> None:
+def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: ModelView | None, out: Path) -> None:
     """Analyse a log, write the tables and the page, and print a summary.
 
     Args:
@@ -94,12 +94,12 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
     from interestlab.drift.report import write_report
 
     refuse_used(out)
-    events = panel(data.log, settings.session_gap)
+    events = build_session_log(data.log, settings.session_gap)
     if seen is not None and encoder is None:
-        vectors, explained = reduced(seen.catalogue.float().numpy())
+        vectors, explained = reduce_dimensions(seen.catalogue.float().numpy())
     else:
         vectors, explained = item_vectors(data, events, settings, encoder)
-    analysis = analyse(data.log, interests_of(events, vectors, settings), settings, data.fingerprint, seen)
+    analysis = analyse(data.log, build_interests(events, vectors, settings), settings, data.fingerprint, seen)
     analysis.write(out)
     print_summary(analysis, explained)
     print(f"tables and report: {write_report(out)}")

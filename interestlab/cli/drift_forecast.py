@@ -11,9 +11,9 @@ from interestlab.config.parser import CommandParser
 from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast import forecast, verdict
-from interestlab.drift.interests import Interests, interests_of
+from interestlab.drift.interests import Interests, build_interests
 from interestlab.drift.item_vectors import ENCODER_HELP, item_vectors
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
 from interestlab.errors import DataError
 from interestlab.utils.argument_checks import require_at_least
@@ -58,8 +58,8 @@ def run(args: list[str]) -> None:
     except ValueError as err:
         raise DataError(f"--{err}.") from err
 
-    def interests(data: InterestData, panel: Panel) -> Interests:
-        return interests_of(panel, item_vectors(data, panel, settings, options.encoder)[0], settings)
+    def interests(data: InterestData, events: SessionLog) -> Interests:
+        return build_interests(events, item_vectors(data, events, settings, options.encoder)[0], settings)
 
     table = forecast(
         options.runs,

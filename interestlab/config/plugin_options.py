@@ -50,7 +50,10 @@ class Resolver:
         resolved = self._texts[text] if text in self._texts else self._resolve_config(text, Path())
         if keys is None:
             return resolved
-        content = safe_yaml.config_text(resolved)
+        try:
+            content = safe_yaml.config_text(resolved)
+        except yaml.YAMLError:
+            return text  # jsonargparse reports it
         return write({k: v for k, v in content.items() if k in keys and v is not None}) if isinstance(content, dict) else text
 
     def _read_config(self, value: str) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 
 from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
-from interestlab.drift.vectors import encoded, of_users, reduced
+from interestlab.drift.vectors import cooccurrence_vectors, encode_items, reduce_dimensions
 
 ENCODER_HELP = (
     "a frozen encoder of one field, such as item.title or event.text, that says which items are similar; by default items are "
@@ -14,12 +14,12 @@ ENCODER_HELP = (
 )
 
 
-def item_vectors(data: InterestData, panel: Panel, settings: Settings, encoder: Encoder | None) -> tuple[np.ndarray, float]:
+def item_vectors(data: InterestData, log: SessionLog, settings: Settings, encoder: Encoder | None) -> tuple[np.ndarray, float]:
     """Return vectors of all items, by an encoder or by which users interact with them.
 
     Args:
         data: of the log.
-        panel: its events.
+        log: its events.
         settings: of the analysis.
         encoder: of one field; None: by users.
 
@@ -27,5 +27,5 @@ def item_vectors(data: InterestData, panel: Panel, settings: Settings, encoder: 
         Vectors ``[items, D]``, and the share of their variance that the reduction to D dimensions retains.
     """
     if encoder is None:
-        return reduced(of_users(panel, settings.column, seed=settings.seed))
-    return reduced(encoded(data, panel, encoder))
+        return reduce_dimensions(cooccurrence_vectors(log, settings.column, seed=settings.seed))
+    return reduce_dimensions(encode_items(data, log, encoder))

@@ -16,13 +16,14 @@ from lightning.pytorch.loggers import WandbLogger
 from interestlab.config.arguments import last_value
 from interestlab.config.one_line_errors import first_reason
 from interestlab.config.parser import CommandParser
+from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
 from interestlab.training.callbacks.cost import Cost
 from interestlab.training.callbacks.last_checkpoint import LastCheckpoint, remove_partial_checkpoints
 from interestlab.training.callbacks.run_folder import RunFolder
 from interestlab.training.checkpoint_io import HashedCheckpointIO
 from interestlab.training.loggers import create_loggers
-from interestlab.training.run_state import is_fast_dev_run, is_rank_zero
+from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import write_text_atomic
 
 log = logging.getLogger(__name__)

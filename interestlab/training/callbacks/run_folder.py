@@ -2,9 +2,7 @@
 
 import json
 import logging
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,20 +14,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.registry import REGISTRIES
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import atomic_write, write_text_atomic
+from interestlab.utils.versions import run_versions
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("interestlab", "torch", "lightning", "torchmetrics", "jsonargparse", "polars", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python, the main libraries and every distribution with a plugin."""
-    dists = {ep.dist.name for r in REGISTRIES.values() for name in r.names() for ep in r.entry_points(name) if ep.dist}
-    return {"python": platform.python_version()} | {name: version(name) for name in (*PACKAGES, *sorted(dists))}
 
 
 class RunFolder(Callback):
@@ -59,7 +49,7 @@ class RunFolder(Callback):
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(self.folder / "config.yaml", self.config)
-        write_text_atomic(self.folder / "versions.json", json.dumps(versions(), indent=1))
+        write_text_atomic(self.folder / "versions.json", json.dumps(run_versions(), indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
@@ -103,7 +93,7 @@ class RunFolder(Callback):
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         content = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
         write_text_atomic(self.folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
-        places = model.places.gather()
+        places = model.ranks.gather()
         ranks = pl.DataFrame(
             {
                 "user_id": data.log.users.gather(places.users.numpy()),

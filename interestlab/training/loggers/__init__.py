@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
 from interestlab.training.loggers.jsonl import JsonlLogger
 from interestlab.training.loggers.wandb import PatientWandbLogger
-from interestlab.training.run_state import is_rank_zero
 from interestlab.utils.atomic_files import write_text_atomic
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from interestlab.errors import DataError
-from interestlab.utils.atomic_files import MEND_RUN, cannot_write_message
+from interestlab.utils.atomic_files import RESUME_HINT, cannot_write_message
 
 FILE = "metrics.jsonl"
 
@@ -67,7 +67,7 @@ class JsonlLogger(Logger):
                 file.write("\n" if file.tell() and not self._ends_a_line() else "")
                 file.write(json.dumps(row) + "\n")
         except OSError as err:
-            raise DataError(cannot_write_message(self.file, err, MEND_RUN)) from err
+            raise DataError(cannot_write_message(self.file, err, RESUME_HINT)) from err
         self.resume = True
 
     def _ends_a_line(self) -> bool:
