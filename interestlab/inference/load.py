@@ -83,12 +83,15 @@ def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
     parser = CommandParser()
     parser.add_class_arguments(InterestData, "data")
     parser.add_argument("--config", action="config")
+    run = safe_yaml.config_file(config)
     try:
-        kept = safe_yaml.config_file(config)
-        data = kept["data"] | {"seed": kept["seed_everything"] if kept["data"]["seed"] is None else kept["data"]["seed"]}
+        data = run["data"] | {"seed": run["seed_everything"] if run["data"]["seed"] is None else run["data"]["seed"]}
         options = parser.parse_args([f"--config={write({'data': data})}", *overrides])
+    except Exception as err:  # a config that was edited by hand may contain anything
+        raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err
+    try:
         return parser.instantiate(options)["data"]
     except DataError:
         raise
-    except Exception as err:  # a config that was changed by hand may hold anything
+    except Exception as err:
         raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err

@@ -112,8 +112,8 @@ def test_a_file_with_the_name_of_a_plugin_is_ignored(capsys, tmp_path, form):
 
 def test_a_width_is_never_typed(fit):
     model = fit("--model.encoder=frozen", "--model.encoder.max_length=6", "--model.dynamics=ewma", "--model.dim=16").model
-    assert model.dynamics.dim == model.dim == 16
-    assert model.projections["main"].out_features == 16
+    assert model.backbone.dynamics.dim == 16
+    assert model.backbone.projections["main"].out_features == 16
 
 
 @pytest.mark.parametrize(
