@@ -99,7 +99,7 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
         vectors, explained = reduce_dimensions(seen.catalogue.float().numpy())
     else:
         vectors, explained = item_vectors(data, events, settings, encoder)
-    analysis = analyse(data.log, build_interests(events, vectors, settings), settings, data.fingerprint, seen)
+    analysis = analyse(data.log, events, build_interests(events, vectors, settings), settings, data.fingerprint, seen)
     analysis.write(out)
     print_summary(analysis, explained)
     print(f"tables and report: {write_report(out)}")
@@ -119,8 +119,8 @@ def print_summary(analysis: Analysis, explained: float) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"false discoveries among the changes: at most {meta['level']:.0%} expected; {meta['permutations']} permutations, seed "
-        f"{meta['seed']}; the vectors retain {explained:.0%} of their variance"
+        f"false discoveries among the changes: at most {meta['significance_level']:.0%} expected; {meta['permutations']} "
+        f"permutations, seed {meta['seed']}; the vectors retain {explained:.0%} of their variance"
     )
     for note in meta["notes"]:
         console.print(f"[yellow]note:[/] {note}")

@@ -15,9 +15,8 @@ for library in ("ot", "ruptures", "river"):
 
 SHOP = [f"--data.source={name}" for name in ("simulated",)]
 SHOP += [f"--data.source.{k}={v}" for k, v in {"users": 40, "items": 64, "categories": 4, "events": 60, "visit": 1}.items()]
-QUICK = [
-    f"--drift.{k}={v}" for k, v in {"permutations": 49, "windows": 3, "flow_users": 20, "segments": 3, "examples": 3}.items()
-]
+SETTINGS = {"permutations": 49, "windows": 3, "flow_users": 20, "segments": 3, "example_users": 3}
+QUICK = [f"--drift.{name}={value}" for name, value in SETTINGS.items()]
 TIME = pl.Datetime("us", "UTC")
 TEXT, FLOAT, INT = pl.String, pl.Float64, pl.Int64
 SCHEMAS = {
@@ -84,7 +83,7 @@ SCHEMAS = {
 }
 META = {
     *("source", "users", "items", "events", "first", "last", "interests", "fingerprint", "seed", "permutations", "windows"),
-    *("level", "answered", "sampled_for_flows", "model", "notes", "dropped_events", "versions"),
+    *("significance_level", "answered", "sampled_for_flows", "model", "notes", "dropped_events", "versions"),
 }
 
 
@@ -189,7 +188,7 @@ def test_help_answers(capsys):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (["--drift.at=soon"], "--drift.at=soon is no date"),
+        (["--drift.boundary=soon"], "--drift.boundary=soon is not a date"),
         (["--drift.interests=taxonomy", "--drift.column=genre"], "no column genre"),
         (["--drift.interests=clusters", "--drift.clusters=1000"], "fewer than the 1000 interests"),
         (["--drift.permutations=3"], "permutations must be at least 19"),

@@ -87,7 +87,7 @@ class CLI(InterestCLI):
 
 def not_a_number(number):
     """Let the loss of the ``number``-th batch be NaN."""
-    whole = InterestModel.step
+    whole = InterestModel.make_step
 
     def step(self, batch):
         made = whole(self, batch)
@@ -95,7 +95,7 @@ def not_a_number(number):
             return made
         return replace(made, objective=lambda step: made.objective(step) * float("nan"))
 
-    InterestModel.step = step
+    InterestModel.make_step = step
 
 
 def child(args, when, log, folder, env):
