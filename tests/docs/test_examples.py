@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from interestlab.batch import Batch, Candidates
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 from interestlab.config.import_policy import ALLOW
 from interestlab.contract import Plugin
 from interestlab.step import Step

@@ -53,7 +53,7 @@ def reset(tmp_path, monkeypatch):
 
     def discard():
         for registry in REGISTRIES.values():
-            vars(registry).pop("_found", None)
+            vars(registry).pop("_claims", None)
         for name in [name for name in sys.modules if name.partition(".")[0] == "half_life"]:
             del sys.modules[name]
 

@@ -35,8 +35,8 @@ from interestlab_sources.files import Files
 LIMIT = 5
 """Seconds that a file may take."""
 
-SMALL = {"_BLOCK": 1 << 14, "LONGEST": 1 << 18}
-"""Bytes that are read at once, and of the longest line: so few that small files reach them."""
+SMALL = {"_READ_SIZE": 1 << 14, "BLOCK": 1 << 14, "LONGEST": 1 << 18}
+"""Sizes in bytes of a read, of a block of lines and of the longest line: small, so that small files reach them."""
 
 COUNT = 1250
 """Files of each format; of configs a third as many."""

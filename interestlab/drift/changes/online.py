@@ -1,6 +1,6 @@
 """Changes as the sessions come in, one at a time, without a look ahead.
 
-How often and how late changes are seen: ``benchmarks/drift.py`` measures it.
+How often and how late changes are seen: ``benchmarks/drift`` measures it.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ The change is placed where two multinomials are likeliest, at the largest
 .. math:: G(t) = 2 \sum_k [h(a_k) + h(b_k) - h(c_k)] - 2 [h(t) + h(n - t) - h(n)], \qquad h(x) = x \log x.
 
 Where one interest moves to another, T finds more changes than G, which spends its power on rare interests, and G places them
-better. How many are found, and how near: ``benchmarks/drift.py`` measures it.
+better. How many are found, and how near: ``benchmarks/drift`` measures it.
 """
 
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ import yaml
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import view
+from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
 from interestlab.inference.load import OF_THE_LOG, load
@@ -134,7 +134,7 @@ def forecast(
             rows += bench.baseline_rows()
         elif other := [key for key in of_log if of_log[key] != prints[key]]:
             raise DataError(f"{path} is of another log than {runs[0]} ({', '.join(other)} differ); give runs of one log.")
-        measured = bench.measure(view(found.model, found.data), controls)
+        measured = bench.measure(ModelView.from_model(found.model, found.data), controls)
         spec = json.dumps(dict(found.model.hparams), sort_keys=True, default=str)
         members.setdefault(spec, []).append(replace(measured, run=str(path), seed=seed_of(path)))
     assert bench is not None

@@ -217,7 +217,7 @@ def test_files_with_other_extensions_are_ignored(vit, tmp_path):
     save_noise_image(tmp_path / "a.PNG", 0)
     encoder = Image(vit, str(tmp_path))
     (tmp_path / "runs").mkdir()
-    for name in ("last.ckpt", "metrics.csv"):
+    for name in ("last.ckpt", "metrics.jsonl"):
         (tmp_path / "runs" / name).write_bytes((tmp_path / "a.PNG").read_bytes())
     assert Image(vit, str(tmp_path)).preprocess_key == encoder.preprocess_key
     assert [len(row) for row in encoder.preprocess(["a.PNG", "runs/last.ckpt"])] == [5, 0]

@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 
 from interestlab.errors import DataError
-from interestlab_sources import quoted
-from interestlab_sources.columns import MOST_COLUMNS
+from interestlab_sources import quoted_csv
+from interestlab_sources.columns import MAX_COLUMNS
 from interestlab_sources.files import Files
 
 CSV = 'user_id,item_id,timestamp,text\nu1,i1,1,"so, good"\nu2,i2,2,\n'
@@ -133,7 +133,7 @@ def test_a_long_text_is_a_good_row(write, ending):
 
 def test_quotes_that_open_at_every_line_do_not_take_the_square_of_the_file(write, monkeypatch):
     content = "user_id,item_id,timestamp\nu,i,1\n" + 'x","\n' * 200 + "y\n"
-    monkeypatch.setattr(quoted, "_AGAIN_BESIDE", 10_000)
+    monkeypatch.setattr(quoted_csv, "_REREAD_EXTRA", 10_000)
     with pytest.raises(DataError, match=r"a\.csv: quotes are opened and not closed, up to line \d+; double those in a field"):
         Files(write("a.csv", content)).read()
     monkeypatch.undo()
@@ -164,7 +164,7 @@ def test_an_unnamed_column_gets_a_name(write):
         ("a.parquet", "no parquet"),
         ("a.parquet", b"PAR1" + bytes(100) + b"PAR1"),
         ("a.xlsx", "x"),
-        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MOST_COLUMNS + 1))),
+        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MAX_COLUMNS + 1))),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_the_file(write, name, content):
@@ -180,7 +180,7 @@ def test_a_damaged_page_of_parquet_is_a_data_error(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[20:2000] = bytes(1980)
     path.write_bytes(raw)
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match="corrupted"):
         Files(str(path)).read()
 
 

@@ -8,7 +8,7 @@ import pytest
 from interestlab.errors import DataError
 from interestlab_sources import lines, spool
 from interestlab_sources.lines import numbered_lines
-from interestlab_sources.paths import readable
+from interestlab_sources.paths import check_readable
 from interestlab_sources.table import Table
 
 
@@ -30,7 +30,8 @@ def test_byte_order_mark(write):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 18])
 def test_lines_do_not_depend_on_the_blocks(write, monkeypatch, size):
-    monkeypatch.setattr(lines, "_BLOCK", size)
+    monkeypatch.setattr(lines, "BLOCK", size)
+    monkeypatch.setattr(lines, "_READ_SIZE", size)
     content = b"\xef\xbb\xbfone\r\n\ntwo two two\nthree"
     assert [line for _, line in read(write("a", content))[0]] == [b"one\r", b"", b"two two two", b"three"]
 
@@ -42,17 +43,18 @@ def test_truncated_gzip_keeps_the_lines_before_the_break(write):
     assert len(got) > 10_000
     assert [line for _, line in got] == content.splitlines()[: len(got)]
     assert [line for line, _ in rejected] == [len(got) + 1]
-    assert "breaks off" in rejected[0][1]
+    assert "truncated or corrupted" in rejected[0][1]
 
 
 @pytest.mark.parametrize(("end", "after"), [(b"", []), (b"\n", []), (b"\n\n", [(3, b"")]), (b"\nb\nc", [(3, b"b"), (4, b"c")])])
 @pytest.mark.parametrize("size", [1, 5, 64])
 def test_a_line_that_is_too_long_is_one_rejected_line(write, monkeypatch, size, end, after):
-    monkeypatch.setattr(lines, "_BLOCK", size)
+    monkeypatch.setattr(lines, "BLOCK", size)
+    monkeypatch.setattr(lines, "_READ_SIZE", size)
     monkeypatch.setattr(lines, "LONGEST", 100)
     got, rejected = read(write("a.gz", gzip.compress(b"a\n" + b"x" * 1000 + end)))
     assert got == [(1, b"a"), *after]
-    assert rejected == [(2, "a line of over 0 MiB")]
+    assert rejected == [(2, "line longer than 0 MiB")]
     assert read(write("b", b"y" * 100 + b"\n"))[1] == []
     assert read(write("c", b"y" * 101 + b"\nz"))[0] == [(2, b"z")]
 
@@ -63,7 +65,7 @@ def test_a_small_gzip_of_one_long_line_does_not_fill_the_memory(write):
     got, rejected = read(path)
     assert tracemalloc.get_traced_memory()[1] < 100 << 20
     tracemalloc.stop()
-    assert (got, rejected) == ([], [(1, "a line of over 64 MiB")])
+    assert (got, rejected) == ([], [(1, "line longer than 64 MiB")])
 
 
 def test_gzip_with_a_wrong_checksum_keeps_everything(write):
@@ -81,37 +83,37 @@ def test_gzip_members_in_a_row_are_one_file(write):
 @pytest.mark.parametrize("path", ["nowhere.csv", "", ".", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
 def test_paths_that_are_no_file(path):
     with pytest.raises(DataError):
-        readable(path)
+        check_readable(path)
 
 
 def test_paths_with_spaces_unicode_and_home(write, tmp_path, monkeypatch):
     write("my data/购物 [1].csv", "a")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert readable("~/my data/购物 [1].csv").is_file()
+    assert check_readable("~/my data/购物 [1].csv").is_file()
 
 
 def test_empty_file(write):
     with pytest.raises(DataError, match="is empty"):
-        readable(write("a.csv", ""))
+        check_readable(write("a.csv", ""))
 
 
 def test_rows_that_outgrow_the_memory_move_to_disk_in_order(monkeypatch, tmp_path):
-    monkeypatch.setattr(spool, "LIMIT", 100)
+    monkeypatch.setattr(spool, "MEMORY_LIMIT", 100)
     table = Table(tmp_path / "a")
     for i in range(50):
         table.add([i], {"a" if i % 2 else "b": [str(i)]})
-    assert table._rows._written
+    assert table._rows._files
     rows = table.rows().collect()
     assert rows["line"].to_list() == list(range(50))
     assert rows.select(pl.coalesce("a", "b")).to_series().to_list() == [str(i) for i in range(50)]
 
 
 def test_progress_shows_only_for_long_reads_on_a_terminal(write, monkeypatch, capsys):
-    monkeypatch.setattr("interestlab_sources.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("interestlab_sources.progress.DELAY", 0.0)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     read(write("big.json", "a\n" * 10))
     assert "reading big.json" in capsys.readouterr().err
-    monkeypatch.setattr("interestlab_sources.progress.PATIENCE", 60.0)
+    monkeypatch.setattr("interestlab_sources.progress.DELAY", 60.0)
     read(write("big.json", "a\n" * 10))
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Taobao's UserBehavior.csv."""
+"""The source ``taobao``: Taobao's UserBehavior.csv."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import polars as pl
 
 from interestlab.contract import EventLog, Source
 from interestlab_sources.delimited import add_delimited
-from interestlab_sources.paths import readable
+from interestlab_sources.lines import LineReader
+from interestlab_sources.paths import check_readable
 from interestlab_sources.table import Table
 
 _BEHAVIOURS = {"pv": "view", "cart": "cart", "fav": "favorite", "buy": "purchase"}
@@ -15,7 +16,7 @@ _BEHAVIOURS = {"pv": "view", "cart": "cart", "fav": "favorite", "buy": "purchase
 class Taobao(Source):
     """User behaviour from Taobao: ``user,item,category,behaviour,timestamp`` without a header, plain or gzip.
 
-    An item's category is the first that it is seen with. Source: https://tianchi.aliyun.com/dataset/649.
+    The category of an item is that of its first event. Source: https://tianchi.aliyun.com/dataset/649.
 
     Args:
         path: ``UserBehavior.csv``.
@@ -25,13 +26,13 @@ class Taobao(Source):
         self.path = path
 
     def files(self) -> list[Path]:
-        return [readable(self.path)]
+        return [check_readable(self.path)]
 
     def read(self) -> EventLog:
         (path,) = self.files()
         names = ("user_id", "item_id", "category", "event", "timestamp")
         table = Table(path, names)
-        add_delimited(table, table.lines(), ",", names)
+        add_delimited(table, LineReader(table.blocks()), ",", names)
         rows = table.rows()
         return EventLog(
             events=rows.drop("category").with_columns(pl.col("event").replace(_BEHAVIOURS)),
