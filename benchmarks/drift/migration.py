@@ -73,7 +73,7 @@ def evaluate_evidence(
     shift = STRENGTH * MOVED[key[1]]
     predicted = homogeneity_test_power(*effective_events, interests_per_user, shift, LEVEL, shares.two_largest)
     has_evidence = (
-        homogeneity_test_power(*effective_events, interests_per_user, Settings().shift, LEVEL, shares.two_largest)
+        homogeneity_test_power(*effective_events, interests_per_user, Settings().detectable_shift, LEVEL, shares.two_largest)
         >= TARGET_POWER
     )
     rows = {

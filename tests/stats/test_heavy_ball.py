@@ -12,14 +12,14 @@ from interestlab.drift.interests import taxonomy_interests
 from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum, log_likelihood
-from interestlab_sources.momentum import GAIN, follow, popularity
+from interestlab_sources.momentum import GAIN, sample_popularity, simulate_categories
 from interestlab_sources.simulated import Simulated
 
 
 def simulate(alpha: float, beta: float, users: int = 400, steps: float = 25, interests: int = 8, seed: int = 0):
     rng = np.random.default_rng(seed)
     lengths = 2 + rng.poisson(rng.gamma(2.0, (steps - 2) / 2, size=users))
-    return offsets_of(lengths), follow(rng, lengths, popularity(rng, interests), alpha, beta)
+    return offsets_of(lengths), simulate_categories(rng, lengths, sample_popularity(rng, interests), alpha, beta)
 
 
 def offsets_of(lengths) -> np.ndarray:
