@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentParser
-
-from interestlab.config import import_policy, plugin_names, safe_yaml
+from interestlab.config import import_policy, safe_yaml
+from interestlab.config.parser import CommandParser, install
+from interestlab.config.plugin_options import write
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
 from interestlab.inference.recommender import Recommender
@@ -74,12 +73,12 @@ def load_model(file: Path) -> tuple[InterestModel, dict[str, Any]]:
     Raises:
         DataError: the file is damaged or not a checkpoint, or the installed plugins cannot rebuild the model.
     """
-    plugin_names.install()
+    install()
     contents = read_checkpoint(file)
     try:
         return InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True), contents
     except Exception as err:  # whatever a checkpoint of another version makes torch or a plugin raise
-        raise DataError(f"{file} cannot be loaded: {import_policy.mended(' '.join(str(err).split()))}") from err
+        raise DataError(f"{file} cannot be loaded: {import_policy.explain(' '.join(str(err).split()))}") from err
 
 
 def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
@@ -92,17 +91,19 @@ def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
     Raises:
         DataError: the config is wrong, or a file does not exist.
     """
-    plugin_names.install()
-    parser = ArgumentParser(exit_on_error=False)
+    parser = CommandParser()
     parser.add_class_arguments(InterestData, "data")
     parser.add_argument("--config", action="config")
+    settings = safe_yaml.config_file(config)
     try:
-        settings = safe_yaml.file(config)
         seed = settings["data"]["seed"]
         data = settings["data"] | {"seed": settings["seed_everything"] if seed is None else seed}
-        parsed = parser.parse_args([f"--config={yaml.safe_dump({'data': data})}", *plugin_names.ordered(list(overrides))])
-        return parser.instantiate_classes(parsed)["data"]
+        options = parser.parse_args([f"--config={write({'data': data})}", *overrides])
+    except Exception as err:  # a config that was edited by hand may contain anything
+        raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err
+    try:
+        return parser.instantiate(options)["data"]
     except DataError:
         raise
-    except Exception as err:  # a config that was edited by hand may contain anything
-        raise DataError(f"{config}: {import_policy.mended(' '.join(str(err).split()))}") from err
+    except Exception as err:
+        raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err
