@@ -53,8 +53,9 @@ from interestlab.drift.settings import Settings
 from interestlab.drift.vectors import encoded, of_users, reduced
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum
-from interestlab.stats.intervals import over_seeds
-from interestlab.stats.power import POWER, false_discovery, needed, power
+from interestlab.stats.intervals import t_interval
+from interestlab.stats.multiple_testing import benjamini_hochberg
+from interestlab.stats.power import TARGET_POWER, homogeneity_test_power, required_sample_size
 from interestlab.training.callbacks.run_folder import versions
 from interestlab_sources.simulated import Simulated
 
@@ -170,13 +171,13 @@ def expected(
     seen = np.diff(attention.offsets)
     worth = attention.independent(attention.likeness)
     shift = STRENGTH * MOVED[key[1]]
-    predicted = power(*worth, seen, shift, LEVEL, attention.largest)
-    enough = power(*worth, seen, Settings().shift, LEVEL, attention.largest) >= POWER
+    predicted = homogeneity_test_power(*worth, seen, shift, LEVEL, attention.largest)
+    enough = homogeneity_test_power(*worth, seen, Settings().shift, LEVEL, attention.largest) >= TARGET_POWER
     answered = moved & enough
     rows = {
         "interests met": seen[moved].mean(),
         "worth": np.mean([w[moved].mean() for w in worth]),
-        "needed": np.mean([needed(int(k), shift, LEVEL) for k in seen[moved]]),
+        "needed": np.mean([required_sample_size(int(k), shift, LEVEL) for k in seen[moved]]),
         "predicted": predicted[moved].mean(),
         "measured": (p[moved] <= LEVEL).mean(),
         "answered": enough[moved].mean(),
@@ -249,7 +250,7 @@ def changes(args: argparse.Namespace, figures: Figures, log: Planted, key: tuple
         found = scan(offsets, labels, args.scans, LEVEL, seed)
         surest = offline(offsets, labels, found, np.flatnonzero(found.p <= LEVEL))
         judged(figures, ("changes", *key, length, "scan"), surest, true, told, near)
-        called = offline(offsets, labels, found, np.flatnonzero(false_discovery(found.p) <= LEVEL))
+        called = offline(offsets, labels, found, np.flatnonzero(benjamini_hochberg(found.p) <= LEVEL))
         judged(figures, ("changes", *key, length, "scan, q"), called, true, told, near)
         plain = [(u, s) for u in np.flatnonzero(told) for s in segments(labels[offsets[u] : offsets[u + 1]], math.log(length))]
         frame = pl.DataFrame(plain, schema={"user": pl.Int64, "session": pl.Int64}, orient="row")
@@ -353,8 +354,8 @@ def cell(values: Sequence[float] | None, form: str = ".3f") -> str:
     known = [v for v in values or [] if not math.isnan(v)]
     if not known:
         return "–"
-    told = over_seeds(known)
-    return f"{told.mean:{form}}" + ("" if told.half is None else f" ± {told.half:{form}}")
+    told = t_interval(known)
+    return f"{told.mean:{form}}" + ("" if told.half_width is None else f" ± {told.half_width:{form}}")
 
 
 def rows_of(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -471,8 +472,8 @@ def plots(args: argparse.Namespace, figures: dict[tuple[Any, ...], list[float]])
     def line(
         at: Any, places: Sequence[int], key: Callable[[int], tuple[Any, ...]], colour: str, style: str, label: str
     ) -> None:
-        told = [over_seeds([v for v in figures.get(key(n), [math.nan]) if not math.isnan(v)] or [math.nan]) for n in places]
-        halves = [t.half or 0 for t in told]
+        told = [t_interval([v for v in figures.get(key(n), [math.nan]) if not math.isnan(v)] or [math.nan]) for n in places]
+        halves = [t.half_width or 0 for t in told]
         at.errorbar(places, [t.mean for t in told], halves, fmt=style, color=colour, ms=4, lw=1.3, capsize=2, label=label)
 
     def finish(panels: Sequence[Any], places: Sequence[int], label: str) -> None:

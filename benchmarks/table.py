@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from interestlab.stats.intervals import over_seeds
+from interestlab.stats.intervals import t_interval
 
 METRICS = ("test/recall@10", "test/ndcg@10")
 
@@ -33,7 +33,7 @@ def main() -> None:
         rows[name.rpartition("-")[0]].append(metrics)
     print("| run | seeds | " + " | ".join(m.removeprefix("test/") for m in METRICS) + " |\n|---|---|" + "---|" * len(METRICS))
     for name, seeds in rows.items():
-        print(f"| {name} | {len(seeds)} | " + " | ".join(str(over_seeds([s[m] for s in seeds])) for m in METRICS) + " |")
+        print(f"| {name} | {len(seeds)} | " + " | ".join(str(t_interval([s[m] for s in seeds])) for m in METRICS) + " |")
     print("\nFingerprint: `" + ", ".join(f"{k}={v}" for k, v in json.loads(prints.pop()).items()) + "`")
 
 

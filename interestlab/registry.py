@@ -16,6 +16,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
 from interestlab.errors import PluginError
+from interestlab.install_hints import distribution_of, library_hint
 
 LIMIT = "INTERESTLAB_PLUGINS"
 """The environment variable that names the distributions whose plugins are seen; empty or unset: all."""
@@ -71,6 +72,9 @@ class Registry:
         """
         claims = self.entry_points(name)
         if not claims:
+            bringer = distribution_of(self.kind, name)
+            if bringer and not installed(bringer):
+                raise PluginError(f"{self.group} plugin '{name}' is not installed: pip install {bringer}")
             near = difflib.get_close_matches(name, self.names(), n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             told = f"no {self.group} plugin is called '{name}'.{hint} Installed: {', '.join(self.names()) or 'none'}."
@@ -87,7 +91,9 @@ class Registry:
             cls = ep.load()
         except Exception as err:
             why = " ".join(f"{type(err).__name__}: {err}".split())  # some libraries explain an import over many lines
-            raise PluginError(f"plugin '{name}' ({ep.value}, from {distribution(ep)}) does not import: {why}") from err
+            raise PluginError(
+                f"plugin '{name}' ({ep.value}, from {distribution(ep)}) does not import: {why}{library_hint(err)}"
+            ) from err
         base = getattr(importlib.import_module("interestlab.contract"), self.base)
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise PluginError(

@@ -4,26 +4,19 @@ import ast
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from interestlab.contract import Encoder, Source
 from interestlab.errors import PluginError
+from interestlab.install_hints import LIBRARIES, PLUGINS, library_hint
 from interestlab.registry import REGISTRIES, Registry, limit_note
 
 ROOT = Path(__file__).parents[1]
 
-FIRST_PARTY = {
-    kind: names.split()
-    for kind, names in {
-        "encoders": "adalora adapter behaviour bitfit features frozen full ia3 id image lora peft side",
-        "fusion": "attention bottleneck concat film gated transformer",
-        "dynamics": "evolution ewma gru lru mamba momentum multi_interest ode time_transformer transformer",
-        "objectives": "bpr contrastive fgm forecast gbce interest next_item pgd rdrop sampled_softmax",
-        "sources": "amazon files recbole simulated taobao",
-    }.items()
-}
+FIRST_PARTY = {kind: names.split() for kind, names in PLUGINS.items()}
 
 GOOD = """
 from interestlab.contract import Encoder
@@ -112,6 +105,48 @@ def test_unknown_name_lists_what_there_is(encoders):
 def test_no_plugins_at_all():
     with pytest.raises(PluginError, match="Installed: none"):
         Registry("nothing_of_this_kind", "Encoder").load("x")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("encoders", "lora"), ("fusion", "transformer"), ("sources", "amazon")])
+def test_a_known_plugin_that_is_absent_names_its_distribution(monkeypatch, kind, name):
+    monkeypatch.setattr("interestlab.registry.entry_points", lambda group: [])
+    monkeypatch.setattr("interestlab.registry.installed", lambda name: False)
+    with pytest.raises(PluginError, match=rf"'{name}' is not installed: pip install interestlab-{kind}$"):
+        Registry(kind, "Encoder").load(name)
+
+
+def test_a_known_plugin_that_a_limit_hides_is_not_to_be_installed(monkeypatch):
+    monkeypatch.setenv("INTERESTLAB_PLUGINS", "interestlab-fusion")
+    with pytest.raises(PluginError, match=r"called 'lora'.*INTERESTLAB_PLUGINS") as raised:
+        Registry("encoders", "Encoder").load("lora")
+    assert "pip install" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("PIL.Image", "interestlab-encoders[image]"), ("peft", "interestlab-encoders")]
+)
+def test_an_absent_library_names_the_package_that_brings_it(install, encoders, module, package):
+    text = f"raise ModuleNotFoundError('No module named x', name='{module}')"
+    install("bad", {"broken": "acme_hint:Acme"}, acme_hint=text)
+    with pytest.raises(PluginError, match="does not import") as raised:
+        encoders.load("broken")
+    assert str(raised.value).endswith(f"pip install '{package}'")
+
+
+def test_an_unknown_library_has_no_hint():
+    assert library_hint(ModuleNotFoundError("No module named 'x'", name="x")) == library_hint(ValueError("PIL")) == ""
+
+
+def test_hints_name_packages_that_exist():
+    pyprojects = {"interestlab": ROOT / "pyproject.toml"} | {
+        f"interestlab-{kind}": ROOT / "plugins" / kind / "pyproject.toml" for kind in PLUGINS
+    }
+    modules = {"sklearn": "scikit-learn", "ot": "POT", "PIL": "pillow"}
+    for module, package in LIBRARIES.items():
+        name, _, extra = package.partition("[")
+        project = tomllib.loads(pyprojects[name].read_text("utf-8"))["project"]
+        needs = project["optional-dependencies"][extra.rstrip("]")] if extra else project["dependencies"]
+        assert any(need.startswith(modules.get(module, module)) for need in needs), module
 
 
 def test_two_distributions_claim_one_name(install, encoders):
@@ -235,64 +270,15 @@ def test_a_limit_frees_a_name_that_two_claim(install, encoders, monkeypatch):
     assert encoders.load("twin").__name__ == "B"
 
 
-# Layers
-
-
-def imports(file: Path) -> set[str]:
-    """Modules that a file imports, anywhere in it; those that a string names are not seen."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{file} imports relatively"
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def ours(file: Path) -> set[str]:
-    """Modules of ours that a file imports, as ``interestlab.MODULE`` or ``interestlab_PLUGIN``."""
-    names = {m for m in imports(file) if m.split(".")[0].startswith("interestlab")}
-    return {".".join(m.split(".")[:2]) if m.startswith("interestlab.") else m.split(".")[0] for m in names} - {"interestlab"}
-
-
-def files(pattern: str) -> list[Path]:
-    found = sorted(ROOT.glob(pattern))
-    assert found, pattern
-    return found
-
-
-def test_core_imports_no_plugin():
-    for file in files("interestlab/**/*.py"):
-        assert not {m for m in ours(file) if m.startswith("interestlab_")}, file
-
-
-@pytest.mark.parametrize(
-    ("name", "allowed"),
-    [
-        ("errors", set()),
-        ("registry", {"interestlab.errors"}),
-        ("batch", set()),
-        ("step", {"interestlab.batch"}),
-        ("contract", {"interestlab.batch", "interestlab.registry", "interestlab.step"}),
-    ],
-)
-def test_the_contract_stands_alone(name, allowed):
-    assert ours(ROOT / "interestlab" / f"{name}.py") <= allowed
-
-
-@pytest.mark.parametrize("layer", ["data", "metrics"])
-def test_lower_layers_know_nothing_of_upper_ones(layer):
-    allowed = {f"interestlab.{m}" for m in ("batch", "contract", "errors", "registry", "stats", "utils", layer)}
-    for file in files(f"interestlab/{layer}/*.py"):
-        assert ours(file) <= allowed, file
+# Imports, beside the contracts of [tool.importlinter] in pyproject.toml, which do not see tests
 
 
 @pytest.mark.parametrize("kind", FIRST_PARTY)
-def test_plugins_import_the_contract_alone(kind):
-    own, contract = f"interestlab_{kind}", {f"interestlab.{m}" for m in ("batch", "contract", "errors", "step")}
-    for file in files(f"plugins/{kind}/src/**/*.py"):
-        assert ours(file) <= contract | {own}, file
-    for file in files(f"plugins/{kind}/tests/**/*.py"):
-        assert ours(file) <= contract | {own, "interestlab.testing"}, file
+def test_tests_of_plugins_import_the_contract_and_the_kit(kind):
+    allowed = {f"interestlab.{module}" for module in ("batch", "contract", "errors", "step", "testing")}
+    for file in sorted((ROOT / "plugins" / kind / "tests").rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        ours = {module for module in imported if module.startswith("interestlab")}
+        assert not {m for m in ours if m not in allowed and not m.startswith(f"interestlab_{kind}")}, file

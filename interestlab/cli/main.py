@@ -6,6 +6,7 @@ import sys
 from interestlab import __version__
 from interestlab.config.import_policy import OPTION, taken
 from interestlab.errors import PluginError
+from interestlab.install_hints import library_hint
 
 COMMANDS = {
     "fit": ("train", "train a model, then test its best checkpoint"),
@@ -44,10 +45,16 @@ def main(args: list[str] | None = None) -> None:
         return
     if args[0] not in COMMANDS:
         raise SystemExit(f"interestlab: there is no command '{args[0]}'\n\n{USAGE}")
-    module = importlib.import_module(f"interestlab.cli.{COMMANDS[args[0]][0]}")
     try:
-        args = taken(args)
+        module = importlib.import_module(f"interestlab.cli.{COMMANDS[args[0]][0]}")
+        module.run(taken(args))
     except PluginError as err:
-        print(f"interestlab: {err}", file=sys.stderr)
-        raise SystemExit(2) from err
-    module.run(args)
+        message = str(err)
+    except ModuleNotFoundError as err:
+        if not (hint := library_hint(err)):
+            raise
+        message = f"{err}{hint}"
+    else:
+        return
+    print(f"interestlab: {message}", file=sys.stderr)
+    raise SystemExit(2)

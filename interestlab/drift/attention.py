@@ -8,7 +8,7 @@ import numpy as np
 from interestlab.drift.decomposition import Split, filled, split
 from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
-from interestlab.stats.permutation import Cells, Groups
+from interestlab.stats.permutation import Groups, UnitFeatures
 
 
 def halves(panel: Panel) -> np.ndarray:
@@ -132,12 +132,12 @@ class Attention:
         return np.unique(self.pair * (len(self.late) + 1) + self.panel.session, return_inverse=True)
 
     @cached_property
-    def by_session(self) -> tuple[Groups, Cells]:
+    def by_session(self) -> tuple[Groups, UnitFeatures]:
         """Users as groups of sessions, which hold how many events of each interest they have."""
         keys, many = np.unique(self.panel.session * len(self.user) + self.pair, return_counts=True)
         session, pair = keys // max(1, len(self.user)), keys % max(1, len(self.user))
         feature = pair - self.offsets[self.user[pair]]
-        return Groups(self.panel.session_offsets, self.second), Cells(session, feature, many.astype(np.float32))
+        return Groups(self.panel.session_offsets, self.second), UnitFeatures(session, feature, many.astype(np.float32))
 
     @cached_property
     def likeness(self) -> float:

@@ -8,7 +8,7 @@ from interestlab.drift.attention import Attention
 from interestlab.drift.funnel import depths, intensities
 from interestlab.drift.leaves import entropies, leaf_cells, rearranged
 from interestlab.drift.within import Within, within
-from interestlab.stats.permutation import Cells, p_values
+from interestlab.stats.permutation import UnitFeatures, monte_carlo_p_values
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def standardised(found: Within) -> np.ndarray:
 
 
 def _tail(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values[0]), np.nan, p_values(values))
+    return np.where(np.isnan(values[0]), np.nan, monte_carlo_p_values(values))
 
 
-def _vectors(attention: Attention) -> Cells:
+def _vectors(attention: Attention) -> UnitFeatures:
     """Each session's events of an interest: how many have a vector, and the sum of these."""
     vectors = attention.interests.vectors
     which = attention.cell[1]
@@ -111,7 +111,7 @@ def _vectors(attention: Attention) -> Cells:
     np.add.at(value[:, 1:], which, vectors[attention.panel.item])
     known = np.any(vectors, axis=1)[attention.panel.item]  # of the others nothing is known, which is not a place
     value[:, 0] = np.bincount(which, weights=known, minlength=len(value))
-    return Cells(np.arange(len(value)), np.zeros(len(value), np.int64), value)
+    return UnitFeatures(np.arange(len(value)), np.zeros(len(value), np.int64), value)
 
 
 def _displacement(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.interests import Interests
-from interestlab.stats.permutation import beyond_chance, replicates, shares_of, unshared
+from interestlab.stats.permutation import gamma_p_values, independent_replicates, permutation_replicates, window_shares
 
 FEWEST = 20
 """Users who met both interests, below which no flow between these is tested."""
@@ -18,7 +18,7 @@ class Flow(NamedTuple):
     Attributes:
         flow: ``[K, K]`` share of the attention that went from one to the other; what stayed is not told.
         by_chance: ``[K, K]`` its mean where sessions are permuted within users.
-        p: ``[K, K]`` chance of a flow as large (:func:`interestlab.stats.permutation.beyond_chance`); NaN where fewer than
+        p: ``[K, K]`` chance of a flow as large (:func:`interestlab.stats.permutation.gamma_p_values`); NaN where fewer than
             :data:`FEWEST` users met both interests, whenever they did.
         users: how many.
     """
@@ -92,8 +92,10 @@ def flows(
     chosen[users] = True
     total = np.zeros((1 + draws, interests, interests))
     met, counted = np.zeros((interests, interests), np.int64), 0
-    for index, values, weights in replicates(groups.only(chosen), cells, shares_of, draws, rng, attention.tilt(ratio)):
-        values = unshared(values, rng, weights)
+    for index, values, weights in permutation_replicates(
+        groups.restrict_to(chosen), cells, window_shares, draws, rng, attention.tilt(ratio)
+    ):
+        values = independent_replicates(values, rng, weights)
         width = len(values) // 2
         for place, user in enumerate(index):
             pairs = slice(attention.offsets[user], attention.offsets[user + 1])
@@ -108,5 +110,5 @@ def flows(
         counted += len(index)
     total /= max(counted, 1)
     total[:, range(interests), range(interests)] = 0
-    p = np.where(met >= FEWEST, beyond_chance(total), np.nan)
+    p = np.where(met >= FEWEST, gamma_p_values(total), np.nan)
     return Flow(total[0], total[1:].mean(0), p, counted)

@@ -8,7 +8,7 @@ from interestlab.drift.attention import Attention, at
 from interestlab.drift.flow import Flow, cost_of, flows
 from interestlab.drift.population import catalogue_drift, moments
 from interestlab.drift.settings import Settings
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
 
 DRAWS = 49
 """Permutations behind a flow: their mean and spread give its p-value."""
@@ -53,7 +53,7 @@ def flow_table(
         found = flows(both, sample(both), cost, drift, DRAWS, rng)
         out.append(told(flow_rows(found, interests.names), step, step, step + 2))
     table = pl.concat(out)
-    q = pl.Series("q", false_discovery(table["p"].fill_null(float("nan")).to_numpy()))
+    q = pl.Series("q", benjamini_hochberg(table["p"].fill_null(float("nan")).to_numpy()))
     return table.insert_column(table.columns.index("p") + 1, q.fill_nan(None))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.stats.permutation import Cells, Groups, p_values, replicates
+from interestlab.stats.permutation import Groups, UnitFeatures, monte_carlo_p_values, permutation_replicates
 
 DAY = 86_400
 
@@ -15,7 +15,7 @@ def depths(attention: Attention, draws: int, rng: np.random.Generator) -> tuple[
     value = np.zeros((len(attention.late), 2), np.float32)
     value[:, 0] = np.bincount(panel.session[told], minlength=len(value))
     value[:, 1] = np.bincount(panel.session[told], weights=panel.depth[told], minlength=len(value))
-    cells = Cells(np.arange(len(value)), np.zeros(len(value), np.int64), value)
+    cells = UnitFeatures(np.arange(len(value)), np.zeros(len(value), np.int64), value)
     groups = Groups(panel.session_offsets, attention.second)
     out = np.full((3, users), np.nan)
     if len(np.unique(panel.depth[told])) < 2:
@@ -25,10 +25,10 @@ def depths(attention: Attention, draws: int, rng: np.random.Generator) -> tuple[
         before, after = (w[..., 1] / np.where(w[..., 0] > 0, w[..., 0], np.nan) for w in (first, second))
         return np.stack([np.nan_to_num(np.abs(after - before)), before, after])
 
-    for index, values, _ in replicates(groups, cells, means, draws, rng):
+    for index, values, _ in permutation_replicates(groups, cells, means, draws, rng):
         both = ~np.isnan(values[1:, 0]).any(0)
         out[:2, index] = np.where(both, values[1:, 0], np.nan)
-        out[2, index] = np.where(both, p_values(values[0]), np.nan)
+        out[2, index] = np.where(both, monte_carlo_p_values(values[0]), np.nan)
     return out[0], out[1], out[2]
 
 

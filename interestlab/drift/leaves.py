@@ -3,15 +3,15 @@
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.stats.permutation import Cells
+from interestlab.stats.permutation import UnitFeatures
 
 
-def leaf_cells(attention: Attention) -> Cells:
+def leaf_cells(attention: Attention) -> UnitFeatures:
     """Each session's events of an interest: how many of each leaf; leaves are numbered within the pair."""
     _, local = _local(attention)
     width = int(local.max()) + 1 if len(local) else 1
     keys, counts = np.unique(attention.cell[1] * width + local, return_counts=True)
-    return Cells(keys // width, keys % width, counts.astype(np.float32))
+    return UnitFeatures(keys // width, keys % width, counts.astype(np.float32))
 
 
 def _local(attention: Attention) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.stats.divergence import jensen_shannon, span, total_variation
-from interestlab.stats.permutation import p_values, replicates
+from interestlab.stats.divergence import jensen_shannon, standardised_range, total_variation
+from interestlab.stats.permutation import monte_carlo_p_values, permutation_replicates
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def migration(
     weight = None if ratio is None else attention.tilt(ratio)
     seen = np.full((3, users), np.nan)
     p, (chance, floor, excess) = seen.copy(), np.full((3, users), np.nan)
-    for index, values, weights in replicates(groups, cells, _statistics, draws, rng, weight):
-        seen[:, index], p[:, index] = values[:, 0], p_values(values, weights)
+    for index, values, weights in permutation_replicates(groups, cells, _statistics, draws, rng, weight):
+        seen[:, index], p[:, index] = values[:, 0], monte_carlo_p_values(values, weights)
         floor[index] = weights[0] / weights.sum(0)
         drawn, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
         mean = (drawn * mass).sum(1)
@@ -93,7 +93,7 @@ def migration(
 
 def _statistics(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     p, p2 = (c / np.maximum(c.sum(-1, keepdims=True), 1) for c in (first, second))
-    return np.stack([total_variation(p, p2), jensen_shannon(p, p2), span(first, second)])
+    return np.stack([total_variation(p, p2), jensen_shannon(p, p2), standardised_range(first, second)])
 
 
 def moves(attention: Attention, ratio: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

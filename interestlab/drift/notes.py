@@ -8,7 +8,7 @@ from interestlab.drift.panel import Panel
 from interestlab.drift.population import day
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
-from interestlab.stats.power import needed
+from interestlab.stats.power import required_sample_size
 
 
 def notes(
@@ -26,7 +26,7 @@ def notes(
     """
     unknown = int((people["verdict"] == UNKNOWN).sum())
     seen = people.filter(pl.col("events") > 0)
-    need = needed(5, settings.shift, settings.level_of_test)
+    need = required_sample_size(5, settings.shift, settings.level_of_test)
     days = (held.time.max() - held.time.min()) / 86_400
     told = [
         f"{unknown:,} of {people.height:,} users have too few events to be answered: to see {settings.shift:.0%} of the "

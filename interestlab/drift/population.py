@@ -8,7 +8,7 @@ from scipy import stats
 
 from interestlab.drift.attention import Attention
 from interestlab.drift.panel import Panel
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
 
 PRIOR = 20
 """Users of the overall shares that are added to each window, so that a thin one does not look like drift."""
@@ -114,7 +114,7 @@ def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind:
     p = 2 * stats.t.sf(np.abs(change) / np.maximum(spread, 1e-9), max(users.sum() - 2, 1))
     if users.min() < FEWEST:
         p = np.full(many, np.nan)
-    q = false_discovery(p)
+    q = benjamini_hochberg(p)
     verdict = np.where(q <= level, np.where(change > 0, "emerging", "fading"), "")
     return pl.DataFrame(
         {

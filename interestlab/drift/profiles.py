@@ -8,7 +8,7 @@ from interestlab.drift.interests import Interests
 from interestlab.drift.panel import Panel
 from interestlab.drift.segments import Segments, lifts
 from interestlab.drift.verdicts import BOTH, CHANGED, EVOLVED, MIGRATED, UNKNOWN
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
 
 BRANDS = 30
 """Brands that are followed: those met most in training."""
@@ -41,12 +41,12 @@ def segment_table(
     preferred, _ = lifts(found.of, panel.user, interests.of[panel.item], count, len(interests))
     branded = panel.only(brand[panel.item] >= 0)
     brand_lift, brand_p = lifts(found.of, branded.user, brand[branded.item], count, max(1, len(brands)))
-    brand_q = false_discovery(brand_p.ravel()).reshape(brand_p.shape)
+    brand_q = benjamini_hochberg(brand_p.ravel()).reshape(brand_p.shape)
     counts = np.zeros((count, len(interests)))
     np.add.at(counts, (found.of[panel.user], interests.of[panel.item]), 1)
     large = counts >= 0.05 * counts.sum(1, keepdims=True)  # a lift of what hardly occurs tells nothing
     rows = []
-    q = false_discovery(found.p)
+    q = benjamini_hochberg(found.p)
     for s, name in enumerate(found.names):
         top = [k for k in np.argsort(-np.where(large[s], preferred[s], 0), kind="stable")[:TOP] if large[s, k]]
         liked = [b for b in np.argsort(-brand_lift[s], kind="stable")[:TOP] if brand_lift[s, b] > 1] if brands else []

@@ -7,8 +7,8 @@ import polars as pl
 from scipy import stats
 
 from interestlab.drift.attention import Attention
-from interestlab.stats.permutation import beyond_chance, replicates, shares_of, unshared
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
+from interestlab.stats.permutation import gamma_p_values, independent_replicates, permutation_replicates, window_shares
 
 FEWEST = 5
 """Mean number of users who move from one segment to another below which the move is not tested."""
@@ -80,8 +80,8 @@ def segments(
     tested = _Tested(attention, ratio, of, centres, draws)
     groups, cells = attention.by_session
     step = max(1, _CELLS // ((1 + draws) * many))
-    for index, values, weights in replicates(groups, cells, shares_of, draws, rng, attention.tilt(ratio)):
-        values = unshared(values, rng, weights)
+    for index, values, weights in permutation_replicates(groups, cells, window_shares, draws, rng, attention.tilt(ratio)):
+        values = independent_replicates(values, rng, weights)
         for first in range(0, len(index), step):
             tested.add(index[first : first + step], values[..., first : first + step])
     tv = np.abs(tested.change).sum(-1) / 2 / np.maximum(tested.users, 1)[:, None].T
@@ -92,7 +92,7 @@ def segments(
         after=tested.after,
         moves=tested.moves[0],
         moves_by_chance=tested.moves[1:].mean(0),
-        p_moves=np.where(tested.moves.mean(0) >= FEWEST, beyond_chance(tested.moves), np.nan),
+        p_moves=np.where(tested.moves.mean(0) >= FEWEST, gamma_p_values(tested.moves), np.nan),
         change=tested.change[0] / np.maximum(tested.users, 1)[:, None],
         tv=tv[0],
         tv_by_chance=tv[1:].mean(0),
@@ -189,6 +189,6 @@ def moves_table(found: Segments) -> pl.DataFrame:
             "users": found.moves.ravel().astype(np.int64),
             "by_chance": found.moves_by_chance.ravel(),
             "p": p,
-            "q": false_discovery(p),
+            "q": benjamini_hochberg(p),
         }
     ).with_columns(pl.col("p", "q").fill_nan(None))

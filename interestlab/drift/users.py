@@ -14,7 +14,8 @@ from interestlab.drift.migration import migration
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
-from interestlab.stats.power import POWER, false_discovery, power
+from interestlab.stats.multiple_testing import benjamini_hochberg
+from interestlab.stats.power import TARGET_POWER, homogeneity_test_power
 
 BLOCK = 2_000
 """Users analysed at once: what is held in memory does not grow with the log."""
@@ -129,7 +130,7 @@ def _enough(attention: Attention, likeness: float, settings: Settings) -> np.nda
     """``[U]`` whose events could show what the settings ask for."""
     seen = np.diff(attention.offsets)
     worth = attention.independent(likeness)
-    told = power(*worth, seen, settings.shift, settings.level_of_test, attention.largest) >= POWER
+    told = homogeneity_test_power(*worth, seen, settings.shift, settings.level_of_test, attention.largest) >= TARGET_POWER
     # Few sessions can be permuted in so few ways that no p-value reaches the level, however many events they have.
     ways = comb(np.diff(attention.panel.session_offsets), attention.second)
     return told & (ways * settings.level_of_test >= 1)
@@ -138,7 +139,7 @@ def _enough(attention: Attention, likeness: float, settings: Settings) -> np.nda
 def _judged(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """With q-values over all users who were tested, and the verdict."""
     p = [table[f"p_{kind}"].cast(pl.Float64).fill_null(float("nan")).to_numpy() for kind in KINDS]
-    q = dict(zip(KINDS, np.split(false_discovery(np.concatenate(p)), len(KINDS)), strict=True))  # one bound for all calls
+    q = dict(zip(KINDS, np.split(benjamini_hochberg(np.concatenate(p)), len(KINDS)), strict=True))  # one bound for all calls
     level = settings.level_of_test
     moved, deepened = (pl.col(f"q_{what}").fill_null(1.0) <= level for what in KINDS)
     verdict = (

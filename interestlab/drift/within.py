@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.attention import Attention
-from interestlab.stats.permutation import Cells, Statistic, replicates, unshared
+from interestlab.stats.permutation import Statistic, UnitFeatures, independent_replicates, permutation_replicates
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Within:
         return out
 
 
-def within(attention: Attention, cells: Cells, statistic: Statistic, many: int, draws: int, rng: np.random.Generator) -> Within:
+def within(
+    attention: Attention, cells: UnitFeatures, statistic: Statistic, many: int, draws: int, rng: np.random.Generator
+) -> Within:
     """Permute the sessions that touch an interest, for each user and interest.
 
     Args:
@@ -58,6 +60,6 @@ def within(attention: Attention, cells: Cells, statistic: Statistic, many: int, 
     place = np.zeros(len(groups.second), np.int64)
     place[pairs] = np.arange(len(pairs))
     values = np.zeros((many, 1 + draws, len(pairs)), np.float32)
-    for index, found, weights in replicates(groups, cells, statistic, draws, rng):
-        values[:, :, place[index]] = unshared(found, rng, weights)
+    for index, found, weights in permutation_replicates(groups, cells, statistic, draws, rng):
+        values[:, :, place[index]] = independent_replicates(found, rng, weights)
     return Within(len(attention.panel.users), attention.user[pairs], attention.interest[pairs], values)

@@ -1,9 +1,9 @@
-"""Every user against the whole catalogue, a tile at a time: users × catalogue never exists.
+"""Exact ranking of the whole catalogue for every user, one tile at a time: the matrix users x catalogue never exists.
 
-Scores are computed in float64 and compared in float32. So two items of equal vectors tie whatever the shape of the
+Scores are computed in float64 and compared in float32. Two items of equal vectors therefore tie whatever the shape of the
 matrix product that scored them, and a rank does not depend on which users or items were scored together.
 
-Cost: users × items × width multiplications; memory ``TILE`` scores.
+Cost: users x items x width multiplications; memory for ``TILE`` scores.
 """
 
 from collections.abc import Iterator
@@ -12,80 +12,103 @@ import torch
 from torch import Tensor
 
 TILE = 4_000_000
-"""Scores that exist at once."""
+"""Scores held in memory at once."""
 
 
-def tiles(z: Tensor, table: Tensor, seen: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Scores of all users for a stretch of the catalogue at a time, what they have seen at minus infinity.
+def score_tiles(user_states: Tensor, catalogue: Tensor, history_items: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Score all users against one slice of the catalogue at a time.
 
     Args:
-        z: ``[B, D]`` interests, or ``[B, K, D]`` several of each user, of which the best counts.
-        table: ``[N, D]`` items.
-        seen: ``[B, S]`` items left out, -1 where none.
+        user_states: ``[B, D]``, or ``[B, K, D]`` for several interests per user, of which the best one counts.
+        catalogue: ``[N, D]`` item vectors.
+        history_items: ``[B, S]`` items to exclude, -1 for none; their score is minus infinity.
 
     Yields:
-        first item of the stretch, scores ``[B, n]`` float32.
+        Index of the first item of the slice, and the scores ``[B, n]`` float32.
     """
-    width = max(1, TILE // max(1, z[..., 0].numel()))
-    for first in range(0, len(table), width):
-        scores = (z @ table[first : first + width].T).float()
-        scores = scores.amax(1) if z.ndim == 3 else scores
-        here = seen - first
-        inside = (here >= 0) & (here < scores.shape[1])
-        users = torch.arange(len(z), device=z.device)[:, None].expand_as(seen)
-        scores[users[inside], here[inside]] = -torch.inf
+    width = max(1, TILE // max(1, user_states[..., 0].numel()))
+    for first in range(0, len(catalogue), width):
+        scores = (user_states @ catalogue[first : first + width].T).float()
+        scores = scores.amax(1) if user_states.ndim == 3 else scores
+        index = history_items - first
+        inside = (index >= 0) & (index < scores.shape[1])
+        users = torch.arange(len(user_states), device=user_states.device)[:, None].expand_as(history_items)
+        scores[users[inside], index[inside]] = -torch.inf
         yield first, scores
 
 
-def target_ranks(z: Tensor, table: Tensor, targets: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """How many items score above each user's target, and how many others score the same.
+def target_ranks(user_states: Tensor, catalogue: Tensor, targets: Tensor, history_items: Tensor) -> tuple[Tensor, Tensor]:
+    """Count the items that score above each user's target, and the other items that tie with it.
 
-    A target that was seen before competes all the same: it is what happened.
+    A target that is also in the history is not excluded, because it is the item that followed.
 
     Args:
-        z: as for :func:`tiles`, and so are ``table`` and ``seen``.
-        targets: ``[B]`` the items whose places are wanted.
+        user_states: ``[B, D]`` or ``[B, K, D]``, see :func:`score_tiles`.
+        catalogue: ``[N, D]`` item vectors.
+        targets: ``[B]`` index of each user's target.
+        history_items: ``[B, S]`` items to exclude, -1 for none.
 
     Returns:
-        better ``[B]``, equal ``[B]`` int64.
+        Number of higher items ``[B]`` and number of tied items ``[B]``, int64.
     """
-    seen = torch.where(seen == targets[:, None], -1, seen)
-    wanted = torch.empty(len(z), dtype=torch.float32, device=z.device)
-    for first, scores in tiles(z, table, seen):
-        here = (targets >= first) & (targets < first + scores.shape[1])
-        wanted[here] = scores[here].gather(1, (targets[here] - first)[:, None])[:, 0]
-    better, equal = torch.zeros_like(targets), torch.zeros_like(targets)
-    for _, scores in tiles(z, table, seen):
-        better += (scores > wanted[:, None]).sum(1)
-        equal += (scores == wanted[:, None]).sum(1)
-    return better, equal - 1
+    history_items = torch.where(history_items == targets[:, None], -1, history_items)
+    target_scores = torch.empty(len(user_states), dtype=torch.float32, device=user_states.device)
+    for first, scores in score_tiles(user_states, catalogue, history_items):
+        inside = (targets >= first) & (targets < first + scores.shape[1])
+        target_scores[inside] = scores[inside].gather(1, (targets[inside] - first)[:, None])[:, 0]
+    num_higher, num_equal = torch.zeros_like(targets), torch.zeros_like(targets)
+    for _, scores in score_tiles(user_states, catalogue, history_items):
+        num_higher += (scores > target_scores[:, None]).sum(1)
+        num_equal += (scores == target_scores[:, None]).sum(1)
+    return num_higher, num_equal - 1
 
 
-def top_k_items(z: Tensor, table: Tensor, seen: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The ``k`` items of highest score of each user, ties by lower index; fewer where the catalogue is smaller.
+def top_k_items(user_states: Tensor, catalogue: Tensor, history_items: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` items of highest score for each user; ties are ordered by lower index.
+
+    Args:
+        user_states: ``[B, D]`` or ``[B, K, D]``, see :func:`score_tiles`.
+        catalogue: ``[N, D]`` item vectors.
+        history_items: ``[B, S]`` items to exclude, -1 for none.
+        k: number of items; fewer are returned if the catalogue is smaller.
 
     Returns:
-        items ``[B, k]`` int64 and their scores ``[B, k]`` float32; a seen item has score minus infinity.
+        Items ``[B, k]`` int64 and their scores ``[B, k]`` float32; an excluded item has score minus infinity.
     """
-    best = torch.empty(len(z), 0, dtype=torch.int64, device=z.device)
-    for first, scores in tiles(z, table, seen):
-        index = torch.arange(first, first + scores.shape[1], device=z.device)
-        best = torch.cat([best, keys(scores, index)], 1)
+    best = torch.empty(len(user_states), 0, dtype=torch.int64, device=user_states.device)
+    for first, scores in score_tiles(user_states, catalogue, history_items):
+        index = torch.arange(first, first + scores.shape[1], device=user_states.device)
+        best = torch.cat([best, sort_keys(scores, index)], 1)
         best = best.topk(min(k, best.shape[1]), 1).values
-    return LOW - (best & LOW), unkeyed(best)
+    return LOW_BITS - (best & LOW_BITS), scores_from_keys(best)
 
 
-LOW = 2**31 - 1
+LOW_BITS = 2**31 - 1
 
 
-def keys(scores: Tensor, index: Tensor) -> Tensor:
-    """Int64 keys that sort by score, then by lower index: no two are equal, so no order is left to chance."""
+def sort_keys(scores: Tensor, index: Tensor) -> Tensor:
+    """Build int64 keys that sort by score, then by lower index; no two are equal, so the order is deterministic.
+
+    Args:
+        scores: ``[B, n]`` float32.
+        index: ``[n]`` item indices.
+
+    Returns:
+        ``[B, n]`` int64.
+    """
     bits = (scores + 0.0).view(torch.int32)  # -0.0 + 0.0 is 0.0
-    ordered = torch.where(bits < 0, bits ^ LOW, bits)  # the bits of a negative float fall as it rises
-    return (ordered.long() << 32) | (LOW - index)
+    ordered = torch.where(bits < 0, bits ^ LOW_BITS, bits)  # the bits of a negative float fall as it rises
+    return (ordered.long() << 32) | (LOW_BITS - index)
 
 
-def unkeyed(keys: Tensor) -> Tensor:
-    """The scores of :func:`keys`."""
+def scores_from_keys(keys: Tensor) -> Tensor:
+    """Recover the scores from their sort keys.
+
+    Args:
+        keys: int64, from :func:`sort_keys`.
+
+    Returns:
+        float32 scores of the same shape.
+    """
     ordered = (keys >> 32).int()
-    return torch.where(ordered < 0, ordered ^ LOW, ordered).view(torch.float32)
+    return torch.where(ordered < 0, ordered ^ LOW_BITS, ordered).view(torch.float32)

@@ -1,4 +1,4 @@
-"""The place of every user's target, gathered over batches and processes."""
+"""Ranks of the users' targets, gathered over batches and processes."""
 
 from typing import NamedTuple
 
@@ -9,22 +9,23 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class TargetRanks(NamedTuple):
-    """Where each user's target stands in the full ranking, sorted by user.
+    """Rank of each user's target in the full ranking.
 
     Attributes:
-        users, targets: ``[users]`` int64 indices.
-        better: ``[users]`` int64 items that score above the target.
-        equal: ``[users]`` int64 other items that score the same.
+        users: ``[users]`` int64 index of the user.
+        targets: ``[users]`` int64 index of the target item.
+        num_higher: ``[users]`` int64 number of items that score above the target.
+        num_tied: ``[users]`` int64 number of other items that score the same.
     """
 
     users: Tensor
     targets: Tensor
-    better: Tensor
-    equal: Tensor
+    num_higher: Tensor
+    num_tied: Tensor
 
 
 class TargetRankMetric(Metric):
-    """Collects :class:`TargetRanks`; exact over processes, since no user is scored twice."""
+    """Collects :class:`TargetRanks` over batches and processes. Each user must be evaluated once."""
 
     full_state_update = False
 
@@ -33,15 +34,29 @@ class TargetRankMetric(Metric):
         for name in TargetRanks._fields:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
-    def update(self, places: TargetRanks) -> None:
-        for name, value in places._asdict().items():
+    def update(self, ranks: TargetRanks) -> None:
+        """Add the ranks of a batch.
+
+        Args:
+            ranks: of the users of the batch.
+        """
+        for name, value in ranks._asdict().items():
             getattr(self, name).append(value)
 
     def compute(self) -> Tensor:
-        """``[4, users]``: the columns of :class:`TargetRanks`; one tensor, as torchmetrics takes lone elements for scalars."""
+        """Return all ranks, sorted by user.
+
+        Returns:
+            ``[4, users]`` int64, the fields of :class:`TargetRanks`. One tensor, because torchmetrics turns a tuple of
+            one-element tensors into scalars.
+        """
         columns = torch.stack([dim_zero_cat(getattr(self, name)) for name in TargetRanks._fields]).cpu()
         return columns[:, columns[0].argsort()]
 
     def gather(self) -> TargetRanks:
-        """The places of all users, over all batches and processes."""
+        """Return the ranks of all users, over all batches and processes, sorted by user.
+
+        Returns:
+            One row per user.
+        """
         return TargetRanks(*self.compute())

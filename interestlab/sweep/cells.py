@@ -104,7 +104,7 @@ def difference(c: Configuration, metric: str) -> list[str]:
     if metric not in c.differences:
         return [NONE] * 4
     d = c.differences[metric]
-    half = NONE if d.seeds.half is None else f"± {d.seeds.half:.4f}"
+    half = NONE if d.seeds.half_width is None else f"± {d.seeds.half_width:.4f}"
     mean = f"**{signed(d.seeds.mean)}**" if d.clear else signed(d.seeds.mean)
     return [mean, f"{signed(d.low)} to {signed(d.high)}", half, p_value(d.p_holm)]
 

@@ -16,9 +16,10 @@ import torch
 import yaml
 
 from interestlab.errors import DataError
-from interestlab.metrics import TargetRanks, per_user
-from interestlab.stats.bootstrap import holm, paired_bootstrap
-from interestlab.stats.intervals import Estimate, over_seeds
+from interestlab.metrics import TargetRanks, per_user_metrics
+from interestlab.stats.bootstrap import paired_bootstrap
+from interestlab.stats.intervals import Estimate, t_interval
+from interestlab.stats.multiple_testing import holm
 from interestlab.sweep.cost import front, tpme
 
 COSTS = ("trainable_parameters", "parameters", "epochs", "steps", "seconds", "seconds_per_epoch", "peak_memory_mb")
@@ -50,7 +51,7 @@ class Difference:
     @property
     def clear(self) -> bool:
         """Whether neither other users nor other seeds explain it: corrected p below 0.05, and seeds on one side of 0."""
-        return self.p_holm < 0.05 and self.seeds.half is not None and abs(self.seeds.mean) > self.seeds.half
+        return self.p_holm < 0.05 and self.seeds.half_width is not None and abs(self.seeds.mean) > self.seeds.half_width
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ class UserMetrics:
         places = TargetRanks(
             index, index, torch.tensor(ranks["rank"].to_numpy() - 1), torch.tensor(ranks["tied"].to_numpy().copy())
         )
-        found = per_user(places, sorted({int(name[2]) for name in self.names.values()}))
+        found = per_user_metrics(places, sorted({int(name[2]) for name in self.names.values()}))
         for name, match in self.names.items():
             mean = float(found[match[1]].mean())
             if not abs(mean - trial[name]) <= TOLERANCE:
@@ -265,14 +266,14 @@ def configuration(
     if shared:
         of_users, of_seeds = np.mean(shared, axis=0), np.stack([values.mean(axis=0) for values in shared])
         for i, name in enumerate(users.names):
-            differences[name] = Difference(over_seeds(of_seeds[:, i].tolist()), *paired_bootstrap(of_users[:, i]))
+            differences[name] = Difference(t_interval(of_seeds[:, i].tolist()), *paired_bootstrap(of_users[:, i]))
     means = {name: done[name].drop_nulls().mean() for name in COSTS if name in done.columns}
     return Configuration(
         labels=labels,
         trials=trials.height,
         done=done.height,
         is_baseline=is_baseline,
-        metrics={name: over_seeds(done[name].to_list()) for name in metrics} if done.height else {},
+        metrics={name: t_interval(done[name].to_list()) for name in metrics} if done.height else {},
         differences=differences,
         costs={name: float(mean) for name, mean in means.items() if isinstance(mean, int | float)},
     )

@@ -90,7 +90,7 @@ def quality(comparison: Comparison) -> Figure | None:
         for y, c in enumerate(measured):
             estimate, colour = c.metrics[metric], RED if c.is_baseline else BLUE
             panel.plot(estimate.values, [y + 0.22] * len(estimate.values), "o", mfc="none", mec=GREY, ms=4.5, mew=0.8)
-            panel.errorbar(estimate.mean, y, xerr=estimate.half, fmt="D", color=colour, ms=5, lw=1.6, capsize=3, zorder=3)
+            panel.errorbar(estimate.mean, y, xerr=estimate.half_width, fmt="D", color=colour, ms=5, lw=1.6, capsize=3, zorder=3)
             if c.is_baseline:
                 panel.axvline(estimate.mean, color=RED, lw=0.9, ls="--", zorder=1)
         panel.set_title(short(metric))

@@ -70,13 +70,13 @@ def frame(comparison: Comparison) -> pl.DataFrame:
             estimate, difference = c.metrics.get(metric), c.differences.get(metric)
             row: dict[str, Any] = {f"axis/{axis}": label for axis, label in c.labels.items()}
             row |= {"metric": metric, "is_baseline": c.is_baseline, "trials": c.trials, "done": c.done}
-            row |= {"mean": estimate and estimate.mean, "seeds_half": estimate and estimate.half}
+            row |= {"mean": estimate and estimate.mean, "seeds_half": estimate and estimate.half_width}
             row |= {
                 "difference": difference and difference.seeds.mean,
                 "difference_low": difference and difference.low,
                 "difference_high": difference and difference.high,
                 "difference_seeds": difference and len(difference.seeds.values),
-                "difference_seeds_half": difference and difference.seeds.half,
+                "difference_seeds_half": difference and difference.seeds.half_width,
                 "p": difference and difference.p,
                 "p_holm": difference and difference.p_holm,
             }

@@ -20,10 +20,11 @@ from interestlab.data.datamodule import InterestData
 from interestlab.data.fields import FieldValues
 from interestlab.distributed import collectives, fsdp
 from interestlab.errors import DataError
-from interestlab.metrics import TargetRankMetric, TargetRanks, bootstrap, per_user, target_ranks, top_k_items
+from interestlab.metrics import TargetRankMetric, TargetRanks, per_user_metrics, target_ranks, top_k_items
 from interestlab.model.embedding_cache import Chunking, Encoding, constant
 from interestlab.model.evaluation import Evaluation, float64_weights, to_float64
 from interestlab.model.streams import Stream, streams
+from interestlab.stats.bootstrap import bootstrap_mean_interval
 from interestlab.step import Step
 from interestlab.training.auxiliary import Auxiliary
 from interestlab.training.frozen_check import FrozenWeightCheck
@@ -386,9 +387,9 @@ class InterestModel(HookRelay):
         places.update(TargetRanks(batch.users, targets, *target_ranks(z, table, targets, batch.history_items)))
 
     def _report(self, part: str) -> None:
-        measured = per_user(self.places.gather(), self.ks)
+        measured = per_user_metrics(self.places.gather(), self.ks)
         self.log_dict({f"{part}/{name}": float(values.mean()) for name, values in measured.items()})
-        self.intervals = {f"{part}/{name}": bootstrap(values) for name, values in measured.items()}
+        self.intervals = {f"{part}/{name}": bootstrap_mean_interval(values) for name, values in measured.items()}
         self._evaluation = Evaluation()
 
     def on_validation_epoch_start(self) -> None:
@@ -414,7 +415,7 @@ class InterestModel(HookRelay):
     def on_test_epoch_end(self) -> None:
         super().on_test_epoch_end()
         self._report("test")
-        measured = per_user(self.popular.gather(), self.ks)
+        measured = per_user_metrics(self.popular.gather(), self.ks)
         self.popularity = {f"test/{name}": float(values.mean()) for name, values in measured.items()}
 
     def on_predict_epoch_start(self) -> None:

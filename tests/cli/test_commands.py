@@ -24,6 +24,29 @@ def test_listing_imports_no_plugin_and_no_torch():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(("module", "extra"), [("scipy.stats", "drift"), ("wandb", "tracking")])
+def test_an_absent_library_is_reported_with_its_extra(monkeypatch, capsys, module, extra):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
+
+    monkeypatch.setattr("importlib.import_module", absent)
+    with pytest.raises(SystemExit) as exit:
+        main(["drift", "runs/mine"])
+    assert exit.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert module in line
+    assert line.endswith(f"pip install 'interestlab[{extra}]'")
+
+
+def test_an_absent_module_without_a_known_package_is_not_hidden(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError("No module named 'acme'", name="acme")
+
+    monkeypatch.setattr("importlib.import_module", absent)
+    with pytest.raises(ModuleNotFoundError):
+        main(["doctor"])
+
+
 def test_plugins_says_what_each_is(capsys):
     main(["plugins"])
     lines = capsys.readouterr().out.splitlines()

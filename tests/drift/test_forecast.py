@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
 
 from interestlab import load
 from interestlab.drift.forecast import forecast
@@ -16,13 +15,14 @@ from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, S
 from interestlab.drift.forecast.cases import Attended, attended, cases, windows
 from interestlab.drift.forecast.controls import random_encoder
 from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Ewma, Global, Mean, Model, Persistence, Tuned, mixes
-from interestlab.drift.forecast.skill import Resampling, score, squared_error, tune
+from interestlab.drift.forecast.skill import score, squared_error, tune
 from interestlab.drift.forecast.table import SCHEMA
 from interestlab.drift.forecast.verdict import BEATS, verdict
 from interestlab.drift.interests import Interests, taxonomy
 from interestlab.drift.model.trajectory import view
 from interestlab.drift.panel import panel
 from interestlab.errors import DataError
+from interestlab.stats.bootstrap import ClusterBootstrap
 
 SHOP = [
     "--data.source.users=150",
@@ -200,33 +200,6 @@ def test_a_migration_is_another_interest_on_top():
     assert told.judged.tolist() == [True, True, False]
 
 
-def test_a_resampling_draws_users_with_all_their_cases_and_is_the_same_for_all():
-    users = np.array([3, 1, 3, 2])
-    held = Resampling(users, 500, seed=0)
-    values = np.array([[1.0], [2.0], [3.0], [6.0]])
-    totals = held.totals(values)
-    np.testing.assert_allclose(totals[:, 0], [2, 6, 4])
-    means = held.means(totals)
-    assert means[0, 0] == 4
-    assert means[1:].std() == pytest.approx(np.std([2, 6, 4]) / 3**0.5, rel=0.1)
-    np.testing.assert_array_equal(held.means(totals * 2), means * 2)
-
-
-def test_precision_is_that_of_the_judged_cases_and_nothing_where_all_are_alike():
-    rng = np.random.default_rng(0)
-    moved, moves, judged = rng.random(40) < 0.4, rng.random(40).round(1), rng.random(40) < 0.8
-    held = Resampling(rng.integers(12, size=40), 20, seed=0)
-    found = held.precision(moved, moves, judged)
-    told = [
-        average_precision_score(moved[judged], moves[judged], sample_weight=w[held.place[judged]])
-        for p in held.weights(20)
-        for w in p
-    ]
-    np.testing.assert_allclose(found, told)
-    assert len(found) == 21
-    assert np.isnan(held.precision(np.zeros(40, bool), moves, judged)).all()
-
-
 # ---- models and controls
 
 
@@ -281,7 +254,7 @@ def test_the_order_of_the_cases_does_not_matter(bench):
         tuned = tune(forecaster, tuning)
         assert tune(forecaster, tuning[::-1]) == tuned
         one, other = (score(forecaster, tuned, ones, 2) for ones in (testing, testing[::-1]))
-        means = [Resampling(s.users, 1, 0).totals(np.stack([s.loss, s.events], 1)) for s in (one, other)]
+        means = [ClusterBootstrap(s.users, 1, 0).sums_by_user(np.stack([s.loss, s.events], 1)) for s in (one, other)]
         np.testing.assert_allclose(*means)
 
 

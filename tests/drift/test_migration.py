@@ -8,8 +8,8 @@ from scipy import stats
 from interestlab.drift.attention import Attention, at, halves
 from interestlab.drift.migration import migration, moves
 from interestlab.drift.population import calendar, catalogue_drift
-from interestlab.stats.divergence import jensen_shannon, span, total_variation
-from interestlab.stats.permutation import Cells, p_values, replicates
+from interestlab.stats.divergence import jensen_shannon, standardised_range, total_variation
+from interestlab.stats.permutation import UnitFeatures, monte_carlo_p_values, permutation_replicates
 
 K = 4
 LEVEL = 0.05
@@ -26,7 +26,7 @@ def test_numbers_are_those_counted_by_hand():
     before, after = np.array([3, 1, 0, 0]) / 4, np.array([0, 0, 3, 0]) / 3
     assert found.tv[0] == pytest.approx(total_variation(before, after))
     assert found.js[0] == pytest.approx(jensen_shannon(before, after))
-    assert found.span[0] == pytest.approx(span(np.array([3, 1, 0]), np.array([0, 0, 3])))
+    assert found.span[0] == pytest.approx(standardised_range(np.array([3, 1, 0]), np.array([0, 0, 3])))
     assert found.moved[0] == pytest.approx(1)
     assert (found.source[0], found.destination[0]) == (0, 2)
     assert found.tv[1] == found.moved[1] == 0
@@ -173,11 +173,11 @@ def test_weights_make_the_test_of_a_known_drift_exact():
     def share(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return second[None, ..., 0] - first[None, ..., 0]
 
-    told = Cells(cells.unit, np.zeros(len(cells.unit), np.int64), interest.astype(np.float32))
+    told = UnitFeatures(cells.unit, np.zeros(len(cells.unit), np.int64), interest.astype(np.float32))
     for given, fits in ((weight, True), (None, False)):
         p = np.full(users, np.nan)
-        for index, values, weights in replicates(groups, told, share, 199, np.random.default_rng(1), given):
-            p[index] = p_values(values, weights)[0]
+        for index, values, weights in permutation_replicates(groups, told, share, 199, np.random.default_rng(1), given):
+            p[index] = monte_carlo_p_values(values, weights)[0]
         assert ((p <= LEVEL).mean() <= bound(users)) == fits
 
 

@@ -14,7 +14,7 @@ def tile(monkeypatch):
 
 @st.composite
 def cases(draw):
-    """Interests and items of few whole numbers, so that many scores tie exactly; targets; what was seen."""
+    """Small integer vectors, so that many scores tie exactly; targets; histories."""
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     users, items, dim, seen = (draw(st.integers(1, n)) for n in (5, 12, 2, 6))
     z, table = rng.integers(-2, 3, (users, dim)), rng.integers(-2, 3, (items, dim))
@@ -22,32 +22,32 @@ def cases(draw):
     return tuple(torch.from_numpy(a) for a in arrays)
 
 
-def left(target, seen, items):
-    """Items that compete: those not seen, and the target."""
+def competing(target, seen, items):
+    """Items that are ranked: those outside the history, and the target."""
     return [i for i in range(items) if i == target or i not in seen]
 
 
-def check_place(z, table, targets, seen):
+def check_target_ranks(z, table, targets, seen):
     better, equal = target_ranks(z, table, targets, seen)
     scores = (z @ table.T).tolist()
     for user, target in enumerate(targets.tolist()):
-        rivals = [scores[user][i] for i in left(target, seen[user].tolist(), len(table)) if i != target]
-        # A full sort: where the target stands if it loses each tie, and if it wins each.
+        rivals = [scores[user][i] for i in competing(target, seen[user].tolist(), len(table)) if i != target]
+        # A full sort: the rank of the target if it loses every tie, and if it wins every tie.
         mine = scores[user][target]
         last = sorted([(-s, 0) for s in rivals] + [(-mine, 1)]).index((-mine, 1))
         first = sorted([(-s, 1) for s in rivals] + [(-mine, 0)]).index((-mine, 0))
         assert (int(better[user]), int(equal[user])) == (first, last - first)
 
 
-def check_top(z, table, seen, k):
+def check_top_k(z, table, seen, k):
     items, scores = top_k_items(z, table, seen, k)
     full = z @ table.T
     assert items.shape == scores.shape == (len(z), min(k, len(table)))
-    for user, (found, worth) in enumerate(zip(items.tolist(), scores.tolist(), strict=True)):
+    for user, (top, values) in enumerate(zip(items.tolist(), scores.tolist(), strict=True)):
         known = set(seen[user].tolist())
         value = {i: -float("inf") if i in known else float(full[user, i]) for i in range(len(table))}
-        assert found == sorted(value, key=lambda i: (-value[i], i))[:k]
-        assert worth == [value[i] for i in found]
+        assert top == sorted(value, key=lambda i: (-value[i], i))[:k]
+        assert values == [value[i] for i in top]
 
 
 @settings(deadline=None)
@@ -56,14 +56,14 @@ def test_against_a_full_sort(case, size, k):
     z, table, targets, seen = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "TILE", size)
-        check_place(z, table, targets, seen)
-        check_top(z, table, seen, k)
+        check_target_ranks(z, table, targets, seen)
+        check_top_k(z, table, seen, k)
 
 
-def random(users=40, items=300, dim=16, seed=0):
+def random_problem(users=40, items=300, dim=16, seed=0):
     gen = torch.Generator().manual_seed(seed)
     z, table = (torch.randn(n, dim, generator=gen, dtype=torch.float64) for n in (users, items))
-    table[100:130] = table[50:80]  # items of equal vectors
+    table[100:130] = table[50:80]  # duplicate items
     targets = torch.randint(0, items, (users,), generator=gen)
     targets[:15] = torch.arange(100, 115)
     return z, table, targets, torch.randint(-1, items, (users, 20), generator=gen)
@@ -71,20 +71,20 @@ def random(users=40, items=300, dim=16, seed=0):
 
 @pytest.mark.parametrize("size", [1, 100, 1003, 10**9])
 @pytest.mark.parametrize("batch", [1, 7, 40])
-def test_neither_tiles_nor_batches_matter(tile, size, batch):
-    z, table, targets, seen = random()
-    whole = [*target_ranks(z, table, targets, seen), *top_k_items(z, table, seen, 10)]
+def test_ranks_depend_on_neither_tile_size_nor_batch(tile, size, batch):
+    z, table, targets, seen = random_problem()
+    expected = [*target_ranks(z, table, targets, seen), *top_k_items(z, table, seen, 10)]
     tile(size)
     pieces = zip(*(t.split(batch) for t in (z, targets, seen)), strict=True)
     parts = [[*target_ranks(a, table, b, c), *top_k_items(a, table, c, 10)] for a, b, c in pieces]
-    for expected, found in zip(whole, zip(*parts, strict=True), strict=True):
-        assert torch.equal(expected, torch.cat(found))
-    assert (whole[1] > 0).any()
+    for one, batches in zip(expected, zip(*parts, strict=True), strict=True):
+        assert torch.equal(one, torch.cat(batches))
+    assert (expected[1] > 0).any()
 
 
 @pytest.mark.parametrize("size", [1, 97, 10**9])
 def test_equal_vectors_tie_exactly(tile, size):
-    z, table, targets, _ = random()
+    z, table, targets, _ = random_problem()
     tile(size)
     _, equal = target_ranks(z, table, targets, torch.empty(len(z), 0, dtype=torch.int64))
     twins = [int((table == table[t]).all(1).sum()) - 1 for t in targets]
@@ -93,30 +93,30 @@ def test_equal_vectors_tie_exactly(tile, size):
 
 @pytest.mark.parametrize("size", [1, 97, 10**9])
 @pytest.mark.parametrize("k", [1, 3])
-def test_of_several_interests_the_best_counts(tile, size, k):
-    z, table, targets, seen = random(users=40 * k)
+def test_the_best_of_several_interests_counts(tile, size, k):
+    z, table, targets, seen = random_problem(users=40 * k)
     several, targets, seen = z.view(40, k, -1), targets[:40], seen[:40]
     tile(size)
     scores = torch.stack([(several[:, i] @ table.T).float() for i in range(k)]).max(0).values
     better, equal = target_ranks(several, table, targets, seen)
-    items, worth = top_k_items(several, table, seen, 10)
+    items, top_scores = top_k_items(several, table, seen, 10)
     for user, target in enumerate(targets.tolist()):
         known = seen[user].tolist()
-        rivals = scores[user, [i for i in left(target, known, len(table)) if i != target]]
+        rivals = scores[user, [i for i in competing(target, known, len(table)) if i != target]]
         mine = scores[user, target]
         assert (better[user], equal[user]) == ((rivals > mine).sum(), (rivals == mine).sum())
         value = {i: float(scores[user, i]) for i in range(len(table)) if i not in known}
         assert items[user].tolist() == sorted(value, key=lambda i: (-value[i], i))[:10]
-        assert worth[user].tolist() == [value[i] for i in items[user].tolist()]
+        assert top_scores[user].tolist() == [value[i] for i in items[user].tolist()]
 
 
 @pytest.mark.parametrize("size", [1, 97, 10**9])
-def test_an_axis_of_one_interest_changes_no_bit(tile, size):
-    z, table, targets, seen = random()
+def test_one_interest_per_user_gives_identical_bits(tile, size):
+    z, table, targets, seen = random_problem()
     tile(size)
     plain = [*target_ranks(z, table, targets, seen), *top_k_items(z, table, seen, 10)]
-    lone = [*target_ranks(z[:, None], table, targets, seen), *top_k_items(z[:, None], table, seen, 10)]
-    assert all(map(torch.equal, plain, lone))
+    single = [*target_ranks(z[:, None], table, targets, seen), *top_k_items(z[:, None], table, seen, 10)]
+    assert all(map(torch.equal, plain, single))
 
 
 def test_seen_items_do_not_compete_and_a_seen_target_does():
@@ -127,14 +127,14 @@ def test_seen_items_do_not_compete_and_a_seen_target_does():
         assert (better.item(), equal.item()) == expected
 
 
-def test_order_of_the_top():
+def test_top_k_orders_ties_by_index():
     z, table = torch.tensor([[1.0], [-1.0]]), torch.tensor([[0.0], [2.0], [-1.0], [2.0], [-0.0]])
     items, scores = top_k_items(z, table, torch.full((2, 1), -1), 4)
     assert items.tolist() == [[1, 3, 0, 4], [2, 0, 4, 1]]
     assert scores.tolist() == [[2, 2, 0, 0], [1, 0, 0, -2]]
 
 
-def test_more_than_the_catalogue():
+def test_k_above_the_catalogue_size():
     items, scores = top_k_items(torch.ones(1, 1), torch.arange(3.0)[:, None], torch.tensor([[2]]), 10)
     assert items.tolist() == [[1, 0, 2]]
     assert scores.tolist() == [[1, 0, -float("inf")]]
@@ -143,7 +143,7 @@ def test_more_than_the_catalogue():
 @given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=20))
 def test_keys_sort_as_scores_do(values):
     scores = torch.tensor([values])
-    found = ranking.keys(scores, torch.arange(len(values)))
-    order = torch.argsort(found[0], descending=True).tolist()
+    keys = ranking.sort_keys(scores, torch.arange(len(values)))
+    order = torch.argsort(keys[0], descending=True).tolist()
     assert order == sorted(range(len(values)), key=lambda i: (-values[i], i))
-    assert torch.equal(ranking.unkeyed(found), scores + 0.0)
+    assert torch.equal(ranking.scores_from_keys(keys), scores + 0.0)

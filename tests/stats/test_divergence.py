@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
 
-from interestlab.stats.divergence import entropy, jensen_shannon, span, total_variation
+from interestlab.stats.divergence import entropy, jensen_shannon, standardised_range, total_variation
 
 
 @st.composite
@@ -57,14 +57,14 @@ def test_entropy_is_that_of_scipy_and_at_most_that_of_equal_shares(shares):
 @given(arrays(np.int64, (2, 5), elements=st.integers(0, 20)), st.permutations(range(5)))
 def test_span_knows_no_direction_and_no_order(counts, order):
     assume(counts.sum(1).all())
-    there = span(*counts)
+    there = standardised_range(*counts)
     assert there >= 0
-    np.testing.assert_allclose(span(*counts[::-1]), there, atol=1e-9)
-    np.testing.assert_allclose(span(*counts[:, list(order)]), there, atol=1e-9)
+    np.testing.assert_allclose(standardised_range(*counts[::-1]), there, atol=1e-9)
+    np.testing.assert_allclose(standardised_range(*counts[:, list(order)]), there, atol=1e-9)
 
 
 def test_span_is_the_largest_rise_and_fall():
     first, second = np.array([8, 2, 2]), np.array([0, 6, 2])
     z = [(second[k] / 8 - first[k] / 12) / np.sqrt((first[k] + second[k]) / 20 * (1 / 12 + 1 / 8)) for k in range(3)]
-    np.testing.assert_allclose(span(first, second), max(z) - min(z))
-    assert span(np.array([3]), np.array([5])) == 0  # one interest alone cannot give
+    np.testing.assert_allclose(standardised_range(first, second), max(z) - min(z))
+    assert standardised_range(np.array([3]), np.array([5])) == 0  # one interest alone cannot give

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interestlab.stats import permutation
-from interestlab.stats.permutation import Cells, Groups, p_values, partitions, replicates, unshared
+from interestlab.stats.permutation import (
+    Groups,
+    UnitFeatures,
+    independent_replicates,
+    monte_carlo_p_values,
+    permutation_replicates,
+    random_partitions,
+)
 
 
 def apart(first, second):
@@ -24,13 +31,13 @@ def some(sizes, second, features, seed):
     dense = rng.integers(0, 4, (units, features)) * (rng.random((units, features)) < 0.6)
     unit, feature = dense.nonzero()
     groups = Groups(np.r_[0, np.cumsum(sizes)].astype(np.int64), np.array(second))
-    return groups, Cells(unit, feature, dense[unit, feature].astype(np.float32)), dense
+    return groups, UnitFeatures(unit, feature, dense[unit, feature].astype(np.float32)), dense
 
 
 def collected(groups, cells, draws, seed, weight=None):
     values = np.full((2, 1 + draws, len(groups.second)), np.nan)
     weights = np.full((1 + draws, len(groups.second)), np.nan)
-    for index, found, told in replicates(groups, cells, apart, draws, np.random.default_rng(seed), weight):
+    for index, found, told in permutation_replicates(groups, cells, apart, draws, np.random.default_rng(seed), weight):
         values[:, :, index], weights[:, index] = found, told
     return values, weights
 
@@ -73,7 +80,7 @@ def test_p_values_are_those_of_all_partitions(tilted):
     weight = np.random.default_rng(1).normal(0, 0.7, len(dense)).astype(np.float32) if tilted else None
     draws = 20_000
     values, weights = collected(groups, cells, draws, 3, weight)
-    p = p_values(values, weights)
+    p = monte_carlo_p_values(values, weights)
     for g in range(len(groups.second)):
         statistics, likely = exact(dense, groups, g, weight)
         wanted = ((statistics >= statistics[-1] - 1e-6) * likely[:, None]).sum(0) / likely.sum()
@@ -81,7 +88,7 @@ def test_p_values_are_those_of_all_partitions(tilted):
 
 
 def test_every_partition_is_as_likely():
-    chosen = np.concatenate(list(partitions(5, 2, 20_000, np.random.default_rng(0))))
+    chosen = np.concatenate(list(random_partitions(5, 2, 20_000, np.random.default_rng(0))))
     assert chosen[0].tolist() == [0, 0, 0, 1, 1]
     assert (chosen.sum(1) == 2).all()
     _, many = np.unique(chosen[1:], axis=0, return_counts=True)
@@ -100,41 +107,41 @@ def test_weights_of_0_are_none_and_a_constant_weight_changes_nothing():
 
 def test_a_p_value_is_never_0_and_counts_ties():
     values = np.array([[[3.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]]]).transpose(0, 2, 1)  # observed, and two draws
-    np.testing.assert_allclose(p_values(values)[:, 0], [1 / 3, 1])
+    np.testing.assert_allclose(monte_carlo_p_values(values)[:, 0], [1 / 3, 1])
 
 
 def test_how_many_groups_are_held_at_once_changes_nothing_that_was_observed(monkeypatch):
     groups, cells, _ = some([6] * 30 + [9] * 10, [3] * 30 + [4] * 10, 4, 5)
     whole = collected(groups, cells, 400, 0)
-    monkeypatch.setattr(permutation, "_CELLS", 401 * 4 * 2)
+    monkeypatch.setattr(permutation, "_TILE", 401 * 4 * 2)
     parts = collected(groups, cells, 400, 0)
     np.testing.assert_allclose(whole[0][:, 0], parts[0][:, 0])
-    assert np.abs(p_values(whole[0]) - p_values(parts[0])).max() < 0.15
+    assert np.abs(monte_carlo_p_values(whole[0]) - monte_carlo_p_values(parts[0])).max() < 0.15
 
 
 def test_vectors_are_summed_as_counts_are():
     groups, cells, dense = some([5, 6], [2, 3], 3, 2)
-    vectors = Cells(np.arange(len(dense)), np.zeros(len(dense), np.int64), dense.astype(np.float32))
+    vectors = UnitFeatures(np.arange(len(dense)), np.zeros(len(dense), np.int64), dense.astype(np.float32))
     for told, wanted in zip(collected(groups, vectors, 30, 4), collected(groups, cells, 30, 4), strict=True):
         np.testing.assert_allclose(told, wanted, atol=1e-6)
 
 
 def test_groups_that_are_left_out_are_not_tested_and_others_stay():
     groups, cells, _ = some([5, 5, 6], [2, 2, 3], 3, 2)
-    values, _ = collected(groups.only(np.array([True, False, True])), cells, 9, 0)
+    values, _ = collected(groups.restrict_to(np.array([True, False, True])), cells, 9, 0)
     assert np.isnan(values[0, 0]).tolist() == [False, True, False]
 
 
 def test_nothing_to_test_yields_nothing():
-    empty = Cells(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    empty = UnitFeatures(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     groups = Groups(np.zeros(4, np.int64), np.zeros(3, np.int64))
-    assert not list(replicates(groups, empty, apart, 9, np.random.default_rng(0)))
+    assert not list(permutation_replicates(groups, empty, apart, 9, np.random.default_rng(0)))
 
 
 def test_unshared_draws_are_each_groups_own_in_another_order():
     groups, cells, _ = some([6] * 50, [3] * 50, 3, 5)
-    ((_, values, weights),) = replicates(groups, cells, apart, 99, np.random.default_rng(0))
-    mixed = unshared(values, np.random.default_rng(1), weights)
+    ((_, values, weights),) = permutation_replicates(groups, cells, apart, 99, np.random.default_rng(0))
+    mixed = independent_replicates(values, np.random.default_rng(1), weights)
     np.testing.assert_array_equal(mixed[:, 0], values[:, 0])
     for g in range(50):
         here, there = (set(map(tuple, v[:, 1:, g].T.tolist())) for v in (values, mixed))
@@ -145,7 +152,7 @@ def test_unshared_draws_are_each_groups_own_in_another_order():
 def test_unshared_draws_are_as_likely_as_their_weights():
     values = np.tile(np.arange(4.0)[None, :, None], (1, 1, 2_000))
     weights = np.tile(np.array([1.0, 1, 2, 5])[:, None], (1, 2_000))
-    mixed = unshared(values, np.random.default_rng(0), weights)[0]
+    mixed = independent_replicates(values, np.random.default_rng(0), weights)[0]
     np.testing.assert_array_equal(mixed[0], 0)
     for draw, share in ((1, 1 / 8), (2, 2 / 8), (3, 5 / 8)):
         assert (mixed[1:] == draw).mean() == pytest.approx(share, abs=0.02)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from interestlab.metrics import TargetRanks, per_user
+from interestlab.metrics import TargetRanks, per_user_metrics
 from interestlab.sweep import running
 from interestlab.sweep.spec import parsed
 from interestlab.sweep.trials import Trial, expand
@@ -47,7 +47,7 @@ def run(folder, ranks, tied=0):
     pl.DataFrame(frame).write_parquet(folder / "ranks.parquet")
     (folder / "versions.json").write_text('{"torch": "2.13.0"}')
     index = torch.arange(n)
-    found = per_user(TargetRanks(index, index, torch.tensor(ranks) - 1, torch.full((n,), tied)), [10])
+    found = per_user_metrics(TargetRanks(index, index, torch.tensor(ranks) - 1, torch.full((n,), tied)), [10])
     return {f"test/{name}": float(np.float32(values.mean())) for name, values in found.items()}
 
 

@@ -1,103 +1,13 @@
-import math
-
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from interestlab.errors import DataError
-from interestlab.stats import bootstrap
-from interestlab.stats.bootstrap import holm, paired_bootstrap
-from interestlab.stats.intervals import over_seeds, student_t
 from interestlab.sweep.compare import compare
 from interestlab.sweep.cost import front, tpme
 
 BASELINE = {"baseline": {"tuning": "frozen"}}
-
-
-# ---- over seeds
-
-
-@pytest.mark.parametrize(
-    ("freedom", "t"),
-    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (9, 2.2622), (14, 2.1448), (19, 2.0930), (29, 2.0452)],
-)
-def test_student_t_is_that_of_the_tables(freedom, t):
-    assert student_t(freedom) == pytest.approx(t, abs=5e-5)
-
-
-def test_student_t_of_other_levels_and_of_many_degrees():
-    assert student_t(9, 0.99) == pytest.approx(3.2498, abs=5e-5)
-    assert student_t(1, 0.5) == pytest.approx(1)
-    assert student_t(10_000) == pytest.approx(1.9602, abs=5e-5)
-
-
-def test_mean_and_interval_by_hand():
-    found = over_seeds([0.1, 0.2, 0.3])
-    assert found.mean == pytest.approx(0.2)
-    assert found.half == pytest.approx(4.30265 * 0.1 / math.sqrt(3), rel=1e-5)
-    assert str(found) == "0.2000 ± 0.2484"
-
-
-def test_a_single_seed_has_no_interval():
-    assert over_seeds([0.25]).half is None
-    assert str(over_seeds([0.25])) == "0.2500"
-
-
-# ---- over users
-
-
-def test_no_difference_is_certain_of_nothing():
-    assert paired_bootstrap(np.zeros(50)) == (0, 0, 1)
-
-
-def test_rounding_is_no_difference():
-    assert paired_bootstrap(np.where(np.arange(50) % 2, 1e-17, 2e-17)) == (0, 0, 1)
-
-
-def test_a_difference_that_all_users_have():
-    assert paired_bootstrap(np.full(50, 0.25), draws=999) == (0.25, 0.25, 2 / 1000)
-
-
-def test_interval_and_p_value_agree():
-    rng = np.random.default_rng(0)
-    for mean in (-0.2, -0.12, 0.0, 0.05, 0.15, 0.3):
-        low, high, p = paired_bootstrap(rng.normal(mean, 1, 200), draws=2000)
-        assert (p < 0.05) == (low > 0 or high < 0)
-
-
-def test_interval_is_that_of_the_normal_where_users_are_many():
-    values = np.random.default_rng(0).normal(0.1, 1, 400)
-    low, high, _ = paired_bootstrap(values)
-    assert low < values.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
-
-
-def test_interval_holds_the_truth_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    users = ((rng.random(200) < 0.3) * 1.0 - (rng.random(200) < 0.3) for _ in range(200))
-    assert 0.89 <= np.mean([low <= 0 <= high for low, high, _ in (paired_bootstrap(d, draws=500) for d in users)]) <= 0.99
-
-
-def test_chunks_change_nothing(monkeypatch):
-    values = np.random.default_rng(0).random(40)
-    whole = paired_bootstrap(values, draws=100)
-    monkeypatch.setattr(bootstrap, "TILE", 1)
-    assert paired_bootstrap(values, draws=100) == whole
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1), max_size=8))
-def test_holm_keeps_order_and_is_no_weaker_than_bonferroni(p):
-    found = holm(p)
-    assert all(mine <= corrected <= min(1, len(p) * mine) for mine, corrected in zip(p, found, strict=True))
-    order = np.argsort(p, kind="stable")
-    assert (np.diff(np.array(found)[order]) >= 0).all()
 
 
 # ---- cost
@@ -140,7 +50,7 @@ def test_by_hand(fabricate):
     assert found.users == 4
     assert frozen.metrics["test/recall@10"].values == (0.25, 0.5)
     assert full.metrics["test/recall@10"].mean == pytest.approx(0.625)
-    assert full.metrics["test/recall@10"].half == pytest.approx(12.7062 * 0.125, rel=1e-5)
+    assert full.metrics["test/recall@10"].half_width == pytest.approx(12.7062 * 0.125, rel=1e-5)
     difference = full.differences["test/recall@10"]
     assert difference.seeds.values == (0.25, 0.25)
     # Of users: 0, 1/2, 1/2, 0.
@@ -168,10 +78,10 @@ def test_only_shared_seeds_are_paired_and_all_trials_counted(fabricate):
     _, full, lora = found.configurations
     assert [(c.done, c.trials) for c in found.configurations] == [(2, 3), (2, 3), (1, 3)]
     assert full.differences["test/recall@10"].seeds.values == (1,)
-    assert full.differences["test/recall@10"].seeds.half is None
+    assert full.differences["test/recall@10"].seeds.half_width is None
     assert not full.differences["test/recall@10"].clear
     assert lora.differences == {}
-    assert lora.metrics["test/recall@10"].half is None
+    assert lora.metrics["test/recall@10"].half_width is None
     assert [(t["trial"], t["status"], t["reason"]) for t in found.undone] == [
         ("t0-1", "missing", "not started"),
         ("t1-2", "failed", "out of memory"),

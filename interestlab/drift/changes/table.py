@@ -14,7 +14,7 @@ from interestlab.drift.panel import Panel
 from interestlab.drift.population import moments
 from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import UNKNOWN
-from interestlab.stats.power import false_discovery
+from interestlab.stats.multiple_testing import benjamini_hochberg
 
 PERMUTATIONS = 999
 """Of the scan, where they cost little: false discovery rates over many users need small p-values told apart."""
@@ -43,7 +43,7 @@ def changed(log: EventStore, held: Panel, interests: Interests, answered: np.nda
     keep = np.repeat(some, sizes)
     offsets, labels, begins = np.r_[0, np.cumsum(np.where(some, sizes, 0))], labels[keep], begins[keep]
     found = scan(offsets, labels, PERMUTATIONS, settings.level_of_test, settings.seed)
-    q = false_discovery(found.p)
+    q = benjamini_hochberg(found.p)
     parts = [
         offline(offsets, labels, found, np.flatnonzero(q <= settings.level_of_test)).with_columns(method=pl.lit("offline"))
     ]

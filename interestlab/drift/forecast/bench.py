@@ -10,11 +10,12 @@ from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.cases import Attended, Cases, Windows, attended, cases, nonempty, windows
 from interestlab.drift.forecast.controls import random_encoder
 from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Blend, Forecaster, Model, Tuned
-from interestlab.drift.forecast.skill import Resampling, Scores, interval, score, squared_error, tune
+from interestlab.drift.forecast.skill import Scores, score, squared_error, tune
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import View
 from interestlab.drift.panel import Panel, panel
 from interestlab.errors import DataError
+from interestlab.stats.bootstrap import ClusterBootstrap, percentile_interval
 
 SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN = "shuffled order", "shuffled labels", "random encoder", "frozen"
 CONTROLS = (SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN)
@@ -151,7 +152,7 @@ class Bench:
                     yield self._row(name, control, metric, horizon, draws)
 
     def _row(self, name: str, control: str, metric: str, horizon: int, draws: np.ndarray) -> Row:
-        value, low, high = interval(draws)
+        value, low, high = percentile_interval(draws)
         labels = control if control == SHUFFLED_LABELS else ""
         scores = self.baselines["persistence", labels][1][0]
         users, events = scores.users, scores.events
@@ -175,9 +176,9 @@ class Bench:
         labels = control if control == SHUFFLED_LABELS else ""
         scores, errors = result
         others = {one.name: self.baselines[one.name, labels][1] for one in BASELINES}
-        held = Resampling(scores.users, self.draws, self.seed)
+        held = ClusterBootstrap(scores.users, self.draws, self.seed)
         told = [scores, *(other[0] for other in others.values()), *([beside] if beside else [])]
-        sums = held.totals(np.stack([scores.events, *(one.loss for one in told)], 1))
+        sums = held.sums_by_user(np.stack([scores.events, *(one.loss for one in told)], 1))
         means = held.means(np.concatenate([sums[:, 1:] / sums[:, :1], sums], 1)).T
         by_user, events, by_event = means[: len(told)], means[len(told)], means[len(told) + 1 :]
         loss, base = by_user[0], dict(zip(others, by_user[1:], strict=False))
@@ -195,19 +196,19 @@ class Bench:
             out["gain_own_mean"] = (by_user[-1] - loss).round(9)
         if beside is not None and control and not labels:
             out["loss_added"] = loss - by_user[-1]
-        moved = held.totals(np.stack([scores.moved & scores.judged, scores.judged], 1).astype(float))
+        moved = held.sums_by_user(np.stack([scores.moved & scores.judged, scores.judged], 1).astype(float))
         rates = held.means(moved).T
         with np.errstate(invalid="ignore"):
             out["base_rate"] = rates[0] / rates[1]
-        out["auprc"] = held.precision(scores.moved, scores.moves, scores.judged)
+        out["auprc"] = held.average_precision(scores.moved, scores.moves, scores.judged)
         drawn = {(metric, 1): draws for metric, draws in out.items()}
         for horizon, ones in ((h, self.far[h]) for h in errors):
             if not ones:
                 drawn["skill_vector", horizon] = np.array([np.nan])
                 continue
-            again = Resampling(np.concatenate([one.users for one in ones]), self.draws, self.seed)
+            again = ClusterBootstrap(np.concatenate([one.users for one in ones]), self.draws, self.seed)
             pair = np.stack([errors[horizon], others["persistence"][1][horizon], np.ones(len(errors[horizon]))], 1)
-            total = again.totals(pair)
+            total = again.sums_by_user(pair)
             mine, theirs = again.means(total[:, :2] / total[:, 2:]).T
             drawn["skill_vector", horizon] = 1 - mine / theirs
         return drawn

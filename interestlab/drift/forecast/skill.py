@@ -1,17 +1,12 @@
 """How good forecasts are: tuned on some cases, scored on others, with intervals over users."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from interestlab.drift.forecast.cases import Cases
 from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mixed, mixes
-
-RESAMPLED = 200
-"""Draws of the bootstrap of an average precision, which takes a pass over all cases for each."""
-
-TILE = 4_000_000
 
 
 def tune(forecaster: Forecaster, cases: Sequence[Cases]) -> Tuned:
@@ -76,59 +71,3 @@ def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], least: i
 def squared_error(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases]) -> np.ndarray:
     """``[n]`` squared distance from the expected vector to the mean vector of the target."""
     return np.concatenate([np.square(forecaster.vector(one, tuned) - one.target_vector).sum(1, dtype=float) for one in cases])
-
-
-class Resampling:
-    """A bootstrap over users: the same users are drawn for everything that is compared.
-
-    Args:
-        users: ``[n]`` user of each case.
-        draws: how often.
-        seed: of the draws.
-    """
-
-    def __init__(self, users: np.ndarray, draws: int, seed: int) -> None:
-        names, self.place = np.unique(users, return_inverse=True)
-        self.users, self.draws, self.seed = len(names), draws, seed
-
-    def weights(self, draws: int) -> Iterator[np.ndarray]:
-        """``[d, users]`` how often each user was drawn: at first once, as observed, then ``draws`` times by chance."""
-        yield np.ones((1, self.users))
-        rng, step = np.random.default_rng(self.seed), max(1, TILE // self.users)
-        for first in range(0, draws, step):
-            many = min(step, draws - first)
-            drawn = rng.integers(self.users, size=(many, self.users)) + np.arange(many)[:, None] * self.users
-            yield np.bincount(drawn.ravel(), minlength=many * self.users).reshape(many, self.users).astype(float)
-
-    def totals(self, values: np.ndarray) -> np.ndarray:
-        """``[users, C]`` sums over the cases of each user, of ``values [n, C]``."""
-        return np.stack([np.bincount(self.place, column, self.users) for column in values.T], 1)
-
-    def means(self, values: np.ndarray) -> np.ndarray:
-        """``[1 + draws, C]`` mean over users of ``values [users, C]``, first as observed."""
-        return np.concatenate([weights @ values / self.users for weights in self.weights(self.draws)])
-
-    def precision(self, moved: np.ndarray, moves: np.ndarray, judged: np.ndarray) -> np.ndarray:
-        """``[1 + d]`` average precision of the score ``moves [n]`` for the label ``moved [n]``; NaN where only one label is.
-
-        As :func:`sklearn.metrics.average_precision_score` has it, for all draws at once: cases are sorted but once.
-        """
-        order = np.flatnonzero(judged)[np.argsort(-moves[judged], kind="stable")]
-        place, label = self.place[order], moved[order]
-        # Cases of equal score are told apart by no threshold.
-        ends = np.flatnonzero(np.r_[np.diff(moves[order]) != 0, len(order) > 0])
-        out = []
-        for weights in self.weights(min(self.draws, RESAMPLED)):
-            drawn = weights[:, place]
-            found, told = (drawn * label).cumsum(1)[:, ends], drawn.cumsum(1)[:, ends]
-            both = (found[:, -1] > 0) & (found[:, -1] < told[:, -1]) if len(ends) else np.zeros(len(drawn), bool)
-            gained = np.diff(found, axis=1, prepend=0) * found / np.maximum(told, 1)
-            out.append(np.where(both, gained.sum(1) / np.where(both, found.max(1, initial=1), 1), np.nan))
-        return np.concatenate(out)
-
-
-def interval(draws: np.ndarray) -> tuple[float, float, float]:
-    """Value as observed (the first), and the 95% percentile interval of the draws after it."""
-    known = draws[1:][np.isfinite(draws[1:])]
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-    return float(draws[0]), float(low), float(high)

@@ -3,7 +3,7 @@
 import polars as pl
 
 from interestlab.drift.forecast.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER
-from interestlab.stats.intervals import over_seeds
+from interestlab.stats.intervals import t_interval
 
 SEEDS = 3
 """Below, other seeds may say otherwise."""
@@ -61,7 +61,7 @@ def above(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
         return False, MISSING
     if len(each) < 2 or not mean.height:
         return False, f"{each[0]:+.4f} nats, of one seed"
-    estimate, (low, high) = over_seeds(each), mean.select("low", "high").row(0)
-    assert estimate.half is not None
-    told = f"{estimate.mean:+.4f} nats; over users {low:+.4f} to {high:+.4f}, over seeds ± {estimate.half:.4f}"
-    return low > 0 and estimate.mean > estimate.half, told
+    estimate, (low, high) = t_interval(each), mean.select("low", "high").row(0)
+    assert estimate.half_width is not None
+    told = f"{estimate.mean:+.4f} nats; over users {low:+.4f} to {high:+.4f}, over seeds ± {estimate.half_width:.4f}"
+    return low > 0 and estimate.mean > estimate.half_width, told

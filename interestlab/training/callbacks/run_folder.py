@@ -91,8 +91,8 @@ class RunFolder(Callback):
             {
                 "user_id": data.log.users.gather(places.users.numpy()),
                 "item_id": data.log.items["item_id"].gather(places.targets.numpy()),
-                "rank": (places.better + 1).numpy(),
-                "tied": places.equal.numpy(),
+                "rank": (places.num_higher + 1).numpy(),
+                "tied": places.num_tied.numpy(),
             }
         )
         with atomic_write(self.folder / "ranks.parquet", "wb") as file:

@@ -30,7 +30,8 @@ class IntervalBlock(TimedBlock):
         """``[B, T, N]`` the interval between two events."""
         return elapsed(times, queries).div(self.unit, rounding_mode="floor").clamp(0, self.span)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor | None) -> Tensor:
+        assert relation is not None
         queries, events = relation.shape[1:]
         place = torch.arange(events, device=key.device).clamp(max=self.place_keys.num_embeddings - 1)
         key, value = key + self.heads_of(self.place_keys)[:, place], value + self.heads_of(self.place_values)[:, place]

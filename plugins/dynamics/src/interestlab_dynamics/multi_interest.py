@@ -63,7 +63,7 @@ class MultiInterest(Dynamics):
         return self.extractor.init_state(batch_size)
 
     def step(self, state: Averages | Routed, x: Tensor, dt: Tensor) -> tuple[Averages | Routed, Tensor]:
-        state = self.extractor.step(state, x)
+        state = self.extractor.step(state, x)  # type: ignore[arg-type]  # the state is of this extractor
         return state, self.readout(state)
 
     def readout(self, state: Averages | Routed) -> Tensor:

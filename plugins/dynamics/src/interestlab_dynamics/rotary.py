@@ -41,7 +41,8 @@ class RotaryBlock(TimedBlock):
         angle = torch.cat([by_order, 2 * math.pi * turns], -1).unsqueeze(1)
         return torch.stack([angle.cos(), angle.sin()])
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor | None) -> Tensor:
+        assert relation is not None
         return super().attend(turned(query, relation[..., -query.shape[2] :, :]), turned(key, relation), value, relation)
 
 

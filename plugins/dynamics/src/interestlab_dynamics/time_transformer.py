@@ -1,6 +1,7 @@
 """Self-attention over the whole history, and over the time between its events."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from interestlab.contract import Dynamics
 from interestlab_dynamics.hstu import HSTUBlock
 from interestlab_dynamics.interval import DAY, IntervalBlock
 from interestlab_dynamics.rotary import RotaryBlock
+from interestlab_dynamics.timed_block import TimedBlock
 from interestlab_dynamics.transformer import Cache, init_weights
 
 
@@ -82,6 +84,7 @@ class TimeTransformer(Dynamics):
         self.dim = dim
         self.heads = heads
         hidden = expansion * dim
+        blocks: Sequence[HSTUBlock | TimedBlock]
         if kind == "hstu":
             blocks = [HSTUBlock(dim, heads, dropout, max_length) for _ in range(layers)]
         elif kind == "rotary":
@@ -97,7 +100,7 @@ class TimeTransformer(Dynamics):
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         # The padding is on the right, after every real event: to see only the past is not to see it.
-        relation = self.blocks[0].relate(seconds(dt).cumsum(1), x.shape[1])
+        relation = self.relate(seconds(dt).cumsum(1), x.shape[1])
         h = self.dropout(x)
         for block in self.blocks:
             h, _ = block(h, relation)
@@ -113,13 +116,17 @@ class TimeTransformer(Dynamics):
     def step(self, state: TimedHistory, x: Tensor, dt: Tensor) -> tuple[TimedHistory, Tensor]:
         now = state.now + seconds(dt)
         times = torch.cat([state.times, now.unsqueeze(1)], 1)
-        relation = self.blocks[0].relate(times, 1)
+        relation = self.relate(times, 1)
         h, caches = self.dropout(x.unsqueeze(1)), []
         for block, cache in zip(self.blocks, state.caches, strict=True):
             h, cache = block(h, relation, cache)
             caches.append(cache)
         z = self.norm(h).squeeze(1)
         return TimedHistory(tuple(caches), times, now, z), z
+
+    def relate(self, times: Tensor, queries: int) -> Tensor:
+        """Relation between events, which all blocks share; see :meth:`TimedBlock.relate`."""
+        return cast("HSTUBlock | TimedBlock", self.blocks[0]).relate(times, queries)
 
     def readout(self, state: TimedHistory) -> Tensor:
         return state.z

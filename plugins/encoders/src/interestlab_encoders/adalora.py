@@ -81,6 +81,11 @@ class AdaLora(Tuned):
         """PEFT's own module."""
         return self.backbone.base_model  # type: ignore[return-value]
 
+    @property
+    def allocation(self) -> AdaLoraConfig:
+        """PEFT's options of the allocation, which change during the training."""
+        return self.tuner.peft_config["default"]  # type: ignore[return-value]
+
     def ranks(self) -> dict[str, int]:
         """How many ranks of each update are not masked."""
         return {
@@ -104,7 +109,7 @@ class AdaLora(Tuned):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise TrainingError("adalora lets ranks fall over the whole training: set --trainer.max_epochs or max_steps")
-        config = self.tuner.peft_config["default"]
+        config = self.allocation
         config.total_step, config.tinit, config.tfinal = int(steps), int(self.warmup * steps), int(self.final * steps)
         # PEFT's last allocation needs the importance that a step before it measured.
         self._allocates = config.total_step - config.tfinal - config.tinit >= 2
@@ -134,10 +139,10 @@ class AdaLora(Tuned):
         """What the allocator remembers, so that a resumed training goes on with the same ranks."""
         allocator = self.tuner.rankallocator
         memory = {name: dict(getattr(allocator, name)) for name in MEMORY}
-        return memory | {"rank_pattern": self.tuner.peft_config["default"].rank_pattern}
+        return memory | {"rank_pattern": self.allocation.rank_pattern}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`get_extra_state` gave."""
         for name in MEMORY:
             setattr(self.tuner.rankallocator, name, dict(state[name]))
-        self.tuner.peft_config["default"].rank_pattern = state["rank_pattern"]
+        self.allocation.rank_pattern = state["rank_pattern"]

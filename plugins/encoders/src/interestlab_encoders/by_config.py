@@ -5,6 +5,7 @@ from typing import Any
 
 from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+from peft.utils import PeftType
 
 from interestlab_encoders.tuned import Tuned
 
@@ -27,17 +28,18 @@ class Peft(Tuned):
         self.method, self.options = method, dict(config or {})
 
     def config(self) -> PeftConfig:
-        kind = self.method.upper()
-        if kind == "ADALORA":  # PEFT leaves its allocation and its penalty to the caller
+        name = self.method.upper()
+        if name == "ADALORA":  # PEFT leaves its allocation and its penalty to the caller
             raise ValueError("adalora is an encoder of its own here: give it as the encoder's name")
-        if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
-            known = ", ".join(sorted(str(name.value).lower() for name in PEFT_TYPE_TO_CONFIG_MAPPING))
+        if name not in PEFT_TYPE_TO_CONFIG_MAPPING:
+            known = ", ".join(sorted(str(kind.value).lower() for kind in PEFT_TYPE_TO_CONFIG_MAPPING))
             raise ValueError(f"PEFT has no method '{self.method}'; it has {known}")
-        cls, options = PEFT_TYPE_TO_CONFIG_MAPPING[kind], dict(self.options)
+        kind, options = PeftType(name), dict(self.options)
+        cls = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
         if "target_modules" in {field.name for field in fields(cls)}:
-            known = getattr(PEFT_TYPE_TO_TUNER_MAPPING.get(kind), "target_module_mapping", {})
+            by_model_type = getattr(PEFT_TYPE_TO_TUNER_MAPPING.get(kind), "target_module_mapping", {})
             model_type = self.chain.model.config.model_type
-            if (targets := options.get("target_modules", known.get(model_type))) is None:
+            if (targets := options.get("target_modules", by_model_type.get(model_type))) is None:
                 raise ValueError(f"PEFT names no modules of a '{model_type}' model for {self.method}; give target_modules")
             options["target_modules"] = self.places(targets)
         elif self.layers != "all":

@@ -132,15 +132,15 @@ class Chain:
         """
         top = node = copy(self.model)
         for name in self._path.split("."):
-            child = copy(node._modules[name])
+            child = copy(node.get_submodule(name))
             node._modules = {**node._modules, name: child}
             node = child
         layers = dict(node._modules)
         for number, (key, forward) in enumerate(zip(list(layers), forwards, strict=False)):
-            layers[key] = copy(layers[key])
-            layers[key].forward = forward
+            layers[key] = layer = copy(node.get_submodule(key))
+            layer.forward = forward
             if number >= depth:  # no layer runs, and hooks, such as those that gather sharded weights, have nothing to do
-                layers[key]._forward_pre_hooks = layers[key]._forward_hooks = OrderedDict()
+                layer._forward_pre_hooks = layer._forward_hooks = OrderedDict()
         node._modules = layers
         return top
 

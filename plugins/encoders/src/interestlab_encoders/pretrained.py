@@ -28,7 +28,7 @@ def load(folder: Path, kind: str = "text") -> PreTrainedModel:
     # transformers only warns, and starts from random numbers.
     if missing := sorted(info["missing_keys"]):
         raise ValueError(f"the weights in {folder} lack {len(missing)} of the model's tensors, {missing[0]} among them")
-    return model.float()  # type: ignore[no-untyped-call]
+    return model.float()
 
 
 def told(err: Exception) -> str:
@@ -65,11 +65,11 @@ def positions(model: PreTrainedModel) -> int | None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()

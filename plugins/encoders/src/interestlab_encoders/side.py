@@ -67,7 +67,7 @@ class Side(TextEncoder):
         def forward(inputs: Inputs) -> Inputs:
             states = [self.pool(state, inputs) for state in self.chain.states(inputs, depth)[self.read_from :]]
             rows = torch.stack([F.layer_norm(state, state.shape[-1:]) for state in states], 1)
-            return Inputs(rows, torch.full_like(inputs.lengths, rows.shape[1]))
+            return Inputs(rows, torch.full((len(rows),), rows.shape[1], device=rows.device))
 
         key = f"{self.base.sha256}-side-{self.read_from}-{self.pool.__name__}-{self.chain.model.dtype}"
         return FrozenTrunk(forward, key, (self.out_dim,), rows_per_value=len(self.blocks), cache_dtype=self.cache)

@@ -75,7 +75,7 @@ class Tuned(TextEncoder):
 
     def export(self, folder: Path, *, merged: bool) -> None:
         if not merged:
-            self.backbone.save_pretrained(folder)
+            self.backbone.save_pretrained(str(folder))
             return
         try:
             model = self.backbone.merge_and_unload(safe_merge=True)

@@ -30,6 +30,9 @@ class Film(Head):
         ValueError: every stream modulates, so that there is no content.
     """
 
+    modulates: Tensor
+    places: Tensor
+
     def __init__(self, dim: int, modulators: list[str] | None = None, **kwargs: Any) -> None:
         super().__init__(dim, **kwargs)
         self.modulators = modulators

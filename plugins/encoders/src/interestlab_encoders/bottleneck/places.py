@@ -64,7 +64,7 @@ def ran(model: PreTrainedModel, modules: Iterable[Linear]) -> list[Linear]:
     with ExitStack() as stack, torch.no_grad():
         for module in modules:
             stack.enter_context(module.register_forward_hook(lambda module, *_: order.append(module)))
-        model.eval()  # type: ignore[no-untyped-call]
+        model.eval()
         model(input_ids=torch.tensor([[0, 1]], device=model.device))
     model.train(training)
     return order
