@@ -1,7 +1,8 @@
 # `make quickstart` and `make test` work on a fresh clone with Python >= 3.11 and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := -m pip install --quiet --disable-pip-version-check
+# Without compiling: half of the time, and Python compiles the few modules that it imports.
+PIP := -m pip install --no-compile --quiet --disable-pip-version-check
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 EDITABLE := $(foreach p,$(PLUGINS),-e $(dir $(p)))
 CHECKS := lint types layers structure docs-check
@@ -104,7 +105,7 @@ test-latest: .venv-latest/.installed
 	touch $@
 
 bench: install
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python -m benchmarks.overhead
 
 docs: docs-check
 	@echo "open docs/_build/index.html"

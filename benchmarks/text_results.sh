@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The runs behind docs/results/text.md: text_results.sh BEAUTY_FOLDER MUSIC_REVIEWS.json.gz RUNS [SEEDS]
+# Train the runs of docs/results/text.md: text_results.sh BEAUTY_FOLDER MUSIC_REVIEWS.json.gz RUNS [SEEDS]
 set -euo pipefail
 beauty=$1 music=$2 runs=$3 seeds=${4:-"0 1 2"}
 
-fit() { # NAME SEED OPTIONS: a run that is there already is kept
+fit() { # NAME SEED OPTIONS; an existing run is not repeated
     [ -e "$runs/$1-$2/metrics.json" ] || interestlab fit "${@:3}" --run_dir="$runs/$1-$2" --seed_everything="$2" --data.seed="$2"
 }
 review() { echo "{id: id, review: {class_path: $1, init_args: {fields: [event.text], max_length: 32}}}"; }
@@ -23,7 +23,7 @@ for seed in $seeds; do
     for dynamics in ewma momentum; do
         fit "music-id-$dynamics" "$seed" "${reviews[@]}" "${long[@]}" --model.dynamics=$dynamics --model.encoder=id
         fit "music-frozen-$dynamics" "$seed" "${reviews[@]}" "${long[@]}" --model.dynamics=$dynamics --model.encoder="$(review frozen)"
-        for encoder in full frozen; do # about ten minutes each for `full` on two cores
+        for encoder in full frozen; do # `full` takes about ten minutes on two cores
             fit "short-$encoder-$dynamics" "$seed" "${reviews[@]}" "${short[@]}" --model.dynamics=$dynamics --model.encoder="$(review $encoder)"
         done
         fit "short-id-$dynamics" "$seed" "${reviews[@]}" "${short[@]}" --model.dynamics=$dynamics --model.encoder=id

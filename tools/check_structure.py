@@ -10,6 +10,7 @@ method: the base documents those. Arguments of ``__init__`` are documented in th
 
 import ast
 import importlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -171,7 +172,7 @@ def main(args: list[str]) -> int:
     if "--strict" in args:
         print(*faults, sep="\n")
         return 1
-    rooms = Counter(".".join(fault.replace("/", ".").split(".")[:2]) for fault in faults)
+    rooms = Counter(re.match(r"interestlab[./]\w+|\w+", fault)[0] for fault in faults)
     print("structure: " + ", ".join(f"{room} {count}" for room, count in rooms.most_common()))
     return 0
 

@@ -55,7 +55,7 @@ def only(args: list[str], *keys: str) -> list[str]:
 def tell(data: InterestData) -> None:
     """Print the description of a log, and its warnings."""
     facts, warnings = describe(data.log)
-    table = Table("what", "value", title=f"{data.log.meta['source']}, {data.recipe.split}, ties {data.recipe.ties}")
+    table = Table("what", "value", title=f"{data.log.meta['source']}, {data.preparation.split}, ties {data.preparation.ties}")
     for name, value in facts.items():
         table.add_row(name, value)
     console = Console()

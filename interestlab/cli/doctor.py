@@ -22,16 +22,16 @@ def run(args: list[str]) -> None:
         return
     import torch
 
-    from interestlab.data.datamodule import cache_folder
-    from interestlab.training.callbacks.run_folder import versions
+    from interestlab.data.datamodule import resolve_cache_dir
+    from interestlab.utils.versions import run_versions
 
     print(f"platform            {platform.platform()}")
-    for name, version in versions().items():
+    for name, version in run_versions().items():
         print(f"{name:19} {version}")
     print(f"cpu                 {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     print(f"gpu                 {', '.join(gpus) or 'none'} (CUDA {torch.version.cuda or 'not built in'})")
-    cache = cache_folder(None)
+    cache = resolve_cache_dir(None)
     print(f"cache               {cache} ({'can' if writable(cache) else 'CANNOT'} be written)")
     print(f"wandb               {'key set' if os.environ.get('WANDB_API_KEY') else 'no key in the environment: offline'}")
     broken = 0
@@ -57,11 +57,11 @@ def stores(folder: Path) -> None:
     from interestlab.errors import DataError
     from interestlab.utils import artifact_store
 
-    found = sorted(path.parent for path in folder.rglob(artifact_store.CONTENTS))
+    found = sorted(path.parent for path in folder.rglob(artifact_store.MANIFEST_NAME))
     wrong = 0
     for one in found:
         try:
-            artifact_store.check_manifest(one, whole=True)
+            artifact_store.check_manifest(one, all_hashes=True)
         except DataError as err:
             wrong += 1
             print(f"interestlab: {err}", file=sys.stderr)

@@ -15,11 +15,11 @@ from interestlab.config.parser import OneLineParser
 from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.analysis import Analysis, analyse
-from interestlab.drift.interests import interests_of
-from interestlab.drift.model.trajectory import View, view
-from interestlab.drift.panel import Panel, panel
+from interestlab.drift.interests import build_interests
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.drift.session_log import SessionLog, build_session_log
 from interestlab.drift.settings import Settings
-from interestlab.drift.vectors import encoded, of_users, reduced
+from interestlab.drift.vectors import cooccurrence_vectors, encode_items, reduce_dimensions
 from interestlab.errors import DataError
 from interestlab.inference.load import load
 
@@ -70,7 +70,7 @@ def of_run(folder: Path, args: list[str]) -> None:
     made = parser()
     told = made.instantiate(made.parse_args(plugin_names.ordered(only(others, "drift", "encoder"))))
     held = load(folder, overrides=moved)
-    report(held.data, told.drift, told.encoder, view(held.model, held.data), told.out or folder / "drift")
+    report(held.data, told.drift, told.encoder, ModelView.from_model(held.model, held.data), told.out or folder / "drift")
 
 
 def overrides(args: list[str]) -> tuple[list[str], list[str]]:
@@ -107,27 +107,27 @@ def unused(out: Path) -> None:
             raise DataError(f"{out} holds a {held}; give another --out.")
 
 
-def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: View | None, out: Path) -> None:
+def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen: ModelView | None, out: Path) -> None:
     """Analyse, write the tables and the page, and say what was found."""
     from interestlab.drift.report import write_report
 
     unused(out)
-    whole = panel(data.log, settings.session_gap)
+    whole = build_session_log(data.log, settings.session_gap)
     if seen is not None and encoder is None:
-        vectors, kept = reduced(seen.catalogue.float().numpy())
+        vectors, kept = reduce_dimensions(seen.catalogue.float().numpy())
     else:
         vectors, kept = vectors_of(data, whole, settings, encoder)
-    found = analyse(data.log, interests_of(whole, vectors, settings), settings, data.fingerprint, seen)
+    found = analyse(data.log, build_interests(whole, vectors, settings), settings, data.fingerprint, seen)
     found.write(out)
     tell(found, kept)
     print(f"tables and report: {write_report(out)}")
 
 
-def vectors_of(data: InterestData, whole: Panel, settings: Settings, encoder: Encoder | None) -> tuple[np.ndarray, float]:
+def vectors_of(data: InterestData, whole: SessionLog, settings: Settings, encoder: Encoder | None) -> tuple[np.ndarray, float]:
     """``[I, D]`` where items lie by an encoder, or else by who meets them; and the share of the variance that is kept."""
     if encoder is None:
-        return reduced(of_users(whole, settings.column, seed=settings.seed))
-    return reduced(encoded(data, whole, encoder))
+        return reduce_dimensions(cooccurrence_vectors(whole, settings.column, seed=settings.seed))
+    return reduce_dimensions(encode_items(data, whole, encoder))
 
 
 def tell(found: Analysis, kept: float) -> None:

@@ -41,7 +41,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
     if out.exists():
         raise DataError(f"{out} is there already; give another --out.")
-    encoders = cast(Mapping[str, Encoder], load_model(checkpoint)[0].encoders)
+    encoders = cast(Mapping[str, Encoder], load_model(checkpoint)[0].backbone.encoders)
     if name is None:
         trained = [
             key
@@ -57,7 +57,7 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     draft = Path(tempfile.mkdtemp(dir=out.parent))
     try:
         encoders[name].export(draft, merged=merged)
-        (draft / artifact_store.CONTENTS).write_text(json.dumps(artifact_store.read_manifest(draft)))
+        (draft / artifact_store.MANIFEST_NAME).write_text(json.dumps(artifact_store.compute_manifest(draft)))
         draft.rename(out)
     except ValueError as err:
         raise DataError(str(err)) from err

@@ -13,8 +13,8 @@ from interestlab.config import plugin_names
 from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast import forecast, verdict
-from interestlab.drift.interests import Interests, interests_of
-from interestlab.drift.panel import Panel
+from interestlab.drift.interests import Interests, build_interests
+from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
 from interestlab.errors import DataError
 from interestlab.utils.argument_checks import require_at_least
@@ -52,8 +52,8 @@ def forecasts(args: list[str]) -> None:
     except ValueError as err:
         raise DataError(f"--{err}.") from err
 
-    def interests(data: InterestData, of: Panel) -> Interests:
-        return interests_of(of, vectors_of(data, of, settings, told.encoder)[0], settings)
+    def interests(data: InterestData, of: SessionLog) -> Interests:
+        return build_interests(of, vectors_of(data, of, settings, told.encoder)[0], settings)
 
     table = forecast(told.runs, interests, count=told.windows, horizons=told.horizons, seed=settings.seed, overrides=moved)
     rule = verdict(table)

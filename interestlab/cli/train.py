@@ -25,6 +25,7 @@ from interestlab.config.one_line_errors import reason, told_in_one_line
 from interestlab.config.parser import OneLineParser
 from interestlab.config.run_arguments import option, with_checkpoint, with_run
 from interestlab.data.datamodule import InterestData
+from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
 from interestlab.registry import REGISTRIES
 from interestlab.training.callbacks.cost import Cost
@@ -34,7 +35,7 @@ from interestlab.training.checkpoint_io import HashedCheckpointIO
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.loggers.curve import Curve
 from interestlab.training.loggers.wandb import PatientWandbLogger
-from interestlab.training.run_state import is_fast_dev_run, is_rank_zero
+from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import write_text_atomic
 
 MONITOR = "val/ndcg@10"

@@ -1,1 +1,1 @@
-"""From an event log to batches: read, validate, clean, k-core, split, prepare once, batch by length."""
+"""From an event log to batches: read, validate, clean, filter, split, preprocess once, and batch by length."""

@@ -1,4 +1,4 @@
-"""Fields as encoders read them: a code for each item or event, and each distinct value prepared once."""
+"""Fields as encoders read them: one code per item or event, and each distinct value preprocessed once."""
 
 import hashlib
 import json
@@ -16,25 +16,25 @@ from rich.progress import track
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
 from interestlab.data import ragged
-from interestlab.data.casting import is_value
+from interestlab.data.casting import is_scalar_type
 from interestlab.data.event_store import EventStore
 from interestlab.data.ragged import RaggedArray
 from interestlab.errors import DataError
 from interestlab.utils import artifact_store
 
-CHUNK = 20_000
-"""Values prepared at a time."""
+VALUES_PER_CHUNK = 20_000
+"""Values that are preprocessed at a time."""
 
 
 class FieldValues:
-    """One field of the items or of the events.
+    """One field of the items or of the events, as one encoder reads it.
 
-    Attributes:
-        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none, or one of which
-            the encoder prepares nothing.
+    Args:
+        codes: ``[items]`` or ``[events]`` int32 index of the distinct value of each row; -1 where it has none, or one that
+            the encoder's ``preprocess`` turns into nothing.
         size: number of distinct values.
-        folder: where whatever is made once a value is kept.
-        rows: each value as it was prepared; None where an encoder reads the index.
+        folder: where everything computed from the distinct values is stored.
+        rows: the preprocessed values; None for an encoder that reads indices.
     """
 
     def __init__(self, codes: np.ndarray, size: int, folder: Path, rows: RaggedArray | None = None) -> None:
@@ -42,36 +42,48 @@ class FieldValues:
 
     @cached_property
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        """The values that any row has, ascending, and which of them each row has that has one."""
-        values, which = np.unique(self.codes[self.codes >= 0], return_inverse=True)
-        return values, which
+        """The codes that occur, ascending, and for each row with a value the position of its code among them."""
+        values, inverse = np.unique(self.codes[self.codes >= 0], return_inverse=True)
+        return values, inverse
 
     @cached_property
-    def some(self) -> np.ndarray:
-        """``[1]`` a value that some row has."""
+    def any_code(self) -> np.ndarray:
+        """``[1]`` a code that occurs."""
         return self.codes[[np.argmax(self.codes >= 0)]]
 
     def inputs(self, codes: np.ndarray) -> Inputs:
-        """The values of ``codes [U]``, padded to the longest among them."""
+        """Return encoder inputs, padded to the longest among them.
+
+        Args:
+            codes: ``[U]`` int, of distinct values.
+        """
         return Inputs(torch.from_numpy(codes.astype(np.int64))) if self.rows is None else self.rows.inputs(codes)
 
 
-class Coded(NamedTuple):
-    """One field of a log, whose distinct values are numbered in their order.
+class FieldCodes(NamedTuple):
+    """One field of a log; its distinct values are numbered in sorted order.
 
     Attributes:
-        codes: ``[items]`` or ``[events]`` int32 which distinct value each row has; -1 where it has none.
+        codes: ``[items]`` or ``[events]`` int32 index of the distinct value of each row; -1 where it has none.
         size: number of distinct values.
-        home: folder of the values, and of whatever is made of them, for every log that has the same ones.
+        values_dir: folder of the values and of everything computed from them, shared by all logs with the same values.
     """
 
     codes: np.ndarray
     size: int
-    home: Path
+    values_dir: Path
 
 
-def field_codes(log: EventStore, name: str, cache: Path) -> Coded:
-    """One field of a log; its values are numbered once, and kept.
+def field_codes(log: EventStore, name: str, cache_dir: Path) -> FieldCodes:
+    """Number the distinct values of a field, once per log.
+
+    Args:
+        log: the event store.
+        name: such as ``item.title+item.brand``.
+        cache_dir: folder of all stores.
+
+    Returns:
+        The codes.
 
     Raises:
         DataError: the log has no such field.
@@ -81,10 +93,10 @@ def field_codes(log: EventStore, name: str, cache: Path) -> Coded:
         frame, text = log.items.lazy(), pl.col("item_id")
     else:
         frame = log.items.lazy() if side == "item" else log.events
-        known = [c for c, t in frame.collect_schema().items() if is_value(t)]
-        if missing := [c for c in columns if c not in known]:
-            raise DataError(f"field {name}: the {side}s have no column {', '.join(missing)}; they have {', '.join(known)}.")
-        text = text_of(columns)
+        available = [c for c, t in frame.collect_schema().items() if is_scalar_type(t)]
+        if missing := [c for c in columns if c not in available]:
+            raise DataError(f"field {name}: the {side}s have no column {', '.join(missing)}; they have {', '.join(available)}.")
+        text = join_columns(columns)
 
     def write_codes(folder: Path) -> None:
         column = frame.select(text.alias("value")).collect()
@@ -92,49 +104,74 @@ def field_codes(log: EventStore, name: str, cache: Path) -> Coded:
         codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
         artifact_store.save(folder, codes=codes.cast(pl.Int32).fill_null(-1).to_numpy())
         digest = hashlib.sha256(json.dumps(values["value"].to_list(), ensure_ascii=False).encode()).hexdigest()[:16]
-        artifact_store.build_artifact(cache / "values" / digest, lambda home: values.write_parquet(home / "values.parquet"))
+        values_dir = cache_dir / "values" / digest
+        artifact_store.build_artifact(values_dir, lambda draft: values.write_parquet(draft / "values.parquet"))
         (folder / "values.json").write_text(json.dumps({"values": digest, "size": values.height}))
 
     folder = artifact_store.build_artifact(log.folder / "fields" / name, write_codes)
-    about = json.loads((folder / "values.json").read_text())
-    return Coded(artifact_store.load(folder, "codes"), about["size"], cache / "values" / about["values"])
+    meta = json.loads((folder / "values.json").read_text())
+    return FieldCodes(artifact_store.load(folder, "codes"), meta["size"], cache_dir / "values" / meta["values"])
 
 
-def field_values(log: EventStore, encoder: Encoder, name: str, cache: Path) -> FieldValues:
-    """One field of a log as ``encoder`` reads it; what is prepared is prepared once, and kept.
+def field_values(log: EventStore, encoder: Encoder, name: str, cache_dir: Path) -> FieldValues:
+    """Preprocess the distinct values of a field for one encoder, once per ``preprocess_key``.
+
+    Warns if the encoder's ``preprocess`` returns nothing for some values.
+
+    Args:
+        log: the event store.
+        encoder: that will read the values.
+        name: such as ``item.title+item.brand``.
+        cache_dir: folder of all stores.
+
+    Returns:
+        The values.
 
     Raises:
         DataError: the log has no such field.
     """
-    codes, size, home = field_codes(log, name, cache)
+    codes, size, values_dir = field_codes(log, name, cache_dir)
     if encoder.preprocess_key is None:
-        return FieldValues(codes, size, home)
+        return FieldValues(codes, size, values_dir)
     key = artifact_store.fingerprint(preprocess=encoder.preprocess_key)
-    prepared = RaggedArray(
-        artifact_store.build_artifact(home / f"rows-{key}", lambda draft: write_rows(draft, home, encoder.preprocess, name))
-    )
-    void = prepared.lengths == 0
-    if not void.any():
-        return FieldValues(codes, size, home, prepared)
-    first = pl.scan_parquet(home / "values.parquet", glob=False).slice(int(void.argmax()), 1).collect()["value"][0]
+
+    def write_rows(draft: Path) -> None:
+        _preprocess_values(draft, values_dir, encoder.preprocess, name)
+
+    rows = RaggedArray(artifact_store.build_artifact(values_dir / f"rows-{key}", write_rows))
+    empty = rows.lengths == 0
+    if not empty.any():
+        return FieldValues(codes, size, values_dir, rows)
+    values = pl.scan_parquet(values_dir / "values.parquet", glob=False)
+    first = values.slice(int(empty.argmax()), 1).collect()["value"][0]
     rank_zero_warn(
-        f"field {name}: {type(encoder).__name__} finds nothing in {void.sum():,} of {len(void):,} values, '{first[:60]}' the "
-        "first; they count as missing."
+        f"field {name}: {type(encoder).__name__} finds nothing in {empty.sum():,} of {len(empty):,} values, such as "
+        f"'{first[:60]}'; they count as missing."
     )
-    return FieldValues(np.where(void[codes], np.int32(-1), codes), size, home, prepared)
+    return FieldValues(np.where(empty[codes], np.int32(-1), codes), size, values_dir, rows)
 
 
-def text_of(columns: Sequence[str]) -> pl.Expr:
-    """The words of some columns, joined; null where there are none."""
+def join_columns(columns: Sequence[str]) -> pl.Expr:
+    """Join the texts of columns with spaces; null where all are null or empty.
+
+    Args:
+        columns: names, in order.
+    """
     text = pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator=" ", ignore_nulls=True)
     return pl.when(text != "").then(text)
 
 
 def parse_field(name: str) -> tuple[str, list[str]]:
-    """``item.title+item.brand`` -> ``item`` and its columns.
+    """Parse the name of a field.
+
+    Args:
+        name: such as ``item.title+item.brand``.
+
+    Returns:
+        The side, ``item`` or ``event``, and its columns.
 
     Raises:
-        DataError: the name is not of that form.
+        DataError: the name does not have this form.
     """
     parts = [part.partition(".") for part in name.split("+")]
     sides = {side for side, _, _ in parts}
@@ -143,9 +180,10 @@ def parse_field(name: str) -> tuple[str, list[str]]:
     return sides.pop(), [column for *_, column in parts]
 
 
-def write_rows(folder: Path, home: Path, preprocess: Callable[[Sequence[str]], list[np.ndarray]], name: str) -> None:
-    """Prepare every distinct value, a chunk at a time."""
-    values = pl.read_parquet(home / "values.parquet", glob=False)["value"]
-    starts = range(0, len(values), CHUNK)
-    shown = track(starts, f"preparing {len(values):,} values of {name}", disable=len(starts) < 2)
-    ragged.write(folder, (preprocess(values[start : start + CHUNK].to_list()) for start in shown))
+def _preprocess_values(
+    folder: Path, values_dir: Path, preprocess: Callable[[Sequence[str]], list[np.ndarray]], name: str
+) -> None:
+    values = pl.read_parquet(values_dir / "values.parquet", glob=False)["value"]
+    starts = range(0, len(values), VALUES_PER_CHUNK)
+    tracked = track(starts, f"preprocessing {len(values):,} values of {name}", disable=len(starts) < 2)
+    ragged.write(folder, (preprocess(values[start : start + VALUES_PER_CHUNK].to_list()) for start in tracked))

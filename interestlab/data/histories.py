@@ -1,25 +1,25 @@
-"""A checked log -> k-core, order, and the arrays of histories."""
+"""Filter, order and index a validated log into user histories."""
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from interestlab.data.text_cleaning import Cleaning
-from interestlab.data.validate import Checked
+from interestlab.data.text_cleaning import Cleaning, clean_text_columns
+from interestlab.data.validate import ValidatedLog
 from interestlab.errors import DataError
 
 Ties = Literal["file", "shuffle", "item"]
 
 
 class Histories(NamedTuple):
-    """Every user's events in order, one after the other.
+    """All users' events in order, one history after the other.
 
     Attributes:
-        events: one row an event, sorted by user and order; ``user`` and ``item`` are indices.
-        items: one row an item of the catalogue, at its index.
-        users: ``user_id`` at its index.
-        offsets: ``[users + 1]`` int64 where each history begins.
+        events: one row per event, sorted by user and time; ``user`` and ``item`` are indices.
+        items: one row per catalogue item, in index order.
+        users: one row per user, in index order; column ``user_id``.
+        offsets: ``[users + 1]`` int64 index of the first event of each history.
     """
 
     events: pl.DataFrame
@@ -28,8 +28,19 @@ class Histories(NamedTuple):
     offsets: np.ndarray
 
 
-def histories(log: Checked, *, clean: Cleaning, k_core: int, min_history: int, ties: Ties, seed: int) -> Histories:
-    """Clean, thin out, order and index a log.
+def build_histories(log: ValidatedLog, *, clean: Cleaning, k_core: int, min_history: int, ties: Ties, seed: int) -> Histories:
+    """Filter, order, index and clean a log.
+
+    Args:
+        log: the valid rows.
+        clean: text cleaning steps.
+        k_core: remove users and items with fewer events, repeatedly; 0 removes none.
+        min_history: remove users with fewer events.
+        ties: order of a user's events that have the same timestamp.
+        seed: of ``ties="shuffle"``.
+
+    Returns:
+        The histories; the catalogue contains the items that still have events.
 
     Raises:
         DataError: no event is left.
@@ -39,7 +50,7 @@ def histories(log: Checked, *, clean: Cleaning, k_core: int, min_history: int, t
         events = events.filter(pl.len().over("user_id") >= min_history)
     if events.is_empty():
         raise DataError(f"no event is left after k_core={k_core} and min_history={min_history}; lower them.")
-    events = events.sort("user_id", "timestamp", *tie_break(events, ties, seed))
+    events = events.sort("user_id", "timestamp", *_tie_order(events, ties, seed))
     users = events.select(pl.col("user_id").unique(maintain_order=True))
     catalogue = events.select(pl.col("item_id").unique().sort())
     items = catalogue.join(log.items, on="item_id", how="left", maintain_order="left")
@@ -48,12 +59,18 @@ def histories(log: Checked, *, clean: Cleaning, k_core: int, min_history: int, t
         .join(catalogue.with_row_index("item"), on="item_id", how="left", maintain_order="left")
         .drop("row", "user_id", "item_id")
     )
-    offsets = np.concatenate([[0], events["user"].value_counts().sort("user")["count"].cum_sum().to_numpy()]).astype(np.int64)
-    return Histories(clean_frame(events, clean), clean_frame(items, clean, but=("item_id",)), users, offsets)
+    lengths = events["user"].value_counts().sort("user")["count"]
+    offsets = np.concatenate([[0], lengths.cum_sum().to_numpy()]).astype(np.int64)
+    return Histories(clean_text_columns(events, clean), clean_text_columns(items, clean, exclude=("item_id",)), users, offsets)
 
 
 def k_core_filter(events: pl.DataFrame, k: int) -> pl.DataFrame:
-    """The k-core: users and items of fewer than ``k`` events leave, until none is left to leave."""
+    """Remove users and items with fewer than ``k`` events, until every remaining one has ``k``.
+
+    Args:
+        events: with ``user_id`` and ``item_id``.
+        k: events required; up to 1 nothing is removed.
+    """
     height = -1
     while k > 1 and events.height != height:
         height = events.height
@@ -61,16 +78,10 @@ def k_core_filter(events: pl.DataFrame, k: int) -> pl.DataFrame:
     return events
 
 
-def tie_break(events: pl.DataFrame, ties: Ties, seed: int) -> list[pl.Expr]:
-    """What orders events of equal time: their place in the file (or ``position``, where published), chance, or the item."""
+def _tie_order(events: pl.DataFrame, ties: Ties, seed: int) -> list[pl.Expr]:
+    """Return the sort keys of events with equal timestamps."""
     if ties == "file":
         return [pl.col("position"), pl.col("row")] if "position" in events.columns else [pl.col("row")]
     if ties == "item":
         return [pl.col("item_id"), pl.col("row")]
     return [pl.lit(pl.Series(np.random.default_rng(seed).permutation(events.height)))]
-
-
-def clean_frame(frame: pl.DataFrame, clean: Cleaning, but: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Every text column cleaned."""
-    texts = [c for c, t in frame.schema.items() if t == pl.String and c not in but]
-    return frame.with_columns(clean.column(c) for c in texts)

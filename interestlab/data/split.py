@@ -1,19 +1,21 @@
-"""Where a user's history is cut into training, validation and test."""
+"""Split each user's history into training, validation and test events."""
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-Split = Literal["leave_one_out", "global_time"]
+SplitStrategy = Literal["leave_one_out", "global_time"]
+
+SplitName = Literal["train", "validation", "test", "predict"]
 
 
-class Cuts(NamedTuple):
-    """Cuts of each user, as positions in the user's own history; -1 where a user has none.
+class SplitPositions(NamedTuple):
+    """Where each history is split, as positions within that history; -1 where a user has no target.
 
     Attributes:
-        train: ``[users]`` int64 how many first events are for training.
-        validation: ``[users]`` int64 the event to be predicted in validation, from all events before it.
-        test: ``[users]`` int64 the event to be predicted in test, from all events before it.
+        train: ``[users]`` int64 number of training events, which come first.
+        validation: ``[users]`` int64 position of the validation target, predicted from all events before it.
+        test: ``[users]`` int64 position of the test target, predicted from all events before it.
     """
 
     train: np.ndarray
@@ -21,49 +23,67 @@ class Cuts(NamedTuple):
     test: np.ndarray
 
 
-def leave_one_out(offsets: np.ndarray, wanted: np.ndarray) -> Cuts:
-    """The last event that can be a target is for test, the one before it for validation; without two, a user only trains.
+def leave_one_out(offsets: np.ndarray, is_target: np.ndarray) -> SplitPositions:
+    """Use each user's last eligible event for test and the one before it for validation.
+
+    A user with fewer than two eligible events, or whose validation target would be the first event, is only trained on.
 
     Args:
-        offsets: ``[users + 1]`` where each history begins.
-        wanted: ``[events]`` bool, which events can be a target.
+        offsets: ``[users + 1]`` int64 index of the first event of each history.
+        is_target: ``[events]`` bool, which events are eligible as targets.
+
+    Returns:
+        The positions of all users.
     """
     lengths = np.diff(offsets)
-    events = np.flatnonzero(wanted)
-    ends = np.searchsorted(events, offsets[1:])
-    found = ends - np.searchsorted(events, offsets[:-1]) >= 2
+    eligible = np.flatnonzero(is_target)
+    ends = np.searchsorted(eligible, offsets[1:])
+    enough = ends - np.searchsorted(eligible, offsets[:-1]) >= 2
     test, validation = np.full(len(lengths), -1), np.full(len(lengths), -1)
-    test[found] = events[ends[found] - 1] - offsets[:-1][found]
-    validation[found] = events[ends[found] - 2] - offsets[:-1][found]
-    held = validation > 0
-    return Cuts(np.where(held, validation, lengths), np.where(held, validation, -1), np.where(held, test, -1))
+    test[enough] = eligible[ends[enough] - 1] - offsets[:-1][enough]
+    validation[enough] = eligible[ends[enough] - 2] - offsets[:-1][enough]
+    evaluated = validation > 0
+    return SplitPositions(
+        train=np.where(evaluated, validation, lengths),
+        validation=np.where(evaluated, validation, -1),
+        test=np.where(evaluated, test, -1),
+    )
 
 
-def global_time(offsets: np.ndarray, times: np.ndarray, wanted: np.ndarray, shares: tuple[float, float]) -> Cuts:
-    """Two moments part the log for everyone: no event at or after the first is trained on, of any user.
+def global_time(
+    offsets: np.ndarray, times: np.ndarray, is_target: np.ndarray, quantiles: tuple[float, float]
+) -> SplitPositions:
+    """Split all histories at the same two times; no event at or after the first time is trained on.
 
-    A user's target is the first event of each window that can be one, predicted from all that came before it; only users who
-    were there before the window have one.
+    A user's target is the first eligible event of each window, predicted from all events before it. Users without an event
+    before a window have no target in it.
 
     Args:
-        offsets: ``[users + 1]`` where each history begins.
+        offsets: ``[users + 1]`` int64 index of the first event of each history.
         times: ``[events]`` unix seconds.
-        wanted: ``[events]`` bool, which events can be a target.
-        shares: share of all events before the validation and before the test window.
+        is_target: ``[events]`` bool, which events are eligible as targets.
+        quantiles: share of all events before the validation window and before the test window.
+
+    Returns:
+        The positions of all users.
     """
-    validation_from, test_from = np.quantile(times, shares, method="higher")
+    validation_start, test_start = np.quantile(times, quantiles, method="higher")
     users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
-    def before(moment: float) -> np.ndarray:
-        return np.bincount(users[times < moment], minlength=len(offsets) - 1)
+    def count_before(time: float) -> np.ndarray:
+        return np.bincount(users[times < time], minlength=len(offsets) - 1)
 
-    def first(window: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        events = np.flatnonzero(window & wanted)
-        found, at = np.unique(users[events], return_index=True)
-        place = np.full(len(offsets) - 1, -1)
-        place[found] = events[at] - offsets[found]
-        return np.where(seen > 0, place, -1)
+    def first_target(window: np.ndarray, events_before: np.ndarray) -> np.ndarray:
+        eligible = np.flatnonzero(window & is_target)
+        with_target, first = np.unique(users[eligible], return_index=True)
+        position = np.full(len(offsets) - 1, -1)
+        position[with_target] = eligible[first] - offsets[with_target]
+        return np.where(events_before > 0, position, -1)
 
-    train, seen = before(validation_from), before(test_from)
-    in_validation, in_test = (times >= validation_from) & (times < test_from), times >= test_from
-    return Cuts(train, first(in_validation, train), first(in_test, seen))
+    train = count_before(validation_start)
+    in_validation, in_test = (times >= validation_start) & (times < test_start), times >= test_start
+    return SplitPositions(
+        train=train,
+        validation=first_target(in_validation, train),
+        test=first_target(in_test, count_before(test_start)),
+    )

@@ -1,6 +1,6 @@
-"""What the processes of a job make together of one step, so that it is the step that one process would make.
+"""Collective operations, so that a training step over several processes equals the step of one process.
 
-Every process draws the same batch and takes its share of the users. Each function here has to be called by all processes, in
+All processes draw the same batch, and each takes its share of the users. All processes have to call each function here, in
 the same order.
 """
 
@@ -14,28 +14,32 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-
-def world_size() -> int:
-    """How many processes the job has."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+from interestlab.distributed.rank import world_size
 
 
-def is_rank_zero() -> bool:
-    """Whether this is the first process."""
-    return world_size() == 1 or distributed.get_rank() == 0
+def all_sum(tensor: Tensor) -> Tensor:
+    """Sum a tensor over all processes, without gradient.
 
+    Args:
+        tensor: of the same shape in all processes.
 
-def all_sum(number: Tensor) -> Tensor:
-    """The sum over all processes; takes no gradient."""
+    Returns:
+        The sum; the tensor itself in a job of one process.
+    """
     if world_size() == 1:
-        return number
-    summed = number.detach().clone(memory_format=torch.contiguous_format)
-    distributed.all_reduce(summed)
-    return summed
+        return tensor
+    total = tensor.detach().clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total
 
 
 def all_max(number: int, device: torch.device) -> int:
-    """The largest of all processes' numbers."""
+    """Return the largest number of all processes.
+
+    Args:
+        number: of this process.
+        device: the device that the processes communicate by.
+    """
     if world_size() == 1:
         return number
     largest = torch.tensor(number, device=device)
@@ -44,55 +48,72 @@ def all_max(number: int, device: torch.device) -> int:
 
 
 def all_union(items: Tensor) -> Tensor:
-    """The distinct items of all processes, ascending; each gives some, of any number."""
+    """Return the distinct items of all processes, ascending.
+
+    Args:
+        items: ``[n]`` int64; n may differ between processes.
+
+    Returns:
+        ``[m]`` int64, the same in all processes.
+    """
     distinct = torch.unique(items)
     return distinct if world_size() == 1 else torch.unique(torch.cat(gather_all_tensors(distinct)))
 
 
-def weight_by_targets(known: Tensor, terms: Mapping[str, Tensor]) -> tuple[Tensor | float, dict[str, Tensor]]:
-    """What a loss has to be multiplied by, and the terms of the loss over all processes.
+def weight_by_targets(num_targets: Tensor, terms: Mapping[str, Tensor]) -> tuple[Tensor | float, dict[str, Tensor]]:
+    """Compute the weight of a process's loss, and the means of its terms over all processes.
 
-    The strategies average gradients over processes. Where these hold unlike numbers of positions that is not the average over
-    positions, unless the loss of each counts by its share of them.
+    The strategies average gradients over processes. That equals the average over targets only if each process's loss is
+    weighted by its share of the targets.
 
     Args:
-        known: scalar, how many positions of this process have a target.
-        terms: scalars, each a mean over these positions.
+        num_targets: scalar, number of targets of this process.
+        terms: scalars by name, each a mean over these targets.
 
     Returns:
-        The factor, 1 of one process, and each term as a mean over the positions of all processes, without gradient.
+        The weight (1.0 in a job of one process), and each term as a mean over the targets of all processes, without gradient.
     """
-    told = {name: term.detach() for name, term in terms.items()}
+    detached = {name: term.detach() for name, term in terms.items()}
     if world_size() == 1:
-        return 1.0, told
-    summed = all_sum(torch.stack([torch.ones_like(known), *told.values()]).float() * known)
-    means = summed[1:] / summed[0]
-    return known * world_size() / summed[0], dict(zip(told, means.unbind(), strict=True))
+        return 1.0, detached
+    total = all_sum(torch.stack([torch.ones_like(num_targets), *detached.values()]).float() * num_targets)
+    means = total[1:] / total[0]
+    return num_targets * world_size() / total[0], dict(zip(detached, means.unbind(), strict=True))
 
 
 def encode_sharded(codes: np.ndarray, encode: Callable[[np.ndarray], Tensor]) -> Tensor:
-    """``[U, D]`` of ``codes [U]``, the same in all processes: each encodes a share, and all gather, with gradient.
+    """Encode values that all processes need: each process encodes a share, and all gather the embeddings.
 
-    The gradient of a vector is the sum of those that it gets in each process.
+    The gradient of an embedding is the sum of its gradients in all processes.
+
+    Args:
+        codes: ``[U]`` codes of the values, the same in all processes.
+        encode: maps codes ``[n]`` to embeddings ``[n, D]``.
+
+    Returns:
+        ``[U, D]``
     """
     if (processes := world_size()) == 1:
         return encode(codes)
-    mine = encode(codes[distributed.get_rank() :: processes])
-    most = -(-len(codes) // processes)
-    gathered: Tensor = _Gather.apply(F.pad(mine, (0, 0, 0, most - len(mine))))  # type: ignore[no-untyped-call]
-    # The j-th of process r is codes[j · processes + r].
+    own = encode(codes[distributed.get_rank() :: processes])
+    largest_share = -(-len(codes) // processes)
+    gathered: Tensor = _Gather.apply(F.pad(own, (0, 0, 0, largest_share - len(own))))  # type: ignore[no-untyped-call]
+    # The j-th value of process r is codes[j * processes + r].
     return gathered.transpose(0, 1).flatten(0, 1)[: len(codes)]
 
 
 class _Gather(torch.autograd.Function):
-    """``[U, D]`` of each process -> ``[processes, U, D]``; torch's own is deprecated, and what is to follow it is private."""
+    """Gather ``[U, D]`` of each process as ``[processes, U, D]``.
+
+    The function of torch that does so is deprecated, and its successor is private.
+    """
 
     @staticmethod
-    def forward(_: Any, mine: Tensor) -> Tensor:
-        mine = mine.contiguous()
-        everyones = [torch.empty_like(mine) for _ in range(world_size())]
-        distributed.all_gather(everyones, mine)
-        return torch.stack(everyones)
+    def forward(_: Any, own: Tensor) -> Tensor:
+        own = own.contiguous()
+        gathered = [torch.empty_like(own) for _ in range(world_size())]
+        distributed.all_gather(gathered, own)
+        return torch.stack(gathered)
 
     @staticmethod
     @once_differentiable

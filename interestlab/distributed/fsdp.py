@@ -1,12 +1,13 @@
-"""FSDP2: a job whose processes each hold a share of the weights, of their gradients and of what the optimiser keeps of them.
+"""FSDP2: each process keeps only a shard of the weights, of their gradients and of the optimiser's state.
 
-Outside of a training step there are whole weights only: an evaluation, the guard and what is kept of frozen layers read them
-in :func:`gathered_weights`.
+Whatever reads weights outside of a training step (an evaluation, the frozen-weight check, the cache of frozen layers) reads
+them inside :func:`gathered_weights`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.overrides.distributed import _sync_module_states
@@ -27,15 +28,19 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from interestlab.contract import Part
-from interestlab.distributed import collectives
+from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class FSDP2Strategy(DDPStrategy):
-    """``--trainer.strategy=fsdp2``: the step of DDP, of which each process keeps its share of the weights alone.
+    """``--trainer.strategy=fsdp2``: the training step of DDP with sharded weights.
 
-    A repeated block of layers is whole in a process while it runs, everything else for the length of a step. A checkpoint
-    is the one file that DDP writes. See :func:`torch.distributed.fsdp.fully_shard` (arXiv 2304.11277).
+    A process gathers the weights of a repeated block of layers while the block runs, and all other weights for the length of
+    a step. A checkpoint is one file, as under DDP. See :func:`torch.distributed.fsdp.fully_shard` (arXiv 2304.11277).
     """
 
     def setup(self, trainer: Trainer) -> None:
@@ -44,8 +49,8 @@ class FSDP2Strategy(DDPStrategy):
             super().setup(trainer)
             return
         if trainer.state.fn == TrainerFn.FITTING:
-            raise DataError("a model that fsdp2 trained cannot be trained again in the same process; load its checkpoint.")
-        # What was trained is tested: its weights are in their places, and the same in all processes.
+            raise DataError("fsdp2 cannot train a model twice in one process; load its checkpoint in a new process.")
+        # The model was trained before this test, so its weights are sharded already.
         assert self.accelerator is not None
         self.accelerator.setup(trainer)
         self.setup_precision_plugin()
@@ -55,7 +60,7 @@ class FSDP2Strategy(DDPStrategy):
         if not fsdp_modules(self.model):
             super().teardown()
             return
-        # Lightning's own moves weights to the CPU, from where shares of a GPU cannot be gathered.
+        # Lightning's teardown moves weights to the CPU, where shards of a GPU cannot be gathered.
         assert self.cluster_environment is not None
         assert self.accelerator is not None
         self.cluster_environment.teardown()
@@ -64,17 +69,17 @@ class FSDP2Strategy(DDPStrategy):
         self.checkpoint_io.teardown()
 
     def configure_ddp(self) -> None:
-        """Share out the weights, which are whole until now.
+        """Shard the weights.
 
         Raises:
-            DataError: an encoder has a penalty, which would see shares of its weights, or the optimiser needs whole matrices.
+            DataError: an encoder has a penalty, which would see only shards, or the optimiser needs full matrices.
         """
         model: Any = self.model
-        if named := needing_whole_weights(model):
-            raise DataError(f"{', '.join(named)} needs whole weights, which fsdp2 splits; take --trainer.strategy=ddp.")
+        if names := find_full_weight_users(model):
+            raise DataError(f"{', '.join(names)} needs full weights, which fsdp2 shards; use --trainer.strategy=ddp.")
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
         _sync_module_states(model)
-        for block in blocks(model.encoders):
+        for block in find_blocks(model.backbone.encoders):
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         register_fsdp_forward_method(model, "training_step")
@@ -92,101 +97,165 @@ class FSDP2Strategy(DDPStrategy):
         return gather_state(super().optimizer_state(optimizer))
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        held = []
-        for optimizer, told in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+        states = []
+        for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            kept = {i: {name: shard_like(v, parameters[i]) for name, v in kept.items()} for i, kept in told["state"].items()}
-            held.append({**told, "state": kept})
-        super().load_optimizer_state_dict({"optimizer_states": held})
+            sharded = {i: {name: shard_like(v, parameters[i]) for name, v in s.items()} for i, s in saved["state"].items()}
+            states.append({**saved, "state": sharded})
+        super().load_optimizer_state_dict({"optimizer_states": states})
 
 
-StrategyRegistry.register("fsdp2", FSDP2Strategy, description="Weights, gradients and optimiser split over the processes")
+StrategyRegistry.register("fsdp2", FSDP2Strategy, description="Weights, gradients and optimiser state sharded")
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Refuse Lightning's own strategies that split weights.
+    """Check that an evaluation can read the weights under a strategy.
+
+    Args:
+        strategy: the strategy of the trainer.
 
     Raises:
-        DataError: it is one; an evaluation reads whole weights, and would read parts without a word.
+        DataError: it is one of Lightning's own sharding strategies, under which an evaluation would read shards unnoticed.
     """
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy):
-        said = f"{type(strategy).__name__} splits weights over processes in a way that an evaluation cannot read"
-        raise DataError(f"{said}; take --trainer.strategy=fsdp2.")
+        name = type(strategy).__name__
+        raise DataError(f"an evaluation cannot read the weights that {name} shards; use --trainer.strategy=fsdp2.")
 
 
-def needing_whole_weights(model: Any) -> list[str]:
-    """Of an InterestModel, the encoders with a penalty on weights, and an optimiser that looks at whole matrices."""
-    parts = (part for part in model.encoders.modules() if isinstance(part, Part))
-    named = [type(part).__name__ for part in parts if type(part).penalty is not Part.penalty]
-    return [*named, "adafactor"] if model.optim.optimizer == "adafactor" else named
+def find_full_weight_users(model: Any) -> list[str]:
+    """Find what needs full weights in a training step.
+
+    Args:
+        model: an ``InterestModel``.
+
+    Returns:
+        Class names of the encoders with a penalty on their weights, and ``adafactor`` where it is the optimiser.
+    """
+    parts = (part for part in model.backbone.encoders.modules() if isinstance(part, Part))
+    names = [type(part).__name__ for part in parts if type(part).penalty is not Part.penalty]
+    return [*names, "adafactor"] if model.optim.optimizer == "adafactor" else names
 
 
-def blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The repeated layers of a module: what its outermost ``nn.ModuleList`` hold."""
+def find_blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Find the repeated layers of a module.
+
+    Args:
+        module: searched from the outside in.
+
+    Yields:
+        Each layer of the outermost ``nn.ModuleList``.
+    """
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             for layer in child:
-                # Containers are not called, so nothing would gather what they hold.
-                yield from blocks(nn.ModuleList([layer])) if isinstance(layer, nn.ModuleList | nn.ModuleDict) else [layer]
+                # Containers are never called, so torch would not gather the weights in them.
+                is_container = isinstance(layer, nn.ModuleList | nn.ModuleDict)
+                yield from find_blocks(nn.ModuleList([layer])) if is_container else [layer]
         else:
-            yield from blocks(child)
+            yield from find_blocks(child)
 
 
 def fsdp_modules(module: nn.Module) -> list[Any]:
-    """What of a module is shared out; nothing under another strategy."""
+    """Return the sharded submodules of a module; none under another strategy.
+
+    Args:
+        module: the module.
+    """
     return [m for m in module.modules() if isinstance(m, FSDPModule)]
 
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks")
-"""Where torch gathers and frees weights. Some of what runs in :func:`gathered_weights` runs in one process alone."""
+"""The hooks by which torch gathers and frees weights."""
 
 
 @contextmanager
 def gathered_weights(module: nn.Module) -> Iterator[None]:
-    """Every weight of a module as one tensor, to be read and not to be written, nor kept: it is freed on leaving.
+    """Gather the full weights of a module. Inside the context they may be read, but neither changed nor kept.
 
-    All processes enter and leave together; inside of it each does as it likes.
+    All processes have to enter and leave together. In between each may run the module by itself: the hooks that would
+    communicate are removed.
+
+    Args:
+        module: sharded, or not; then nothing happens.
     """
-    held = fsdp_modules(module)
-    for share in held:
-        share.unshard()
-    hooks = [vars(m)[name] for m in module.modules() for name in HOOKS if held]
-    before = [hooked.copy() for hooked in hooks]
-    for hooked in hooks:
-        for key in [key for key, hook in hooked.items() if of_fsdp(hook)]:
-            del hooked[key]
+    sharded = fsdp_modules(module)
+    for part in sharded:
+        part.unshard()
+    hook_dicts = [vars(m)[name] for m in module.modules() for name in HOOKS if sharded]
+    saved = [hooks.copy() for hooks in hook_dicts]
+    for hooks in hook_dicts:
+        for key in [key for key, hook in hooks.items() if is_fsdp_hook(hook)]:
+            del hooks[key]
     try:
         yield
     finally:
-        for hooked, was in zip(hooks, before, strict=True):
-            hooked.clear()
-            hooked.update(was)
-        for share in held:
-            share.reshard()
+        for hooks, before in zip(hook_dicts, saved, strict=True):
+            hooks.clear()
+            hooks.update(before)
+        for part in sharded:
+            part.reshard()
+
+
+def with_gathered_weights(method: Callable[Concatenate[ModuleT, P], R]) -> Callable[Concatenate[ModuleT, P], R]:
+    """Run a method of a module inside :func:`gathered_weights`.
+
+    Args:
+        method: reads weights of its module; all processes call it together.
+    """
+
+    @wraps(method)
+    def run(module: ModuleT, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with gathered_weights(module):
+            return method(module, *args, **kwargs)
+
+    return run
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Whether this process holds shares of a module's weights just now, and gathers them while it runs."""
-    return any(of_fsdp(hook) for share in fsdp_modules(module) for hook in share._forward_pre_hooks.values())
+    """Return whether a module has only shards of its weights now, which it gathers while it runs.
+
+    Args:
+        module: the module.
+    """
+    return any(is_fsdp_hook(hook) for part in fsdp_modules(module) for hook in part._forward_pre_hooks.values())
 
 
-def of_fsdp(hook: Any) -> bool:
-    """Whether a hook is one of torch's, that gathers or frees weights."""
+def is_fsdp_hook(hook: Any) -> bool:
+    """Return whether torch registered a hook to gather or free weights.
+
+    Args:
+        hook: of a module.
+    """
     return str(getattr(hook, "__module__", "")).startswith("torch.distributed.fsdp")
 
 
 def shard_like(value: Any, like: Tensor | None) -> Any:
-    """A value as shares like those of a parameter, if it is one for each of its numbers."""
+    """Shard a tensor as a parameter is sharded.
+
+    Args:
+        value: anything; only a tensor of the parameter's shape is sharded.
+        like: the parameter.
+
+    Returns:
+        The shard, or the value as it is.
+    """
     if isinstance(like, DTensor) and isinstance(value, Tensor) and value.shape == like.shape:
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     return value
 
 
 def gather_state(state: Any) -> Any:
-    """A state with whole tensors in the place of shares, on the CPU of the first process; called by all together."""
+    """Replace shards by full tensors on the CPU of the first process. All processes have to call it together.
 
-    def gathered(share: DTensor) -> Tensor:
-        tensor = share.full_tensor()
-        return tensor.cpu() if collectives.is_rank_zero() else share
+    Args:
+        state: a collection of tensors and plain values.
 
-    return apply_to_collection(state, DTensor, gathered)
+    Returns:
+        The state; in other processes than the first with its shards.
+    """
+
+    def gather(shard: DTensor) -> Tensor:
+        tensor = shard.full_tensor()
+        return tensor.cpu() if is_rank_zero() else shard
+
+    return apply_to_collection(state, DTensor, gather)

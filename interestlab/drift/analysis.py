@@ -1,11 +1,9 @@
-"""One analysis of drift: a log and its interests -> tables."""
+"""One analysis of drift: a store and its interests -> tables."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +12,24 @@ import polars as pl
 
 from interestlab.data.event_store import EventStore
 from interestlab.drift import timelines
-from interestlab.drift.attention import Attention, at, halves
-from interestlab.drift.changes import session_labels
+from interestlab.drift.changes import label_sessions
 from interestlab.drift.changes.table import changed, examples
 from interestlab.drift.flow_table import flow_table
 from interestlab.drift.interests import Interests
 from interestlab.drift.landscape import landscape
+from interestlab.drift.limitations import list_limitations
 from interestlab.drift.model.table import model_view
-from interestlab.drift.model.trajectory import View
-from interestlab.drift.notes import notes
-from interestlab.drift.panel import panel
-from interestlab.drift.population import calendar, catalogue_drift, shares_over_time, trends
-from interestlab.drift.profiles import audiences, brands_of, segment_table
-from interestlab.drift.segments import Segments, moves_table, segments
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.drift.population import calendar_edges, catalogue_shift, shares_over_time, trends
+from interestlab.drift.profiles import audiences, rank_brands, segment_table
+from interestlab.drift.segmentation import Segmentation, cluster_users, moves_table
+from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
+from interestlab.drift.shares import InterestShares, half_the_sessions, sessions_since
 from interestlab.drift.users import users
-from interestlab.drift.verdicts import UNKNOWN
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
 from interestlab.errors import DataError
+from interestlab.utils.versions import package_versions
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
 
@@ -58,14 +57,14 @@ class Analysis:
 
 
 def analyse(
-    log: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: View | None = None
+    store: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: ModelView | None = None
 ) -> Analysis:
-    """Analyse the drift of everyone in a log.
+    """Analyse the drift of everyone in a store.
 
     Costs events x permutations in time; users are tested :data:`interestlab.drift.users.BLOCK` at a time.
 
     Args:
-        log: the histories.
+        store: the histories.
         interests: of its items.
         settings: what counts as what.
         fingerprint: of the data, for the report.
@@ -74,24 +73,24 @@ def analyse(
     Raises:
         DataError: no event is of an item that has an interest, or the date of ``at`` is none.
     """
-    whole = panel(log, settings.session_gap)
+    whole = build_session_log(store, settings.session_gap)
     held = whole.only(interests.of[whole.item] >= 0)
     if not len(held.time):
         raise DataError("no event is of an item that has an interest; choose others with --drift.interests.")
-    moment = parsed(settings.at)
-    attention = Attention(held, interests, halves(held) if moment is None else at(held, moment))
-    edges = calendar(held, settings.windows)
-    ratio = catalogue_drift(attention, edges)
+    moment = parse_date(settings.at)
+    shares = InterestShares(held, interests, half_the_sessions(held) if moment is None else sessions_since(held, moment))
+    edges = calendar_edges(held, settings.windows)
+    ratio = catalogue_shift(shares, edges)
     rng = np.random.default_rng([settings.seed, 1])
 
-    people = users(attention, ratio, settings)
-    answered = np.flatnonzero((people["verdict"] != UNKNOWN).to_numpy())
-    found = segments(attention, ratio, settings.segments, settings.permutations, rng, settings.seed)
+    people = users(shares, ratio, settings)
+    answered = np.flatnonzero((people["verdict"] != INSUFFICIENT_EVIDENCE).to_numpy())
+    found = cluster_users(shares, ratio, settings.segments, settings.permutations, rng, settings.seed)
     people = people.with_columns(_segment(found, of).alias(name) for name, of in _SEGMENTS.items())
-    brand, brands = brands_of(held)
-    changes = changed(log, held, interests, answered, settings)
+    brand, brands = rank_brands(held)
+    changes = changed(store, held, interests, answered, settings)
     shown = examples(changes, people, settings.examples)
-    labels = session_labels(held, interests)[1]
+    labels = label_sessions(held, interests)[1]
     halfway = int(np.median(held.time))
     kinds = [("interest", held, interests.of[held.item], interests.names)]
     if brands:
@@ -101,18 +100,18 @@ def analyse(
         "users": people,
         "shares": pl.concat(shares_over_time(of, label, names, edges, kind) for kind, of, label, names in kinds),
         "trends": pl.concat(
-            trends(of, label, names, halfway, kind, settings.level_of_test) for kind, of, label, names in kinds
+            trends(of, label, names, halfway, kind, settings.significance_level) for kind, of, label, names in kinds
         ),
-        "flows": flow_table(attention, ratio, edges, settings, rng),
+        "flows": flow_table(shares, ratio, edges, settings, rng),
         "changes": changes,
-        "segments": segment_table(attention, found, people, brand, brands),
+        "segments": segment_table(shares, found, people, brand, brands),
         "moves": moves_table(found),
         "audiences": audiences(held, interests, people, brand, brands),
         "map": landscape(held, interests, edges, people, settings.examples),
-        "timelines": timelines.sessions(log, held, labels, interests.names, shown, changes),
+        "timelines": timelines.sessions(store, held, labels, interests.names, shown, changes),
     }
     if seen is not None:
-        tables["model"] = model_view(seen, attention, answered)
+        tables["model"] = model_view(seen, shares, answered)
     times = [datetime.fromtimestamp(int(t), UTC).isoformat() for t in (held.time.min(), held.time.max())]
     meta = {
         **{name: fingerprint.get(name) for name in ("source", "users", "items", "events")},
@@ -124,13 +123,13 @@ def analyse(
         "seed": settings.seed,
         "permutations": settings.permutations,
         "windows": settings.windows,
-        "level": settings.level_of_test,
+        "level": settings.significance_level,
         "answered": len(answered),
         "sampled_for_flows": int(tables["flows"].filter(pl.col("step") == -1)["users"].to_numpy().max(initial=0)),
-        "model": seen and type(seen.model.dynamics).__name__.lower(),
-        "notes": notes(held, whole, interests, attention.likeness, people, settings),
+        "model": seen and type(seen.frozen.dynamics).__name__.lower(),
+        "notes": list_limitations(held, whole, interests, shares.intraclass_correlation, people, settings),
         "dropped_events": len(whole.time) - len(held.time),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": package_versions(PACKAGES),
     }
     return Analysis(tables, meta)
 
@@ -138,12 +137,12 @@ def analyse(
 _SEGMENTS = {"segment": "of", "segment_before": "before", "segment_after": "after"}
 
 
-def _segment(found: Segments, of: str) -> pl.Series:
+def _segment(found: Segmentation, of: str) -> pl.Series:
     index = getattr(found, of)
     return pl.Series([found.names[s] if s >= 0 else None for s in index], dtype=pl.String)
 
 
-def parsed(date: str | None) -> int | None:
+def parse_date(date: str | None) -> int | None:
     """A date of ISO 8601 as unix seconds; one without a time zone is UTC.
 
     Raises:

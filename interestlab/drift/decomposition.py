@@ -7,7 +7,7 @@ import numpy as np
 Floats = np.ndarray
 
 
-class Split(NamedTuple):
+class Decomposition(NamedTuple):
     """What moved a mean vector.
 
     Attributes:
@@ -19,7 +19,7 @@ class Split(NamedTuple):
     evolution: Floats
 
 
-def split(p: Floats, mu: Floats, p2: Floats, mu2: Floats) -> Split:
+def decompose(p: Floats, mu: Floats, p2: Floats, mu2: Floats) -> Decomposition:
     r"""Split the change :math:`\Delta = \sum_k p'_k\mu'_k - \sum_k p_k\mu_k` of the mean vector.
 
     .. math::
@@ -27,7 +27,8 @@ def split(p: Floats, mu: Floats, p2: Floats, mu2: Floats) -> Split:
         E = \sum_k \frac{p_k + p'_k}{2}\,(\mu'_k - \mu_k), \qquad M + E = \Delta.
 
     The identity holds whatever the values are, so a centroid that a window does not have (no event of the interest) can be
-    any: :func:`filled` takes that of the other window, by which an interest that appears or vanishes counts as migration alone.
+    any: :func:`fill_missing_centroids` takes that of the other window, by which an interest that
+    appears or vanishes counts as migration alone.
     It is the two-fold decomposition of Kitagawa (1955, JASA 50), in vectors.
 
     Args:
@@ -39,10 +40,10 @@ def split(p: Floats, mu: Floats, p2: Floats, mu2: Floats) -> Split:
     p, mu, p2, mu2 = (np.asarray(value) for value in (p, mu, p2, mu2))
     migration = ((p2 - p)[..., None] * (mu + mu2) / 2).sum(-2)
     evolution = ((p + p2)[..., None] / 2 * (mu2 - mu)).sum(-2)
-    return Split(migration, evolution)
+    return Decomposition(migration, evolution)
 
 
-def filled(sums: Floats, counts: Floats, sums2: Floats, counts2: Floats) -> tuple[Floats, Floats]:
+def fill_missing_centroids(sums: Floats, counts: Floats, sums2: Floats, counts2: Floats) -> tuple[Floats, Floats]:
     """Centroids of two windows; one that has no event of an interest takes the other's, and zeros where neither has.
 
     Args:

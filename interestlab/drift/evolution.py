@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interestlab.drift.attention import Attention
-from interestlab.drift.funnel import depths, intensities
-from interestlab.drift.leaves import entropies, leaf_cells, rearranged
-from interestlab.drift.within import Within, within
+from interestlab.drift.funnel import compare_depths, compute_intensities
+from interestlab.drift.leaves import count_leaves, leaf_change_statistics, leaf_entropies
+from interestlab.drift.shares import InterestShares
+from interestlab.drift.within_interests import PairStatistics, permute_within_interests
 from interestlab.stats.permutation import UnitFeatures, monte_carlo_p_values
 
 
@@ -16,7 +16,7 @@ class Evolution:
     """The evolution of each of U users between two windows; NaN (and -1) where nothing can be compared.
 
     Attributes:
-        p: ``[U]`` p-value of the evolution: see :func:`evolution`.
+        p: ``[U]`` p-value of the evolution: see :func:`measure_evolution`.
         excess: ``[U]`` its statistic, standardised by its permutations: a score that ranks users.
         evolved_in: ``[U]`` the interest that adds most to it.
         displacement: ``[U]`` how far the centroids moved within the interests.
@@ -44,27 +44,28 @@ class Evolution:
     p_depth: np.ndarray
 
 
-def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evolution:
+def measure_evolution(shares: InterestShares, draws: int, rng: np.random.Generator) -> Evolution:
     r"""Test every user's evolution; what moved between interests cannot count, since sessions are permuted within each.
 
     The statistic adds how differently the two windows are spread over the leaves of each interest to how much narrower the
-    second is (:func:`interestlab.drift.leaves.rearranged`), each standardised by its permutations. Where most items are of an
+    second is (:func:`interestlab.drift.leaves.leaf_change_statistics`), each standardised by its permutations.
+    Where most items are of an
     interest of one leaf, it is the displacement of the centroids, :math:`\sum_k n_k n'_k \lVert \mu'_k - \mu_k \rVert^2`,
-    which also has the noise of items within a leaf (``benchmarks/drift.py`` compares them).
+    which also has the noise of items within a leaf (``benchmarks/drift`` compares them).
 
     Args:
-        attention: of the users in two windows.
+        shares: of the users in two windows.
         draws: permutations.
         rng: draws them.
     """
-    displaced = within(attention, _vectors(attention), _displacement, 1, draws, rng)
-    spread = within(attention, leaf_cells(attention), rearranged, 2, draws, rng)
-    judged = spread if attention.interests.divided else displaced
+    displaced = permute_within_interests(shares, _vectors(shares), _displacement, 1, draws, rng)
+    spread = permute_within_interests(shares, count_leaves(shares), leaf_change_statistics, 2, draws, rng)
+    judged = spread if shares.interests.has_leaves else displaced
     moved, narrowed = displaced.by_user(), spread.by_user()
-    score = standardised(judged)
-    entropy, entropy_after = entropies(attention)
-    depth, depth_after, p_depth = depths(attention, draws, rng)
-    intensity, intensity_after = intensities(attention)
+    score = sum_standardised(judged)
+    entropy, entropy_after = leaf_entropies(shares)
+    depth, depth_after, p_depth = compare_depths(shares, draws, rng)
+    intensity, intensity_after = compute_intensities(shares)
     return Evolution(
         p=_tail(score),
         excess=score[0],
@@ -82,14 +83,16 @@ def evolution(attention: Attention, draws: int, rng: np.random.Generator) -> Evo
     )
 
 
-def p_evolution(attention: Attention, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """``[U]`` the p-value of the evolution alone, as of :func:`evolution`."""
-    if attention.interests.divided:
-        return _tail(standardised(within(attention, leaf_cells(attention), rearranged, 2, draws, rng)))
-    return _tail(standardised(within(attention, _vectors(attention), _displacement, 1, draws, rng)))
+def evolution_p_values(shares: InterestShares, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """``[U]`` the p-value of the evolution alone, as of :func:`measure_evolution`."""
+    if shares.interests.has_leaves:
+        return _tail(
+            sum_standardised(permute_within_interests(shares, count_leaves(shares), leaf_change_statistics, 2, draws, rng))
+        )
+    return _tail(sum_standardised(permute_within_interests(shares, _vectors(shares), _displacement, 1, draws, rng)))
 
 
-def standardised(found: Within) -> np.ndarray:
+def sum_standardised(found: PairStatistics) -> np.ndarray:
     """``[1 + R, U]`` sum of each user's statistics, each standardised by all its values: a permutation is treated as what was
     observed is, so that a p-value of the sum is exact.
     """
@@ -103,13 +106,13 @@ def _tail(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values[0]), np.nan, monte_carlo_p_values(values))
 
 
-def _vectors(attention: Attention) -> UnitFeatures:
+def _vectors(shares: InterestShares) -> UnitFeatures:
     """Each session's events of an interest: how many have a vector, and the sum of these."""
-    vectors = attention.interests.vectors
-    which = attention.cell[1]
-    value = np.zeros((len(attention.cell[0]), 1 + vectors.shape[1]), np.float32)
-    np.add.at(value[:, 1:], which, vectors[attention.panel.item])
-    known = np.any(vectors, axis=1)[attention.panel.item]  # of the others nothing is known, which is not a place
+    vectors = shares.interests.vectors
+    which = shares.cell[1]
+    value = np.zeros((len(shares.cell[0]), 1 + vectors.shape[1]), np.float32)
+    np.add.at(value[:, 1:], which, vectors[shares.log.item])
+    known = np.any(vectors, axis=1)[shares.log.item]  # of the others nothing is known, which is not a place
     value[:, 0] = np.bincount(which, weights=known, minlength=len(value))
     return UnitFeatures(np.arange(len(value)), np.zeros(len(value), np.int64), value)
 

@@ -4,16 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from interestlab.drift.attention import Attention
 from interestlab.drift.interests import Interests
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.permutation import gamma_p_values, independent_replicates, permutation_replicates, window_shares
 
 FEWEST = 20
 """Users who met both interests, below which no flow between these is tested."""
 
 
-class Flow(NamedTuple):
-    """Attention that flowed between K interests, a mean over users.
+class Flows(NamedTuple):
+    """InterestShares that flowed between K interests, a mean over users.
 
     Attributes:
         flow: ``[K, K]`` share of the attention that went from one to the other; what stayed is not told.
@@ -29,7 +29,7 @@ class Flow(NamedTuple):
     users: int
 
 
-def cost_of(interests: Interests) -> np.ndarray:
+def transport_cost(interests: Interests) -> np.ndarray:
     """``[K, K]`` cost of moving attention between interests: 1 - cosine of their centroids, 0 on the diagonal."""
     centroids = interests.centroids
     unit = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
@@ -43,7 +43,7 @@ def transport(p: np.ndarray, p2: np.ndarray, cost: np.ndarray) -> np.ndarray:
 
     .. math:: \min_{F \ge 0} \sum_{kl} F_{kl}\,c_{kl}, \qquad \sum_l F_{kl} = p_k, \quad \sum_k F_{kl} = p'_l
 
-    Attention that both have stays where it is; only the rest is transported. (Peyré & Cuturi 2019, Computational Optimal
+    InterestShares that both have stays where it is; only the rest is transported. (Peyré & Cuturi 2019, Computational Optimal
     Transport; solved exactly by the POT library.)
 
     Args:
@@ -70,36 +70,36 @@ def transport(p: np.ndarray, p2: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return flow
 
 
-def flows(
-    attention: Attention, users: np.ndarray, cost: np.ndarray, ratio: np.ndarray, draws: int, rng: np.random.Generator
-) -> Flow:
+def measure_flows(
+    shares: InterestShares, users: np.ndarray, cost: np.ndarray, ratio: np.ndarray, draws: int, rng: np.random.Generator
+) -> Flows:
     """The flows of some users between their two windows, against those of their permuted sessions.
 
-    They start from the shares of a user who only went along with the catalogue (:func:`interestlab.drift.migration.migration`).
+    They start from the shares of a user who only went along with the catalogue
+    (:func:`interestlab.drift.migration.measure_migration`).
     Each user counts once. Costs users x draws small transports, some 20 microseconds each: sample the users.
 
     Args:
-        attention: of the users in two windows.
+        shares: of the users in two windows.
         users: ``[n]`` indices of those that count.
         cost: ``[K, K]``
         ratio: ``[P]`` drift of the catalogue.
         draws: permutations.
         rng: draws them.
     """
-    interests = len(attention.interests)
-    groups, cells = attention.by_session
+    interests = len(shares.interests)
+    groups, cells = shares.session_groups
     chosen = np.zeros(len(groups.second), bool)
     chosen[users] = True
     total = np.zeros((1 + draws, interests, interests))
     met, counted = np.zeros((interests, interests), np.int64), 0
-    for index, values, weights in permutation_replicates(
-        groups.restrict_to(chosen), cells, window_shares, draws, rng, attention.tilt(ratio)
-    ):
+    weight = shares.log_weights(ratio)
+    for index, values, weights in permutation_replicates(groups.restrict_to(chosen), cells, window_shares, draws, rng, weight):
         values = independent_replicates(values, rng, weights)
         width = len(values) // 2
         for place, user in enumerate(index):
-            pairs = slice(attention.offsets[user], attention.offsets[user + 1])
-            here = attention.interest[pairs]
+            pairs = slice(shares.offsets[user], shares.offsets[user + 1])
+            here = shares.interest[pairs]
             near = cost[np.ix_(here, here)]
             before = values[: len(here), :, place] * ratio[pairs, None]
             before /= before.sum(0)
@@ -111,4 +111,4 @@ def flows(
     total /= max(counted, 1)
     total[:, range(interests), range(interests)] = 0
     p = np.where(met >= FEWEST, gamma_p_values(total), np.nan)
-    return Flow(total[0], total[1:].mean(0), p, counted)
+    return Flows(total[0], total[1:].mean(0), p, counted)

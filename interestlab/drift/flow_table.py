@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 from rich.progress import track
 
-from interestlab.drift.attention import Attention, at
-from interestlab.drift.flow import Flow, cost_of, flows
-from interestlab.drift.population import catalogue_drift, moments
+from interestlab.drift.flow import Flows, measure_flows, transport_cost
+from interestlab.drift.population import catalogue_shift, to_datetimes
 from interestlab.drift.settings import Settings
+from interestlab.drift.shares import InterestShares, sessions_since
 from interestlab.stats.multiple_testing import benjamini_hochberg
 
 DRAWS = 49
@@ -18,7 +18,7 @@ FEW_SESSIONS = 4
 
 
 def flow_table(
-    attention: Attention,
+    shares: InterestShares,
     ratio: np.ndarray,
     edges: np.ndarray,
     settings: Settings,
@@ -28,36 +28,36 @@ def flow_table(
 
     They are told of all users together, so a user need not be large enough to be tested alone.
     """
-    held, interests, cost = attention.panel, attention.interests, cost_of(attention.interests)
+    held, interests, cost = shares.log, shares.interests, transport_cost(shares.interests)
 
-    def sample(windows: Attention) -> np.ndarray:
-        many = np.diff(windows.panel.session_offsets)
+    def sample(windows: InterestShares) -> np.ndarray:
+        many = np.diff(windows.log.session_offsets)
         users = np.flatnonzero((many >= FEW_SESSIONS) & (windows.second > 0) & (windows.second < many))
         return np.sort(rng.choice(users, min(settings.flow_users, len(users)), replace=False))
 
     def told(found: pl.DataFrame, step: int, start: int, end: int) -> pl.DataFrame:
         return found.select(
-            moments(np.full(found.height, edges[start])).alias("start"),
-            moments(np.full(found.height, edges[end])).alias("end"),
+            to_datetimes(np.full(found.height, edges[start])).alias("start"),
+            to_datetimes(np.full(found.height, edges[end])).alias("end"),
             pl.lit(step, pl.Int64).alias("step"),
             pl.all(),
         )
 
-    whole = flow_rows(flows(attention, sample(attention), cost, ratio, DRAWS, rng), interests.names)
+    whole = flow_rows(measure_flows(shares, sample(shares), cost, ratio, DRAWS, rng), interests.names)
     out = [told(whole, -1, 0, -1)]
     steps = range(len(edges) - 2)
     for step in track(steps, "flows between windows", disable=len(held.time) < 20_000, transient=True):
         near = held.only((held.time >= edges[step]) & (held.time < edges[step + 2]))
-        both = Attention(near, interests, at(near, int(edges[step + 1])))
-        drift = catalogue_drift(both, edges[step : step + 3]) if len(near.time) else np.ones(0)
-        found = flows(both, sample(both), cost, drift, DRAWS, rng)
+        both = InterestShares(near, interests, sessions_since(near, int(edges[step + 1])))
+        drift = catalogue_shift(both, edges[step : step + 3]) if len(near.time) else np.ones(0)
+        found = measure_flows(both, sample(both), cost, drift, DRAWS, rng)
         out.append(told(flow_rows(found, interests.names), step, step, step + 2))
     table = pl.concat(out)
     q = pl.Series("q", benjamini_hochberg(table["p"].fill_null(float("nan")).to_numpy()))
     return table.insert_column(table.columns.index("p") + 1, q.fill_nan(None))
 
 
-def flow_rows(flow: Flow, names: list[str]) -> pl.DataFrame:
+def flow_rows(flow: Flows, names: list[str]) -> pl.DataFrame:
     """A row for each pair of interests between which anything flowed, or was tested for it."""
     source, destination = np.nonzero((flow.flow > 0) | ~np.isnan(flow.p))
     p = flow.p[source, destination]

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
 from interestlab.errors import DataError
 
@@ -40,7 +40,7 @@ class Interests:
         return len(self.names)
 
     @cached_property
-    def divided(self) -> bool:
+    def has_leaves(self) -> bool:
         """Whether most items are of an interest that has several leaves."""
         held = (self.of >= 0) & (self.leaf >= 0)
         pairs = np.unique(np.stack([self.of[held], self.leaf[held]]), axis=1)
@@ -60,29 +60,29 @@ COVERED = 0.8
 """Share of the training events that the largest interests of a taxonomy must cover for it to be taken unasked."""
 
 
-def interests_of(panel: Panel, vectors: np.ndarray, settings: Settings) -> Interests:
+def build_interests(log: SessionLog, vectors: np.ndarray, settings: Settings) -> Interests:
     """The interests that settings ask for; ``auto`` takes the taxonomy where it has names for most of what is met.
 
     Args:
-        panel: of all events.
+        log: of all events.
         vectors: ``[I, D]`` where each item lies.
         settings: which rule, and its numbers.
 
     Raises:
         DataError: the rule cannot be followed.
     """
-    if settings.interests == "clusters" or (settings.interests == "auto" and not _tells(panel, settings)):
-        return clusters(panel, vectors, settings.clusters, settings.leaves, settings.seed)
-    return taxonomy(panel, vectors, settings.column, settings.level, settings.most)
+    if settings.interests == "clusters" or (settings.interests == "auto" and not _tells(log, settings)):
+        return cluster_items(log, vectors, settings.clusters, settings.leaves, settings.seed)
+    return taxonomy_interests(log, vectors, settings.column, settings.level, settings.most)
 
 
-def _tells(panel: Panel, settings: Settings) -> bool:
-    if settings.column not in panel.items.columns:
+def _tells(log: SessionLog, settings: Settings) -> bool:
+    if settings.column not in log.items.columns:
         return False
-    top = _levels(panel.items, settings.column).list.head(settings.level).list.join(" > ")
-    met = top.gather(panel.item[panel.train].tolist()).drop_nulls()
+    top = _levels(log.items, settings.column).list.head(settings.level).list.join(" > ")
+    met = top.gather(log.item[log.train].tolist()).drop_nulls()
     counts = met.value_counts(sort=True)["count"].head(settings.most - 1)
-    return len(counts) > 1 and counts.sum() >= COVERED * panel.train.sum()
+    return len(counts) > 1 and counts.sum() >= COVERED * log.train.sum()
 
 
 def _levels(items: pl.DataFrame, column: str) -> pl.Series:
@@ -90,11 +90,13 @@ def _levels(items: pl.DataFrame, column: str) -> pl.Series:
     return path.replace("", None).str.split("\x00")
 
 
-def taxonomy(panel: Panel, vectors: np.ndarray, column: str = "category", level: int = 1, most: int = 50) -> Interests:
+def taxonomy_interests(
+    log: SessionLog, vectors: np.ndarray, column: str = "category", level: int = 1, most: int = 50
+) -> Interests:
     """Interests by a column of the items: its first ``level`` levels are the interest, the whole path is the leaf.
 
     Args:
-        panel: whose training events say which interests are large.
+        log: whose training events say which interests are large.
         vectors: ``[I, D]`` where each item lies.
         column: of the items, such as ``category`` or ``brand``; levels are parted by ``>``, ``/`` or ``|``.
         level: how many levels make an interest.
@@ -103,13 +105,13 @@ def taxonomy(panel: Panel, vectors: np.ndarray, column: str = "category", level:
     Raises:
         DataError: the items have no such column, or it tells nothing.
     """
-    if column not in panel.items.columns:
-        raise DataError(f"the items have no column {column}; they have {', '.join(panel.items.columns)}.")
-    path = panel.items[column].cast(pl.String)
+    if column not in log.items.columns:
+        raise DataError(f"the items have no column {column}; they have {', '.join(log.items.columns)}.")
+    path = log.items[column].cast(pl.String)
     if not path.drop_nulls().len():
         raise DataError(f"column {column} of the items is empty; take clusters of their vectors instead.")
-    top = _levels(panel.items, column).list.head(level).list.join(" > ").rename("name")
-    counts = np.bincount(panel.item[panel.train], minlength=panel.items.height)
+    top = _levels(log.items, column).list.head(level).list.join(" > ").rename("name")
+    counts = np.bincount(log.item[log.train], minlength=log.items.height)
     sizes = pl.DataFrame({"name": top, "events": counts}).drop_nulls().group_by("name").agg(pl.col("events").sum())
     known = sizes.sort("events", "name", descending=[True, False])["name"].to_list()
     named = known if len(known) <= most else [*(name for name in known[: most - 1] if name != OTHER), OTHER]
@@ -122,14 +124,14 @@ def taxonomy(panel: Panel, vectors: np.ndarray, column: str = "category", level:
     return Interests(named, of, leaves, leaf.fill_null(-1).to_numpy(), vectors, rule)
 
 
-def clusters(panel: Panel, vectors: np.ndarray, count: int = 20, leaves: int = 5, seed: int = 0) -> Interests:
+def cluster_items(log: SessionLog, vectors: np.ndarray, count: int = 20, leaves: int = 5, seed: int = 0) -> Interests:
     """Interests as clusters of vectors (spherical k-means), each divided again into leaves.
 
     The centres are fitted to the items of the training events, each counting once per event; items that training never met
     go to the nearest centre.
 
     Args:
-        panel: whose training events weigh the items.
+        log: whose training events weigh the items.
         vectors: ``[I, D]``; items of zero length have no interest.
         count: how many interests.
         leaves: how many leaves in each.
@@ -138,7 +140,7 @@ def clusters(panel: Panel, vectors: np.ndarray, count: int = 20, leaves: int = 5
     Raises:
         DataError: fewer distinct items occur in training than clusters are asked for.
     """
-    weight = np.bincount(panel.item[panel.train], minlength=panel.items.height).astype(float)
+    weight = np.bincount(log.item[log.train], minlength=log.items.height).astype(float)
     length = np.linalg.norm(vectors, axis=1)
     known = length > 0
     unit = vectors / np.where(known, length, 1)[:, None]
@@ -146,19 +148,19 @@ def clusters(panel: Panel, vectors: np.ndarray, count: int = 20, leaves: int = 5
     if distinct < count:
         raise DataError(f"{distinct} distinct vectors occur in training, fewer than the {count} interests asked for.")
     of = np.full(len(vectors), -1)
-    of[known] = nearest(unit[known], weight[known], count, seed)
+    of[known] = assign_clusters(unit[known], weight[known], count, seed)
     leaf = np.full(len(vectors), -1)
     for interest in range(count):
         here = np.flatnonzero(of == interest)
         parts = min(leaves, len(np.unique(unit[here][weight[here] > 0].round(6), axis=0)))
-        leaf[here] = interest * leaves + (nearest(unit[here], weight[here], parts, seed) if parts > 1 else 0)
-    names = named(panel, of, count, weight)
-    within = named(panel, leaf, count * leaves, weight)
+        leaf[here] = interest * leaves + (assign_clusters(unit[here], weight[here], parts, seed) if parts > 1 else 0)
+    names = named(log, of, count, weight)
+    within = named(log, leaf, count * leaves, weight)
     told = [f"{name} > {words}" for name, words in zip(np.repeat(names, leaves), within, strict=True)]
     return Interests(names, of, told, leaf, vectors, f"{count} clusters of {leaves} leaves, seed {seed}")
 
 
-def nearest(unit: np.ndarray, weight: np.ndarray, count: int, seed: int) -> np.ndarray:
+def assign_clusters(unit: np.ndarray, weight: np.ndarray, count: int, seed: int) -> np.ndarray:
     """``[n]`` cluster of each of the unit vectors ``[n, D]``; the centres are fitted to those of positive weight."""
     from sklearn.cluster import KMeans
 
@@ -167,15 +169,15 @@ def nearest(unit: np.ndarray, weight: np.ndarray, count: int, seed: int) -> np.n
     return held.predict(unit)
 
 
-def named(panel: Panel, group: np.ndarray, count: int, weight: np.ndarray) -> list[str]:
+def named(log: SessionLog, group: np.ndarray, count: int, weight: np.ndarray) -> list[str]:
     """A name for each group of items, all different: the words that set its titles apart, else the categories that are met most
     in it, else its most met item.
     """
-    words = _words(panel.items, group, count)
+    words = _words(log.items, group, count)
     out: list[str] = []
     for g in range(count):
         here = np.flatnonzero(group == g)
-        name = ", ".join(words[g]) or _most_met(panel.items[here], weight[here]) or f"empty {g + 1}"
+        name = ", ".join(words[g]) or _most_met(log.items[here], weight[here]) or f"empty {g + 1}"
         out.append(name if name not in out else f"{name} ({g + 1})")
     return out
 

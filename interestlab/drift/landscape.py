@@ -4,18 +4,18 @@ import numpy as np
 import polars as pl
 
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import Panel
 from interestlab.drift.population import window_of
-from interestlab.drift.verdicts import STILL, UNKNOWN
+from interestlab.drift.session_log import SessionLog
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE, NO_CHANGE
 
 
-def landscape(panel: Panel, interests: Interests, edges: np.ndarray, people: pl.DataFrame, most: int) -> pl.DataFrame:
+def landscape(log: SessionLog, interests: Interests, edges: np.ndarray, people: pl.DataFrame, most: int) -> pl.DataFrame:
     """The interests, and the mean vector of each window of some users, on the two axes along which the interests differ most.
 
     Items whose vector is all zeros (nothing is known of where they lie) are in no mean.
 
     Args:
-        panel: of events that have an interest.
+        log: of events that have an interest.
         interests: which.
         edges: ``[W + 1]`` calendar windows, unix seconds.
         people: the table of users; those of whom a change is told come first, surest first.
@@ -32,12 +32,12 @@ def landscape(panel: Panel, interests: Interests, edges: np.ndarray, people: pl.
     )  # a sign that does not depend on chance
     chosen = (
         people.with_row_index()
-        .filter(pl.col("verdict") != UNKNOWN)
-        .sort(pl.col("verdict") == STILL, pl.min_horizontal("q_migration", "q_evolution"), "index")["index"]
+        .filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
+        .sort(pl.col("verdict") == NO_CHANGE, pl.min_horizontal("q_migration", "q_evolution"), "index")["index"]
         .head(5 * most)
         .to_numpy()
     )
-    some = panel.only(np.isin(panel.user, chosen) & (np.linalg.norm(interests.vectors, axis=1) > 0)[panel.item])
+    some = log.only(np.isin(log.user, chosen) & (np.linalg.norm(interests.vectors, axis=1) > 0)[log.item])
     windows = len(edges) - 1
     keys, place, many = np.unique(some.user * windows + window_of(some.time, edges), return_inverse=True, return_counts=True)
     sums = np.zeros((len(keys), centroids.shape[1]))
@@ -45,7 +45,7 @@ def landscape(panel: Panel, interests: Interests, edges: np.ndarray, people: pl.
     points = np.vstack([centroids, sums / many[:, None]]) - middle
     at = np.zeros((len(points), 2))
     at[:, : axes.shape[1]] = points @ axes
-    names = [*interests.names, *panel.users.gather((keys // windows).tolist())]
+    names = [*interests.names, *log.users.gather((keys // windows).tolist())]
     return pl.DataFrame(
         {
             "kind": ["interest"] * len(interests) + ["user"] * len(keys),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from interestlab.drift.attention import Attention
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.divergence import jensen_shannon, standardised_range, total_variation
 from interestlab.stats.permutation import monte_carlo_p_values, permutation_replicates
 
@@ -39,8 +39,8 @@ class Migration:
     destination: np.ndarray
 
 
-def migration(
-    attention: Attention,
+def measure_migration(
+    shares: InterestShares,
     draws: int,
     rng: np.random.Generator,
     ratio: np.ndarray | None = None,
@@ -56,14 +56,14 @@ def migration(
     What moved is told against :math:`p^*_k \propto p_k r_k`, the shares of a user who only went along.
 
     Args:
-        attention: of the users in two windows.
+        shares: of the users in two windows.
         draws: permutations.
         rng: draws them.
         ratio: ``[P]`` :math:`r_k` for each pair; None: the catalogue stands still.
     """
-    users = len(attention.panel.users)
-    groups, cells = attention.by_session
-    weight = None if ratio is None else attention.tilt(ratio)
+    users = len(shares.log.users)
+    groups, cells = shares.session_groups
+    weight = None if ratio is None else shares.log_weights(ratio)
     seen = np.full((3, users), np.nan)
     p, (chance, floor, excess) = seen.copy(), np.full((3, users), np.nan)
     for index, values, weights in permutation_replicates(groups, cells, _statistics, draws, rng, weight):
@@ -73,7 +73,7 @@ def migration(
         mean = (drawn * mass).sum(1)
         spread = np.sqrt((((drawn - mean[:, None]) ** 2) * mass).sum(1))
         chance[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
-    moved, source, destination = moves(attention, ratio)
+    moved, source, destination = moves(shares, ratio)
     whole = ~np.isnan(seen[0])
     return Migration(
         tv=seen[0],
@@ -96,23 +96,23 @@ def _statistics(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([total_variation(p, p2), jensen_shannon(p, p2), standardised_range(first, second)])
 
 
-def moves(attention: Attention, ratio: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def moves(shares: InterestShares, ratio: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``[U]`` share of the attention that moved beyond the catalogue's drift, and between which interests most of it."""
-    p, p2 = attention.shares
+    p, p2 = shares.shares
     if ratio is not None:
         p = p * ratio
-        p = p / np.maximum(attention.total(p), 1e-12)[attention.user]
+        p = p / np.maximum(shares.total(p), 1e-12)[shares.user]
     change = p2 - p
-    moved = attention.total(np.abs(change)) / 2
+    moved = shares.total(np.abs(change)) / 2
     still = moved < 1e-9  # from nowhere to nowhere
-    source, destination = (np.where(still, -1, least(attention, order)) for order in (change, -change))
+    source, destination = (np.where(still, -1, least(shares, order)) for order in (change, -change))
     return moved, source, destination
 
 
-def least(attention: Attention, value: np.ndarray) -> np.ndarray:
+def least(shares: InterestShares, value: np.ndarray) -> np.ndarray:
     """``[U]`` the interest of each user's pair of least value; -1 for a user without pairs."""
-    order = np.lexsort((value, attention.user))
-    held = np.diff(attention.offsets) > 0
-    out = np.full(len(attention.panel.users), -1)
-    out[held] = attention.interest[order[attention.offsets[:-1][held]]]
+    order = np.lexsort((value, shares.user))
+    held = np.diff(shares.offsets) > 0
+    out = np.full(len(shares.log.users), -1)
+    out[held] = shares.interest[order[shares.offsets[:-1][held]]]
     return out

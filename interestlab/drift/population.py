@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from interestlab.drift.attention import Attention
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.multiple_testing import benjamini_hochberg
 
 PRIOR = 20
@@ -17,13 +17,13 @@ FEWEST = 30
 """Users in either half below which no trend is told."""
 
 
-def calendar(panel: Panel, count: int) -> np.ndarray:
+def calendar_edges(log: SessionLog, count: int) -> np.ndarray:
     """``[count + 1]`` int64 edges of windows of equal length, unix seconds.
 
     They span all but the first and last thousandth of the events: a few wrong clocks would stretch them. What lies beyond
     counts to the first and the last window.
     """
-    first, last = np.quantile(panel.time, (0.001, 0.999), method="nearest")
+    first, last = np.quantile(log.time, (0.001, 0.999), method="nearest")
     return np.linspace(first, last + 1, count + 1).astype(np.int64)
 
 
@@ -50,11 +50,11 @@ def user_shares(
     return where % windows, keys % labels, counts / totals[place]
 
 
-def shares_over_time(panel: Panel, label: np.ndarray, names: list[str], edges: np.ndarray, kind: str) -> pl.DataFrame:
+def shares_over_time(log: SessionLog, label: np.ndarray, names: list[str], edges: np.ndarray, kind: str) -> pl.DataFrame:
     """The mean share of each label among the users of each window, each user counting once, with 95% intervals over users.
 
     Args:
-        panel: of events that all have a label.
+        log: of events that all have a label.
         label: ``[E]``
         names: of the labels.
         edges: ``[W + 1]`` of the windows, unix seconds.
@@ -64,9 +64,9 @@ def shares_over_time(panel: Panel, label: np.ndarray, names: list[str], edges: n
         ``kind, name, window, start, end, share, low, high, users, events``.
     """
     windows, many = len(edges) - 1, len(names)
-    window = window_of(panel.time, edges)
-    users = np.bincount(np.unique(panel.user * windows + window) % windows, minlength=windows)
-    where, which, share = user_shares(panel.user, window, label, many)
+    window = window_of(log.time, edges)
+    users = np.bincount(np.unique(log.user * windows + window) % windows, minlength=windows)
+    where, which, share = user_shares(log.user, window, label, many)
     place = where * many + which
     mean = np.bincount(place, weights=share, minlength=windows * many).reshape(windows, many) / np.maximum(users, 1)[:, None]
     square = np.bincount(place, weights=share**2, minlength=windows * many).reshape(windows, many)
@@ -80,8 +80,8 @@ def shares_over_time(panel: Panel, label: np.ndarray, names: list[str], edges: n
             "kind": [kind] * len(w),
             "name": [names[i] for i in k],
             "window": w,
-            "start": moments(edges[w]),
-            "end": moments(edges[w + 1]),
+            "start": to_datetimes(edges[w]),
+            "end": to_datetimes(edges[w + 1]),
             "share": np.where(users[w] > 0, mean.ravel(), np.nan),
             "low": np.where(users[w] > 1, np.maximum(mean - half, 0).ravel(), np.nan),
             "high": np.where(users[w] > 1, np.minimum(mean + half, 1).ravel(), np.nan),
@@ -91,7 +91,7 @@ def shares_over_time(panel: Panel, label: np.ndarray, names: list[str], edges: n
     ).with_columns(pl.col("share", "low", "high").fill_nan(None))
 
 
-def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind: str, level: float) -> pl.DataFrame:
+def trends(log: SessionLog, label: np.ndarray, names: list[str], middle: int, kind: str, level: float) -> pl.DataFrame:
     """Which labels emerge and which fade: the mean share among users before a moment against that after it.
 
     Student's test over users: the variance is that of both halves together, since a label that one half never meets has none
@@ -102,9 +102,9 @@ def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind:
         ``kind, name, share_early, share_late, change, p, q, users_early, users_late, verdict``.
     """
     many = len(names)
-    late = (panel.time >= middle).astype(np.int64)
-    users = np.bincount(np.unique(panel.user * 2 + late) % 2, minlength=2)
-    where, which, share = user_shares(panel.user, late, label, many)
+    late = (log.time >= middle).astype(np.int64)
+    users = np.bincount(np.unique(log.user * 2 + late) % 2, minlength=2)
+    where, which, share = user_shares(log.user, late, label, many)
     place = where * many + which
     total = np.bincount(place, weights=share, minlength=2 * many).reshape(2, many)
     square = np.bincount(which, weights=share**2, minlength=many)
@@ -133,28 +133,28 @@ def trends(panel: Panel, label: np.ndarray, names: list[str], middle: int, kind:
     ).with_columns(pl.col("p", "q").fill_nan(None))
 
 
-def catalogue_drift(attention: Attention, edges: np.ndarray) -> np.ndarray:
+def catalogue_shift(shares: InterestShares, edges: np.ndarray) -> np.ndarray:
     r"""``[P]`` :math:`r_k = \pi'_k / \pi_k`: how everyone's share of an interest changed between the user's own two windows.
 
     :math:`\pi_k` of a calendar window is the mean share over its users, with :data:`PRIOR` users of the overall shares added;
     that of a user's window is the mean over its events.
 
     Args:
-        attention: of all users in their two windows.
+        shares: of all users in their two windows.
         edges: ``[W + 1]`` calendar windows, unix seconds.
     """
-    panel, many, windows = attention.panel, len(attention.interests), len(edges) - 1
-    window = window_of(panel.time, edges)
-    where, which, share = user_shares(panel.user, window, attention.interests.of[panel.item], many)
+    log, many, windows = shares.log, len(shares.interests), len(edges) - 1
+    window = window_of(log.time, edges)
+    where, which, share = user_shares(log.user, window, shares.interests.of[log.item], many)
     total = np.bincount(where * many + which, weights=share, minlength=windows * many).reshape(windows, many)
     overall = (total.sum(0) + 1e-3) / (total.sum(0) + 1e-3).sum()
     pi = (total + PRIOR * overall) / (total.sum(1, keepdims=True) + PRIOR)
-    late = attention.late[panel.session]
+    late = shares.is_after[log.session]
     means = []
     for part in (~late, late):
-        met = np.bincount(panel.user[part] * windows + window[part], minlength=len(panel.users) * windows)
+        met = np.bincount(log.user[part] * windows + window[part], minlength=len(log.users) * windows)
         met = met.reshape(-1, windows)
-        means.append((met / np.maximum(met.sum(1, keepdims=True), 1) @ pi)[attention.user, attention.interest])
+        means.append((met / np.maximum(met.sum(1, keepdims=True), 1) @ pi)[shares.user, shares.interest])
     known = (means[0] > 0) & (means[1] > 0)
     return np.where(known, means[1] / np.where(known, means[0], 1), 1.0)
 
@@ -164,11 +164,11 @@ def window_of(time: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.clip(np.searchsorted(edges, time, side="right") - 1, 0, len(edges) - 2)
 
 
-def moments(seconds: np.ndarray) -> pl.Series:
+def to_datetimes(seconds: np.ndarray) -> pl.Series:
     """Unix seconds as datetimes, UTC."""
     return pl.from_epoch(pl.Series(np.asarray(seconds, np.int64)), "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC")
 
 
-def day(seconds: int) -> str:
+def format_day(seconds: int) -> str:
     """The day of a moment, UTC."""
     return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d}"

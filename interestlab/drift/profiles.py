@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 
-from interestlab.drift.attention import Attention
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import Panel
-from interestlab.drift.segments import Segments, lifts
-from interestlab.drift.verdicts import BOTH, CHANGED, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.drift.segmentation import Segmentation, compute_lifts
+from interestlab.drift.session_log import SessionLog
+from interestlab.drift.shares import InterestShares
+from interestlab.drift.verdicts import BOTH, CHANGED, EVOLVED, INSUFFICIENT_EVIDENCE, MIGRATED
 from interestlab.stats.multiple_testing import benjamini_hochberg
 
 BRANDS = 30
@@ -20,12 +20,12 @@ RECENT = 20
 """Last events of a user from which the present interest and the preferred brand are read."""
 
 
-def brands_of(panel: Panel) -> tuple[np.ndarray, list[str]]:
+def rank_brands(log: SessionLog) -> tuple[np.ndarray, list[str]]:
     """``[I]`` int64 brand of each item, -1 for none or one that is not followed; and their names."""
-    if "brand" not in panel.items.columns or panel.items["brand"].null_count() == panel.items.height:
-        return np.full(panel.items.height, -1), []
-    brand = panel.items["brand"].cast(pl.String)
-    counts = np.bincount(panel.item[panel.train], minlength=panel.items.height)
+    if "brand" not in log.items.columns or log.items["brand"].null_count() == log.items.height:
+        return np.full(log.items.height, -1), []
+    brand = log.items["brand"].cast(pl.String)
+    counts = np.bincount(log.item[log.train], minlength=log.items.height)
     sizes = pl.DataFrame({"brand": brand, "events": counts}).drop_nulls().group_by("brand").agg(pl.col("events").sum())
     names = sizes.filter(pl.col("events") > 0).sort("events", "brand", descending=[True, False])["brand"].head(BRANDS).to_list()
     index = {name: place for place, name in enumerate(names)}
@@ -33,17 +33,17 @@ def brands_of(panel: Panel) -> tuple[np.ndarray, list[str]]:
 
 
 def segment_table(
-    attention: Attention, found: Segments, people: pl.DataFrame, brand: np.ndarray, brands: list[str]
+    shares: InterestShares, found: Segmentation, people: pl.DataFrame, brand: np.ndarray, brands: list[str]
 ) -> pl.DataFrame:
     """A row a segment: who, what they prefer by how much, and whether the segment as a whole moved."""
-    panel, interests = attention.panel, attention.interests
+    log, interests = shares.log, shares.interests
     count = len(found.names)
-    preferred, _ = lifts(found.of, panel.user, interests.of[panel.item], count, len(interests))
-    branded = panel.only(brand[panel.item] >= 0)
-    brand_lift, brand_p = lifts(found.of, branded.user, brand[branded.item], count, max(1, len(brands)))
+    preferred, _ = compute_lifts(found.of, log.user, interests.of[log.item], count, len(interests))
+    branded = log.only(brand[log.item] >= 0)
+    brand_lift, brand_p = compute_lifts(found.of, branded.user, brand[branded.item], count, max(1, len(brands)))
     brand_q = benjamini_hochberg(brand_p.ravel()).reshape(brand_p.shape)
     counts = np.zeros((count, len(interests)))
-    np.add.at(counts, (found.of[panel.user], interests.of[panel.item]), 1)
+    np.add.at(counts, (found.of[log.user], interests.of[log.item]), 1)
     large = counts >= 0.05 * counts.sum(1, keepdims=True)  # a lift of what hardly occurs tells nothing
     rows = []
     q = benjamini_hochberg(found.p)
@@ -70,7 +70,7 @@ def segment_table(
                 "source": interests.names[int(change.argmin())] if moved else None,
                 "destination": interests.names[int(change.argmax())] if moved else None,
                 "migrated": here["verdict"].is_in([MIGRATED, BOTH]).sum(),
-                "answered": (here["verdict"] != UNKNOWN).sum(),
+                "answered": (here["verdict"] != INSUFFICIENT_EVIDENCE).sum(),
             }
         )
     named = dict.fromkeys(("source", "destination"), pl.String)
@@ -82,17 +82,19 @@ def segment_table(
     return pl.DataFrame(rows, schema_overrides=lists)
 
 
-def audiences(panel: Panel, interests: Interests, people: pl.DataFrame, brand: np.ndarray, brands: list[str]) -> pl.DataFrame:
+def audiences(
+    log: SessionLog, interests: Interests, people: pl.DataFrame, brand: np.ndarray, brands: list[str]
+) -> pl.DataFrame:
     """Whom a campaign could reach: every user of whom a change is told, with the present interest and the preferred brand.
 
     Both are the most frequent among the user's last :data:`RECENT` events. Of who evolved only there is no source and no
     destination, and of who migrated only no ``evolved_in``: the largest change in what is no finding is noise.
     """
-    place = np.arange(len(panel.time)) - panel.offsets[panel.user]
-    recent = place >= (np.diff(panel.offsets) - RECENT)[panel.user]
-    now = _most(panel.user[recent], interests.of[panel.item[recent]], len(panel.users))
-    branded = recent & (brand[panel.item] >= 0)
-    liked = _most(panel.user[branded], brand[panel.item[branded]], len(panel.users))
+    place = np.arange(len(log.time)) - log.offsets[log.user]
+    recent = place >= (np.diff(log.offsets) - RECENT)[log.user]
+    now = _most(log.user[recent], interests.of[log.item[recent]], len(log.users))
+    branded = recent & (brand[log.item] >= 0)
+    liked = _most(log.user[branded], brand[log.item[branded]], len(log.users))
     return (
         people.with_columns(
             interest_now=pl.Series([interests.names[k] if k >= 0 else None for k in now], dtype=pl.String),

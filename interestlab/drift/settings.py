@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from interestlab.drift.panel import PAUSE
+from interestlab.drift.session_log import DEFAULT_SESSION_GAP
 from interestlab.errors import DataError
 from interestlab.utils.argument_checks import require_at_least
 
@@ -23,7 +23,7 @@ class Settings:
         at: date (``2014-01-01``) that parts before from after for everyone; by default the middle of each user's own sessions.
         windows: calendar windows of equal length.
         permutations: of each test.
-        level_of_test: share of the changes called that may be false (Benjamini & Hochberg), and the level of single tests.
+        significance_level: share of the changes called that may be false (Benjamini & Hochberg), and the level of single tests.
         shift: share of the attention whose move a user's history must be able to show, at power .8, to be answered.
         flow_users: users, drawn by chance, whose flows are computed.
         segments: how many segments of users.
@@ -37,11 +37,11 @@ class Settings:
     most: int = 50
     clusters: int = 20
     leaves: int = 5
-    session_gap: int = PAUSE
+    session_gap: int = DEFAULT_SESSION_GAP
     at: str | None = None
     windows: int = 6
     permutations: int = 199
-    level_of_test: float = 0.05
+    significance_level: float = 0.05
     shift: float = 0.5
     flow_users: int = 500
     segments: int = 6
@@ -55,6 +55,6 @@ class Settings:
                 require_at_least(bound, **{name: getattr(self, name) for name in names})
             except ValueError as err:
                 raise DataError(f"--drift.{err}.") from err
-        for name in ("level_of_test", "shift"):
+        for name in ("significance_level", "shift"):
             if not 0 < getattr(self, name) < 1:
                 raise DataError(f"--drift.{name} must lie between 0 and 1, not {getattr(self, name)}.")

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from interestlab.data.event_store import EventStore
-from interestlab.drift.panel import Panel
-from interestlab.drift.population import moments
+from interestlab.drift.population import to_datetimes
+from interestlab.drift.session_log import SessionLog
 
 NEAR = 10
 """Events on each side of a change whose words are compared."""
@@ -18,29 +18,29 @@ ITEMS, WORDS = 5, 6
 """How many are told."""
 
 
-def around(log: EventStore, panel: Panel, position: np.ndarray) -> pl.DataFrame:
+def around(store: EventStore, log: SessionLog, position: np.ndarray) -> pl.DataFrame:
     """The items and words on both sides of some changes.
 
     Args:
-        log: that the panel is of; it has the titles and the users' own words.
-        panel: events of the log.
+        store: that the log is of; it has the titles and the users' own words.
+        log: events of the store.
         position: ``[n]`` for each change, the first event after it.
 
     Returns:
         A row a change: ``items_before``, ``items_after``, nearest first, and ``words_before``, ``words_after``, those by which
         the sides differ most.
     """
-    titles = _titles(panel.items)
-    begins, ends = panel.offsets[panel.user[position]], panel.offsets[panel.user[position] + 1]
+    titles = _titles(log.items)
+    begins, ends = log.offsets[log.user[position]], log.offsets[log.user[position] + 1]
     sides = [
         (np.arange(at - 1, max(at - 1 - NEAR, first - 1), -1), np.arange(at, min(at + NEAR, last)))
         for at, first, last in zip(position, begins, ends, strict=True)
     ]
     rows = np.unique(np.concatenate([side for both in sides for side in both])) if sides else np.empty(0, np.int64)
-    said = dict(zip(rows.tolist(), _texts(log, panel.row[rows]), strict=True))
+    said = dict(zip(rows.tolist(), _texts(store, log.row[rows]), strict=True))
     out: list[dict[str, list[str]]] = []
     for both in sides:
-        seen = [[titles[panel.item[row]] for row in side] for side in both]
+        seen = [[titles[log.item[row]] for row in side] for side in both]
         read = [
             Counter(w for row, title in zip(side, told, strict=True) for w in words(f"{title} {said[row]}"))
             for side, told in zip(both, seen, strict=True)
@@ -58,13 +58,13 @@ def around(log: EventStore, panel: Panel, position: np.ndarray) -> pl.DataFrame:
 
 
 def sessions(
-    log: EventStore, panel: Panel, interest: np.ndarray, names: list[str], users: np.ndarray, changes: pl.DataFrame
+    store: EventStore, log: SessionLog, interest: np.ndarray, names: list[str], users: np.ndarray, changes: pl.DataFrame
 ) -> pl.DataFrame:
     """The sessions of some users, each by its first event.
 
     Args:
-        log: that the panel is of.
-        panel: events of the log.
+        store: that the log is of.
+        log: events of the store.
         interest: ``[S]`` of each session.
         names: of the interests.
         users: ``[n]`` indices.
@@ -73,19 +73,19 @@ def sessions(
     Returns:
         ``user_id, session, at, interest, title, event, change``.
     """
-    offsets = panel.session_offsets
+    offsets = log.session_offsets
     which = np.concatenate([np.arange(offsets[u], offsets[u + 1]) for u in users]) if len(users) else np.empty(0, np.int64)
-    first = panel.begins[which]
-    user = panel.user[first]
-    titles = _titles(panel.items)
-    kinds = log.events.select(pl.col("event").gather(pl.Series(panel.row[first]))).collect().to_series()
+    first = log.session_starts[which]
+    user = log.user[first]
+    titles = _titles(log.items)
+    kinds = store.events.select(pl.col("event").gather(pl.Series(log.row[first]))).collect().to_series()
     table = pl.DataFrame(
         {
-            "user_id": panel.users.gather(user.tolist()),
+            "user_id": log.users.gather(user.tolist()),
             "session": which - offsets[user],
-            "at": moments(panel.time[first]),
+            "at": to_datetimes(log.time[first]),
             "interest": [names[k] for k in interest[which]],
-            "title": [titles[i] for i in panel.item[first]],
+            "title": [titles[i] for i in log.item[first]],
             "event": kinds,
         },
         schema_overrides={"interest": pl.String, "title": pl.String},
@@ -120,5 +120,5 @@ def _titles(items: pl.DataFrame) -> Sequence[str]:
     return items.select(pl.coalesce(*told, "item_id").cast(pl.String).alias("title")).to_series().to_list()
 
 
-def _texts(log: EventStore, rows: np.ndarray) -> list[str]:
-    return log.events.select(pl.col("text").gather(pl.Series(rows))).collect().to_series().fill_null("").to_list()
+def _texts(store: EventStore, rows: np.ndarray) -> list[str]:
+    return store.events.select(pl.col("text").gather(pl.Series(rows))).collect().to_series().fill_null("").to_list()

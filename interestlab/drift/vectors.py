@@ -6,44 +6,45 @@ from scipy import sparse
 
 from interestlab.contract import Encoder
 from interestlab.data.datamodule import InterestData
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
-from interestlab.model.embedding_cache import Chunking, constant, kept_vectors
+from interestlab.model.chunking import EncoderChunking
+from interestlab.model.disk_cache import cached_vectors, is_frozen
 
 WIDTH = 32
 """Dimensions that are kept: distances in more cost more and, of text vectors, say little else."""
 
 
-def encoded(data: InterestData, panel: Panel, encoder: Encoder) -> np.ndarray:
+def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.ndarray:
     """``[I, out_dim]`` float32 vectors of the items by a constant encoder, from disk where they were made before.
 
     Of a field of the events, such as users' own words, an item has the mean over its events of training.
 
     Args:
         data: whose items.
-        panel: of its events.
+        log: of its events.
         encoder: reads one field and has nothing to train.
 
     Raises:
         DataError: the encoder is to be trained, or reads several fields.
     """
     encoder.build(data.cardinalities, WIDTH)
-    if not constant(encoder):
+    if not is_frozen(encoder):
         raise DataError(f"{type(encoder).__name__} has weights to be trained; interests need vectors that stay: take `frozen`.")
     if len(encoder.fields) != 1:
         raise DataError(f"interests need an encoder of one field, not of {', '.join(encoder.fields) or 'none'}.")
     (field,) = encoder.fields
     feature = data.feature(encoder, field)
-    held = kept_vectors(encoder, feature, Chunking())
+    held = cached_vectors(encoder, feature, EncoderChunking())
     if field.startswith("item."):
         return np.where((feature.codes >= 0)[:, None], held[np.maximum(feature.codes, 0)], np.float32(0))
-    told = panel.train & (feature.codes[panel.row] >= 0)
-    out = np.zeros((panel.items.height, held.shape[1]), np.float32)
-    np.add.at(out, panel.item[told], held[feature.codes[panel.row[told]]])
-    return out / np.maximum(1, np.bincount(panel.item[told], minlength=len(out)))[:, None].astype(np.float32)
+    told = log.train & (feature.codes[log.row] >= 0)
+    out = np.zeros((log.items.height, held.shape[1]), np.float32)
+    np.add.at(out, log.item[told], held[feature.codes[log.row[told]]])
+    return out / np.maximum(1, np.bincount(log.item[told], minlength=len(out)))[:, None].astype(np.float32)
 
 
-def of_users(panel: Panel, column: str = "category", width: int = WIDTH, seed: int = 0) -> np.ndarray:
+def cooccurrence_vectors(log: SessionLog, column: str = "category", width: int = WIDTH, seed: int = 0) -> np.ndarray:
     r"""``[I, width]`` float32 unit vectors of items that lie near each other when the same users meet them.
 
     Correspondence analysis (Greenacre 1984) of how often users met them in training, :math:`n_{ui}`, which is spectral
@@ -56,7 +57,7 @@ def of_users(panel: Panel, column: str = "category", width: int = WIDTH, seed: i
     met has a vector of zeros. Costs events x width.
 
     Args:
-        panel: whose training events count.
+        log: whose training events count.
         column: of the items, such as ``category``.
         width: dimensions.
         seed: of the factorisation.
@@ -66,9 +67,9 @@ def of_users(panel: Panel, column: str = "category", width: int = WIDTH, seed: i
     """
     from sklearn.utils.extmath import randomized_svd
 
-    unit, many = _units(panel.items, column)
-    user, met = panel.user[panel.train], unit[panel.item[panel.train]]
-    matrix = sparse.csr_array((np.ones(len(user)), (user, met)), (len(panel.users), many))
+    unit, many = _units(log.items, column)
+    user, met = log.user[log.train], unit[log.item[log.train]]
+    matrix = sparse.csr_array((np.ones(len(user)), (user, met)), (len(log.users), many))
     users, units = (np.maximum(np.asarray(matrix.sum(axis)).ravel(), 1) for axis in (1, 0))
     width = min(width, *(side - 2 for side in matrix.shape))
     if width < 2:
@@ -90,7 +91,7 @@ def _units(items: pl.DataFrame, column: str) -> tuple[np.ndarray, int]:
     return np.arange(items.height), items.height
 
 
-def reduced(vectors: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray, float]:
+def reduce_dimensions(vectors: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray, float]:
     """``[I, width]`` float32 the main axes of vectors, and the share of the variance around their mean that these keep.
 
     The axes are not centred, so a vector of zeros, where nothing is known, stays one.

@@ -14,13 +14,13 @@ from torch import Tensor
 from interestlab.batch import Inputs
 from interestlab.data import time_features
 from interestlab.data.datamodule import InterestData
-from interestlab.data.fields import parse_field, text_of
-from interestlab.data.histories import clean_frame
-from interestlab.data.validate import LATEST, RESERVED, UNTOLD
+from interestlab.data.fields import join_columns, parse_field
+from interestlab.data.text_cleaning import clean_text_columns
+from interestlab.data.validate import DEFAULT_EVENT, LATEST_TIMESTAMP, RESERVED_COLUMNS
 from interestlab.errors import DataError
-from interestlab.model.evaluation import to_float64
+from interestlab.model.backbone import InterestBackbone
+from interestlab.model.frozen import FrozenModel
 from interestlab.model.streams import Stream
-from interestlab.training.lightning_module import InterestModel, transposed
 
 Event = str | Mapping[str, Any]
 Moment = float | datetime
@@ -32,7 +32,7 @@ NAMES = ("user_id", "item_id", "timestamp", "words")
 """What an event can tell beside the columns of the log; ``words`` stand in each text of the item that it does not tell."""
 
 
-class Reader:
+class EventFeaturizer:
     """Reads events that are mappings of columns.
 
     Args:
@@ -41,13 +41,13 @@ class Reader:
         catalogue: ``[N, D]`` the items of the log.
     """
 
-    def __init__(self, model: InterestModel, data: InterestData, catalogue: Tensor) -> None:
-        self.model, self.data, self.catalogue = model, data, catalogue
+    def __init__(self, backbone: InterestBackbone, frozen: FrozenModel, data: InterestData) -> None:
+        self.backbone, self.frozen, self.data = backbone, frozen, data
         self._indices = {item: index for index, item in enumerate(data.log.items["item_id"])}
         # As they lie on disk: what follows from a time is not told, unless the source told it.
         events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
         self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
-        columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED]
+        columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED_COLUMNS]
         self._known = dict.fromkeys((*NAMES, *columns))
         self._values = cache(self._values_of)
 
@@ -79,7 +79,7 @@ class Reader:
         """
         indices = [self.index(event) for event in events]
         new = [event for event, index in zip(events, indices, strict=True) if index is None]
-        out = self.catalogue[[index or 0 for index in indices]]
+        out = self.frozen.items[[index or 0 for index in indices]]
         if new:
             place = torch.tensor([index is None for index in indices])
             out[place] = self._new_items(new)
@@ -96,29 +96,25 @@ class Reader:
             DataError: nothing that the model reads of an item is known of one.
         """
         items = self.items(events)
-        if "event" not in self.model.fusion:
+        if not self.backbone.event_streams:
             return items
         frame = self._frame("event", events, since)
-        read = {s.name: self._encode(s, frame) for s in self.model.event_streams}
-        streams, present = transposed({"item": (items, torch.ones(len(items), dtype=torch.bool))} | read)
-        return self.model.fuse_events(streams, present)
+        return self.frozen.fuse_events(items, {s.name: self._encode(s, frame) for s in self.backbone.event_streams})
 
     def _new_items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
         frame = self._frame("item", events)
-        streams = {s.name: self._encode(s, frame) for s in self.model.item_streams}
+        streams = {s.name: self._encode(s, frame) for s in self.backbone.item_streams}
         known = torch.stack([present for _, present in streams.values()]).any(0)
         if not known.all():
             event = dict(events[int((~known).nonzero()[0])])
-            fields = ", ".join(s.field for s in self.model.item_streams)
+            fields = ", ".join(s.field for s in self.backbone.item_streams)
             raise DataError(f"the model can read nothing of {event}: it is not in the catalogue; the model reads {fields}.")
-        if "item" not in self.model.fusion:
-            return to_float64(next(iter(streams.values()))[0])
-        return to_float64(self.model.fusion["item"](*transposed(streams)))
+        return self.backbone.fuse_items(streams).to(self.frozen.items.dtype)
 
     def _frame(self, side: str, events: Sequence[Mapping[str, Any]], since: int | None = None) -> pl.DataFrame:
         """The columns of one side, of the types and as clean as in the log; null where an event has no such column."""
         schema = self._schemas[side]
-        read = [s for s in self.model.streams if s.side == side]
+        read = [s for s in self.backbone.streams if s.side == side]
         types = {c: schema[c] for s in read for c in parse_field(s.field)[1] if c in schema}
         told = {c: column(c, [event.get(c) for event in events], t) for c, t in types.items()}
         if side == "event":
@@ -128,14 +124,14 @@ class Reader:
             follows = {"id": pl.Series([identity(event) for event in events], dtype=pl.String), "words": words}
         frame = pl.DataFrame(follows | told)
         if side == "event" and "event" in told:
-            frame = frame.with_columns(pl.col("event").fill_null(UNTOLD))
-        return clean_frame(frame, self.data.recipe.clean, but=("id",))
+            frame = frame.with_columns(pl.col("event").fill_null(DEFAULT_EVENT))
+        return clean_text_columns(frame, self.data.preparation.clean, exclude=("id",))
 
     def _encode(self, stream: Stream, frame: pl.DataFrame) -> tuple[Tensor, Tensor]:
         """Vectors of a stream ``[n, dim]``, and which rows have a value ``[n]``."""
         _, columns = parse_field(stream.field)
-        joined = text_of(columns)
-        encoder = self._encoder(stream)
+        joined = join_columns(columns)
+        encoder = self.backbone.encoder_of(stream)
         if encoder.preprocess_key and stream.side == "item" and all(frame.schema[c] == pl.String for c in columns):
             joined = joined.fill_null(pl.col("words"))
         texts = frame.select(joined.alias("text"))["text"].to_list()
@@ -151,17 +147,14 @@ class Reader:
             found = [encoder(padded([rows[i] for i in part])) for part in parts]
         present = torch.zeros(len(texts), dtype=torch.bool)
         present[torch.from_numpy(place)] = True
-        out = torch.zeros(len(texts), self.model.dim, dtype=self.model.log_q.dtype)
+        out = torch.zeros(len(texts), self.backbone.dim, dtype=self.backbone.dtype)
         if found:
-            out[present] = self.model.projections[stream.encoder](torch.cat(found).to(out.dtype))
+            out[present] = self.backbone.project(stream, torch.cat(found))
         return out, present
-
-    def _encoder(self, stream: Stream) -> Any:
-        return self.model.encoders[stream.encoder]
 
     def _values_of(self, name: str) -> dict[str, int]:
         """The code of each value that the log has of a stream."""
-        held = pl.read_parquet(self.model.features[name].folder / "values.parquet", glob=False)["value"]
+        held = pl.read_parquet(self.backbone.features[name].folder / "values.parquet", glob=False)["value"]
         return {value: code for code, value in enumerate(held)}
 
 
@@ -202,7 +195,7 @@ def clocked(times: Sequence[int | None], since: int | None) -> pl.DataFrame:
         pairs += [since if since is None or time is None else min(since, time), time]
         since = since if time is None else time
     frame = pl.LazyFrame({"user": np.arange(len(pairs)) // 2, "timestamp": pl.Series(pairs, dtype=pl.Int64)})
-    return time_features.with_clock(frame).collect().gather_every(2, 1)
+    return time_features.add_time_features(frame).collect().gather_every(2, 1)
 
 
 def seconds(moment: Moment | None) -> int | None:
@@ -216,6 +209,6 @@ def seconds(moment: Moment | None) -> int | None:
     told = moment
     if isinstance(moment, datetime):
         told = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not isinstance(told, Real) or not 0 < told < LATEST:
+    if not isinstance(told, Real) or not 0 < told < LATEST_TIMESTAMP:
         raise DataError(f"a moment is unix seconds or a datetime, from 1970 to 2100, not {moment!r}.")
     return int(told)

@@ -1,7 +1,6 @@
 """A trained model in Python: whom it is asked about need not be in its data."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ from torch import Tensor
 from interestlab.contract import State
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
-from interestlab.inference.featurize import Event, Moment, Reader, seconds
-from interestlab.metrics import top_k_items
+from interestlab.inference.featurize import Event, EventFeaturizer, Moment, seconds
+from interestlab.model.frozen import embed_all_values, freeze
 from interestlab.training.lightning_module import InterestModel
 from interestlab.utils.argument_checks import require_at_least
 
@@ -57,13 +56,10 @@ class Recommender:
 
     def __init__(self, model: InterestModel, data: InterestData) -> None:
         self.model, self.data = model.eval(), data
-        for part in model.parts():
-            part.trainer = None  # which a copy would take along
-        with torch.no_grad():
-            held = model.begin_evaluation(model.item_streams)
-        self._reader = Reader(model, data, held.items)
-        self._catalogue = held.catalogue
-        self._dynamics = deepcopy(model.dynamics).to(held.items.dtype)
+        backbone = model.backbone
+        # Only the catalogue is encoded: the values of events come with the events that are asked about.
+        self.frozen = freeze(backbone, embed_all_values(backbone, backbone.item_streams))
+        self._featurizer = EventFeaturizer(backbone, self.frozen, data)
 
     @torch.no_grad()
     def state(self, history: Sequence[Event]) -> UserState:
@@ -74,7 +70,7 @@ class Recommender:
         Raises:
             DataError: an event names nothing that the model can read.
         """
-        return self._start(self._reader.mappings(history, "item_id"))
+        return self._start(self._featurizer.mappings(history, "item_id"))
 
     @torch.no_grad()
     def update(self, state: UserState, event: Event) -> UserState:
@@ -83,7 +79,7 @@ class Recommender:
         Raises:
             DataError: the event names nothing that the model can read.
         """
-        return self._follow(state, self._reader.mappings([event], "item_id"))
+        return self._follow(state, self._featurizer.mappings([event], "item_id"))
 
     @torch.no_grad()
     def recommend(self, history: Sequence[Event] | UserState, k: int = 10, at: Moment | None = None) -> pl.DataFrame:
@@ -105,7 +101,7 @@ class Recommender:
         require_at_least(1, k=k)
         state = history if isinstance(history, UserState) else self.state(history)
         seen = state.history_items if self.data.exclude_history else ()
-        items, scores = top_k_items(self._interest(state, at), self._catalogue, torch.tensor([seen], dtype=torch.int64), k)
+        items, scores = self.frozen.top_k(self._interest(state, at), torch.tensor([seen], dtype=torch.int64), k)
         found = scores[0].isfinite()
         ids = self.data.log.items["item_id"].gather(items[0][found].tolist())
         columns = {"rank": range(1, len(ids) + 1), "item_id": ids, "score": scores[0][found].tolist()}
@@ -123,9 +119,9 @@ class Recommender:
         Raises:
             DataError: the model was trained with an objective that gives no probability, or can read nothing of an event.
         """
-        state = history if isinstance(history, UserState) else self._start(self._reader.mappings(history, "words"))
-        item = self.model.normalize_for_similarity(self._reader.items(self._reader.mappings([candidate], "words")))
-        score = (self._interest(state, at) @ item.T).amax()
+        state = history if isinstance(history, UserState) else self._start(self._featurizer.mappings(history, "words"))
+        item = self.frozen.normalize(self._featurizer.items(self._featurizer.mappings([candidate], "words")))
+        score = self.frozen.score(self._interest(state, at), item)[0, 0]
         try:
             return float(self.model.objective.probability(score.float()))
         except ValueError as err:
@@ -138,23 +134,23 @@ class Recommender:
         seen: tuple[int, ...] = ()
         for event in history[:cut]:
             time, seen = self._met(event, time, seen)
-        return self._follow(UserState(self._dynamics.init_state(1), time, seen), history[cut:])
+        return self._follow(UserState(self.frozen.init_state(1), time, seen), history[cut:])
 
     def _follow(self, state: UserState, events: Sequence[Mapping[str, Any]]) -> UserState:
         if not events:
             return state
         held, time, seen = state.dynamics_state, state.last_time, state.history_items
-        for count, (event, x) in enumerate(zip(events, self._reader.events(events, time), strict=True), state.num_events):
+        for count, (event, x) in enumerate(zip(events, self._featurizer.events(events, time), strict=True), state.num_events):
             before = time
             time, seen = self._met(event, time, seen)
             # The first event that is followed has none before it, though the user may have had.
             passed = max(time - before, 0) if count and time is not None and before is not None else 0
-            held, _ = self._dynamics.step(held, x.unsqueeze(0), x.new_tensor([passed / DAY]))
+            held, _ = self.frozen.step(held, x.unsqueeze(0), x.new_tensor([passed / DAY]))
         return UserState(held, time, seen, state.num_events + len(events))
 
     def _met(self, event: Mapping[str, Any], time: int | None, seen: tuple[int, ...]) -> tuple[int | None, tuple[int, ...]]:
         """The last time that is known, and the items met, after an event more."""
-        now, index = seconds(event.get("timestamp")), self._reader.index(event)
+        now, index = seconds(event.get("timestamp")), self._featurizer.index(event)
         return (time if now is None else now), (seen if index is None else (*seen, index))
 
     def _interest(self, state: UserState, at: Moment | None) -> Tensor:
@@ -162,6 +158,6 @@ class Recommender:
             raise DataError("the history is empty, so nothing is known of this user; give an event at least.")
         held, moment = state.dynamics_state, seconds(at)
         if moment is not None and state.last_time is not None:
-            dt = self._catalogue.new_tensor([max(moment - state.last_time, 0.0) / DAY])
-            held = self._dynamics.advance(held, dt)
-        return self.model.normalize_for_similarity(self._dynamics.readout(held))
+            dt = self.frozen.catalogue.new_tensor([max(moment - state.last_time, 0.0) / DAY])
+            held = self.frozen.advance(held, dt)
+        return self.frozen.normalize(self.frozen.readout(held))

@@ -1,1 +1,1 @@
-"""The model: encoders, fusion and dynamics composed into one module, and what it is trained with."""
+"""The model as plain PyTorch: encoders, fusion heads and dynamics composed, and the frozen model made of them."""

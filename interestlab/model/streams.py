@@ -1,4 +1,4 @@
-"""Streams: which encoder reads which field."""
+"""Streams: one field as one encoder reads it."""
 
 import re
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from torch import nn
 from interestlab.contract import Encoder
 from interestlab.data.fields import parse_field
 
-TAKEN = {"item", *dir(nn.ModuleDict)}
-"""Names that no stream can have: ``item`` is what an event is joined with, the others a ModuleDict has itself."""
+RESERVED_NAMES = {"item", *dir(nn.ModuleDict)}
+"""Names that no stream can have: ``item`` is the item of an event, the others are attributes of a ModuleDict."""
 
 
 class Stream(NamedTuple):
     """One field as one encoder reads it.
 
     Attributes:
-        name: of the stream, an identifier: the encoder's key, with the field where the encoder reads several.
+        name: identifier of the stream: the encoder's key, followed by the field where the encoder reads several.
         encoder: key of the encoder.
-        field: what is read, such as ``item.title``.
-        side: ``item`` (what an item is) or ``event`` (what happened).
+        field: name of the field, such as ``item.title``.
+        side: ``item`` (describes an item) or ``event`` (describes what happened).
     """
 
     name: str
@@ -29,22 +29,28 @@ class Stream(NamedTuple):
     side: str
 
 
-def streams(encoders: Mapping[str, Encoder]) -> list[Stream]:
-    """The streams of a mapping of encoders; an encoder of several fields serves a stream for each.
+def list_streams(encoders: Mapping[str, Encoder]) -> list[Stream]:
+    """List the streams of named encoders. An encoder of several fields has one stream per field.
+
+    Args:
+        encoders: encoders by key.
+
+    Returns:
+        The streams, in the order of the encoders and of their fields.
 
     Raises:
-        ValueError: a name is taken or no identifier, or no stream says what an item is.
+        ValueError: a name is reserved or not an identifier, two streams have one name, or no stream reads an item field.
     """
-    found: list[Stream] = []
+    streams: list[Stream] = []
     for key, encoder in encoders.items():
         for field in encoder.fields:
             name = key if len(encoder.fields) == 1 else f"{key}_{re.sub(r'[^0-9A-Za-z]+', '_', field)}"
-            found.append(Stream(name, key, field, parse_field(field)[0]))
-    for name in [*encoders, *(stream.name for stream in found)]:
-        if name in TAKEN or not name.isidentifier():
-            raise ValueError(f"no encoder or stream can be called '{name}'; give it another name")
-    if len({stream.name for stream in found}) < len(found):
-        raise ValueError(f"two streams have one name: {', '.join(stream.name for stream in found)}; rename an encoder")
-    if all(stream.side == "event" for stream in found):
-        raise ValueError("no encoder reads an item field, so nothing says what a candidate is; add one, such as `id`.")
-    return found
+            streams.append(Stream(name, key, field, parse_field(field)[0]))
+    for name in [*encoders, *(stream.name for stream in streams)]:
+        if name in RESERVED_NAMES or not name.isidentifier():
+            raise ValueError(f"no encoder or stream can be called '{name}'; choose another name")
+    if len({stream.name for stream in streams}) < len(streams):
+        raise ValueError(f"two streams have the same name: {', '.join(s.name for s in streams)}; rename an encoder")
+    if all(stream.side == "event" for stream in streams):
+        raise ValueError("no encoder reads an item field, so candidates have no embedding; add one, such as `id`.")
+    return streams

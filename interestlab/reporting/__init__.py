@@ -1,1 +1,1 @@
-"""What every report shares: colours, number formats, labels, provenance."""
+"""Shared by all reports: colours, number formats, labels, provenance, figures and the page they are embedded in."""

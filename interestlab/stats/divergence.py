@@ -51,7 +51,7 @@ def standardised_range(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     ``z_k`` is the two-sample statistic of a proportion. A user who migrates takes share from one interest and gives it to
     another, which S detects; a distance that sums over all interests also adds up the noise of those that did not change
-    (``benchmarks/drift.py`` compares their power).
+    (``benchmarks/drift`` compares their power).
 
     Args:
         first: ``[..., K]`` counts before.

@@ -1,4 +1,4 @@
-"""Does interest have momentum? The heavy ball, fitted to what users turn to."""
+"""Maximum likelihood of heavy-ball dynamics: does interest have momentum beyond an exponential average?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,28 +7,29 @@ import numpy as np
 
 from interestlab.errors import DataError
 
-FEWEST_USERS = 20
-"""Below it the covariance clustered by user is too small (Cameron and Miller, 2015)."""
+MIN_USERS = 20
+"""With fewer clusters the covariance clustered by user is too small (Cameron and Miller, A practitioner's guide to
+cluster-robust inference, 2015)."""
 
-FEWEST_STEPS = 10
-"""Steps a parameter, of those that momentum can act on: the third of a user and later."""
+MIN_LABELS_PER_PARAMETER = 10
+"""Counted among the labels that momentum can influence: the third of a user and later."""
 
-CHUNK = 4096  # users at once: the states stay within the processor's cache
+USERS_PER_CHUNK = 4096  # their states then fit into the processor's cache
 
 
 @dataclass(frozen=True)
-class Momentum:
-    """What was recovered, each with its interval.
+class MomentumEstimate:
+    """Estimated parameters of the heavy ball, each with its confidence interval.
 
     Attributes:
-        alpha: momentum: the share of its last move that interest makes again; 0 is an exponential average.
-        beta: step: how much of the way to what was met interest goes.
-        gain: how sharply interest decides what is turned to.
-        alpha_low, alpha_high, beta_low, beta_high, gain_low, gain_high: intervals of level ``1 - level``.
-        p: of alpha = 0, two-sided: is there momentum beyond an exponential average.
+        alpha: momentum, the share of its last move that interest repeats; 0 is an exponential average.
+        beta: step size, the share of the way towards the latest label that interest moves.
+        gain: inverse temperature of the softmax over interests.
+        alpha_low, alpha_high, beta_low, beta_high, gain_low, gain_high: ends of the intervals of coverage ``1 - level``.
+        p: two-sided p-value of ``alpha = 0``: no momentum beyond an exponential average.
         log_likelihood: of the labels, in nats.
-        users: that have labels.
-        steps: labels.
+        num_users: users with labels.
+        num_labels: labels of all users.
     """
 
     alpha: float
@@ -42,137 +43,155 @@ class Momentum:
     gain_high: float
     p: float
     log_likelihood: float
-    users: int
-    steps: int
+    num_users: int
+    num_labels: int
 
 
 @dataclass(frozen=True)
-class Fit:
-    """The log-likelihood at one place, P = 3 + K - 1: alpha, beta, gain, and b of all interests but the last.
+class LogLikelihood:
+    """The log-likelihood and its derivatives by P = 3 + K - 1 parameters: alpha, beta, gain, and b of all interests but one.
 
     Attributes:
         value: in nats.
         gradient: ``[P]``
-        meat: ``[P, P]`` sum over users of the outer product of a user's gradient.
-        hessian: ``[P, P]``; zeros where it was not asked for.
+        score_covariance: ``[P, P]`` sum over users of the outer product of a user's gradient.
+        hessian: ``[P, P]``; zeros if it was not requested.
     """
 
     value: float
     gradient: np.ndarray
-    meat: np.ndarray
+    score_covariance: np.ndarray
     hessian: np.ndarray
 
 
-def fit_momentum(offsets: np.ndarray, labels: np.ndarray, interests: int, level: float = 0.05) -> Momentum:
-    """Maximum likelihood of the heavy ball (Polyak, 1964), from the interest of each step (a session, say) of each user.
+def fit_momentum(offsets: np.ndarray, labels: np.ndarray, num_interests: int, level: float = 0.05) -> MomentumEstimate:
+    """Fit the heavy ball (Polyak, 1964) by maximum likelihood to the sequence of interests of each user.
 
-    A user's interest is a state ``z`` in ``R^K``, at rest at first (``z_0 = z_-1 = 0``). Step t is of interest k with
-    probability
+    A label is the interest of one unit of a user's history, such as a session. A user's interest is a state ``z`` in
+    ``R^K``, initially at rest (``z_0 = z_-1 = 0``). Label t is interest k with probability
 
         ``p(x_t = k) = softmax_k(gain z_{t-1} + b)``
 
-    and moves the state towards it: with ``g`` the one-hot of ``x_t``,
+    and moves the state towards it: with ``g`` the one-hot vector of ``x_t``,
 
         ``z_t = (1 + alpha - beta) z_{t-1} - alpha z_{t-2} + beta g_t``
 
-    the gradient step of size beta on ``|z - g_t|^2 / 2`` with momentum alpha, bounded where ``|alpha| < 1`` and
-    ``0 < beta < 2 (1 + alpha)``. Alpha = 0 is an exponentially weighted average. Centring ``g`` changes nothing, since the
-    softmax does not see a constant.
+    This is a gradient step of size beta on ``|z - g_t|^2 / 2`` with momentum alpha. It is stable for ``|alpha| < 1`` and
+    ``0 < beta < 2 (1 + alpha)``. ``alpha = 0`` is an exponentially weighted average. Centring ``g`` would change nothing,
+    because the softmax is invariant to a constant.
 
-    ``b`` is fitted along: interest feeds on itself, so that the shares of the population are more uneven than the ``b``
-    they come from, and taking their logarithm for ``b`` would bias alpha and gain. Interests that nobody turned to are left out
-    (their ``b`` would be minus infinity).
+    ``b`` is estimated too. Interest reinforces itself, so the shares in the population are more uneven than the softmax of
+    ``b``; using their logarithm for ``b`` would bias alpha and gain. Interests without labels are left out (their ``b``
+    would be minus infinity).
 
-    Intervals and ``p`` are Wald's, with the sandwich covariance ``H^-1 (sum_u s_u s_u') H^-1`` (White, 1982), ``s_u`` the
-    gradient of one user (Liang and Zeger, 1986): they hold though steps of one user depend on each other otherwise than the
-    model says. They do not make the model true: what a user likes for good is not in it and is read as a long memory, a
-    small beta; and interests that jump at once from one to another can show as an alpha other than 0.
+    Intervals and ``p`` are Wald's, with the sandwich covariance ``H^-1 (sum_u s_u s_u') H^-1`` (White, 1982), where ``s_u``
+    is the gradient of one user (Liang and Zeger, 1986). They stay valid if the labels of one user depend on each other in
+    ways that the model does not describe. They do not make the model true: a permanent preference is not in the model and
+    appears as a long memory, that is, a small beta; abrupt jumps between interests can appear as an alpha other than 0.
 
-    Time is linear in steps times interests, memory in ``4096`` users times interests.
+    Time is linear in labels x interests, memory in :data:`USERS_PER_CHUNK` x interests.
 
     Args:
-        offsets: ``[U + 1]`` where each user's labels begin.
-        labels: ``[N]`` ints in order of time, 0 to ``interests`` - 1.
-        interests: K.
+        offsets: ``[U + 1]`` index of each user's first label.
+        labels: ``[N]`` integers from 0 to ``num_interests - 1``, each user's in order of time.
+        num_interests: K.
         level: 1 minus the coverage of the intervals.
 
+    Returns:
+        The estimates with their intervals.
+
     Raises:
-        DataError: labels out of range; too few users or steps; steps that do not follow those before them, so that alpha
-            and beta say nothing; a fit that does not converge.
+        DataError: labels are out of range; there are too few users or labels; labels do not depend on the ones before them,
+            so alpha and beta are not identified; the fit does not converge.
     """
     from scipy.optimize import minimize
     from scipy.stats import chi2, norm
 
     offsets, labels = np.asarray(offsets, np.int64), np.asarray(labels, np.int64)
-    _check(offsets, labels, interests)
-    met, labels = np.unique(labels, return_inverse=True)
-    if len(met) == 1:
-        raise DataError("all steps are of one interest, so that nothing moves; take finer interests.")
+    _check(offsets, labels, num_interests)
+    present, labels = np.unique(labels, return_inverse=True)
+    if len(present) == 1:
+        raise DataError("all labels are of one interest, so nothing moves; choose finer interests.")
     counts = np.bincount(labels)
     lengths = np.diff(offsets)
-    users, informed, parameters = int((lengths > 0).sum()), int(np.maximum(0, lengths - 2).sum()), len(met) + 2
-    if users < FEWEST_USERS or informed < FEWEST_STEPS * parameters:
+    users, informative = int((lengths > 0).sum()), int(np.maximum(0, lengths - 2).sum())
+    required = MIN_LABELS_PER_PARAMETER * (len(present) + 2)
+    if users < MIN_USERS or informative < required:
         raise DataError(
-            f"{users} users with {informed} steps after their second are too few for momentum among {len(met)} interests; "
-            f"{FEWEST_USERS} users and {FEWEST_STEPS * parameters} such steps are needed: take more users or fewer interests."
+            f"{users} users with {informative} labels after their second are too few to estimate momentum among "
+            f"{len(present)} interests; at least {MIN_USERS} users and {required} such labels are needed: add users or "
+            "merge interests."
         )
 
     def loss(free: np.ndarray) -> tuple[float, np.ndarray]:
-        place, slope = _bounded(free)
-        fit = likelihood(offsets, labels, place)
-        return -fit.value / len(labels), -slope.T @ fit.gradient / len(labels)
+        parameters, jacobian = _constrain(free)
+        fit = log_likelihood(offsets, labels, parameters)
+        return -fit.value / len(labels), -jacobian.T @ fit.gradient / len(labels)
 
-    shares = np.log(counts[:-1] / counts[-1])
-    best = minimize(loss, np.concatenate([[0.0, -1.5, 2.0], shares]), jac=True, method="BFGS", options={"gtol": 1e-6})
-    place, _ = _bounded(best.x)
-    fit = likelihood(offsets, labels, place, curved=True)
-    alone = float((counts * np.log(counts / len(labels))).sum())  # of labels drawn from the shares, each by itself
-    if fit.value - alone < chi2.isf(level, 3) / 2:
+    log_shares = np.log(counts[:-1] / counts[-1])
+    best = minimize(loss, np.concatenate([[0.0, -1.5, 2.0], log_shares]), jac=True, method="BFGS", options={"gtol": 1e-6})
+    parameters, _ = _constrain(best.x)
+    fit = log_likelihood(offsets, labels, parameters, with_hessian=True)
+    independent = float((counts * np.log(counts / len(labels))).sum())  # of labels drawn independently from the shares
+    if fit.value - independent < chi2.isf(level, 3) / 2:
         raise DataError(
-            "steps follow those before them no more than chance would, so that momentum cannot be told; take more users, or "
-            "other interests."
+            "labels depend on the ones before them no more than chance would give, so momentum cannot be estimated; add users "
+            "or choose other interests."
         )
     curvature = np.linalg.eigvalsh(-fit.hessian)
     definite = curvature[0] > 1e-9 * curvature[-1]
-    bread = np.linalg.inv(-fit.hessian) if definite else np.zeros_like(fit.hessian)
-    deviation = np.sqrt(np.diag(bread @ fit.meat @ bread)[:3] * users / (users - 1))
-    # One more Newton step would still go far, or the curvature is gone: where the next step is certain, gain has no bound.
-    if not definite or (np.abs(bread @ fit.gradient)[:3] > 0.1 * deviation).any():
+    inverse = np.linalg.inv(-fit.hessian) if definite else np.zeros_like(fit.hessian)
+    deviation = np.sqrt(np.diag(inverse @ fit.score_covariance @ inverse)[:3] * users / (users - 1))
+    # Another Newton step would still move far, or the Hessian is singular: if the next label is certain, gain is unbounded.
+    if not definite or (np.abs(inverse @ fit.gradient)[:3] > 0.1 * deviation).any():
         raise DataError(
-            f"the fit of momentum does not converge (alpha {place[0]:.2g}, beta {place[1]:.2g}, gain {place[2]:.2g} at the "
-            "end): the labels say too little of it, or follow from each other without chance; take more users."
+            f"the fit of momentum does not converge (last alpha {parameters[0]:.2g}, beta {parameters[1]:.2g}, gain "
+            f"{parameters[2]:.2g}): the labels carry too little information, or each determines the next; add users."
         )
-    far = norm.ppf(1 - level / 2) * deviation
-    low, high = place[:3] - far, place[:3] + far
-    return Momentum(
-        alpha=float(place[0]),
+    half_width = norm.ppf(1 - level / 2) * deviation
+    low, high = parameters[:3] - half_width, parameters[:3] + half_width
+    return MomentumEstimate(
+        alpha=float(parameters[0]),
         alpha_low=max(-1.0, float(low[0])),
         alpha_high=min(1.0, float(high[0])),
-        beta=float(place[1]),
+        beta=float(parameters[1]),
         beta_low=max(0.0, float(low[1])),
         beta_high=float(high[1]),
-        gain=float(place[2]),
+        gain=float(parameters[2]),
         gain_low=max(0.0, float(low[2])),
         gain_high=float(high[2]),
-        p=float(2 * norm.sf(abs(place[0]) / deviation[0])),
+        p=float(2 * norm.sf(abs(parameters[0]) / deviation[0])),
         log_likelihood=fit.value,
-        users=users,
-        steps=len(labels),
+        num_users=users,
+        num_labels=len(labels),
     )
 
 
-def likelihood(offsets: np.ndarray, labels: np.ndarray, place: np.ndarray, curved: bool = False) -> Fit:
-    """Log-likelihood of the labels at ``place [P]``, its gradient, and its Hessian if ``curved``.
+def log_likelihood(
+    offsets: np.ndarray, labels: np.ndarray, parameters: np.ndarray, with_hessian: bool = False
+) -> LogLikelihood:
+    """Compute the log-likelihood of the labels, its gradient, and optionally its Hessian.
 
-    The derivatives of the state by alpha and beta follow recursions of the same form as its own (forward sensitivities),
-    so that no step need be kept; automatic differentiation would hold all of them.
+    The derivatives of the state by alpha and beta follow recursions of the same form as the state itself (forward
+    sensitivities), so no earlier state is stored; automatic differentiation would store all of them.
+
+    Args:
+        offsets: ``[U + 1]`` index of each user's first label.
+        labels: ``[N]`` integers from 0 to K - 1.
+        parameters: ``[P]`` alpha, beta, gain, and ``b`` of all interests but the last, whose ``b`` is 0.
+        with_hessian: whether to compute the Hessian.
+
+    Returns:
+        The log-likelihood and its derivatives.
     """
-    size = len(place)
-    value, gradient, meat, hessian = 0.0, np.zeros(size), np.zeros((size, size)), np.zeros((size, size))
-    for steps in _chunks(offsets, labels):
-        scores = np.zeros((len(steps[0]), size))
-        for x, states in zip(steps, _states(steps, size - 2, place[0], place[1], curved), strict=True):
-            gain, b = place[2], np.append(place[3:], 0.0)
+    size = len(parameters)
+    value, gradient = 0.0, np.zeros(size)
+    score_covariance, hessian = np.zeros((size, size)), np.zeros((size, size))
+    for sequence in _chunks(offsets, labels):
+        scores = np.zeros((len(sequence[0]), size))
+        all_states = _states(sequence, size - 2, parameters[0], parameters[1], with_hessian)
+        for x, states in zip(sequence, all_states, strict=True):
+            gain, b = parameters[2], np.append(parameters[3:], 0.0)
             eta = gain * states[0] + b
             eta -= eta.max(axis=1, keepdims=True)
             p = np.exp(eta)
@@ -180,43 +199,48 @@ def likelihood(offsets: np.ndarray, labels: np.ndarray, place: np.ndarray, curve
             p /= total
             rows = np.arange(len(x))
             value += float((eta[rows, x] - np.log(total[:, 0])).sum())
-            left = -p
-            left[rows, x] += 1
-            # By alpha, beta and gain; by b the derivative of eta is the unit matrix.
-            slopes = np.stack([gain * states[1], gain * states[2], states[0]])
-            scores[: len(x), :3] += np.einsum("ink,nk->ni", slopes, left)
-            scores[: len(x), 3:] += left[:, :-1]
-            if curved:
-                _curve(hessian, p, left, slopes, states, gain)
-        value, gradient, meat = value, gradient + scores.sum(axis=0), meat + scores.T @ scores
-    return Fit(value, gradient, meat, hessian)
+            residual = -p
+            residual[rows, x] += 1
+            # Derivatives of eta by alpha, beta and gain; by b it is the identity matrix.
+            eta_derivatives = np.stack([gain * states[1], gain * states[2], states[0]])
+            scores[: len(x), :3] += np.einsum("ink,nk->ni", eta_derivatives, residual)
+            scores[: len(x), 3:] += residual[:, :-1]
+            if with_hessian:
+                _add_to_hessian(hessian, p, residual, eta_derivatives, states, gain)
+        gradient, score_covariance = gradient + scores.sum(axis=0), score_covariance + scores.T @ scores
+    return LogLikelihood(value, gradient, score_covariance, hessian)
 
 
-def _curve(hessian: np.ndarray, p: np.ndarray, left: np.ndarray, slopes: np.ndarray, states: np.ndarray, gain: float) -> None:
-    """Adds one step's ``sum_k left_k d2 eta_k - cov_p(d eta, d eta)`` to ``hessian``."""
-    centred = slopes - (slopes * p).sum(axis=2, keepdims=True)
+def _add_to_hessian(
+    hessian: np.ndarray, p: np.ndarray, residual: np.ndarray, eta_derivatives: np.ndarray, states: np.ndarray, gain: float
+) -> None:
+    """Add ``sum_k residual_k d2 eta_k - cov_p(d eta, d eta)`` of one label per user to ``hessian``, in place."""
+    centred = eta_derivatives - (eta_derivatives * p).sum(axis=2, keepdims=True)
     hessian[:3, :3] -= np.einsum("ink,jnk,nk->ij", centred, centred, p, optimize=True)
     mixed = (centred * p).sum(axis=1)[:, :-1]
     hessian[:3, 3:] -= mixed
     hessian[3:, :3] -= mixed.T
     hessian[3:, 3:] -= np.diag(p.sum(axis=0)[:-1]) - p[:, :-1].T @ p[:, :-1]
-    by = np.einsum("ink,nk->i", states, left)
-    _, a, b, aa, ab, bb = by
+    weighted = np.einsum("ink,nk->i", states, residual)
+    _, a, b, aa, ab, bb = weighted
     hessian[:3, :3] += [[gain * aa, gain * ab, a], [gain * ab, gain * bb, b], [a, b, 0]]
 
 
-def _states(steps: list[np.ndarray], interests: int, alpha: float, beta: float, curved: bool) -> Iterator[np.ndarray]:
-    """Before each step: ``z`` and its derivatives by alpha, beta (and twice alpha, alpha and beta, twice beta).
+def _states(
+    sequence: list[np.ndarray], num_interests: int, alpha: float, beta: float, second_order: bool
+) -> Iterator[np.ndarray]:
+    """Follow the states of a chunk of users, with their derivatives.
 
     Yields:
-        ``[3 or 6, n, K]`` of the n users that have the step.
+        Before each label, for the n users who have it: ``[3, n, K]`` z and its derivatives by alpha and beta; ``[6, n, K]``
+        with the second derivatives by alpha, by alpha and beta, and by beta.
     """
-    now = np.zeros((6 if curved else 3, len(steps[0]), interests))
+    now = np.zeros((6 if second_order else 3, len(sequence[0]), num_interests))
     last = np.zeros_like(now)
-    for step, x in enumerate(steps):
+    for position, x in enumerate(sequence):
         now, last = now[:, : len(x)], last[:, : len(x)]
         yield now
-        if step + 1 < len(steps):
+        if position + 1 < len(sequence):
             after = (1 + alpha - beta) * now - alpha * last
             move = now - last
             rows = np.arange(len(x))
@@ -224,7 +248,7 @@ def _states(steps: list[np.ndarray], interests: int, alpha: float, beta: float, 
             after[1] += move[0]
             after[2] -= now[0]
             after[2, rows, x] += 1
-            if curved:
+            if second_order:
                 after[3] += 2 * move[1]
                 after[4] += move[2] - now[1]
                 after[5] -= 2 * now[2]
@@ -232,35 +256,39 @@ def _states(steps: list[np.ndarray], interests: int, alpha: float, beta: float, 
 
 
 def _chunks(offsets: np.ndarray, labels: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Users alike in length, longest first: the labels of their first step, of their second, ..., of those that have it."""
+    """Yield users of similar length together, longest first.
+
+    Yields:
+        The first labels of all users of the chunk, the second labels of the users who have one, and so on.
+    """
     lengths = np.diff(offsets)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
-    for begin in range(0, len(order), CHUNK):
-        users = order[begin : begin + CHUNK]
-        held = [np.searchsorted(-lengths[users], -step, side="left") for step in range(lengths[users[0]])]
-        yield [labels[offsets[users[:count]] + step] for step, count in enumerate(held)]
+    for begin in range(0, len(order), USERS_PER_CHUNK):
+        users = order[begin : begin + USERS_PER_CHUNK]
+        counts = [np.searchsorted(-lengths[users], -position, side="left") for position in range(lengths[users[0]])]
+        yield [labels[offsets[users[:count]] + position] for position, count in enumerate(counts)]
 
 
-def _bounded(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha = tanh, beta = 2 (1 + alpha) sigmoid and gain = softplus of free numbers; the others as they are.
+def _constrain(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Map unconstrained numbers to parameters: alpha by tanh, beta by 2 (1 + alpha) sigmoid, gain by softplus, b unchanged.
 
     Returns:
-        the place ``[P]``, and its derivative by the free numbers ``[P, P]``.
+        The parameters ``[P]`` and their Jacobian ``[P, P]`` by the unconstrained numbers.
     """
     from scipy.special import expit
 
-    place, slope = free.copy(), np.eye(len(free))
+    parameters, jacobian = free.copy(), np.eye(len(free))
     alpha, share = np.tanh(free[0]), expit(free[1])
-    place[:3] = alpha, 2 * (1 + alpha) * share, np.logaddexp(0, free[2])
-    slope[0, 0] = 1 - alpha**2
-    slope[1, 0], slope[1, 1] = 2 * (1 - alpha**2) * share, 2 * (1 + alpha) * share * (1 - share)
-    slope[2, 2] = expit(free[2])
-    return place, slope
+    parameters[:3] = alpha, 2 * (1 + alpha) * share, np.logaddexp(0, free[2])
+    jacobian[0, 0] = 1 - alpha**2
+    jacobian[1, 0], jacobian[1, 1] = 2 * (1 - alpha**2) * share, 2 * (1 + alpha) * share * (1 - share)
+    jacobian[2, 2] = expit(free[2])
+    return parameters, jacobian
 
 
-def _check(offsets: np.ndarray, labels: np.ndarray, interests: int) -> None:
+def _check(offsets: np.ndarray, labels: np.ndarray, num_interests: int) -> None:
     if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(labels) or (np.diff(offsets) < 0).any():
-        raise DataError(f"offsets must rise from 0 to the {len(labels)} labels.")
-    if len(labels) and not (labels.min() >= 0 and labels.max() < interests):
-        raise DataError(f"labels must be 0 to {interests - 1}; leave out the steps that have no interest.")
+        raise DataError(f"offsets must increase from 0 to the number of labels, {len(labels)}.")
+    if len(labels) and not (labels.min() >= 0 and labels.max() < num_interests):
+        raise DataError(f"labels must be 0 to {num_interests - 1}; leave out labels without an interest.")

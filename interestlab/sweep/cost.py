@@ -1,20 +1,23 @@
-"""What quality costs: one number for three costs, and who is on the front."""
+"""Quality against cost: TPME, which combines three costs in one number, and the Pareto front."""
 
 from collections.abc import Mapping, Sequence
 
 TPME_WEIGHTS = {"seconds_per_epoch": 0.45, "trainable_parameters": 0.1, "peak_memory_mb": 0.45}
-"""The weights of the paper's authors, who care for training speed and memory most."""
+"""The weights of the paper's authors, who value training speed and memory most."""
 
 
 def tpme(costs: Sequence[Mapping[str, float]]) -> list[float | None]:
-    """Training-time, parameter and memory efficiency, from 0 (cheapest in all three) to 1: lower is better.
+    """Compute training-time, parameter and memory efficiency; lower is better, 0 is the cheapest in all three costs.
 
-    ``TPME_i = Σ_c α_c (c_i - min c) / (max c - min c)`` over the three costs c of :data:`TPME_WEIGHTS`; a cost that all
-    have alike counts 0 (Fu et al., IISAN, SIGIR 2024, arXiv 2404.02059). Minimum and maximum are of the set that is
-    compared: with another model in it, every value changes.
+    ``TPME_i = Σ_c α_c (c_i - min c) / (max c - min c)`` over the three costs c of :data:`TPME_WEIGHTS`; a cost that is the
+    same for all counts 0 (Fu et al., IISAN, SIGIR 2024, arXiv 2404.02059). Minimum and maximum are those of the compared set:
+    adding a model to it can change every value.
+
+    Args:
+        costs: by name, of each model.
 
     Returns:
-        one value each; None where one of the three costs is not known, which also leaves that model out of the set.
+        One value per model, 0 to 1; None if one of the three costs is unknown, which also removes the model from the set.
     """
     known = [c for c in costs if c.keys() >= TPME_WEIGHTS.keys()]
     if not known:
@@ -29,7 +32,15 @@ def tpme(costs: Sequence[Mapping[str, float]]) -> list[float | None]:
     ]
 
 
-def front(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:
-    """Whether each is on the Pareto front: no other is at least as good and at least as cheap, and better in one."""
+def pareto_front(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:
+    """Return which points are on the Pareto front: no other is at least as good and as cheap, and strictly better in one.
+
+    Args:
+        quality: of each point, higher is better.
+        cost: of each point, lower is better.
+
+    Returns:
+        One boolean per point.
+    """
     points = list(zip(quality, cost, strict=True))
-    return [not any(q >= mine and c <= paid and (q, c) != (mine, paid) for q, c in points) for mine, paid in points]
+    return [not any(q >= own and c <= paid and (q, c) != (own, paid) for q, c in points) for own, paid in points]

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from interestlab.contract import EventLog, Source
-from interestlab.data.validate import KNOWN, RESERVED, validate
+from interestlab.data.validate import OPTIONAL_COLUMNS, RESERVED_COLUMNS, validate
 from interestlab.errors import DataError
 from interestlab.testing._checks import Checks, ContractError, require
 
 REQUIRED = {"events": ("user_id", "item_id", "timestamp"), "items": ("item_id",), "rejected": ("file", "line", "reason")}
-TAKEN = {"events": RESERVED, "items": ("id",)}
+TAKEN = {"events": RESERVED_COLUMNS, "items": ("id",)}
 
 
 class SourceChecks(Checks[Source]):
@@ -75,7 +75,7 @@ class SourceChecks(Checks[Source]):
                 elif column == "timestamp" and name == "events":
                     good = text or dtype.is_numeric() or dtype in (pl.Date, pl.Datetime)
                 else:
-                    good = not (dtype.is_nested() and column in KNOWN)
+                    good = not (dtype.is_nested() and column in OPTIONAL_COLUMNS)
                 require(good, f"{column} of the {name} is {dtype}")
 
     def check_rows(self) -> None:
@@ -84,7 +84,7 @@ class SourceChecks(Checks[Source]):
             checked = validate(self.fresh().read())
         except DataError as err:
             raise ContractError(str(err)) from err
-        first = f"; the first: {checked.bad['reason'][0]}" if checked.bad.height else ""
+        first = f"; the first: {checked.quarantine['reason'][0]}" if checked.quarantine.height else ""
         require(checked.events.height > 0, f"no event is good{first}")
 
     def check_again(self) -> None:

@@ -1,4 +1,4 @@
-"""A further objective, added to the model's own."""
+"""An auxiliary term of the loss."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from interestlab.contract import Objective
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A term of the loss.
+    """An objective that is added to the main one.
 
     Args:
-        objective: what it teaches: the name of an installed objective, and its arguments.
+        objective: name of an installed objective, and its arguments.
         weight: factor of its value in the loss.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from interestlab.errors import DataError
-from interestlab.utils.atomic_files import MEND_RUN, atomic_write
+from interestlab.utils.atomic_files import RESUME_HINT, atomic_write
 
 _MARK = b"interestlab-sha256:"
 _COMMENT = len(_MARK) + 64
@@ -32,7 +32,7 @@ class HashedCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(Path(path), "wb", MEND_RUN) as file:
+        with atomic_write(Path(path), "wb", RESUME_HINT) as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as err:  # torch closes its archive in any case, and then tells only of what that met

@@ -1,34 +1,33 @@
-"""Whether training changed what it should, and nothing else."""
+"""Check after training that it changed the trainable weights and no others."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from interestlab.errors import TrainingError
+from interestlab.model.tensor_hash import dtype_name, hash_tensor
 
-STEPS = 3
-"""Steps after which every trained tensor must have moved: LoRA's A, for one, has no gradient before B left zero."""
+MIN_STEPS = 3
+"""Steps after which every trainable tensor must have changed: LoRA's A has no gradient until B is no longer zero."""
 
 
 class FrozenWeightCheck:
-    """Remembers what of some modules was to be trained when they were built, and looks after training, by hash.
+    """Record which weights are trainable when the modules are built, and compare hashes after training.
 
-    An adapter that no optimiser sees, or a base that it does, trains without an error and gives numbers that mean
-    something else than they say.
+    Without it, an adapter that the optimiser misses, or a base that it trains by mistake, gives no error but metrics of
+    another method.
 
     Args:
-        modules: by the name under which an error tells of them.
+        modules: the modules by the name that errors use.
     """
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         self._modules = dict(modules)
-        self._trained = {name for name, p in self._parameters() if p.requires_grad}
+        self._trainable = {name for name, p in self._parameters() if p.requires_grad}
         self._before: dict[str, str] = {}
         self._first_step = 0
-        self._goes_on = False
+        self._is_resumed = False
 
     def _parameters(self) -> list[tuple[str, nn.Parameter]]:
         return [
@@ -36,55 +35,59 @@ class FrozenWeightCheck:
         ]
 
     def start(self, step: int) -> None:
-        """Remember every tensor as it is at a step, unless a training goes on that remembers them."""
-        if not self._goes_on:
-            self._before, self._first_step = {name: digest(p) for name, p in self._parameters()}, step
-        self._goes_on = False
+        """Record the hash of every tensor, unless a resumed training has them from its checkpoint.
+
+        Args:
+            step: optimiser steps so far.
+        """
+        if not self._is_resumed:
+            self._before, self._first_step = {name: hash_tensor(p) for name, p in self._parameters()}, step
+        self._is_resumed = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered, as plain values."""
+        """Return the recorded hashes and the step, as plain values."""
         return {"before": dict(self._before), "first_step": self._first_step}
 
     def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
-        """Remember what :meth:`state_dict` gave, for the training that goes on."""
-        if state and {name: kind(p) for name, p in self._parameters()} == {k: v.split()[0] for k, v in state["before"].items()}:
-            self._before, self._first_step, self._goes_on = dict(state["before"]), state["first_step"], True
+        """Restore the hashes of a training that is resumed. Those of another model or precision are ignored.
+
+        Args:
+            state: from :meth:`state_dict`; None where the checkpoint has none.
+        """
+        dtypes = {name: dtype_name(p) for name, p in self._parameters()}
+        if state and dtypes == {name: value.split()[0] for name, value in state["before"].items()}:
+            self._before, self._first_step, self._is_resumed = dict(state["before"]), state["first_step"], True
 
     def check(self, step: int) -> None:
-        """Compare every tensor with what it was; nothing where none is remembered, as of a checkpoint of an earlier version.
+        """Compare every tensor with its recorded hash; nothing happens where none is recorded.
+
+        Args:
+            step: optimiser steps so far.
 
         Raises:
-            TrainingError: a frozen tensor moved, or a trained one did not.
+            TrainingError: a frozen tensor changed, or a trainable one did not.
         """
         if not self._before:
             return
         steps = step - self._first_step
-        moved = {name for name, p in self._parameters() if self._before.get(name) != digest(p)}
-        if wrong := sorted(moved - self._trained):
+        changed = {name for name, p in self._parameters() if self._before.get(name) != hash_tensor(p)}
+        if wrong := sorted(changed - self._trainable):
             raise TrainingError(
-                f"training changed {told(wrong)}, frozen when the model was built; whatever was measured is not of this method."
+                f"training changed {summarize(wrong)}, frozen when the model was built; the metrics are not of this method."
             )
-        still = sorted(self._trained - moved)
-        # Not after a single step: a fusion head that starts at zero may hand no encoder a gradient before it moved itself.
-        if (steps >= STEPS and still) or (steps > 1 and self._trained and len(still) == len(self._trained)):
+        unchanged = sorted(self._trainable - changed)
+        # Not after one step: a fusion head that starts at zero passes no gradient to an encoder before its own first step.
+        if (steps >= MIN_STEPS and unchanged) or (steps > 1 and self._trainable and len(unchanged) == len(self._trainable)):
             raise TrainingError(
-                f"{steps} steps of training did not change {told(still)}; was it frozen after it was built, left out of the "
-                "optimiser, or is its learning rate too small for its precision?"
+                f"{steps} steps of training did not change {summarize(unchanged)}; was it frozen after it was built, left out "
+                "of the optimiser, or is its learning rate too small for its precision?"
             )
 
 
-def told(names: list[str]) -> str:
-    """Names of tensors, or the first and how many more."""
+def summarize(names: list[str]) -> str:
+    """Summarize names of tensors: the name, or how many there are and the first.
+
+    Args:
+        names: at least one.
+    """
     return names[0] if len(names) == 1 else f"{len(names)} tensors, {names[0]} among them"
-
-
-def digest(tensor: torch.Tensor) -> str:
-    """Hash of a tensor's numbers, after what kind of numbers they are."""
-    # A copy: sharded weights are freed by resizing, which torch does not do to what numpy has seen.
-    numbers = tensor.detach().to("cpu", copy=True).contiguous().view(-1).view(torch.uint8).numpy().data
-    return f"{kind(tensor)} {hashlib.sha256(numbers).hexdigest()}"
-
-
-def kind(tensor: torch.Tensor) -> str:
-    """What kind of numbers a tensor holds."""
-    return str(tensor.dtype).removeprefix("torch.")

@@ -1,70 +1,57 @@
-"""InterestModel: composes an encoder, a fusion head, a dynamics and an objective, and never asks for their names."""
+"""InterestModel: trains a backbone of encoders, fusion heads and dynamics on objectives. It knows no plugin by name."""
 
-import math
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from interestlab.batch import Batch, Candidates
 from interestlab.contract import Dynamics, Encoder, FusionHead, Objective, to_plain
 from interestlab.data.datamodule import InterestData
-from interestlab.data.fields import FieldValues
-from interestlab.distributed import collectives, fsdp
+from interestlab.distributed.collectives import weight_by_targets
+from interestlab.distributed.fsdp import with_gathered_weights
+from interestlab.distributed.parallelize import parallelize
 from interestlab.errors import DataError
-from interestlab.metrics import TargetRankMetric, TargetRanks, per_user_metrics, target_ranks, top_k_items
-from interestlab.model.embedding_cache import Chunking, Encoding, constant
-from interestlab.model.evaluation import Evaluation, float64_weights, to_float64
-from interestlab.model.streams import Stream, streams
-from interestlab.stats.bootstrap import bootstrap_mean_interval
+from interestlab.model.backbone import InterestBackbone, Similarity
+from interestlab.model.chunking import EncoderChunking
 from interestlab.step import Step
 from interestlab.training.auxiliary import Auxiliary
+from interestlab.training.candidates import choose_candidates
+from interestlab.training.evaluation_loop import EvaluationLoop
 from interestlab.training.frozen_check import FrozenWeightCheck
-from interestlab.training.hooks import HookRelay
-from interestlab.training.logq import log_inclusion
 from interestlab.training.nonfinite import NonFiniteLossGuard
-from interestlab.training.optimizers import Optim, optimizer, schedule
+from interestlab.training.optimizers import Optim, make_optimizer, make_scheduler
 from interestlab.training.seeding import seed_everything_from
 from interestlab.utils.argument_checks import require_at_least
 
-TAKEN = {"loss", "penalty", "targets_per_second", "peak_memory_mb", *dir(nn.ModuleDict)}
-"""Names that no term of the loss can have: they are logged already, or a ModuleDict has them itself."""
-
-ALL = slice(None)
-"""Every item of the catalogue."""
-
-STRETCH = 65_536
-"""Items that are fused at once in an evaluation."""
+RESERVED_NAMES = {"loss", "penalty", "targets_per_second", "peak_memory_mb", *dir(nn.ModuleDict)}
+"""Names that no term of the loss can have: other values are logged by them, or they are attributes of a ModuleDict."""
 
 
-class InterestModel(HookRelay):
-    """What a user wants next, from what the user did and wrote.
+class InterestModel(EvaluationLoop):
+    """Predict what a user wants next from what the user did and wrote.
 
     Args:
-        encoder: what items and texts mean: one encoder, or a mapping of named ones.
+        encoder: embeds items and texts: one encoder, or a mapping of named ones.
         dynamics: how the interest moves from event to event.
-        objective: what is learnt.
-        auxiliary: further objectives, each added to the loss with its weight, by a name of your choice.
+        objective: the main term of the loss.
+        auxiliary: further terms of the loss, each with a weight, by names of your choice.
         cardinalities: number of distinct values of each field, linked from the data.
-        fusion: joins the streams of one item, and an item with the streams of its event; not needed for a lone stream.
-        dim: width of the model, to which every encoder's vectors are projected.
+        fusion: fuses the streams of an item, and an item with the streams of its event; a single stream needs none.
+        dim: width of the model, to which the output of every encoder is projected.
         similarity: how an interest and an item are compared: ``cosine``, or their ``dot`` product.
-        optim: optimiser, rates and warm-up.
-        chunking: how many texts are encoded at once, and what memory that takes.
-        ks: the cut-offs k of recall, NDCG and MRR.
-        top_k: how many items ``predict`` gives each user.
+        optim: optimiser, learning rates and warm-up.
+        chunking: how many values an encoder reads at once, and how much memory that takes.
+        ks: cut-offs k of recall, NDCG and MRR.
+        top_k: number of items that ``predict`` returns per user.
 
     Raises:
-        ValueError: no encoder is given, streams have no fusion head to join them, a name is taken, or an objective is
-            none or asks for what is not there.
+        ValueError: there is no encoder, several streams have no fusion head, a name is reserved, or an objective does not fit.
     """
 
     def __init__(
@@ -76,28 +63,20 @@ class InterestModel(HookRelay):
         fusion: FusionHead | None = None,
         auxiliary: dict[str, Auxiliary] = {},  # noqa: B006 (read only)
         dim: int = 64,
-        similarity: Literal["cosine", "dot"] = "cosine",
+        similarity: Similarity = "cosine",
         optim: Optim = Optim(),  # noqa: B008 (frozen)
-        chunking: Chunking = Chunking(),  # noqa: B008 (frozen)
+        chunking: EncoderChunking = EncoderChunking(),  # noqa: B008 (frozen)
         ks: list[int] = [5, 10, 20],  # noqa: B006 (read only)
         top_k: int = 10,
     ) -> None:
-        super().__init__()
+        super().__init__(ks, top_k)
         require_at_least(1, dim=dim, top_k=top_k, k=min(ks, default=0))
-        if not encoder:  # None is a value so that the command line can drop one encoder for a mapping of them
-            raise ValueError("no encoder is given; say what reads the items, such as `id`")
-        if objective.auxiliary:
-            raise ValueError(f"{type(objective).__name__} is a term to be added; name it under model.auxiliary instead")
+        if not encoder:  # None is allowed so that the command line can replace one encoder by a mapping
+            raise ValueError("there is no encoder; choose one that reads the items, such as `id`")
         self._objectives = [objective, *(term.objective for term in auxiliary.values())]
-        for one in self._objectives:
-            if one.candidates not in ("batch", "catalogue"):
-                raise ValueError(f"candidates must be 'batch' or 'catalogue', not {one.candidates!r}")
-            if not all(field.startswith("item.") for field in one.fields):
-                raise ValueError(f"an objective reads fields of the items, such as item.category, not {', '.join(one.fields)}")
-        if bad := [name for name in auxiliary if name in TAKEN or not name.isidentifier()]:
-            raise ValueError(f"no term of the loss can be called {', '.join(bad)}; give it another name")
+        check_objectives(objective, auxiliary)
         encoders = dict(encoder) if isinstance(encoder, Mapping) else {"main": encoder}
-        # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its parts by itself.
+        # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its plugins by itself.
         self.save_hyperparameters(
             {
                 "encoder": to_plain(encoder),
@@ -117,175 +96,67 @@ class InterestModel(HookRelay):
                 "_instantiator": "lightning.pytorch.cli.instantiate_module",
             }
         )
-        self.streams = streams(encoders)
-        self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
-        for e in encoders.values():
-            e.build(cardinalities, dim)
-        # An encoder is looked up here by type; the ModuleDict is what registers it.
-        self._encoders = encoders
-        self.encoders = nn.ModuleDict(encoders)
-        self.projections = nn.ModuleDict({key: projection(e.out_dim, dim) for key, e in encoders.items()})
-        # A lone stream needs no fusion; items and events are joined by heads of one kind, each with its own weights.
-        self.fusion = nn.ModuleDict()
-        for side, names in {
-            "item": [s.name for s in self.item_streams],
-            "event": ["item", *(s.name for s in self.event_streams)],
-        }.items():
-            if len(names) > 1:
-                if fusion is None:
-                    raise ValueError(f"streams {', '.join(names)} need a fusion head to join them, such as `attention`")
-                head = deepcopy(fusion)
-                head.build(names)
-                self.fusion[side] = head
-        self.dynamics, self.objective = dynamics, objective
+        self.backbone = InterestBackbone(encoders, dynamics, cardinalities, fusion, dim, similarity, chunking)
+        self.objective = objective
         self.auxiliary = nn.ModuleDict({name: term.objective for name, term in auxiliary.items()})
         self.term_weights = {name: term.weight for name, term in auxiliary.items()}
-        self.dim, self.similarity, self.optim, self.chunking = dim, similarity, optim, chunking
-        self.ks, self.top_k = ks, top_k
-        self.places, self.popular = TargetRankMetric(), TargetRankMetric()
-        self.intervals: dict[str, tuple[float, float]] = {}
-        self.popularity: dict[str, float] = {}
-        self.features: dict[str, FieldValues] = {}
-        self.encodings: dict[str, Encoding] = {}
+        self.optim = optim
         self.item_codes: dict[str, np.ndarray] = {}
-        self.counts = np.empty(0, np.int64)
-        self._guard = FrozenWeightCheck({f"encoders.{key}": encoder for key, encoder in encoders.items()})
-        self._finite = NonFiniteLossGuard()
-        self._evaluation = Evaluation()
+        self._encoders = encoders
+        self._frozen_check = FrozenWeightCheck({f"encoders.{key}": encoder for key, encoder in encoders.items()})
+        self._loss_guard = NonFiniteLossGuard()
         self.log_q: Tensor
         self.register_buffer("log_q", torch.zeros(cardinalities["item.id"]), persistent=False)
 
     def setup(self, stage: str) -> None:
-        fsdp.check_strategy(self.trainer.strategy)
+        parallelize(self.backbone, self.trainer.strategy)
         for part in self.parts():
-            part.trainer = self.trainer  # Lightning reaches only direct children
+            part.trainer = self.trainer  # Lightning sets it on direct children only
         super().setup(stage)
         self.attach(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def attach(self, data: InterestData) -> None:
         """Read items and events from ``data`` from now on.
 
+        Args:
+            data: the log.
+
         Raises:
-            DataError: a field that the model reads has no value in any row.
+            DataError: a field that an encoder or an objective reads has no value in any row.
         """
-        self._evaluation = Evaluation()
-        self.features = {s.name: data.feature(self._encoders[s.encoder], s.field) for s in self.streams}
-        self.encodings = {
-            s.name: Encoding(self._encoders[s.encoder], self.features[s.name], self.chunking) for s in self.streams
-        }
-        void = [s for s in self.streams if not (self.features[s.name].codes >= 0).any()]
-        fields = ", ".join(s.field for s in void)
-        if set(void) >= set(self.item_streams):
-            raise DataError(
-                f"no item has a value for {fields}, so all would be alike; add `id`, or a source of items with words."
-            )
-        if void:
-            without = ", ".join(dict.fromkeys(s.encoder for s in void))
-            raise DataError(f"no row of the log has a value for {fields}; leave out {without}.")
-        asked = {field for objective in self._objectives for field in objective.fields}
-        self.item_codes = {field: data.codes(field) for field in sorted(asked)}
+        self._set_frozen(None)
+        backbone = self.backbone
+        backbone.attach({s.name: data.feature(backbone.encoder_of(s), s.field) for s in backbone.streams})
+        fields = {field for objective in self._objectives for field in objective.fields}
+        self.item_codes = {field: data.codes(field) for field in sorted(fields)}
         if empty := [field for field, codes in self.item_codes.items() if not (codes >= 0).any()]:
             raise DataError(f"no item has a value for {', '.join(empty)}, which the objective reads.")
         self.counts = data.log.counts
         counts = np.maximum(self.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
-    # ---- what items and events are
-
-    def embed_values(self, stream: Stream, codes: np.ndarray) -> Tensor:
-        """``[U, dim]`` of distinct values of a stream, each encoded once."""
-        if stream.name in self._evaluation.values:
-            return self._evaluation.values[stream.name][torch.from_numpy(codes).to(self.device)]
-        encoded = self.encodings[stream.name](codes).to(self.log_q.dtype)
-        return self.projections[stream.encoder](encoded)
-
-    def embed_rows(self, stream: Stream, rows: np.ndarray | slice, together: bool = False) -> tuple[Tensor, Tensor]:
-        """Vectors of a stream at some rows of its items or events.
-
-        Args:
-            stream: what is encoded.
-            rows: any shape; ``ALL`` of them, which are the same in each step, are told apart once.
-            together: whether all processes ask for the same rows, each of which then need be encoded in one process alone.
-
-        Returns:
-            ``[*rows, dim]``, zero where a row has no value, and ``[*rows]`` bool: whether it has one.
-        """
-        feature = self.features[stream.name]
-        codes = feature.codes[rows]
-        present = torch.from_numpy(codes >= 0).to(self.device)
-        distinct, inverse = feature.distinct if rows is ALL else np.unique(codes[codes >= 0], return_inverse=True)
-        if not len(distinct):
-            return self.zero_embeddings(stream, *codes.shape), present
-        if together and self.is_costly(stream):
-            table = collectives.encode_sharded(distinct, lambda codes: self.share(stream, codes))
-        else:
-            table = self.embed_values(stream, distinct)
-        found = table[torch.from_numpy(inverse).to(self.device)]
-        if len(found) == codes.size:
-            return found.view(*codes.shape, self.dim), present
-        out = found.new_zeros(*codes.shape, self.dim)
-        return out.masked_scatter(present[..., None], found), present
-
-    def zero_embeddings(self, stream: Stream, *shape: int) -> Tensor:
-        """``[*shape, dim]`` zeros, of which every weight of a stream gets a gradient, as each process must give it one."""
-        idle = self.embed_values(stream, self.features[stream.name].some)[:0].to(self.log_q.dtype)
-        return torch.cat([idle, idle.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
-
-    def share(self, stream: Stream, codes: np.ndarray) -> Tensor:
-        """``[U, dim]`` of what one process encodes of a stream, which may be nothing; of one type whatever autocast does."""
-        return (self.embed_values(stream, codes) if len(codes) else self.zero_embeddings(stream, 0)).to(self.log_q.dtype)
-
-    def is_costly(self, stream: Stream) -> bool:
-        """Whether to encode a value costs more than to send its vector: not a look into a table, nor at what is kept."""
-        return self.features[stream.name].rows is not None and not constant(self._encoders[stream.encoder])
-
-    def embed_items(self, items: np.ndarray | slice, together: bool = False) -> Tensor:
-        """``[M, dim]`` what items are, from all their streams; ``together`` as in :meth:`embed_rows`."""
-        encoded = {s.name: self.embed_rows(s, items, together) for s in self.item_streams}
-        if "item" not in self.fusion:
-            return next(iter(encoded.values()))[0]
-        return self.fusion["item"](*transposed(encoded))
-
-    def event_inputs(self, batch: Batch, item: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The item of each event ``[B, T, dim]``, and the event's own streams, as a fusion head takes them."""
-        rows = batch.event_index.cpu().numpy()
-        return transposed({"item": (item, batch.mask)} | {s.name: self.embed_rows(s, rows) for s in self.event_streams})
-
-    def normalize_for_similarity(self, x: Tensor) -> Tensor:
-        """Interests or items as they are compared: by cosine, vectors of unit length."""
-        return F.normalize(x, dim=-1) if self.similarity == "cosine" else x
-
     # ---- training
 
-    def step(self, batch: Batch) -> Step:
-        """What the objectives see of a batch."""
-        everything = len(self.log_q)
-        rows: np.ndarray | slice = ALL
-        if any(o.candidates == "catalogue" for o in self._objectives):
-            items = torch.arange(everything, device=self.device)
-            inclusion = torch.zeros_like(self.log_q)
-        else:
-            drawn = torch.randint(everything, (max(o.num_sampled for o in self._objectives),), device=self.device)
-            own = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]])
-            # Of all processes the first one draws, so that as many are drawn as in one process.
-            items = collectives.all_union(torch.cat([own, drawn]) if collectives.is_rank_zero() else own)
-            # One event more than the history shows: the target of its last position.
-            events = collectives.all_sum(batch.mask.sum() + len(batch.users))
-            inclusion = log_inclusion(self.log_q[items], events, len(drawn), everything)
-            rows = items.cpu().numpy()
-        table = self.embed_items(rows, together=True)
-        fields = {f: torch.from_numpy(codes[rows].astype(np.int64)).to(self.device) for f, codes in self.item_codes.items()}
-        candidates = Candidates(self.normalize_for_similarity(table), items, inclusion, everything, fields)
-        # Item 0 stands in the padding, where any vector will do: position 0 is one.
-        x = table[candidates.index_of(batch.items)]
-        if "event" in self.fusion:
-            x = self.fusion["event"](*self.event_inputs(batch, x))
-        return Step(
-            batch, candidates, x, lambda *history: self.normalize_for_similarity(self.dynamics(*history)), self.objective
-        )
+    def make_step(self, batch: Batch) -> Step:
+        """Embed the candidates and the events of a batch, as the objectives read them.
+
+        Args:
+            batch: the histories and their targets.
+        """
+        chosen = choose_candidates(batch, self._objectives, self.log_q)
+        embeddings = self.backbone.embed_items(chosen.rows, shared=True)
+        fields = {
+            field: torch.from_numpy(codes[chosen.rows].astype(np.int64)).to(self.device)
+            for field, codes in self.item_codes.items()
+        }
+        normalized = self.backbone.normalize_for_similarity(embeddings)
+        candidates = Candidates(normalized, chosen.items, chosen.log_inclusion, len(self.log_q), fields)
+        # The padding refers to item 0, which need not be a candidate; any embedding will do there.
+        items = embeddings[candidates.index_of(batch.items)]
+        return Step(batch, candidates, self.backbone.embed_events(batch, items), self.backbone, self.objective)
 
     def training_step(self, batch: Batch) -> Tensor:
-        step = self.step(batch)
+        step = self.make_step(batch)
         loss = step.loss
         terms = {name: self.term_weights[name] * objective(step) for name, objective in self.auxiliary.items()}
         penalties = [penalty for part in self.parts() if (penalty := part.penalty()) is not None]
@@ -293,15 +164,11 @@ class InterestModel(HookRelay):
             terms["penalty"] = torch.stack(penalties).sum()
         for term in terms.values():
             loss = loss + term
-        weight, means = collectives.weight_by_targets(step.target_mask.sum(), {**terms, "loss": loss})
+        weight, means = weight_by_targets(step.target_mask.sum(), {**terms, "loss": loss})
         for name, mean in means.items():
             self.log(f"train/{name}", mean, prog_bar=name == "loss", batch_size=len(batch.users))
-        self._finite.record(batch, means)
+        self._loss_guard.record(batch, means)
         return loss * weight
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        self._finite.check(self)
-        super().on_before_optimizer_step(optimizer)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         named: dict[str, list[nn.Parameter]] = {}
@@ -309,135 +176,76 @@ class InterestModel(HookRelay):
             for group, params in encoder.parameter_groups().items():
                 named.setdefault(group, []).extend(params)
         fused = self.trainer.gradient_clip_val is None
-        chosen, groups = optimizer(self.optim, self.parameters(), named, fused=fused)
-        scheduler = schedule(chosen, groups, self.optim.schedule, self.trainer.estimated_stepping_batches)
-        return {"optimizer": chosen, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        optimizer, rates = make_optimizer(self.optim, self.parameters(), named, fused=fused)
+        scheduler = make_scheduler(optimizer, rates, self.optim.schedule, self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        with fsdp.gathered_weights(self):
-            for encoding in self.encodings.values():
-                encoding.keep()
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
-        # All chance of a step follows from its number, so that a resumed run draws what it would have drawn.
-        seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
-        seed_everything_from([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
-        if batch_idx % self.trainer.accumulate_grad_batches == 0:
-            self._finite.reset()
-        return super().on_train_batch_start(batch, batch_idx)
+        self._fill_caches()
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        with fsdp.gathered_weights(self):
-            self._guard.start(self.trainer.global_step)  # a resumed training knows it only now
+        self._start_frozen_check()  # here, since a resumed training knows its step only now
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["guard"] = self._guard.state_dict()
-        if self._finite.found:
-            checkpoint["not_finite"] = self._finite.found
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
+        # The seed depends on the position of the batch alone, so that a resumed training draws the same random numbers.
+        seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
+        seed_everything_from([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self._loss_guard.reset()
+        return super().on_train_batch_start(batch, batch_idx)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self._guard.load_state_dict(checkpoint.get("guard"))
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        self._loss_guard.check(self)
+        super().on_before_optimizer_step(optimizer)
 
     def on_fit_end(self) -> None:
         super().on_fit_end()
-        with fsdp.gathered_weights(self):  # here, since a run that goes on with nothing left to train ends no training
-            self._guard.check(self.trainer.global_step)
+        self._check_frozen_weights()  # here, since on_train_end does not run where a resumed training has nothing left to do
 
-    # ---- evaluation
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["frozen_check"] = self._frozen_check.state_dict()
+        if self._loss_guard.failure:
+            checkpoint["not_finite"] = self._loss_guard.failure
 
-    def last_user_state(self, batch: Batch) -> Tensor:
-        """``[B, dim]``, or ``[B, K, dim]``, the interest of each user after the last event, as it is compared."""
-        held = self._evaluation
-        x = held.items[batch.items]
-        if "event" in self.fusion:
-            x = self.fuse_events(*self.event_inputs(batch, x))
-        z = functional_call(self.dynamics, held.weights["dynamics"], (x, to_float64(batch.dt), batch.mask))
-        return self.normalize_for_similarity(z[torch.arange(len(z), device=z.device), batch.mask.sum(1) - 1])
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._frozen_check.load_state_dict(checkpoint.get("frozen_check"))
 
-    def fuse_events(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """Events from their streams, as the fusion head of events has it in an evaluation."""
-        given = {name: to_float64(s) for name, s in streams.items()}
-        return functional_call(self.fusion["event"], self._evaluation.weights["fusion"], (given, present))
+    # ---- what reads full weights, which a sharding strategy has to gather
 
-    def begin_evaluation(self, streams: Sequence[Stream]) -> Evaluation:
-        """The catalogue and every value of some streams as the weights are by now, and those weights."""
-        held = self._evaluation = Evaluation()
-        held.values = {s.name: self.embed_values(s, np.arange(self.features[s.name].size)) for s in streams}
-        catalogue = np.arange(len(self.log_q))
-        stretches = np.array_split(catalogue, range(STRETCH, len(catalogue), STRETCH))
-        held.items = to_float64(torch.cat([self.embed_items(stretch) for stretch in stretches]))
-        held.catalogue = self.normalize_for_similarity(held.items)
-        held.weights = {"dynamics": float64_weights(self.dynamics)}
-        if "event" in self.fusion:
-            held.weights["fusion"] = float64_weights(self.fusion["event"])
-        return held
+    @with_gathered_weights
+    def _fill_caches(self) -> None:
+        for cache in self.backbone.caches.values():
+            cache.fill()
 
-    def _start(self) -> None:
-        self.places.reset()
-        self.popular.reset()
-        with fsdp.gathered_weights(self):
-            self.begin_evaluation(self.streams)
+    @with_gathered_weights
+    def _start_frozen_check(self) -> None:
+        self._frozen_check.start(self.trainer.global_step)
 
-    def _place(self, places: TargetRankMetric, batch: Batch, z: Tensor, table: Tensor) -> None:
-        targets = batch.targets.max(1).values
-        places.update(TargetRanks(batch.users, targets, *target_ranks(z, table, targets, batch.history_items)))
-
-    def _report(self, part: str) -> None:
-        measured = per_user_metrics(self.places.gather(), self.ks)
-        self.log_dict({f"{part}/{name}": float(values.mean()) for name, values in measured.items()})
-        self.intervals = {f"{part}/{name}": bootstrap_mean_interval(values) for name, values in measured.items()}
-        self._evaluation = Evaluation()
-
-    def on_validation_epoch_start(self) -> None:
-        super().on_validation_epoch_start()
-        self._start()
-
-    def validation_step(self, batch: Batch) -> None:
-        self._place(self.places, batch, self.last_user_state(batch), self._evaluation.catalogue)
-
-    def on_validation_epoch_end(self) -> None:
-        super().on_validation_epoch_end()
-        self._report("val")
-
-    def on_test_epoch_start(self) -> None:
-        super().on_test_epoch_start()
-        self._start()
-
-    def test_step(self, batch: Batch) -> None:
-        self._place(self.places, batch, self.last_user_state(batch), self._evaluation.catalogue)
-        often = torch.from_numpy(self.counts).float().to(self.device).unsqueeze(1)
-        self._place(self.popular, batch, often.new_ones(len(batch.users), 1), often)
-
-    def on_test_epoch_end(self) -> None:
-        super().on_test_epoch_end()
-        self._report("test")
-        measured = per_user_metrics(self.popular.gather(), self.ks)
-        self.popularity = {f"test/{name}": float(values.mean()) for name, values in measured.items()}
-
-    def on_predict_epoch_start(self) -> None:
-        super().on_predict_epoch_start()
-        self._start()
-
-    def on_predict_epoch_end(self) -> None:
-        super().on_predict_epoch_end()
-        self._evaluation = Evaluation()
-
-    def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Users ``[B]``, their best items ``[B, top_k]`` and the scores ``[B, top_k]``, best first."""
-        return batch.users, *top_k_items(
-            self.last_user_state(batch), self._evaluation.catalogue, batch.history_items, self.top_k
-        )
+    @with_gathered_weights
+    def _check_frozen_weights(self) -> None:
+        self._frozen_check.check(self.trainer.global_step)
 
 
-def projection(out_dim: int, dim: int) -> nn.Module:
-    """To the width of the model; nothing where an encoder has it already."""
-    return nn.Identity() if out_dim == dim else nn.Linear(out_dim, dim)
+def check_objectives(objective: Objective, auxiliary: Mapping[str, Auxiliary]) -> None:
+    """Check that objectives can be the terms of a loss.
 
+    Args:
+        objective: the main term.
+        auxiliary: further terms by name.
 
-def transposed(encoded: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Streams and their presence, as a fusion head takes them."""
-    return {k: v for k, (v, _) in encoded.items()}, {k: p for k, (_, p) in encoded.items()}
+    Raises:
+        ValueError: the main term is an auxiliary one, a name is reserved, or a class attribute of an objective is wrong.
+    """
+    if objective.auxiliary:
+        raise ValueError(f"{type(objective).__name__} is an auxiliary term; name it under model.auxiliary instead")
+    for one in (objective, *(term.objective for term in auxiliary.values())):
+        if one.candidates not in ("batch", "catalogue"):
+            raise ValueError(f"candidates must be 'batch' or 'catalogue', not {one.candidates!r}")
+        if not all(field.startswith("item.") for field in one.fields):
+            raise ValueError(f"an objective reads fields of the items, such as item.category, not {', '.join(one.fields)}")
+    if names := [name for name in auxiliary if name in RESERVED_NAMES or not name.isidentifier()]:
+        raise ValueError(f"no term of the loss can be called {', '.join(names)}; choose another name")

@@ -1,4 +1,4 @@
-"""Optimiser, learning rates and warm-up: sets for pretrained backbones, for what is added to them, and for the rest."""
+"""Optimiser, learning rates and warm-up, by group: pretrained weights, what fine-tuning adds to them, and all others."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -15,12 +15,12 @@ from interestlab.utils.argument_checks import require_at_least
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast a group of parameters learns.
+    """Learning rate, weight decay and warm-up of a group of parameters.
 
     Args:
         lr: learning rate after the warm-up.
         weight_decay: decoupled weight decay of matrices; vectors (biases, norms) have none.
-        warmup: steps over which the rate rises from zero.
+        warmup: optimiser steps over which the learning rate rises from zero.
     """
 
     lr: float = 1e-3
@@ -33,16 +33,17 @@ class Rates:
 
 @dataclass(frozen=True)
 class Optim(Rates):
-    """The optimiser of a model; its own rates are for all that has no other.
+    """The optimiser of a model. Its own rates apply to all parameters without a group.
 
     Args:
         lr: learning rate after the warm-up.
         weight_decay: decoupled weight decay of matrices; vectors (biases, norms) have none.
-        warmup: steps over which the rate rises from zero.
-        optimizer: ``adamw`` (arXiv 1711.05101) or ``adafactor`` (1804.04235), which keeps no second moment of matrices.
-        schedule: after the warm-up: ``constant``, or a half ``cosine`` down to zero at the last step.
+        warmup: optimiser steps over which the learning rate rises from zero.
+        optimizer: ``adamw`` (arXiv 1711.05101), or ``adafactor`` (arXiv 1804.04235), which stores no second moment of
+            matrices.
+        schedule: after the warm-up: ``constant``, or half a ``cosine`` down to zero at the last step.
         pretrained: rates of pretrained weights.
-        peft: rates of what a fine-tuning method adds to pretrained weights (LoRA's matrices, adapters).
+        peft: rates of the weights that a fine-tuning method adds to pretrained ones (LoRA matrices, adapters).
     """
 
     optimizer: Literal["adamw", "adafactor"] = "adamw"
@@ -50,20 +51,28 @@ class Optim(Rates):
     pretrained: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
     peft: Rates = field(default_factory=lambda: Rates(lr=5e-4))
 
-    def of(self, group: str | None) -> Rates:
-        """The rates of ``pretrained``, of ``peft``, or of the rest."""
+    def rates_of(self, group: str | None) -> Rates:
+        """Return the rates of a group.
+
+        Args:
+            group: ``pretrained``, ``peft``, or None for all other parameters.
+        """
         return {"pretrained": self.pretrained, "peft": self.peft}.get(group or "", self)
 
 
-def optimizer(
+def make_optimizer(
     optim: Optim, parameters: Iterable[nn.Parameter], named: Mapping[str, Iterable[nn.Parameter]], *, fused: bool
 ) -> tuple[Optimizer, list[Rates]]:
-    """An optimiser over all trainable ``parameters``, those of the ``named`` groups with rates of their own.
+    """Make an optimiser over all trainable parameters.
 
-    A ``fused`` AdamW is faster, and cannot have its gradients clipped under mixed precision.
+    Args:
+        optim: the settings.
+        parameters: all parameters of the model.
+        named: parameters by group; the others have no group.
+        fused: whether AdamW is fused, which is faster, but excludes gradient clipping under mixed precision.
 
     Returns:
-        the optimiser, and the rates of each of its groups.
+        The optimiser, and the rates of each of its parameter groups.
     """
     group_of = {id(p): name for name, params in named.items() for p in params}
     sets: dict[tuple[str | None, bool], list[nn.Parameter]] = {}
@@ -72,19 +81,26 @@ def optimizer(
             sets.setdefault((group_of.get(id(p)), p.ndim > 1), []).append(p)
     groups: list[dict[str, Any]] = []
     rates: list[Rates] = []
-    for (name, matrix), params in sets.items():
-        rate = optim.of(name)
-        groups.append({"params": params, "lr": rate.lr, "weight_decay": rate.weight_decay if matrix else 0.0})
+    for (name, is_matrix), params in sets.items():
+        rate = optim.rates_of(name)
+        groups.append({"params": params, "lr": rate.lr, "weight_decay": rate.weight_decay if is_matrix else 0.0})
         rates.append(rate)
     if optim.optimizer == "adafactor":
         return torch.optim.Adafactor(groups), rates
     return torch.optim.AdamW(groups, fused=fused), rates
 
 
-def schedule(optimizer: Optimizer, rates: list[Rates], kind: str, steps: float) -> LambdaLR:
-    """Warm-up of each group, then ``constant`` or ``cosine`` over ``steps``."""
+def make_scheduler(optimizer: Optimizer, rates: list[Rates], kind: str, steps: float) -> LambdaLR:
+    """Make a scheduler that warms up each parameter group.
 
-    def factor_of(warmup: int) -> Callable[[int], float]:
+    Args:
+        optimizer: the optimiser.
+        rates: of each of its parameter groups.
+        kind: ``constant`` or ``cosine``, after the warm-up.
+        steps: optimiser steps of the training; infinite where unknown, which makes the rate constant.
+    """
+
+    def make_factor(warmup: int) -> Callable[[int], float]:
         def factor(step: int) -> float:
             if step < warmup:
                 return (step + 1) / (warmup + 1)
@@ -94,4 +110,4 @@ def schedule(optimizer: Optimizer, rates: list[Rates], kind: str, steps: float) 
 
         return factor
 
-    return LambdaLR(optimizer, [factor_of(rate.warmup) for rate in rates])
+    return LambdaLR(optimizer, [make_factor(rate.warmup) for rate in rates])

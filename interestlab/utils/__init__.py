@@ -1,1 +1,1 @@
-"""Helpers without domain knowledge: atomic writes, the artifact store, argument checks."""
+"""Helpers without domain knowledge: atomic file writes, the artifact store, argument checks."""

@@ -1,4 +1,4 @@
-"""Folders that are whole or not there: built once, named by what they were built from, mapped into memory."""
+"""Artifact folders: built atomically, once, and named by a fingerprint of what they were built from."""
 
 import errno
 import hashlib
@@ -15,30 +15,40 @@ from polars.exceptions import PolarsError
 from interestlab.errors import DataError
 
 VERSION = 1
-"""Raised when a store's form or the way it is built changes; an older store is then not met."""
+"""Part of every fingerprint. Raise it when the format of stores or the way they are built changes, to rebuild them."""
 
-UNWRITABLE = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR),
-}
-"""What stops a folder from being written, and another folder would mend."""
+MANIFEST_NAME = "contents.json"
+"""File that lists the files of an artifact with their sizes and hashes."""
 
+HASH_ON_OPEN_BYTES = 1 << 20
+"""Files up to this size are hashed whenever their artifact is opened; of larger files only the size is compared."""
 
-CONTENTS = "contents.json"
-"""Lists the files of a store with their sizes and hashes."""
+_WRITE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR}
+"""Errors that a different folder or more disk space would solve."""
 
-HASHED_AT_ONCE = 1 << 20
-"""Bytes up to which a file is hashed whenever its store is opened; larger ones are held to their size, and hashed on demand."""
+_WRITE_ERROR_TEXTS = ("requested and", "os error 28", "os error 27", "os error 30", "os error 13", "os error 122")
+"""NumPy and Polars report a full disk without its errno."""
 
 
 def fingerprint(**parts: Any) -> str:
-    """Sixteen hex digits that name what a store was built from."""
-    return hashlib.sha256(json.dumps(parts | {"version": VERSION}, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[
-        :16
-    ]
+    """Return 16 hex digits that identify what an artifact is built from.
+
+    Args:
+        **parts: JSON values, in any order.
+    """
+    text = json.dumps(parts | {"version": VERSION}, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def content_hash(files: list[Path]) -> str:
-    """Hash of the contents of files, whatever their names."""
+    """Return 16 hex digits of a hash of the contents of files, independent of their names.
+
+    Args:
+        files: in order.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -50,13 +60,20 @@ def content_hash(files: list[Path]) -> str:
 
 
 def build_artifact(folder: Path, write: Callable[[Path], None]) -> Path:
-    """Return ``folder``, written first by ``write`` unless it is there.
+    """Return an artifact folder; build it first if it does not exist.
 
-    One process builds and the others wait. The folder appears under its name when it is whole, by a rename; what a
-    killed builder left behind is removed by the next.
+    One process builds and the others wait. The folder is renamed to its name once it is complete; the next process removes
+    what a killed one left behind.
+
+    Args:
+        folder: of the artifact.
+        write: fills an empty folder with its files.
+
+    Returns:
+        ``folder``.
 
     Raises:
-        DataError: the folder cannot be written, or what is there is not as it was written.
+        DataError: the folder cannot be written, or an existing one does not match its manifest.
     """
     if folder.exists():
         check_manifest(folder)
@@ -70,7 +87,7 @@ def build_artifact(folder: Path, write: Callable[[Path], None]) -> Path:
                 draft.mkdir()
                 try:
                     write(draft)
-                    (draft / CONTENTS).write_text(json.dumps(read_manifest(draft)))
+                    (draft / MANIFEST_NAME).write_text(json.dumps(compute_manifest(draft)))
                     draft.rename(folder)
                 except BaseException:
                     shutil.rmtree(draft, ignore_errors=True)
@@ -78,78 +95,98 @@ def build_artifact(folder: Path, write: Callable[[Path], None]) -> Path:
     except (OSError, PolarsError) as err:
         if not is_write_error(err):
             raise
-        told = getattr(err, "strerror", None) or err
+        reason = getattr(err, "strerror", None) or err
         raise DataError(
-            f"{folder.parent}: cannot be written ({told}); make room, or set --data.cache_dir or INTERESTLAB_CACHE."
+            f"{folder.parent}: cannot be written ({reason}); make room, or set --data.cache_dir or INTERESTLAB_CACHE."
         ) from err
     return folder
 
 
 def is_write_error(err: Exception) -> bool:
-    """Whether another folder, or more room, would mend it."""
+    """Return whether a different folder or more disk space would solve an error.
+
+    Args:
+        err: raised while files were written.
+    """
     number = getattr(err, "errno", None)
-    return number in UNWRITABLE or (number is None and any(sign in str(err) for sign in _TOLD_IN_WORDS))
+    return number in _WRITE_ERRNOS or (number is None and any(text in str(err) for text in _WRITE_ERROR_TEXTS))
 
 
-_TOLD_IN_WORDS = ("requested and", "os error 28", "os error 27", "os error 30", "os error 13", "os error 122")
-"""NumPy and Polars tell of a full disk without its number."""
+def compute_manifest(folder: Path) -> dict[str, tuple[int, str]]:
+    """Compute the size in bytes and the SHA-256 of each file below a folder.
 
-
-def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of each file of a store."""
+    Args:
+        folder: of an artifact.
+    """
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {file.relative_to(folder).as_posix(): (file.stat().st_size, sha256(file)) for file in files}
+    return {file.relative_to(folder).as_posix(): (file.stat().st_size, _sha256(file)) for file in files}
 
 
-def check_manifest(folder: Path, *, whole: bool = False) -> None:
-    """Hold a store to what was written into it: sizes, and the hashes of its small files; ``whole``: all hashes.
+def check_manifest(folder: Path, *, all_hashes: bool = False) -> None:
+    """Compare an artifact with its manifest: all sizes, and the hashes of small files.
+
+    Args:
+        folder: of the artifact.
+        all_hashes: whether to compare the hashes of large files too.
 
     Raises:
-        DataError: a file is gone, was cut or was altered.
+        DataError: a file is missing, truncated or changed.
     """
     try:
-        told = json.loads((folder / CONTENTS).read_text())
-        wrong = next((name for name, (size, digest) in told.items() if not same(folder / name, size, digest, whole)), None)
-    except FileNotFoundError:  # of an earlier version
+        manifest = json.loads((folder / MANIFEST_NAME).read_text())
+        mismatches = (
+            name for name, (size, digest) in manifest.items() if not _matches(folder / name, size, digest, all_hashes)
+        )
+        mismatch = next(mismatches, None)
+    except FileNotFoundError:  # built by an earlier version
         return
     except (OSError, ValueError, TypeError, AttributeError):
-        wrong = CONTENTS
-    if wrong is not None:
-        raise damaged_error(folder, wrong)
-
-
-def same(file: Path, size: int, digest: str, whole: bool) -> bool:
-    """Whether a file is as it was written."""
-    if not file.is_file() or file.stat().st_size != size:
-        return False
-    return (size > HASHED_AT_ONCE and not whole) or sha256(file) == digest
-
-
-def sha256(file: Path) -> str:
-    """Hash of one file, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def damaged_error(folder: Path, name: str) -> DataError:
-    """What is said of a store that cannot be used."""
-    return DataError(f"{folder}: {name} is not as it was written; delete the folder, and it is built again.")
+        mismatch = MANIFEST_NAME
+    if mismatch is not None:
+        raise _corruption_error(folder, mismatch)
 
 
 def save(folder: Path, **arrays: np.ndarray) -> None:
-    """Write arrays, one .npy each."""
+    """Save arrays, one ``.npy`` file each.
+
+    Args:
+        folder: an existing folder.
+        **arrays: file name without suffix -> array.
+    """
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
 def load(folder: Path, name: str) -> np.ndarray:
-    """Map one array into memory, read-only; no pickle is ever read.
+    """Memory-map one array, read-only and without pickle.
+
+    Args:
+        folder: of the artifact.
+        name: of the file, without suffix.
+
+    Returns:
+        The array.
 
     Raises:
-        DataError: the file is gone, or holds no such array.
+        DataError: the file is missing, or not such an array.
     """
     try:
         array: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as err:
-        raise damaged_error(folder, f"{name}.npy") from err
+        raise _corruption_error(folder, f"{name}.npy") from err
     return array
+
+
+def _matches(file: Path, size: int, digest: str, all_hashes: bool) -> bool:
+    if not file.is_file() or file.stat().st_size != size:
+        return False
+    return (size > HASH_ON_OPEN_BYTES and not all_hashes) or _sha256(file) == digest
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _corruption_error(folder: Path, name: str) -> DataError:
+    return DataError(f"{folder}: {name} is missing or corrupted; delete the folder, and it will be rebuilt.")

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, however the process ends."""
+"""Atomic file writes."""
 
 import os
 from collections.abc import Iterator
@@ -8,23 +8,27 @@ from typing import IO, Any
 
 from interestlab.errors import DataError
 
-MEND = "make room, or give another folder"
-MEND_RUN = "make room, and the run goes on with --ckpt_path=last"
+FREE_SPACE_HINT = "make room, or give another folder"
+RESUME_HINT = "make room, and resume the run with --ckpt_path=last"
 
 
 @contextmanager
-def atomic_write(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[Any]]:
-    """A file to write, which takes the place of ``path`` when it is complete and on the disk.
+def atomic_write(path: Path, mode: str = "w", hint: str = FREE_SPACE_HINT) -> Iterator[IO[Any]]:
+    """Open a temporary file that replaces ``path`` once it is complete and on disk.
 
     Args:
-        path: where it is to be.
-        mode: ``w`` of text, ``wb`` of bytes.
-        mend: what an error says is to be done.
+        path: the file to write or replace.
+        mode: ``w`` for text, ``wb`` for bytes.
+        hint: what an error tells the user to do.
+
+    Yields:
+        The open file.
 
     Raises:
-        DataError: the disk is full, or the file cannot be written for another reason; what was there before still is.
+        DataError: the file cannot be written, for instance because the disk is full; a previous file is unchanged.
     """
-    # In the same folder, since a file moves in one stroke only within a disk; by one name, so that a kill leaves one at most.
+    # In the same folder, since a rename is atomic only within a file system; under a fixed name, so that killed processes
+    # leave at most one such file.
     part = path.with_name(f".{path.name}.part")
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     try:
@@ -35,22 +39,32 @@ def atomic_write(path: Path, mode: str = "w", mend: str = MEND) -> Iterator[IO[A
         part.replace(path)
     except OSError as err:
         part.unlink(missing_ok=True)
-        raise DataError(cannot_write_message(path, err, f"what was there before is whole; {mend}")) from err
+        raise DataError(cannot_write_message(path, err, f"the previous file is unchanged; {hint}")) from err
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a text file that is never seen half written.
+    """Write a text file atomically.
+
+    Args:
+        path: the file to write or replace.
+        text: its content.
 
     Raises:
-        DataError: it cannot be written; what was there before still is.
+        DataError: the file cannot be written; a previous file is unchanged.
     """
     with atomic_write(path) as file:
         file.write(text)
 
 
-def cannot_write_message(path: Path, err: OSError, mend: str) -> str:
-    """What is said of a file that could not be written."""
-    return f"{path} cannot be written ({err.strerror or err}); {mend}."
+def cannot_write_message(path: Path, err: OSError, hint: str) -> str:
+    """Return the message of an error for a file that could not be written.
+
+    Args:
+        path: the file.
+        err: why.
+        hint: what the user can do.
+    """
+    return f"{path} cannot be written ({err.strerror or err}); {hint}."

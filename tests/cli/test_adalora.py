@@ -52,7 +52,7 @@ def test_ranks_fall_over_a_run_and_are_logged(fit, adalora, tmp_path):
     assert (told["train/rank_mean"].diff().drop_nulls() <= 0).all()
     assert (told["train/rank_min"] <= told["train/rank_mean"]).all()
     assert (told["train/rank_mean"] <= told["train/rank_max"]).all()
-    ranks = cli.model.encoders["main"].ranks()
+    ranks = cli.model.backbone.encoders["main"].ranks()
     assert sum(ranks.values()) == 2 * len(ranks)
     assert (told["train/penalty"] > 0).all()
     again = InterestModel.load_from_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
@@ -67,7 +67,7 @@ def test_ranks_are_allocated_at_the_steps_of_the_optimiser(fit, adalora, monkeyp
     batches = cli.trainer.fit_loop.epoch_loop.batch_progress.total.completed
     assert cli.trainer.global_step < batches
     assert met == list(range(1, cli.trainer.global_step + 1))
-    assert sum(cli.model.encoders["main"].ranks().values()) == 2 * 4
+    assert sum(cli.model.backbone.encoders["main"].ranks().values()) == 2 * 4
 
 
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(fit, adalora, tmp_path, monkeypatch):

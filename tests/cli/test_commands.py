@@ -96,7 +96,7 @@ def test_describe_and_prepare(capsys, tmp_path):
     main(["data", "describe", *shop])
     out = capsys.readouterr().out
     assert out.splitlines()[0] == store.splitlines()[0]
-    assert "events a user" in out
+    assert "events per user" in out
     assert "warning" in out
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from interestlab.cli.drift import overrides
 from interestlab.cli.main import main
-from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, UNKNOWN
+from interestlab.drift.verdicts import BOTH, EVOLVED, INSUFFICIENT_EVIDENCE, MIGRATED
 from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
@@ -122,7 +122,7 @@ def test_what_is_told_of_the_whole_agrees_with_the_tables(out):
     people = told["users"]
     assert meta["users"] == people.height == 40
     assert meta["events"] == people["events"].sum() + meta["dropped_events"]
-    assert meta["answered"] == (people["verdict"] != UNKNOWN).sum() > 0
+    assert meta["answered"] == (people["verdict"] != INSUFFICIENT_EVIDENCE).sum() > 0
     assert (meta["windows"], meta["permutations"], meta["seed"], meta["model"]) == (3, 49, 0, None)
     assert meta["source"] == "simulated"
     assert told["audiences"].height == people["verdict"].is_in([MIGRATED, EVOLVED, BOTH]).sum()
@@ -157,7 +157,7 @@ def test_a_run_tells_what_its_model_says_too(fit, tmp_path, capsys):
     meta, told = json.loads((folder / "meta.json").read_text("utf-8")), tables(folder)
     model = pl.read_parquet(folder / "model.parquet")
     assert meta["model"] == "ewma"
-    answered = told["users"].filter(pl.col("verdict") != UNKNOWN)
+    answered = told["users"].filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
     assert model["user_id"].to_list() == answered["user_id"].to_list()
     assert meta["answered"] == model.height > 0
     assert model["tv"].is_between(0, 1).all()
@@ -175,7 +175,7 @@ def test_a_run_of_which_nobody_has_enough_evidence(fit, tmp_path):
     fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false")
     main(["drift", "run", *QUICK])
     assert pl.read_parquet(tmp_path / "run" / "drift" / "model.parquet").height == 0
-    assert set(pl.read_parquet(tmp_path / "run" / "drift" / "users.parquet")["verdict"]) == {UNKNOWN}
+    assert set(pl.read_parquet(tmp_path / "run" / "drift" / "users.parquet")["verdict"]) == {INSUFFICIENT_EVIDENCE}
 
 
 def test_help_answers(capsys):
@@ -183,7 +183,7 @@ def test_help_answers(capsys):
         main(["drift", "--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
-    assert "--drift.level_of_test" in told
+    assert "--drift.significance_level" in told
     assert "--data.source" in told
     assert "migration" in told
 
@@ -260,7 +260,7 @@ def test_planted_migrators_are_found_and_nulls_hardly_ever(tmp_path, cache):
     people = pl.read_parquet("out/users.parquet")
     log = InterestData(Simulated(**shop), cache_dir=str(cache)).log
     truth = pl.read_parquet(log.folder / "truth.parquet").rename({"source": "from", "destination": "to"})
-    told = people.filter(pl.col("verdict") != UNKNOWN).join(truth, on="user_id")
+    told = people.filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE).join(truth, on="user_id")
     moved = told["verdict"].is_in([MIGRATED, BOTH])
     migrants, others = told.filter(pl.col("kind") == "migrate"), told.filter(pl.col("kind") != "migrate")
     assert told.height > 150
@@ -291,5 +291,5 @@ def test_real_reviews_answer_nearly_nobody():
     meta = json.loads(Path("out/meta.json").read_text("utf-8"))
     assert people.height == meta["users"] > 1000
     assert meta["answered"] < 0.05 * people.height
-    assert people.filter(verdict=UNKNOWN)["p_migration"].null_count() == people.height - meta["answered"]
+    assert people.filter(verdict=INSUFFICIENT_EVIDENCE)["p_migration"].null_count() == people.height - meta["answered"]
     assert any("Times are days" in note for note in meta["notes"])

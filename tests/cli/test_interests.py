@@ -19,7 +19,7 @@ def test_fits_tests_and_predicts(fit, tmp_path, extractor):
         "--model.dynamics.num_interests=3",
     ]
     cli = fit("--model.encoder=id", *dynamics, steps=2)
-    assert cli.model.dynamics.num_interests == 3
+    assert cli.model.backbone.dynamics.num_interests == 3
     first = json.loads((folder / "metrics.json").read_text())
     assert 0 <= first["test/recall@10"] <= 1
     (folder / "metrics.json").unlink()

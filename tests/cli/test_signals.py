@@ -46,10 +46,10 @@ def shop(tmp_path):
 def test_vectors_from_elsewhere(shop, tmp_path, capsys):
     pl.DataFrame({"item_id": ITEMS[1:], "vector": [[float(n), 1.0] for n in range(7)]}).write_parquet("audio.parquet")
     audio = "audio: {class_path: features, init_args: {file: audio.parquet, standardize: true}}"
-    with pytest.warns(UserWarning, match="Features finds nothing in 1 of 8 values, 'i0' the first"):
+    with pytest.warns(UserWarning, match="Features finds nothing in 1 of 8 values, such as 'i0'"):
         cli = shop(f"--model.encoder={{id: id, {audio}}}", "--model.fusion=gated", "--model.fusion.modality_dropout=0.3")
-    assert cli.model.fusion["item"].modality_dropout == 0.3
-    assert (cli.model.features["audio"].codes == -1).sum() == 1
+    assert cli.model.backbone.fusion["item"].modality_dropout == 0.3
+    assert (cli.model.backbone.features["audio"].codes == -1).sum() == 1
 
     pl.DataFrame({"item_id": ITEMS, "vector": [[1.0, 2.0]] * 8}).write_parquet("audio.parquet")
     with pytest.raises(SystemExit):
@@ -71,9 +71,9 @@ def test_images(shop, vit, tmp_path):
         pixels = np.random.default_rng(seed).integers(0, 255, (12, 12, 3), np.uint8)
         pillow.fromarray(pixels).save(f"img/{item}.png")
     arguments = f"init_args: {{model: {vit}, root: .}}"
-    with pytest.warns(UserWarning, match=r"field item.image: Image finds nothing in 2 of 8 values, 'img/i0.png' the first"):
+    with pytest.warns(UserWarning, match=r"field item.image: Image finds nothing in 2 of 8 values, such as 'img/i0.png'"):
         cli = shop(f"--model.encoder={{id: id, look: {{class_path: image, {arguments}}}}}", "--model.fusion=bottleneck")
-    kept = list(cli.model.features["look"].folder.glob("vectors-*/vectors.npy"))
+    kept = list(cli.model.backbone.features["look"].folder.glob("vectors-*/vectors.npy"))
     assert np.load(kept[0]).shape == (8, 16)
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
     assert checkpoint.stat().st_size < 100_000
@@ -90,9 +90,9 @@ def test_all_six_signals_of_behaviour(shop):
     }
     mapping = ", ".join(f"{k}: {{class_path: behaviour, init_args: {{field: {f}}}}}" for k, f in signals.items())
     cli = shop(f"--model.encoder={{id: id, {mapping}}}", "--model.fusion=film")
-    assert cli.model.fusion["event"].streams == ["item", "kind", "stars", "hour", "day", "away"]
-    assert cli.model.fusion["item"].streams == ["id", "price"]
-    features = cli.model.features
+    assert cli.model.backbone.fusion["event"].streams == ["item", "kind", "stars", "hour", "day", "away"]
+    assert cli.model.backbone.fusion["item"].streams == ["id", "price"]
+    features = cli.model.backbone.features
     assert (features["stars"].codes == -1).mean() == 0.5
     assert (features["away"].codes == -1).sum() == 12
     assert all((features[name].codes >= 0).all() for name in ("kind", "price", "hour", "day"))

@@ -3,13 +3,12 @@
 import polars as pl
 import pytest
 
-from interestlab.data.histories import clean_frame
-from interestlab.data.text_cleaning import WORDS, Cleaning
+from interestlab.data.text_cleaning import TEXT_COLUMNS, Cleaning, clean_text_columns
 
 
 def clean(column, value, cleaning=Cleaning()):  # noqa: B008 (frozen)
     frame = pl.DataFrame({column: [value]}, schema={column: pl.String})
-    return clean_frame(frame, cleaning)[column][0]
+    return clean_text_columns(frame, cleaning)[column][0]
 
 
 ADDRESSES = [
@@ -27,7 +26,7 @@ def test_a_lone_address_or_image_file_is_no_text(value):
     assert clean("image", f" {value}\n") == value
 
 
-@pytest.mark.parametrize("column", WORDS)
+@pytest.mark.parametrize("column", TEXT_COLUMNS)
 def test_columns_of_words_lose_addresses_wherever_they_stand(column):
     assert clean(column, "https://t.cn/a") is None
     assert clean(column, "see https://t.cn/a now") == "see now"

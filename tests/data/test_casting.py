@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from interestlab.contract import EventLog, Source
-from interestlab.data.event_store import Recipe, open_event_store
+from interestlab.data.event_store import PreparationSettings, open_event_store
 from interestlab.data.fields import field_codes
 from interestlab.data.validate import validate
 from interestlab.errors import DataError
@@ -57,7 +57,7 @@ def test_every_row_is_kept_or_in_quarantine(name):
     for frame, side in ((EVENTS, "events"), (ITEMS, "items")):
         for column in frame.columns:
             found = read(**{side: frame.with_columns(TYPES[name].alias(column))})
-            assert found.events.height + found.items.height + found.bad.height == found.rows == 2 * ROWS, column
+            assert found.events.height + found.items.height + found.quarantine.height == found.num_rows == 2 * ROWS, column
 
 
 def test_what_becomes_of_a_value():
@@ -67,9 +67,13 @@ def test_what_becomes_of_a_value():
         ("a", 1_600_000_000, "PT0S"),
         ("b", 1_600_000_003, "PT3S"),
     ]
-    assert found.bad["reason"].to_list() == ["user_id is not UTF-8"] * 2
+    assert found.quarantine["reason"].to_list() == ["user_id is not UTF-8"] * 2
     found = read(EVENTS.with_columns(timestamp=TYPES["far"]))
-    assert found.bad["reason"].str.contains(r"^timestamp (1600000000000000000 lies|is missing|-1600000000000000000 lies)").all()
+    assert (
+        found.quarantine["reason"]
+        .str.contains(r"^timestamp (1600000000000000000 is outside|is missing|-1600000000000000000 is outside)")
+        .all()
+    )
     assert found.events["timestamp"].to_list() == [1_600_000_000]
     assert read(EVENTS.with_columns(extra=TYPES["date"])).events["extra"].dtype == pl.Date
     far = read(EVENTS.with_columns(extra=TYPES["far date"])).events["extra"]
@@ -80,7 +84,7 @@ def test_what_becomes_of_a_value():
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_further_column_is_a_field_or_is_told_to_be_none(name, tmp_path):
-    log = open_event_store(Given(name), Recipe(), tmp_path / "cache", max_bad_fraction=0)
+    log = open_event_store(Given(name), PreparationSettings(), tmp_path / "cache", max_bad_fraction=0)
     if name == "bytes":
         with pytest.raises(DataError, match=r"the events have no column extra; they have"):
             field_codes(log, "event.extra", tmp_path / "cache")

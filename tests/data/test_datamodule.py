@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from interestlab.data import event_store
-from interestlab.data.datamodule import InterestData, cache_folder
-from interestlab.data.event_store import Recipe
+from interestlab.data.datamodule import InterestData, resolve_cache_dir
+from interestlab.data.event_store import PreparationSettings
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.errors import DataError
 
@@ -35,7 +35,7 @@ def test_the_log(data):
 
 @pytest.mark.parametrize("stretch", [1, 2, 100])
 def test_counts_are_those_of_training(data, monkeypatch, stretch):
-    monkeypatch.setattr(event_store, "STRETCH", stretch)
+    monkeypatch.setattr(event_store, "USERS_PER_CHUNK", stretch)
     log = data([f"u{u},{item},{t + 1}" for u in (1, 2, 3) for t, item in enumerate("abac"[: 5 - u])]).log
     assert log.counts.tolist() == [3, 2, 0]
 
@@ -58,7 +58,7 @@ def test_too_many_bad_rows(data, cache, lines):
         data(BAD).log  # noqa: B018
     message = str(told.value)
     assert f"First: {lines(BAD)} line 2: timestamp is not a number of seconds: soon." in message
-    assert "2 of 7 rows (28.57%) are bad" in message
+    assert "2 of 7 rows (28.57%)" in message
     assert "max_bad_fraction=0.01" in message
     assert str(next((cache / "quarantine").glob("*.csv"))) in message
     assert "\n" not in message
@@ -138,8 +138,11 @@ def test_settings_that_decide_nothing_do_not_count(data, tiny):
         data(seed=s, split_quantiles=c, max_history=n).log.folder for s, c, n in [(0, (0.8, 0.9), 5), (1, (0.5, 0.6), 9)]
     }
     assert len(folders) == tiny.reads == 1
-    assert Recipe(ties="shuffle", seed=1).settled() != Recipe(ties="shuffle", seed=2).settled()
-    assert Recipe(split="global_time", split_quantiles=(0.1, 0.2)).settled() != Recipe(split="global_time").settled()
+    assert PreparationSettings(ties="shuffle", seed=1).effective() != PreparationSettings(ties="shuffle", seed=2).effective()
+    assert (
+        PreparationSettings(split="global_time", split_quantiles=(0.1, 0.2)).effective()
+        != PreparationSettings(split="global_time").effective()
+    )
 
 
 def test_shuffled_ties_follow_the_seed(data):
@@ -200,12 +203,12 @@ def test_no_user_to_test(data):
 
 def test_where_stores_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "env"))
-    assert cache_folder(str(tmp_path / "own")) == tmp_path / "own"
-    assert cache_folder(None) == tmp_path / "env"
+    assert resolve_cache_dir(str(tmp_path / "own")) == tmp_path / "own"
+    assert resolve_cache_dir(None) == tmp_path / "env"
     monkeypatch.delenv("INTERESTLAB_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder(None) == tmp_path / ".cache" / "interestlab"
-    assert cache_folder("~/here") == tmp_path / "here"
+    assert resolve_cache_dir(None) == tmp_path / ".cache" / "interestlab"
+    assert resolve_cache_dir("~/here") == tmp_path / "here"
 
 
 def test_loaders(data):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interestlab.data.dataset import HistoryDataset, LengthBatches
+from interestlab.data.dataset import HistoryDataset
+from interestlab.data.sampler import LengthBucketSampler
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60).map(np.array)
 
@@ -32,7 +33,7 @@ def test_every_training_event_is_a_target_once_an_epoch(data, split):
         assert (log.item[rows] == batch.items[real].numpy()).all()
         assert (batch.event_index[:, 1:] - batch.event_index[:, :-1])[batch.mask[:, 1:]].eq(1).all()
         found.update((rows + 1).tolist())
-    trained = [r for start, n in zip(log.offsets, log.cuts.train, strict=False) for r in range(start + 1, start + n)]
+    trained = [r for start, n in zip(log.offsets, log.split_positions.train, strict=False) for r in range(start + 1, start + n)]
     assert found == Counter(trained)
 
 
@@ -40,7 +41,7 @@ def test_every_training_event_is_a_target_once_an_epoch(data, split):
 @pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
 def test_held_out_targets(data, part, split):
     made = data(split=split, max_history=4)
-    log, cuts = made.log, getattr(made.log.cuts, part)
+    log, cuts = made.log, getattr(made.log.split_positions, part)
     users = []
     for batch in made.loader(part):
         for i, user in enumerate(batch.users.tolist()):
@@ -107,7 +108,7 @@ def test_users_with_nothing_to_learn_from_are_not_in_training(data):
 
 @given(LENGTHS, st.integers(1, 200), st.booleans(), st.integers(0, 3))
 def test_batches_hold_every_sample_once_within_the_budget(lengths, budget, shuffle, epoch):
-    sampler = LengthBatches(lengths, budget, shuffle=shuffle)
+    sampler = LengthBucketSampler(lengths, budget, shuffle=shuffle)
     sampler.set_epoch(epoch)
     batches = list(sampler)
     assert sorted(s for batch in batches for s in batch) == list(range(len(lengths)))
@@ -118,13 +119,13 @@ def test_batches_hold_every_sample_once_within_the_budget(lengths, budget, shuff
 
 @given(LENGTHS, st.integers(1, 200), st.sampled_from([2, 3]), st.booleans())
 def test_shares_of_processes(lengths, budget, world, shuffle):
-    shares = [list(LengthBatches(lengths, budget, shuffle=shuffle, rank=r, world=world)) for r in range(world)]
+    shares = [list(LengthBucketSampler(lengths, budget, shuffle=shuffle, rank=r, world=world)) for r in range(world)]
     drawn = [s for share in shares for batch in share for s in batch]
     assert sorted(drawn) == list(range(len(lengths)))
     if len(lengths) >= world:
         assert len({len(share) for share in shares}) == 1
     # A step sees one batch, however many processes there are.
-    steps = LengthBatches(lengths, budget, shuffle=shuffle, world=world).batches()
+    steps = LengthBucketSampler(lengths, budget, shuffle=shuffle, world=world).epoch_batches()
     for number, step in enumerate(steps):
         assert sorted(s for share in shares if number < len(share) for s in share[number]) == sorted(step.tolist())
 
@@ -133,9 +134,9 @@ def test_shares_of_processes(lengths, budget, world, shuffle):
 def test_batches_come_in_the_order_of_one_process(world):
     """Also where the last of them is too small for all processes, and goes into the one before."""
     args = {"lengths": np.full(244, 50), "max_events": 4096, "shuffle": True}
-    one, several = (LengthBatches(**args, world=w) for w in (1, world))
+    one, several = (LengthBucketSampler(**args, world=w) for w in (1, world))
     for epoch in range(8):
-        alone, shared = ([tuple(batch) for batch in batches.batches()] for batches in (one, several))
+        alone, shared = ([tuple(batch) for batch in batches.epoch_batches()] for batches in (one, several))
         assert len(shared) == len(several) == len(alone) - 1
         common = set(alone) & set(shared)
         assert len(common) == 2
@@ -146,7 +147,7 @@ def test_batches_come_in_the_order_of_one_process(world):
 
 def test_little_is_padding():
     lengths = np.random.default_rng(0).geometric(0.05, 2000)
-    batches = list(LengthBatches(lengths, 1000, shuffle=True))
+    batches = list(LengthBucketSampler(lengths, 1000, shuffle=True))
     padded = sum(len(b) * lengths[b].max() for b in batches)
     assert lengths.sum() / padded > 0.95
     assert lengths.sum() / 1000 <= len(batches) < 1.3 * lengths.sum() / 1000
@@ -156,7 +157,7 @@ def test_epochs_differ_and_an_epoch_repeats():
     lengths = np.repeat([2, 3, 4], 30)
 
     def drawn(epoch, seed=0, shuffle=True):
-        sampler = LengthBatches(lengths, 20, shuffle=shuffle, seed=seed)
+        sampler = LengthBucketSampler(lengths, 20, shuffle=shuffle, seed=seed)
         sampler.set_epoch(epoch)
         return list(sampler)
 

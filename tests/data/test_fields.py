@@ -138,7 +138,7 @@ def test_padded_inputs_are_the_rows(data):
 
 
 def test_prepared_once_over_two_starts(data, tiny, monkeypatch):
-    monkeypatch.setattr("interestlab.data.fields.CHUNK", 3)
+    monkeypatch.setattr("interestlab.data.fields.VALUES_PER_CHUNK", 3)
     first, second, other = Letters(), Letters(), Letters(least=70)
     found = data().feature(first, "item.title")
     assert first.calls == -(-found.size // 3)
@@ -174,5 +174,5 @@ def test_prepare_key_without_prepare(data):
 def test_some_value_is_one_that_a_row_has(tmp_path):
     """The first value may be one of which the encoder prepares nothing."""
     feature = FieldValues(np.array([-1, 3, 0], np.int32), 4, tmp_path)
-    assert feature.some.tolist() == [3]
+    assert feature.any_code.tolist() == [3]
     assert [part.tolist() for part in feature.distinct] == [[0, 3], [1, 0]]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interestlab.contract import EventLog
-from interestlab.data.histories import histories, k_core_filter
+from interestlab.data.histories import build_histories, k_core_filter
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
 from interestlab.errors import DataError
@@ -20,7 +20,7 @@ def told(rows, items=None, **settings):
     if "position" in settings:
         frame = frame.with_columns(position=pl.Series(settings.pop("position")))
     log = validate(EventLog(frame, items))
-    return histories(log, **({"clean": Cleaning(), "k_core": 0, "min_history": 0, "ties": "file", "seed": 0} | settings))
+    return build_histories(log, **({"clean": Cleaning(), "k_core": 0, "min_history": 0, "ties": "file", "seed": 0} | settings))
 
 
 def by_user(found):

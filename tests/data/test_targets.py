@@ -61,9 +61,9 @@ def test_training_has_targets_of_those_types_alone_and_histories_of_all(tmp_path
 
 def test_all_types_are_the_default(tmp_path):
     assert data(tmp_path).fingerprint["target_events"] == "all"
-    assert data(tmp_path, target_events=["purchase", "view"]).log.wanted.all()
+    assert data(tmp_path, target_events=["purchase", "view"]).log.is_target.all()
 
 
 def test_an_unknown_type_is_told(tmp_path):
-    with pytest.raises(DataError, match=r"no event of the log is of type cart; there are purchase, view"):
+    with pytest.raises(DataError, match=r"no event of the log is of type cart; its types are purchase, view"):
         data(tmp_path, target_events=["cart"]).log  # noqa: B018

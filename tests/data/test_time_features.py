@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interestlab.contract import Encoder
-from interestlab.data.time_features import COLUMNS, with_clock
+from interestlab.data.time_features import COLUMNS, add_time_features
 
 SECONDS = st.integers(1, 4_102_444_799)
 
@@ -22,7 +22,7 @@ class Index(Encoder):
 
 def clock(users, times, **columns):
     frame = pl.LazyFrame({"user": pl.Series(users, dtype=pl.UInt32), "timestamp": times, **columns})
-    return with_clock(frame).collect()
+    return add_time_features(frame).collect()
 
 
 @settings(deadline=None, max_examples=60)

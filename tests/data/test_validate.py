@@ -40,9 +40,9 @@ def test_no_row_is_lost(events, items, rejected):
             rejected=pl.LazyFrame({"file": ["f"] * rejected, "line": [1] * rejected, "reason": ["odd"] * rejected}),
         )
     )
-    assert found.rows == len(events) + len(items) + rejected
-    assert found.events.height + found.items.height + found.bad.height == found.rows
-    assert found.bad["reason"].null_count() == 0
+    assert found.num_rows == len(events) + len(items) + rejected
+    assert found.events.height + found.items.height + found.quarantine.height == found.num_rows
+    assert found.quarantine["reason"].null_count() == 0
     kept = found.events
     assert kept.select(pl.col("user_id", "item_id", "timestamp", "event").null_count()).row(0) == (0, 0, 0, 0)
     assert kept["timestamp"].is_between(1, 4_102_444_799).all()
@@ -82,9 +82,9 @@ def test_types_of_the_common_schema():
         ({"item_id": "  "}, "item_id is missing"),
         ({"timestamp": None}, "timestamp is missing"),
         ({"timestamp": "soon"}, "timestamp is not a number of seconds: soon"),
-        ({"timestamp": 1_500_000_000_000}, "timestamp 1500000000000 lies outside 1970 to 2100 .it must be in unix seconds."),
-        ({"timestamp": 0}, "timestamp 0 lies outside"),
-        ({"timestamp": dt.date(1960, 1, 1)}, "timestamp 1960-01-01 lies outside"),
+        ({"timestamp": 1_500_000_000_000}, "timestamp 1500000000000 is outside 1970 to 2100 .it must be in unix seconds."),
+        ({"timestamp": 0}, "timestamp 0 is outside"),
+        ({"timestamp": dt.date(1960, 1, 1)}, "timestamp 1960-01-01 is outside"),
         ({"rating": "five"}, "rating is not a number: five"),
         ({"rating": 1e39}, "rating is not a number: 1"),
         ({"position": "first"}, "position is not a number: first"),
@@ -94,12 +94,12 @@ def test_types_of_the_common_schema():
 def test_the_reason_names_the_value(columns, reason):
     found = checked(one(**columns))
     assert found.events.is_empty()
-    assert pl.Series([found.bad["reason"][0]]).str.contains(reason).all(), found.bad["reason"][0]
+    assert pl.Series([found.quarantine["reason"][0]]).str.contains(reason).all(), found.quarantine["reason"][0]
 
 
 def test_the_first_reason_is_told():
     found = checked(one(user_id=None, timestamp="x"))
-    assert found.bad["reason"].to_list() == ["user_id is missing"]
+    assert found.quarantine["reason"].to_list() == ["user_id is missing"]
 
 
 @pytest.mark.parametrize(
@@ -127,18 +127,18 @@ def test_date_columns():
 def test_repeated_items():
     found = checked(one(), {"item_id": ["x", " x", "y", "x "], "title": ["1", "2", "3", "4"]})
     assert found.items.select("item_id", "title").rows() == [("x", "1"), ("y", "3")]
-    assert found.bad["line"].to_list() == [2, 4]
-    assert "stands above it already" in found.bad["reason"][0]
+    assert found.quarantine["line"].to_list() == [2, 4]
+    assert "is a duplicate" in found.quarantine["reason"][0]
 
 
 def test_bad_rows_say_where_they_came_from():
     found = checked(one(user_id="", file="a.csv", line=17), rejected={"file": ["b"], "line": [3], "reason": ["no JSON"]})
-    assert found.bad.rows() == [("b", 3, "no JSON"), ("a.csv", 17, "user_id is missing")]
+    assert found.quarantine.rows() == [("b", 3, "no JSON"), ("a.csv", 17, "user_id is missing")]
 
 
 def test_without_lines_rows_are_counted_from_one():
     frame = {"user_id": ["u", None], "item_id": ["i", "i"], "timestamp": [5, 5]}
-    assert checked(frame).bad["line"].to_list() == [2]
+    assert checked(frame).quarantine["line"].to_list() == [2]
 
 
 def test_a_column_called_reason_is_kept():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from interestlab.distributed import collectives
+from interestlab.distributed.rank import is_rank_zero
 
 
 @pytest.mark.parametrize("codes", [7, 6, 2, 1])
@@ -38,7 +39,7 @@ def test_items_and_weights_are_those_of_all(in_each):
 
     def work(rank):
         weight, means = collectives.weight_by_targets(torch.tensor(len(losses[rank])), {"loss": losses[rank].mean()})
-        return collectives.all_union(mine[rank]), weight, means["loss"], torch.tensor(collectives.is_rank_zero())
+        return collectives.all_union(mine[rank]), weight, means["loss"], torch.tensor(is_rank_zero())
 
     for rank, (items, weight, mean, first) in enumerate(in_each(work)):
         assert items.tolist() == [0, 2, 5, 7, 9]

@@ -73,7 +73,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_every_flag_is_one(capsys):
     known = flags(printed(capsys, "--help")) | {"help", "version"}
-    known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").glob("*.py")))
+    known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").rglob("*.py")))
     plugins = (["plugins"], ["plugins", "new"], ["plugins", "check"])
     drift = (["drift"], ["drift", "forecast"])
     helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["doctor"], *plugins, *drift)

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from panels import DAY, START, log_of
+from session_logs import DAY, START, log_of
 
-from interestlab.drift.analysis import analyse, parsed
-from interestlab.drift.interests import Interests, interests_of
-from interestlab.drift.panel import panel
+from interestlab.drift.analysis import analyse, parse_date
+from interestlab.drift.interests import Interests, build_interests
+from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
-from interestlab.drift.verdicts import UNKNOWN
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
 from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
@@ -51,9 +51,9 @@ def catalogue():
 
 def analysed(log, settings=None, made=None, **given):
     settings = settings or Settings(**(QUICK | given))
-    held = panel(log, settings.session_gap)
+    held = build_session_log(log, settings.session_gap)
     vectors = np.random.default_rng(0).normal(size=(log.items.height, 4)).astype(np.float32)
-    return analyse(log, made or interests_of(held, vectors, settings), settings, FINGERPRINT)
+    return analyse(log, made or build_interests(held, vectors, settings), settings, FINGERPRINT)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_tables_agree_with_each_other(found, log):
     assert set(tables) == NAMES
     people = tables["users"]
     assert people["user_id"].to_list() == log.users.to_list()
-    assert meta["answered"] == (people["verdict"] != UNKNOWN).sum()
+    assert meta["answered"] == (people["verdict"] != INSUFFICIENT_EVIDENCE).sum()
     assert tables["segments"]["users"].sum() == people.height
     assert tables["segments"]["answered"].sum() == meta["answered"]
     assert tables["segments"]["migrated"].sum() == people["verdict"].str.contains("migrated").sum()
@@ -125,7 +125,7 @@ def test_a_date_parts_everyone(log):
 @pytest.mark.parametrize("date", ["1999-01-01", "2099-01-01"])
 def test_a_date_before_or_after_everything_answers_nobody(log, date):
     found = analysed(log, at=date)
-    assert set(found.tables["users"]["verdict"]) == {UNKNOWN}
+    assert set(found.tables["users"]["verdict"]) == {INSUFFICIENT_EVIDENCE}
     assert found.meta["answered"] == found.tables["moves"]["users"].sum() == 0
     assert found.tables["shares"].height
     for empty in ("flows", "changes", "audiences", "timelines"):
@@ -136,9 +136,9 @@ def test_a_date_before_or_after_everything_answers_nobody(log, date):
 def test_what_is_no_date_is_told_in_a_line(log):
     with pytest.raises(DataError, match="at=soon is no date; write 2014-01-01"):
         analysed(log, at="soon")
-    assert parsed(None) is None
-    assert parsed("1970-01-02") == DAY
-    assert parsed("1970-01-02T00:00:00+01:00") == DAY - 3600
+    assert parse_date(None) is None
+    assert parse_date("1970-01-02") == DAY
+    assert parse_date("1970-01-02T00:00:00+01:00") == DAY - 3600
 
 
 POOR = {
@@ -176,7 +176,7 @@ def test_a_log_may_lack_anything(tmp_path, lacks):
     found = analysed(log, made=_all_in_one(log) if items is None else None, interests="taxonomy")
     people = found.tables["users"]
     assert people["user_id"].to_list() == log.users.to_list()
-    assert (people["verdict"] == UNKNOWN).sum() == people.height - found.meta["answered"]
+    assert (people["verdict"] == INSUFFICIENT_EVIDENCE).sum() == people.height - found.meta["answered"]
     for name, table in found.tables.items():
         numbers = table.select(pl.selectors.float())
         assert not numbers.select(pl.any_horizontal(pl.all().is_nan().any())).item() if numbers.width else True, name
@@ -230,7 +230,7 @@ def test_a_short_log_of_days_is_told_to_be_one(tmp_path):
     [
         ({"windows": 1}, "windows must be at least 2"),
         ({"permutations": 5}, "permutations must be at least 19"),
-        ({"level_of_test": 1.0}, "level_of_test must lie between 0 and 1"),
+        ({"significance_level": 1.0}, "significance_level must lie between 0 and 1"),
         ({"shift": 0.0}, "shift must lie between 0 and 1"),
         ({"session_gap": -1}, "session_gap must be at least 0"),
         ({"seed": -1}, "seed must be at least 0"),

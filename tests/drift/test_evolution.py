@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from panels import DAY, alike, drawn, flat, halved, made, shop
 from scipy import stats
+from session_logs import DAY, alike, drawn, flat, halved, made, shop
 
-from interestlab.drift.attention import Attention
-from interestlab.drift.evolution import evolution
-from interestlab.drift.leaves import entropy_of
+from interestlab.drift.evolution import measure_evolution
+from interestlab.drift.leaves import corrected_entropy
+from interestlab.drift.shares import InterestShares
 
 K, LEVEL = 4, 0.05
 
@@ -30,9 +30,9 @@ def narrowed(users, sessions, seed, leaves, much=0.75):
 
 def test_numbers_are_those_counted_by_hand():
     shopped = shop(2, leaves=2, each=2)  # items 0 1 | 2 3 of interest 0, 4 5 | 6 7 of interest 1
-    panel = made([[[0], [0, 2], [4], [2], [2, 2]]], depth=[0, 0, 0.5, np.nan, 1, 1, 0.5])
-    attention = Attention(panel, shopped, np.array([3]))  # 0 0 2 | 4 2 2 2
-    found = evolution(attention, 49, np.random.default_rng(0))
+    log = made([[[0], [0, 2], [4], [2], [2, 2]]], depth=[0, 0, 0.5, np.nan, 1, 1, 0.5])
+    shares = InterestShares(log, shopped, np.array([3]))  # 0 0 2 | 4 2 2 2
+    found = measure_evolution(shares, 49, np.random.default_rng(0))
     here, there = shopped.vectors[[0, 2]].astype(float)
     assert found.displacement[0] == pytest.approx(9 * ((there - (2 * here + there) / 3) ** 2).sum(), rel=1e-5)
     assert found.evolved_in[0] == 0
@@ -41,29 +41,29 @@ def test_numbers_are_those_counted_by_hand():
     assert found.entropy_after[0] == 0
     assert found.depth[0] == pytest.approx(0.5 / 3)
     assert found.depth_after[0] == pytest.approx(2.5 / 3)
-    begin, middle, end = panel.time[0], panel.time[3], panel.time[-1]
+    begin, middle, end = log.time[0], log.time[3], log.time[-1]
     assert found.intensity[0] == pytest.approx(3 / ((middle - begin) / DAY))
     assert found.intensity_after[0] == pytest.approx(3 / ((end - middle) / DAY))
 
 
 def test_entropy_of_counts():
     counts = np.array([[4.0, 0, 0], [2, 2, 0], [0, 0, 0]])
-    np.testing.assert_allclose(entropy_of(counts), [0, 1 + 1 / (8 * np.log(2)), 0], rtol=1e-6)
+    np.testing.assert_allclose(corrected_entropy(counts), [0, 1 + 1 / (8 * np.log(2)), 0], rtol=1e-6)
 
 
 def test_the_correction_of_entropy_makes_few_events_comparable():
     rng, p = np.random.default_rng(0), np.array([0.5, 0.3, 0.2])
-    told = [entropy_of(rng.multinomial(n, p, 4000)).mean() for n in (12, 200)]
+    told = [corrected_entropy(rng.multinomial(n, p, 4000)).mean() for n in (12, 200)]
     truth = -(p * np.log2(p)).sum()
     assert told == pytest.approx([truth, truth], abs=0.03)
 
 
 def test_p_values_are_near_their_level_where_nothing_deepens():
     shopped = shop(K)
-    panel = drawn(alike(1200, K, 1), 20, shopped, 2)
-    depth = np.random.default_rng(3).choice([0, 0.5, 1], len(panel.time))
-    panel = flat(panel.user, panel.time, panel.item, items=panel.items, depth=depth)
-    found = evolution(halved(panel, shopped), 199, np.random.default_rng(4))
+    log = drawn(alike(1200, K, 1), 20, shopped, 2)
+    depth = np.random.default_rng(3).choice([0, 0.5, 1], len(log.time))
+    log = flat(log.user, log.time, log.item, items=log.items, depth=depth)
+    found = measure_evolution(halved(log, shopped), 199, np.random.default_rng(4))
     for p in (found.p_displacement, found.p_entropy, found.p_depth):
         for level in (0.01, LEVEL, 0.2):
             assert (p <= level).mean() <= bound(len(p), level)
@@ -72,12 +72,12 @@ def test_p_values_are_near_their_level_where_nothing_deepens():
 
 def test_permuting_events_instead_of_sessions_would_call_many_falsely():
     shopped = shop(K)
-    attention = halved(drawn(alike(600, K, 1), 20, shopped, 2), shopped)
-    panel = attention.panel
-    single = flat(panel.user, panel.time, panel.item, users=600, items=panel.items, session_gap=0)
-    late = np.bincount(panel.user[attention.late[panel.session]], minlength=600)
-    wrong = evolution(Attention(single, shopped, late), 99, np.random.default_rng(3))
-    there = evolution(attention, 99, np.random.default_rng(3))
+    shares = halved(drawn(alike(600, K, 1), 20, shopped, 2), shopped)
+    log = shares.log
+    single = flat(log.user, log.time, log.item, users=600, items=log.items, session_gap=0)
+    late = np.bincount(log.user[shares.is_after[log.session]], minlength=600)
+    wrong = measure_evolution(InterestShares(single, shopped, late), 99, np.random.default_rng(3))
+    there = measure_evolution(shares, 99, np.random.default_rng(3))
     assert (there.p_displacement <= LEVEL).mean() <= bound(600)
     assert (wrong.p_displacement <= LEVEL).mean() > 3 * bound(600)
 
@@ -85,22 +85,22 @@ def test_permuting_events_instead_of_sessions_would_call_many_falsely():
 def test_those_who_narrow_are_found_and_migrators_are_not():
     few = shop(2, leaves=4)
     narrow = drawn(alike(200, 2, 1, sharp=9), 40, few, 2, leaf_shares=narrowed(200, 40, 3, 4, 0.9))
-    found = evolution(halved(narrow, few), 199, np.random.default_rng(4))
+    found = measure_evolution(halved(narrow, few), 199, np.random.default_rng(4))
     shopped = shop(K)
     assert (found.p_displacement <= LEVEL).mean() > 0.6
     assert (found.p_entropy <= LEVEL).mean() > 0.6
     assert (found.entropy - found.entropy_after).mean() > 0.2
     rng = np.random.default_rng(5)
     shares = np.repeat(rng.dirichlet(np.ones(K), (400, 2)), 20, axis=1)  # other interests, but no other leaves
-    moved = evolution(halved(drawn(shares, 40, shopped, 6), shopped), 199, np.random.default_rng(7))
+    moved = measure_evolution(halved(drawn(shares, 40, shopped, 6), shopped), 199, np.random.default_rng(7))
     assert np.nanmean(moved.p_displacement <= LEVEL) <= bound(400)
     assert np.nanmean(moved.p_entropy <= LEVEL) <= bound(400)
 
 
 def test_the_interest_that_changed_is_named():
     shopped = shop(2)
-    panel = made([[[4], [0]] * 6 + [[4], [2]] * 6, [[4], [0]] * 6 + [[6], [0]] * 6])
-    found = evolution(halved(panel, shopped), 199, np.random.default_rng(0))
+    log = made([[[4], [0]] * 6 + [[4], [2]] * 6, [[4], [0]] * 6 + [[6], [0]] * 6])
+    found = measure_evolution(halved(log, shopped), 199, np.random.default_rng(0))
     assert found.evolved_in.tolist() == [0, 1]
     assert (found.p_displacement <= 0.01).all()
 
@@ -108,7 +108,7 @@ def test_the_interest_that_changed_is_named():
 def test_going_down_the_funnel_is_found_both_ways():
     history = [[0]] * 20
     depth = np.r_[np.zeros(10), np.ones(10), np.ones(10), np.zeros(10), np.tile([0, 1], 10)]
-    found = evolution(halved(made([history] * 3, depth=depth), shop(1)), 199, np.random.default_rng(0))
+    found = measure_evolution(halved(made([history] * 3, depth=depth), shop(1)), 199, np.random.default_rng(0))
     assert found.p_depth[0] <= 0.01
     assert found.p_depth[1] <= 0.01
     assert found.p_depth[2] > 0.5
@@ -117,20 +117,20 @@ def test_going_down_the_funnel_is_found_both_ways():
 
 def test_a_log_of_one_type_says_nothing_of_depth():
     for depth in (np.full(4, np.nan), np.zeros(4)):
-        found = evolution(halved(made([[[0], [0], [0], [0]]], depth=depth), shop(1)), 19, np.random.default_rng(0))
+        found = measure_evolution(halved(made([[[0], [0], [0], [0]]], depth=depth), shop(1)), 19, np.random.default_rng(0))
         assert np.isnan([found.depth[0], found.depth_after[0], found.p_depth[0]]).all()
 
 
 def test_a_window_without_types_says_nothing_of_depth():
     depth = [np.nan, np.nan, 0, 1, 0, 1, 0, 1]
-    found = evolution(halved(made([[[0]] * 4] * 2, depth=depth), shop(1)), 19, np.random.default_rng(0))
+    found = measure_evolution(halved(made([[[0]] * 4] * 2, depth=depth), shop(1)), 19, np.random.default_rng(0))
     assert np.isnan(found.p_depth[0])
     assert np.isnan(found.depth[0])
     assert not np.isnan(found.p_depth[1])
 
 
 def test_interests_met_on_one_side_alone_cannot_be_compared():
-    found = evolution(halved(made([[[0], [0], [4], [4]], [[0]], []]), shop(2)), 19, np.random.default_rng(0))
+    found = measure_evolution(halved(made([[[0], [0], [4], [4]], [[0]], []]), shop(2)), 19, np.random.default_rng(0))
     for what in (found.displacement, found.p_displacement, found.entropy, found.entropy_after, found.p_entropy):
         assert np.isnan(what).all()
     assert found.evolved_in.tolist() == [-1, -1, -1]
@@ -138,7 +138,7 @@ def test_interests_met_on_one_side_alone_cannot_be_compared():
 
 
 def test_events_that_are_all_alike_have_not_evolved():
-    found = evolution(halved(made([[[0]] * 8]), shop(1)), 49, np.random.default_rng(0))
+    found = measure_evolution(halved(made([[[0]] * 8]), shop(1)), 49, np.random.default_rng(0))
     assert found.displacement[0] == pytest.approx(0, abs=1e-9)
     assert found.p_displacement[0] == found.p_entropy[0] == 1
 
@@ -149,14 +149,14 @@ def test_items_of_which_nothing_is_known_do_not_make_evolution():
     shopped.vectors[2:] = shopped.vectors[0]
     shopped.vectors[3] = 0
     late = made([[[0]] * 8 + [[0], [3]] * 4] * 50)
-    found = evolution(halved(late, shopped), 199, np.random.default_rng(0))
+    found = measure_evolution(halved(late, shopped), 199, np.random.default_rng(0))
     assert (found.p_displacement <= LEVEL).mean() <= LEVEL
 
 
 def test_who_is_left_out_has_no_answer_and_others_keep_theirs():
     shopped = shop(K)
-    attention = halved(drawn(alike(20, K, 1), 12, shopped, 2), shopped)
-    some = evolution(attention.only(np.arange(20) < 10), 49, np.random.default_rng(0))
+    shares = halved(drawn(alike(20, K, 1), 12, shopped, 2), shopped)
+    some = measure_evolution(shares.only(np.arange(20) < 10), 49, np.random.default_rng(0))
     assert np.isnan(some.p_displacement[10:]).all()
-    everyone = evolution(attention, 49, np.random.default_rng(0))
+    everyone = measure_evolution(shares, 49, np.random.default_rng(0))
     np.testing.assert_allclose(some.displacement[:10], everyone.displacement[:10], rtol=1e-5)

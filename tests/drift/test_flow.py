@@ -5,12 +5,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from panels import DAY, START, alike, drawn, halved, made, shop
 from scipy.optimize import linprog
+from session_logs import DAY, START, alike, drawn, halved, made, shop
 
-from interestlab.drift.flow import cost_of, flows, transport
+from interestlab.drift.flow import measure_flows, transport, transport_cost
 from interestlab.drift.flow_table import flow_rows, flow_table
-from interestlab.drift.population import calendar, catalogue_drift
+from interestlab.drift.population import calendar_edges, catalogue_shift
 from interestlab.drift.settings import Settings
 
 pytest.importorskip("ot")
@@ -70,16 +70,16 @@ def test_the_cost_is_1_less_the_cosine_of_centroids():
     shopped = shop(3)
     mean = np.array([shopped.vectors[shopped.of == k].mean(0) for k in range(3)])
     cosine = mean[0] @ mean[1] / np.linalg.norm(mean[0]) / np.linalg.norm(mean[1])
-    cost = cost_of(shopped)
+    cost = transport_cost(shopped)
     assert cost[0, 1] == pytest.approx(1 - cosine, abs=1e-6)
     assert cost[1, 0] == pytest.approx(cost[0, 1])
     assert not np.diag(cost).any()
 
 
-def whole(attention, draws=49, seed=0):
-    everyone = np.arange(len(attention.panel.users))
-    return flows(
-        attention, everyone, cost_of(attention.interests), np.ones(len(attention.user)), draws, np.random.default_rng(seed)
+def whole(shares, draws=49, seed=0):
+    everyone = np.arange(len(shares.log.users))
+    return measure_flows(
+        shares, everyone, transport_cost(shares.interests), np.ones(len(shares.user)), draws, np.random.default_rng(seed)
     )
 
 
@@ -92,8 +92,8 @@ def test_equal_windows_let_nothing_flow():
 def test_a_swing_flows_from_its_source_to_its_destination_once_a_user():
     shopped = shop(K)
     swung = [[[0]] * 6 + [[4]] * 6, [[0, 1]] * 12 + [[4]] * 12]
-    attention = halved(made(swung * 15 + [[[8]] * 8] * 15 + [[[8]]]), shopped)
-    found = whole(attention)
+    shares = halved(made(swung * 15 + [[[8]] * 8] * 15 + [[[8]]]), shopped)
+    found = whole(shares)
     assert found.users == 45  # one session has no second window
     wanted = np.zeros((K, K))
     wanted[0, 1] = 2 / 3
@@ -111,9 +111,9 @@ def test_a_flow_of_few_users_is_not_tested():
 
 def test_a_user_who_only_went_along_with_the_catalogue_lets_nothing_flow():
     shopped = shop(2)
-    attention = halved(made([[[0], [0], [0], [4], [0], [4], [4], [4]]]), shopped)
+    shares = halved(made([[[0], [0], [0], [4], [0], [4], [4], [4]]]), shopped)
     ratio = np.array([1 / 3, 3.0])  # from 3 : 1 to 1 : 3
-    found = flows(attention, np.array([0]), cost_of(shopped), ratio, 9, np.random.default_rng(0))
+    found = measure_flows(shares, np.array([0]), transport_cost(shopped), ratio, 9, np.random.default_rng(0))
     np.testing.assert_allclose(found.flow, 0, atol=1e-6)
 
 
@@ -131,8 +131,8 @@ def test_without_change_there_is_no_excess_and_p_values_are_near_their_level():
 @pytest.mark.parametrize("sessions", [2, 4])
 def test_short_histories_together_show_a_flow(sessions):
     """Groups of one shape share partitions; if their sums did too, the flows of users of two sessions could never be told."""
-    attention = halved(made([[[0]] * (sessions // 2) + [[4]] * (sessions // 2) for _ in range(100)]), shop(2))
-    found = whole(attention)
+    shares = halved(made([[[0]] * (sessions // 2) + [[4]] * (sessions // 2) for _ in range(100)]), shop(2))
+    found = whole(shares)
     assert found.flow[0, 1] == pytest.approx(1)
     assert found.by_chance[0, 1] == pytest.approx(0.5 if sessions == 2 else 1 / 6, abs=0.1)
     assert found.p[0, 1] < 1e-4
@@ -140,11 +140,11 @@ def test_short_histories_together_show_a_flow(sessions):
 
 def test_the_table_tells_all_of_it_and_every_step():
     shopped = shop(2)
-    attention = halved(made([[[0]] * 20 + [[4]] * 20 for _ in range(8)]), shopped)
+    shares = halved(made([[[0]] * 20 + [[4]] * 20 for _ in range(8)]), shopped)
     edges = START + np.array([0, 10, 20, 30, 41]) * DAY
     settings = Settings(windows=4, flow_users=5)
-    ones = np.ones(len(attention.user))
-    table = flow_table(attention, ones, edges, settings, np.random.default_rng(0))
+    ones = np.ones(len(shares.user))
+    table = flow_table(shares, ones, edges, settings, np.random.default_rng(0))
     swung = table.filter(flow=1.0)
     assert swung["step"].to_list() == [-1, 1]  # over all, and between the second and the third window
     assert swung["source"].to_list() == ["interest 0"] * 2
@@ -172,9 +172,9 @@ def test_a_drift_of_the_catalogue_is_no_flow(slope):
         liking = alike(80, K, 900 + seed, sharp=2.0)
         tilt = slope ** (np.linspace(-1, 1, 16)[:, None] * np.linspace(-1, 1, K))
         shares = liking * tilt
-        panel = drawn(shares / shares.sum(-1, keepdims=True), 16, shopped, seed)
-        attention = halved(panel, shopped)
-        ratio = catalogue_drift(attention, calendar(panel, 8))
+        log = drawn(shares / shares.sum(-1, keepdims=True), 16, shopped, seed)
+        shares = halved(log, shopped)
+        ratio = catalogue_shift(shares, calendar_edges(log, 8))
         rng = np.random.default_rng(seed)
-        p.append(flows(attention, np.arange(80), cost_of(shopped), ratio, 49, rng).p[~np.eye(K, dtype=bool)])
+        p.append(measure_flows(shares, np.arange(80), transport_cost(shopped), ratio, 49, rng).p[~np.eye(K, dtype=bool)])
     assert (np.array(p) <= 0.05).mean() < 0.15

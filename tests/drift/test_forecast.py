@@ -18,9 +18,9 @@ from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Ewma, Gl
 from interestlab.drift.forecast.skill import score, squared_error, tune
 from interestlab.drift.forecast.table import SCHEMA
 from interestlab.drift.forecast.verdict import BEATS, verdict
-from interestlab.drift.interests import Interests, taxonomy
-from interestlab.drift.model.trajectory import view
-from interestlab.drift.panel import panel
+from interestlab.drift.interests import Interests, taxonomy_interests
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.bootstrap import ClusterBootstrap
 
@@ -59,7 +59,7 @@ def run(fit, tmp_path_factory):
 
 
 def interests(data, held):
-    return taxonomy(held, np.random.default_rng(0).normal(size=(held.items.height, 5)).astype(np.float32))
+    return taxonomy_interests(held, np.random.default_rng(0).normal(size=(held.items.height, 5)).astype(np.float32))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def bench(run):
     """A loaded run, its windows, and the cases to tune and to test on."""
     found = load(run())
     spans = windows(found.data, 6)
-    held = attended(found.data, interests(found.data, panel(found.data.log)), spans)
+    held = attended(found.data, interests(found.data, build_session_log(found.data.log)), spans)
     tuning, testing = ([cases(held, w, 1) for w in part] for part in (range(spans.first, 0), range(spans.stop)))
     return found, spans, tuning, testing
 
@@ -98,7 +98,7 @@ def test_windows_meet_at_the_test_cut_and_those_before_it_follow_the_training(ru
     data = load(run()).data
     spans = windows(data, 6)
     times = np.asarray(data.log.time)
-    valid, test = np.quantile(times, data.recipe.split_quantiles, method="higher")
+    valid, test = np.quantile(times, data.preparation.split_quantiles, method="higher")
     assert spans.begin(0) == test
     assert valid <= spans.begin(spans.first) < spans.begin(0)
     assert spans.begin(spans.stop) <= times.max() + 1
@@ -205,7 +205,7 @@ def test_a_migration_is_another_interest_on_top():
 
 def test_a_model_that_reads_no_later_event_is_frozen_where_there_is_none(bench):
     found, spans, tuning, testing = bench
-    seen = view(found.model, found.data)
+    seen = ModelView.from_model(found.model, found.data)
     model, frozen = Model(seen, spans), Model(seen, spans, frozen=True)
     alike = 0
     for one in [*tuning, *testing]:
@@ -226,22 +226,22 @@ def test_a_model_that_reads_no_later_event_is_frozen_where_there_is_none(bench):
 def test_the_future_changes_no_forecast(bench, monkeypatch):
     found, spans, _, testing = bench
     one = testing[0]
-    before = next(Model(view(found.model, found.data), spans).shares(one, [1.0]))
+    before = next(Model(ModelView.from_model(found.model, found.data), spans).shares(one, [1.0]))
     later = found.data.log.time >= spans.begin(one.window)
     monkeypatch.setattr(found.data.log, "item", np.where(later, (found.data.log.item + 5) % 64, found.data.log.item))
-    np.testing.assert_array_equal(next(Model(view(found.model, found.data), spans).shares(one, [1.0])), before)
+    np.testing.assert_array_equal(next(Model(ModelView.from_model(found.model, found.data), spans).shares(one, [1.0])), before)
     assert later.any()
 
 
 def test_a_random_encoder_is_another_at_the_same_scale_and_leaves_the_model_as_it_is(bench):
     found, spans, _, testing = bench
-    seen = view(found.model, found.data)
+    seen = ModelView.from_model(found.model, found.data)
     before = {name: p.clone() for name, p in found.model.named_parameters()}
     other, same, another = (random_encoder(seen, seed) for seed in (1, 1, 2))
-    torch.testing.assert_close(other.items, same.items, atol=0, rtol=0)
-    assert not torch.equal(other.items, another.items)
-    assert other.items.norm() == pytest.approx(float(seen.items.norm()))
-    assert not torch.allclose(other.items, seen.items)
+    torch.testing.assert_close(other.frozen.items, same.frozen.items, atol=0, rtol=0)
+    assert not torch.equal(other.frozen.items, another.frozen.items)
+    assert other.frozen.items.norm() == pytest.approx(float(seen.frozen.items.norm()))
+    assert not torch.allclose(other.frozen.items, seen.frozen.items)
     torch.testing.assert_close(other.catalogue.norm(dim=1), torch.ones(64, dtype=torch.float64))
     assert all(torch.equal(p, before[name]) for name, p in found.model.named_parameters())
     shares = [next(Model(one, spans).shares(testing[0], [1.0])) for one in (seen, other)]

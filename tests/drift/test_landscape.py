@@ -3,24 +3,24 @@
 import numpy as np
 import polars as pl
 import pytest
-from panels import DAY, START, drawn, made, shop
+from session_logs import DAY, START, drawn, made, shop
 
 from interestlab.drift.interests import Interests
 from interestlab.drift.landscape import landscape
-from interestlab.drift.population import calendar
-from interestlab.drift.verdicts import MIGRATED, STILL, UNKNOWN
+from interestlab.drift.population import calendar_edges
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE, MIGRATED, NO_CHANGE
 
 
-def people(panel, verdict, q=None):
+def people(log, verdict, q=None):
     q = q or [0.5] * len(verdict)
-    frame = pl.DataFrame({"user_id": panel.users, "verdict": verdict, "q_migration": q})
+    frame = pl.DataFrame({"user_id": log.users, "verdict": verdict, "q_migration": q})
     return frame.with_columns(q_evolution=pl.lit(None, pl.Float64))
 
 
 def test_a_user_of_one_interest_lies_at_its_items_and_moves_with_them():
     shopped = shop(3, leaves=1)
-    panel = made([[[0]] * 3 + [[4]] * 3])
-    table = landscape(panel, shopped, START + np.array([0, 3, 6]) * DAY, people(panel, [MIGRATED]), 1)
+    log = made([[[0]] * 3 + [[4]] * 3])
+    table = landscape(log, shopped, START + np.array([0, 3, 6]) * DAY, people(log, [MIGRATED]), 1)
     interests, path = table.filter(kind="interest"), table.filter(kind="user").sort("window")
     assert interests["name"].to_list() == shopped.names
     assert set(interests["window"]) == {-1}
@@ -33,8 +33,8 @@ def test_items_of_which_nothing_is_known_are_in_no_path():
     vectors = shopped.vectors.copy()
     vectors[[1, 5]] = 0
     held = Interests(shopped.names, shopped.of, shopped.leaves, shopped.leaf, vectors, "")
-    panel = made([[[0]] * 3 + [[4]] * 3, [[0], [1], [1], [4], [5]], [[1], [5]]])
-    table = landscape(panel, held, START + np.array([0, 3, 6]) * DAY, people(panel, [MIGRATED] * 3), 1).filter(kind="user")
+    log = made([[[0]] * 3 + [[4]] * 3, [[0], [1], [1], [4], [5]], [[1], [5]]])
+    table = landscape(log, held, START + np.array([0, 3, 6]) * DAY, people(log, [MIGRATED] * 3), 1).filter(kind="user")
     assert set(table["name"]) == {"u0", "u1"}
     places = table.filter(name="u0").select("x", "y").to_numpy()
     for x, y in table.filter(name="u1").select("x", "y").iter_rows():
@@ -43,8 +43,8 @@ def test_items_of_which_nothing_is_known_are_in_no_path():
 
 def test_two_axes_keep_the_distances_of_three_interests():
     shopped = shop(3, leaves=1)
-    panel = made([[[0]]])
-    places = landscape(panel, shopped, calendar(panel, 2), people(panel, [UNKNOWN]), 1).filter(kind="interest")
+    log = made([[[0]]])
+    places = landscape(log, shopped, calendar_edges(log, 2), people(log, [INSUFFICIENT_EVIDENCE]), 1).filter(kind="interest")
     told, real = places.select("x", "y").to_numpy(), shopped.centroids
     for a, b in ((0, 1), (0, 2), (1, 2)):
         assert np.linalg.norm(told[a] - told[b]) == pytest.approx(np.linalg.norm(real[a] - real[b]), rel=1e-5)
@@ -52,18 +52,18 @@ def test_two_axes_keep_the_distances_of_three_interests():
 
 def test_changed_users_come_first_surest_first_and_unknown_ones_never():
     shopped = shop(2)
-    panel = drawn(np.ones((20, 1, 2)) / 2, 4, shopped, 0)
-    verdict = [STILL] * 10 + [MIGRATED] * 6 + [UNKNOWN] * 4
+    log = drawn(np.ones((20, 1, 2)) / 2, 4, shopped, 0)
+    verdict = [NO_CHANGE] * 10 + [MIGRATED] * 6 + [INSUFFICIENT_EVIDENCE] * 4
     q = [0.001] * 10 + [0.04, 0.01, 0.03, 0.02, 0.05, 0.04] + [None] * 4
-    table = landscape(panel, shopped, calendar(panel, 2), people(panel, verdict, q), 1).filter(kind="user")
+    table = landscape(log, shopped, calendar_edges(log, 2), people(log, verdict, q), 1).filter(kind="user")
     assert set(table["name"]) == {"u10", "u11", "u12", "u13", "u15"}
 
 
 @pytest.mark.parametrize(("interests", "width"), [(1, 4), (2, 1), (2, 6)])
 def test_few_interests_or_dimensions_have_a_map_too(interests, width):
     shopped = shop(interests, width=width)
-    panel = drawn(np.ones((3, 1, interests)) / interests, 4, shopped, 0)
-    table = landscape(panel, shopped, calendar(panel, 2), people(panel, [STILL] * 3), 2)
+    log = drawn(np.ones((3, 1, interests)) / interests, 4, shopped, 0)
+    table = landscape(log, shopped, calendar_edges(log, 2), people(log, [NO_CHANGE] * 3), 2)
     assert np.isfinite(table.select("x", "y").to_numpy()).all()
     assert table.filter(kind="user").height
 
@@ -71,9 +71,9 @@ def test_few_interests_or_dimensions_have_a_map_too(interests, width):
 def test_the_sign_of_the_axes_is_no_matter_of_order():
     shopped = shop(4)
     turned = Interests(shopped.names[::-1], 3 - shopped.of, shopped.leaves, shopped.leaf, shopped.vectors, "")
-    panel = drawn(np.ones((3, 1, 4)) / 4, 4, shopped, 0)
+    log = drawn(np.ones((3, 1, 4)) / 4, 4, shopped, 0)
     tables = [
-        landscape(panel, s, calendar(panel, 2), people(panel, [STILL] * 3), 2).sort("kind", "name", "window")
+        landscape(log, s, calendar_edges(log, 2), people(log, [NO_CHANGE] * 3), 2).sort("kind", "name", "window")
         for s in (shopped, turned)
     ]
     np.testing.assert_allclose(*(t.select("x", "y").to_numpy() for t in tables), atol=1e-5)

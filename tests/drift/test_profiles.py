@@ -2,18 +2,18 @@
 
 import numpy as np
 import polars as pl
-from panels import drawn, halved, items_of, made, shop
+from session_logs import drawn, halved, items_of, made, shop
 
-from interestlab.drift.profiles import BRANDS, RECENT, audiences, brands_of, segment_table
-from interestlab.drift.segments import segments
-from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
+from interestlab.drift.profiles import BRANDS, RECENT, audiences, rank_brands, segment_table
+from interestlab.drift.segmentation import cluster_users
+from interestlab.drift.verdicts import BOTH, EVOLVED, INSUFFICIENT_EVIDENCE, MIGRATED, NO_CHANGE
 
-VERDICTS = [MIGRATED, STILL, UNKNOWN, EVOLVED, BOTH]
+VERDICTS = [MIGRATED, NO_CHANGE, INSUFFICIENT_EVIDENCE, EVOLVED, BOTH]
 
 
-def people(panel, verdicts, **columns):
+def people(log, verdicts, **columns):
     """As much of the table of users as the others read."""
-    many = len(panel.users)
+    many = len(log.users)
     told = {
         "source": "a",
         "destination": "b",
@@ -22,36 +22,36 @@ def people(panel, verdicts, **columns):
         "q_evolution": 0.02,
         "segment": "s",
     } | columns
-    frame = pl.DataFrame({"user_id": panel.users, "verdict": [verdicts[u % len(verdicts)] for u in range(many)]})
-    last = panel.time[panel.offsets[1:] - 1]
+    frame = pl.DataFrame({"user_id": log.users, "verdict": [verdicts[u % len(verdicts)] for u in range(many)]})
+    last = log.time[log.offsets[1:] - 1]
     return frame.with_columns(last=pl.Series(last), **{k: pl.lit(v) for k, v in told.items()})
 
 
 def test_brands_are_those_that_training_met_most():
     items = items_of(5, brand=["b", "a", None, "b", "late"])
-    panel = made([[[0], [1], [3], [2], [4], [4], [4]]], items=items, train=np.arange(7) < 4)
-    brand, names = brands_of(panel)
+    log = made([[[0], [1], [3], [2], [4], [4], [4]]], items=items, train=np.arange(7) < 4)
+    brand, names = rank_brands(log)
     assert names == ["b", "a"]
     assert brand.tolist() == [0, 1, -1, 0, -1]
 
 
 def test_only_so_many_brands_are_followed():
     items = items_of(BRANDS + 5, brand=[f"b{i:02}" for i in range(BRANDS + 5)])
-    brand, names = brands_of(made([[[i] for i in range(BRANDS + 5)]], items=items))
+    brand, names = rank_brands(made([[[i] for i in range(BRANDS + 5)]], items=items))
     assert len(names) == BRANDS
     assert (brand == -1).sum() == 5
 
 
 def test_a_log_without_brands_has_none():
     for items in (items_of(2), items_of(2, brand=[None, None])):
-        brand, names = brands_of(made([[[0], [1]]], items=items))
+        brand, names = rank_brands(made([[[0], [1]]], items=items))
         assert names == []
         assert brand.tolist() == [-1, -1]
 
 
 def test_brands_that_training_never_met_are_none():
-    panel = made([[[0], [1]]], items=items_of(2, brand=[None, "late"]), train=np.array([True, False]))
-    brand, names = brands_of(panel)
+    log = made([[[0], [1]]], items=items_of(2, brand=[None, "late"]), train=np.array([True, False]))
+    brand, names = rank_brands(log)
     assert names == []
     assert brand.tolist() == [-1, -1]
 
@@ -59,23 +59,23 @@ def test_brands_that_training_never_met_are_none():
 def profiled(brand_column):
     shopped = shop(2)
     items = items_of(8, brand=brand_column) if brand_column else items_of(8)
-    panel = made([[[0], [1], [0], [1]]] * 20 + [[[4], [5], [4], [5]]] * 20 + [[[0]]], items=items)
-    attention = halved(panel, shopped)
-    found = segments(attention, np.ones(len(attention.user)), 2, 19, np.random.default_rng(0))
-    return segment_table(attention, found, people(panel, VERDICTS), *brands_of(panel)), panel
+    log = made([[[0], [1], [0], [1]]] * 20 + [[[4], [5], [4], [5]]] * 20 + [[[0]]], items=items)
+    shares = halved(log, shopped)
+    found = cluster_users(shares, np.ones(len(shares.user)), 2, 19, np.random.default_rng(0))
+    return segment_table(shares, found, people(log, VERDICTS), *rank_brands(log)), log
 
 
 def test_a_segment_is_told_by_what_it_prefers():
-    table, panel = profiled(["x", "y", None, None, "y", "y", None, None])
+    table, log = profiled(["x", "y", None, None, "y", "y", None, None])
     first = table.filter(segment="interest 0").row(0, named=True)
-    assert table["users"].sum() == len(panel.users)
-    assert table["events"].sum() == len(panel.time)
+    assert table["users"].sum() == len(log.users)
+    assert table["events"].sum() == len(log.time)
     assert first["interests"] == ["interest 0"]
     assert first["lifts"][0] > 1.5
     assert first["brands"] == ["x"]
     assert first["brand_lifts"][0] > 1.5
     assert first["brand_q"][0] < 0.01
-    assert table["answered"].sum() == sum(VERDICTS[u % 5] != UNKNOWN for u in range(41))
+    assert table["answered"].sum() == sum(VERDICTS[u % 5] != INSUFFICIENT_EVIDENCE for u in range(41))
     assert table["migrated"].sum() == sum(VERDICTS[u % 5] in (MIGRATED, BOTH) for u in range(41))
 
 
@@ -97,8 +97,8 @@ def test_an_audience_is_everyone_of_whom_a_change_is_told():
     shopped = shop(2)
     items = items_of(8, brand=["x", "y", None, None, "y", "y", None, None])
     late = [[0]] * 30 + [[4]] * (RECENT - 5) + [[1]] * 5  # what counts is the last events
-    panel = made([late, [[0]], [[1]], [[2]], [[0], [0], [4]]], items=items)
-    told = audiences(panel, shopped, people(panel, VERDICTS), *brands_of(panel)).sort("user_id")
+    log = made([late, [[0]], [[1]], [[2]], [[0], [0], [4]]], items=items)
+    told = audiences(log, shopped, people(log, VERDICTS), *rank_brands(log)).sort("user_id")
     assert told["user_id"].to_list() == ["u0", "u3", "u4"]
     assert told["interest_now"].to_list() == ["interest 1", "interest 0", "interest 0"]
     assert told["brand"].to_list() == ["y", None, "x"]
@@ -111,8 +111,8 @@ def test_an_audience_is_everyone_of_whom_a_change_is_told():
 
 def test_an_audience_of_nobody_has_its_columns():
     shopped = shop(2)
-    panel = drawn(np.ones((3, 1, 2)) / 2, 4, shopped, 0)
-    told = audiences(panel, shopped, people(panel, [STILL]), *brands_of(panel))
+    log = drawn(np.ones((3, 1, 2)) / 2, 4, shopped, 0)
+    told = audiences(log, shopped, people(log, [NO_CHANGE]), *rank_brands(log))
     assert told.height == 0
     assert told.columns[:3] == ["user_id", "segment", "verdict"]
     assert told.schema["brand"] == pl.String

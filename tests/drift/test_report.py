@@ -264,7 +264,7 @@ def test_a_folder_without_a_table_is_refused(tmp_path):
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2", "plotly"])
 def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
     for name in list(sys.modules):
-        if name.split(".")[0] == missing or name.startswith(("interestlab.drift.report.", "interestlab.sweep.plots")):
+        if name.split(".")[0] == missing or name.startswith(("interestlab.drift.report.", "interestlab.reporting.")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(DataError, match=rf"needs {missing}: pip install 'interestlab\[report\]'"):

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from panels import DAY, START, log_of
+from session_logs import DAY, START, log_of
 
-from interestlab.drift.panel import panel
+from interestlab.drift.session_log import build_session_log
 from interestlab.drift.timelines import ITEMS, NEAR, WORDS, around, sessions, telling, words
 
 
@@ -39,7 +39,7 @@ def test_the_words_that_tell_are_those_that_the_other_side_lacks():
 
 def test_both_sides_of_a_change_are_told_nearest_first(tmp_path):
     told = log(tmp_path)
-    row = around(told, panel(told), np.array([2])).row(0, named=True)
+    row = around(told, build_session_log(told), np.array([2])).row(0, named=True)
     assert row["items_before"] == ["lamp2", "Desk lamp"]  # an item without a title is told by its id
     assert row["items_after"] == ["Racing drone", "Tiny drone"]
     assert "desk" in row["words_before"]
@@ -49,7 +49,7 @@ def test_both_sides_of_a_change_are_told_nearest_first(tmp_path):
 
 def test_another_users_events_are_on_no_side(tmp_path):
     told = log(tmp_path)
-    row = around(told, panel(told), np.array([4])).row(0, named=True)
+    row = around(told, build_session_log(told), np.array([4])).row(0, named=True)
     assert row["items_after"] == ["Racing drone"]
     assert len(row["items_before"]) == min(ITEMS, 4)
     assert NEAR >= 4
@@ -57,7 +57,7 @@ def test_another_users_events_are_on_no_side(tmp_path):
 
 def test_no_change_has_no_row(tmp_path):
     told = log(tmp_path)
-    table = around(told, panel(told), np.empty(0, np.int64))
+    table = around(told, build_session_log(told), np.empty(0, np.int64))
     assert table.height == 0
     assert set(table.dtypes) == {pl.List(pl.String)}
 
@@ -65,15 +65,15 @@ def test_no_change_has_no_row(tmp_path):
 @pytest.mark.parametrize("text", [True, False])
 def test_a_log_without_titles_is_told_by_ids(tmp_path, text):
     told = log(tmp_path, titles=False, text=text)
-    row = around(told, panel(told), np.array([2])).row(0, named=True)
+    row = around(told, build_session_log(told), np.array([2])).row(0, named=True)
     assert row["items_before"] == ["lamp2", "lamp1"]
 
 
 def test_sessions_of_the_chosen_users_are_told_with_their_changes(tmp_path):
     told = log(tmp_path)
-    held = panel(told)
+    held = build_session_log(told)
     user = held.users.to_list().index("a")
-    interest = np.zeros(len(held.begins), np.int64)
+    interest = np.zeros(len(held.session_starts), np.int64)
     interest[held.session_offsets[user] + 2 :] = 1
     marks = pl.DataFrame({"user_id": ["a", "a", "b"], "session": [2, 2, 0], "method": ["offline", "online", "online"]})
     table = sessions(told, held, interest, ["lamps", "drones"], np.array([user]), marks)
@@ -87,8 +87,8 @@ def test_sessions_of_the_chosen_users_are_told_with_their_changes(tmp_path):
 
 def test_nobody_chosen_has_no_sessions(tmp_path):
     told = log(tmp_path)
-    held = panel(told)
+    held = build_session_log(told)
     marks = pl.DataFrame(schema={"user_id": pl.String, "session": pl.Int64})
-    table = sessions(told, held, np.zeros(len(held.begins), np.int64), ["x"], np.empty(0, np.int64), marks)
+    table = sessions(told, held, np.zeros(len(held.session_starts), np.int64), ["x"], np.empty(0, np.int64), marks)
     assert table.height == 0
     assert table.columns == ["user_id", "session", "at", "interest", "title", "event", "change"]

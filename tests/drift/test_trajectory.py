@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interestlab import load
-from interestlab.drift.decomposition import split
-from interestlab.drift.interests import taxonomy
-from interestlab.drift.model.implied import expected, implied, implied_shares, last_events_changed, scale
-from interestlab.drift.model.trajectory import trajectory, velocity, view
-from interestlab.drift.panel import panel
+from interestlab.drift.decomposition import decompose
+from interestlab.drift.interests import taxonomy_interests
+from interestlab.drift.model.implied import expected, implied, implied_shares, last_events_changed
+from interestlab.drift.model.scale import logit_scale
+from interestlab.drift.model.trajectory import ModelView, velocity
+from interestlab.drift.session_log import build_session_log
 from interestlab.registry import OBJECTIVES
 
 DYNAMICS = ["ewma", "momentum", "multi_interest", "ode"]
@@ -54,7 +55,7 @@ def told(recommender, rows):
 
 
 def all_of(model, data, users=None):
-    stretches = list(trajectory(model, data, users))
+    stretches = list(ModelView.from_model(model, data).trajectory(users))
     rows = np.concatenate([s.rows for s in stretches])
     order = np.argsort(rows)
     return rows[order], torch.cat([s.z for s in stretches])[torch.from_numpy(order)]
@@ -72,7 +73,7 @@ def test_z_is_the_state_after_each_event(shop, dynamics):
         first, last = log.offsets[user : user + 2]
         for end in {first, first + 1, last - 2, last - 1} & set(range(first, last)):
             state = recommender.state(told(recommender, np.arange(first, end + 1)))
-            expected_z = recommender._dynamics.readout(state.dynamics_state)[0]
+            expected_z = recommender.frozen.readout(state.dynamics_state)[0]
             torch.testing.assert_close(z[end], expected_z, atol=1e-6, rtol=0)
 
 
@@ -82,18 +83,18 @@ def test_of_events_with_streams_of_their_own_too(shop, signals):
     user = int(np.diff(log.offsets).argmax())
     rows, z = all_of(recommender.model, recommender.data, np.array([user]))
     state = recommender.state(told(recommender, rows))
-    torch.testing.assert_close(z[-1], recommender._dynamics.readout(state.dynamics_state)[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(z[-1], recommender.frozen.readout(state.dynamics_state)[0], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 def test_a_state_drifts_to_the_moment_that_is_asked_about(shop, dynamics):
     recommender = shop(dynamics)
-    log, seen = recommender.data.log, view(recommender.model, recommender.data)
+    log, seen = recommender.data.log, ModelView.from_model(recommender.model, recommender.data)
     user = int(np.diff(log.offsets).argmax())
     rows = np.arange(*log.offsets[user : user + 2])
     later = int(log.time[rows[-1]]) + 40 * 86_400
     state = recommender.state(told(recommender, rows))
-    found = recommender.model.normalize_for_similarity(seen.states(rows[-1:], np.array([later])))
+    found = recommender.frozen.normalize(seen.states(rows[-1:], np.array([later])))
     torch.testing.assert_close(found, recommender._interest(state, later), atol=1e-6, rtol=0)
     still = seen.states(rows[-1:])
     moved = not torch.allclose(seen.states(rows[-1:], np.array([later])), still)
@@ -122,12 +123,12 @@ def test_the_order_of_the_users_does_not_matter(shop):
     again, same = all_of(recommender.model, recommender.data)
     np.testing.assert_array_equal(rows, again)
     torch.testing.assert_close(z, same, atol=1e-12, rtol=0)
-    assert not list(trajectory(recommender.model, recommender.data, np.array([], np.int64)))
+    assert not list(ModelView.from_model(recommender.model, recommender.data).trajectory(np.array([], np.int64)))
 
 
 def test_a_shuffled_history_is_read_in_another_order_the_last_event_among_it(shop):
     recommender = shop("momentum")
-    seen, last = view(recommender.model, recommender.data), np.asarray(recommender.data.log.offsets)[1:] - 1
+    seen, last = ModelView.from_model(recommender.model, recommender.data), np.asarray(recommender.data.log.offsets)[1:] - 1
     plain, one, same, other = (seen.states(last, shuffle=seed) for seed in (None, 1, 1, 2))
     torch.testing.assert_close(one, same, atol=0, rtol=0)
     assert not torch.allclose(one, plain)
@@ -166,27 +167,29 @@ def test_shares_add_up_to_one_and_are_sums_of_a_softmax(seed, count, items, seve
 
 @pytest.mark.parametrize("name", ["next_item", "interest", "bpr"])
 def test_the_scale_is_the_one_of_the_training(name):
-    assert scale(OBJECTIVES.load(name)(temperature=0.5)) == pytest.approx(2)
+    assert logit_scale(OBJECTIVES.load(name)(temperature=0.5)) == pytest.approx(2)
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 def test_what_the_last_events_changed_is_migration_and_evolution(shop, dynamics):
     recommender = shop(dynamics)
-    log, seen = recommender.data.log, view(recommender.model, recommender.data)
-    held = taxonomy(panel(log), np.random.default_rng(0).normal(size=(len(log.items), 4)).astype(np.float32))
+    log, seen = recommender.data.log, ModelView.from_model(recommender.model, recommender.data)
+    held = taxonomy_interests(
+        build_session_log(log), np.random.default_rng(0).normal(size=(len(log.items), 4)).astype(np.float32)
+    )
     users = np.arange(len(log.users))[::-1]
     found = last_events_changed(seen, held, users, 3)
     assert found.users.tolist() == [user for user in users if np.diff(log.offsets)[user] > 3]
     user = found.users[0]
     last = np.asarray(log.offsets)[user + 1] - 1
-    factor = scale(recommender.model.objective)
+    factor = seen.logit_scale
     now, then = (
-        implied(recommender.model.normalize_for_similarity(z), seen.catalogue, held.of, len(held), held.vectors, factor)
+        implied(recommender.frozen.normalize(z), seen.catalogue, held.of, len(held), held.vectors, factor)
         for z in (seen.states(np.array([last])), seen.states(np.array([last - 3]), np.array([log.time[last]])))
     )
     np.testing.assert_allclose(found.before[0], then.shares[0], atol=1e-6)
     np.testing.assert_allclose(found.after[0], now.shares[0], atol=1e-6)
-    parts = split(then.shares[0], then.centroids[0], now.shares[0], now.centroids[0])
+    parts = decompose(then.shares[0], then.centroids[0], now.shares[0], now.centroids[0])
     np.testing.assert_allclose(found.migration[0], parts.migration, atol=1e-5)
     change = (now.shares[..., None] * now.centroids).sum(1) - (then.shares[..., None] * then.centroids).sum(1)
     np.testing.assert_allclose(found.migration[0] + found.evolution[0], change[0], atol=1e-5)

@@ -3,18 +3,18 @@
 import numpy as np
 import polars as pl
 import pytest
-from panels import alike, drawn, flat, halved, items_of, made, shop
+from session_logs import alike, drawn, flat, halved, items_of, made, shop
 
 from interestlab.drift import users as module
-from interestlab.drift.attention import Attention, at
-from interestlab.drift.population import calendar, catalogue_drift
+from interestlab.drift.population import calendar_edges, catalogue_shift
 from interestlab.drift.settings import Settings
+from interestlab.drift.shares import InterestShares, sessions_since
 from interestlab.drift.users import users
-from interestlab.drift.verdicts import BOTH, EVOLVED, MIGRATED, STILL, UNKNOWN
+from interestlab.drift.verdicts import BOTH, EVOLVED, INSUFFICIENT_EVIDENCE, MIGRATED, NO_CHANGE
 
 K = 4
 SETTINGS = Settings(permutations=99)
-VERDICTS = {MIGRATED, EVOLVED, BOTH, STILL, UNKNOWN}
+VERDICTS = {MIGRATED, EVOLVED, BOTH, NO_CHANGE, INSUFFICIENT_EVIDENCE}
 ESTIMATED = (
     *("source", "destination", "moved", "tv", "js", "p_tv", "p_js", "p_migration", "q_migration", "tv_by_chance", "migration"),
     *("evolution", "p_evolution", "q_evolution", "evolved_in", "entropy_before", "entropy_after", "p_entropy"),
@@ -22,11 +22,11 @@ ESTIMATED = (
 )
 
 
-def table(attention, settings=SETTINGS, drift=False):
-    ratio = np.ones(len(attention.user))
+def table(shares, settings=SETTINGS, drift=False):
+    ratio = np.ones(len(shares.user))
     if drift:
-        ratio = catalogue_drift(attention, calendar(attention.panel, 6))
-    return users(attention, ratio, settings)
+        ratio = catalogue_shift(shares, calendar_edges(shares.log, 6))
+    return users(shares, ratio, settings)
 
 
 def planted(seed=0, each=100, sessions=60):
@@ -45,30 +45,30 @@ def planted(seed=0, each=100, sessions=60):
     leaves[each : 2 * each, late] = [0.03, 0.97]
     shares, leaves = (np.concatenate([a, a[-20:]]) for a in (shares, leaves))
     many = np.r_[np.full(3 * each, sessions), np.full(20, 3)]
-    panel = drawn(shares, many, shop(K), seed + 1, leaf_shares=leaves)
-    depth = np.random.default_rng(seed).choice([0, 0.5, 1], len(panel.time))
-    panel = flat(panel.user, panel.time, panel.item, users=len(many), items=panel.items, depth=depth)
-    return halved(panel, shop(K)), source, destination
+    log = drawn(shares, many, shop(K), seed + 1, leaf_shares=leaves)
+    depth = np.random.default_rng(seed).choice([0, 0.5, 1], len(log.time))
+    log = flat(log.user, log.time, log.item, users=len(many), items=log.items, depth=depth)
+    return halved(log, shop(K)), source, destination
 
 
 @pytest.fixture(scope="module")
 def found():
-    attention, source, destination = planted()
-    return table(attention), attention, source, destination
+    shares, source, destination = planted()
+    return table(shares), shares, source, destination
 
 
 def test_a_row_for_every_user_in_their_order(found):
-    told, attention, *_ = found
-    panel = attention.panel
-    assert told["user_id"].to_list() == panel.users.to_list()
-    assert told["events"].to_list() == np.diff(panel.offsets).tolist()
-    assert told["sessions"].to_list() == np.diff(panel.session_offsets).tolist()
+    told, shares, *_ = found
+    log = shares.log
+    assert told["user_id"].to_list() == log.users.to_list()
+    assert told["events"].to_list() == np.diff(log.offsets).tolist()
+    assert told["sessions"].to_list() == np.diff(log.session_offsets).tolist()
     assert set(told["verdict"]) <= VERDICTS
     assert (
         told["middle"].dt.epoch("s").to_list()
-        == panel.time[
-            attention.late[panel.session].nonzero()[0][
-                np.searchsorted(panel.user[attention.late[panel.session]], np.arange(len(panel.users)))
+        == log.time[
+            shares.is_after[log.session].nonzero()[0][
+                np.searchsorted(log.user[shares.is_after[log.session]], np.arange(len(log.users)))
             ]
         ].tolist()
     )
@@ -88,29 +88,29 @@ def test_those_who_changed_are_found_with_what_changed(found):
     assert migrants["verdict"].is_in([EVOLVED, BOTH]).mean() <= 0.08
     assert evolvers["verdict"].is_in([MIGRATED, BOTH]).mean() <= 0.08
     assert still["verdict"].is_in([MIGRATED, EVOLVED, BOTH]).mean() <= 0.05
-    assert still["verdict"].eq(STILL).mean() > 0.9
+    assert still["verdict"].eq(NO_CHANGE).mean() > 0.9
 
 
 def test_a_catalogue_that_hardly_drifts_hides_no_migrator(found):
     """The ratios here are near 1: made by as many migrators in every direction, and by chance."""
-    told, attention, *_ = found
-    ratio = catalogue_drift(attention, calendar(attention.panel, 6))
+    told, shares, *_ = found
+    ratio = catalogue_shift(shares, calendar_edges(shares.log, 6))
     assert np.abs(np.log(ratio)).max() < 0.5
-    weighted = table(attention, drift=True)
+    weighted = table(shares, drift=True)
     seen, still_seen = (t["verdict"][:100].is_in([MIGRATED, BOTH]).sum() for t in (told, weighted))
     assert still_seen >= seen - 10
 
 
 def test_of_users_without_enough_evidence_no_number_is_told_and_of_others_every_one(found):
     told = found[0]
-    few = told.filter(verdict=UNKNOWN)
+    few = told.filter(verdict=INSUFFICIENT_EVIDENCE)
     assert few.height >= 20
     assert few.select(ESTIMATED).null_count().row(0) == (few.height,) * len(ESTIMATED)
-    others = told.filter(pl.col("verdict") != UNKNOWN)
+    others = told.filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
     assert others.height > 250
     never = others.filter(pl.col("p_evolution").is_null())  # met no interest in both windows
     assert never.height <= 5
-    assert set(never["verdict"]) <= {MIGRATED, STILL}
+    assert set(never["verdict"]) <= {MIGRATED, NO_CHANGE}
     numbers = others.filter(pl.col("p_evolution").is_not_null())
     assert set(numbers.null_count().row(0)) == {0}
     numbers = numbers.select(pl.selectors.float())
@@ -118,11 +118,11 @@ def test_of_users_without_enough_evidence_no_number_is_told_and_of_others_every_
 
 
 def test_p_and_q_and_verdicts_agree(found):
-    told = found[0].filter(pl.col("verdict") != UNKNOWN)
+    told = found[0].filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
     for what, verdict in (("migration", MIGRATED), ("evolution", EVOLVED)):
         assert (told[f"q_{what}"] >= told[f"p_{what}"] - 1e-9).all()
         said = told["verdict"].is_in([verdict, BOTH])
-        assert (said == (told[f"q_{what}"] <= SETTINGS.level_of_test)).all()
+        assert (said == (told[f"q_{what}"] <= SETTINGS.significance_level)).all()
     assert told.select(pl.col("tv").is_between(0, 1) & pl.col("js").is_between(0, 1)).to_series().all()
 
 
@@ -132,7 +132,7 @@ def test_too_few_sessions_are_too_little_however_many_events_they_have():
     mixed = [[rng.choice([0, 4, 8, 12], 40).tolist() for _ in range(n)] for n in [12] * 30 + [2, 2, 3]]
     mixed.append([[0] * 40, [4] * 40])
     told = table(halved(made(mixed), shop(K)))
-    assert told["verdict"][-4:].to_list() == [UNKNOWN] * 4
+    assert told["verdict"][-4:].to_list() == [INSUFFICIENT_EVIDENCE] * 4
 
 
 def test_nulls_are_hardly_ever_called_though_many_are_tested():
@@ -144,24 +144,24 @@ def test_nulls_are_hardly_ever_called_though_many_are_tested():
 
 
 def test_same_seed_same_table_and_another_seed_but_noise():
-    attention, *_ = planted(3, each=20)
-    first, again = (table(attention) for _ in range(2))
+    shares, *_ = planted(3, each=20)
+    first, again = (table(shares) for _ in range(2))
     assert first.equals(again)
-    other = table(attention, Settings(permutations=99, seed=5))
+    other = table(shares, Settings(permutations=99, seed=5))
     assert first.select("tv", "moved", "source", "intensity_after").equals(
         other.select("tv", "moved", "source", "intensity_after")
     )
     p, p2 = (t["p_migration"].drop_nulls().to_numpy() for t in (first, other))
-    close = np.maximum(p, p2) > SETTINGS.level_of_test  # below, 20 times as many are drawn
+    close = np.maximum(p, p2) > SETTINGS.significance_level  # below, 20 times as many are drawn
     assert np.abs(p - p2)[close].max() < 5 * np.sqrt(2 * 0.25 / 100)
     assert np.abs(p - p2)[~close].max() < 5 * np.sqrt(2 * 0.05 / 100)
 
 
 def test_users_in_blocks_have_the_same_answers_but_for_the_draws(monkeypatch):
-    attention, *_ = planted(3, each=20)
-    whole = table(attention)
+    shares, *_ = planted(3, each=20)
+    whole = table(shares)
     monkeypatch.setattr(module, "BLOCK", 7)
-    parts = table(attention)
+    parts = table(shares)
     exact = ["user_id", "events", "sessions", "first", "middle", "last", "source", "destination", "evolved_in", "tv", "moved"]
     assert (
         whole.drop(pl.selectors.starts_with("p_", "q_"), "tv_by_chance", "verdict")
@@ -176,9 +176,9 @@ def test_users_in_blocks_have_the_same_answers_but_for_the_draws(monkeypatch):
 @pytest.mark.parametrize("block", [1, 5_000])
 def test_users_of_whom_no_event_has_an_interest_are_told_to_be_unknown(monkeypatch, block):
     monkeypatch.setattr(module, "BLOCK", block)
-    panel = made([[], [[0], [4]], [], [[0]], []], users=5)
-    told = table(halved(panel, shop(2)))
-    assert told["verdict"].to_list() == [UNKNOWN] * 5
+    log = made([[], [[0], [4]], [], [[0]], []], users=5)
+    told = table(halved(log, shop(2)))
+    assert told["verdict"].to_list() == [INSUFFICIENT_EVIDENCE] * 5
     assert told["events"].to_list() == [0, 2, 0, 1, 0]
     assert told["first"].is_null().to_list() == [True, False, True, False, True]
     assert told["last"].is_null().to_list() == [True, False, True, False, True]
@@ -187,26 +187,26 @@ def test_users_of_whom_no_event_has_an_interest_are_told_to_be_unknown(monkeypat
 
 @pytest.mark.parametrize("moment", [0, 2**33])
 def test_a_date_before_or_after_everything_answers_nobody(moment):
-    panel = drawn(alike(5, K, 0), 40, shop(K), 1)
-    told = table(Attention(panel, shop(K), at(panel, moment)))
-    assert set(told["verdict"]) == {UNKNOWN}
+    log = drawn(alike(5, K, 0), 40, shop(K), 1)
+    told = table(InterestShares(log, shop(K), sessions_since(log, moment)))
+    assert set(told["verdict"]) == {INSUFFICIENT_EVIDENCE}
 
 
 def test_users_all_alike_of_one_interest_have_not_changed():
     told = table(halved(made([[[0]] * 60] * 3), shop(1)))
-    assert told["verdict"].to_list() == [STILL] * 3
+    assert told["verdict"].to_list() == [NO_CHANGE] * 3
     assert told["moved"].to_list() == [0, 0, 0]
     assert told["source"].null_count() == told["destination"].null_count() == 3
     assert told["depth_before"].null_count() == 3  # the log has no types
 
 
 def test_ids_may_be_anything():
-    panel = made([[[0]] * 3] * 3)
+    log = made([[[0]] * 3] * 3)
     names = ["9" * 40, "数码", 'a"b,c\n']
-    held = type(panel)(**{f: getattr(panel, f) for f in panel.__dataclass_fields__} | {"users": pl.Series(names)})
+    held = type(log)(**{f: getattr(log, f) for f in log.__dataclass_fields__} | {"users": pl.Series(names)})
     assert table(halved(held, shop(1)))["user_id"].to_list() == names
 
 
-def test_an_empty_panel_has_an_empty_row_each():
+def test_an_empty_log_has_an_empty_row_each():
     empty = flat(np.empty(0), np.empty(0), np.empty(0), users=2, items=items_of(8))
-    assert table(halved(empty, shop(2)))["verdict"].to_list() == [UNKNOWN] * 2
+    assert table(halved(empty, shop(2)))["verdict"].to_list() == [INSUFFICIENT_EVIDENCE] * 2

@@ -134,8 +134,12 @@ def test_a_checkpoint_that_was_damaged(files, damage):
 def test_a_checkpoint_holds_what_was_trained_and_names_its_base(fitted, shop, compositions, tmp_path):
     folder, model = fitted(*compositions["lora"]), shop("lora").model
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
-    held = [t for name, t in checkpoint["state_dict"].items() if name.startswith("encoders") and isinstance(t, torch.Tensor)]
-    assert sum(t.numel() for t in held) < sum(p.numel() for p in model.encoders.parameters()) / 4
+    held = [
+        t
+        for name, t in checkpoint["state_dict"].items()
+        if name.startswith("backbone.encoders") and isinstance(t, torch.Tensor)
+    ]
+    assert sum(t.numel() for t in held) < sum(p.numel() for p in model.backbone.encoders.parameters()) / 4
     shutil.copytree(folder, tmp_path / "copy")
     checkpoint["hyper_parameters"]["encoder"]["init_args"]["model"] = str(tmp_path / "gone")
     torch.save(checkpoint, tmp_path / "copy" / "checkpoints" / "best.ckpt")

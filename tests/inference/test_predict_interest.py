@@ -15,9 +15,9 @@ def test_it_is_the_sigmoid_of_the_objective(shop):
     recommender = shop("frozen")
     model, ids = recommender.model, recommender.data.log.items["item_id"].to_list()
     with torch.no_grad():
-        items = model.embed_items(torch.arange(len(ids)).numpy())
+        items = model.backbone.embed_items(torch.arange(len(ids)).numpy())
         x = items[[ids.index(event["item_id"]) for event in HISTORY]].unsqueeze(0)
-        z = model.dynamics(x, torch.tensor([[0.0, 600_000 / 86_400]]), torch.ones(1, 2, dtype=torch.bool))[0, -1]
+        z = model.backbone.dynamics(x, torch.tensor([[0.0, 600_000 / 86_400]]), torch.ones(1, 2, dtype=torch.bool))[0, -1]
         scores = F.cosine_similarity(z, items, dim=-1)
         expected = torch.sigmoid(model.objective.logit.log_scale.exp() * scores + model.objective.logit.bias)
     found = {item: recommender.predict_interest(HISTORY, {"item_id": item}) for item in ids}

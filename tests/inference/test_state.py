@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from interestlab.inference.featurize import Reader
+from interestlab.inference.featurize import EventFeaturizer
 from interestlab.registry import DYNAMICS
 
 
@@ -43,8 +43,8 @@ def test_of_events_with_signals_too(shop, histories):
 def test_an_update_costs_one_step_and_reads_one_event(shop, histories, monkeypatch):
     recommender = shop("events")
     calls = {"steps": 0, "events": 0}
-    dynamics = type(recommender.model.dynamics)
-    step, events = dynamics.step, Reader.events
+    dynamics = type(recommender.model.backbone.dynamics)
+    step, events = dynamics.step, EventFeaturizer.events
 
     silences = []
 
@@ -58,7 +58,7 @@ def test_an_update_costs_one_step_and_reads_one_event(shop, histories, monkeypat
         return events(self, told, since)
 
     monkeypatch.setattr(dynamics, "step", counted_step)
-    monkeypatch.setattr(Reader, "events", counted_events)
+    monkeypatch.setattr(EventFeaturizer, "events", counted_events)
     history = max(histories(recommender).values(), key=len)
     state = recommender.state(history)
     assert calls == dict.fromkeys(calls, recommender.data.max_history)

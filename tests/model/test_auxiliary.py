@@ -59,7 +59,7 @@ def test_the_loss_is_the_weighted_sum(model):
     terms = {"two": Auxiliary(Fixed(2.0), 0.5), "seven": Auxiliary(Fixed(7.0), 0.0), "plain": Auxiliary(Fixed(3.0))}
     made, logged, batch = model(objectives.next_item(), **terms)
     loss = made.training_step(batch).item()
-    main = made.step(batch).loss.item()
+    main = made.make_step(batch).loss.item()
     assert logged == pytest.approx({"train/two": 1.0, "train/seven": 0.0, "train/plain": 0.3, "train/loss": main + 1.3})
     assert loss == pytest.approx(main + 1.3)
 
@@ -75,8 +75,8 @@ def test_a_main_objective_may_be_added_to_another_and_learns_its_own_weights(mod
 def test_sampled_widens_the_candidates(model, data, added):
     drawing, plain = objectives.sampled_softmax(num_sampled=100), objectives.next_item(candidates="batch")
     made, _, batch = model(plain, drawn=Auxiliary(drawing)) if added else model(drawing)
-    narrow = model(plain)[0].step(batch).candidates
-    wide = made.step(batch).candidates
+    narrow = model(plain)[0].make_step(batch).candidates
+    wide = made.make_step(batch).candidates
     assert torch.equal(narrow.items, met(batch))
     assert set(met(batch).tolist()) < set(wide.items.tolist())
     assert len(wide.items) < wide.catalogue_size == data.cardinalities["item.id"]
@@ -89,7 +89,7 @@ def test_sampled_widens_the_candidates(model, data, added):
 def test_one_that_wants_the_catalogue_gives_it_to_all(model, data):
     terms = {"forecast": Auxiliary(objectives.forecast(candidates="catalogue"))}
     made, _, batch = model(objectives.sampled_softmax(num_sampled=10), **terms)
-    candidates = made.step(batch).candidates
+    candidates = made.make_step(batch).candidates
     assert candidates.items.tolist() == list(range(data.cardinalities["item.id"]))
     assert not candidates.log_inclusion.any()
 
@@ -97,10 +97,10 @@ def test_one_that_wants_the_catalogue_gives_it_to_all(model, data):
 def test_fields_reach_the_candidates(model, data):
     terms = {"turn": Auxiliary(objectives.forecast(field="item.brand", candidates="batch"))}
     made, _, batch = model(objectives.next_item(candidates="batch"), **terms)
-    candidates = made.step(batch).candidates
+    candidates = made.make_step(batch).candidates
     assert set(candidates.field_codes) == {"item.brand"}
     assert candidates.field_codes["item.brand"].tolist() == data.codes("item.brand")[candidates.items].tolist()
-    assert not model(objectives.next_item())[0].step(batch).candidates.field_codes
+    assert not model(objectives.next_item())[0].make_step(batch).candidates.field_codes
 
 
 def test_a_field_that_is_not_there_is_told_in_one_line(fit, capsys):
@@ -155,7 +155,7 @@ def test_a_term_alone_is_refused_in_one_line(fit, capsys, name):
         fit("--model.encoder=id", "--model.dynamics=ewma", f"--model.objective={name}")
     err = capsys.readouterr().err
     assert (done.value.code, err.count("\n")) == (2, 1)
-    assert "is a term to be added; name it under model.auxiliary instead" in err
+    assert "is an auxiliary term; name it under model.auxiliary instead" in err
 
 
 def test_a_weight_below_zero_is_refused():

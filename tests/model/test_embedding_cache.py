@@ -15,7 +15,8 @@ from interestlab.batch import Inputs
 from interestlab.contract import Encoder, FrozenTrunk
 from interestlab.data import ragged
 from interestlab.data.fields import FieldValues
-from interestlab.model.embedding_cache import Chunking, Encoding, chunks
+from interestlab.model.chunking import EncoderChunking, split_into_chunks
+from interestlab.model.embedding_cache import EmbeddingCache
 
 
 class Held:
@@ -87,7 +88,7 @@ def feature(tmp_path):
 
 def vectors_and_gradients(encoder, feature, chunking, codes):
     encoder.zero_grad()
-    out = Encoding(encoder, feature, chunking)(codes)
+    out = EmbeddingCache(encoder, feature, chunking)(codes)
     probe = torch.randn(40, encoder.out_dim, generator=torch.Generator().manual_seed(1))[torch.from_numpy(codes)]
     (out * probe).sum().backward()
     return out.detach(), {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
@@ -101,7 +102,7 @@ def vectors_and_gradients(encoder, feature, chunking, codes):
 def test_chunks_are_a_partition_of_like_lengths_within_the_bound(lengths, tokens, data):
     chosen = data.draw(st.sets(st.integers(0, len(lengths) - 1)))
     codes = np.array(sorted(chosen), np.int64)
-    found = list(chunks(codes, Held(lengths), Chunking(tokens)))
+    found = list(split_into_chunks(codes, Held(lengths), tokens))
     assert sorted(c for chunk in found for c in chunk) == codes.tolist()
     widths = [max(1, lengths[c]) for chunk in found for c in chunk]
     assert widths == sorted(widths)
@@ -116,7 +117,7 @@ def test_chunks_are_a_partition_of_like_lengths_within_the_bound(lengths, tokens
 @given(st.integers(0, 100), st.integers(1, 40))
 def test_indices_are_cut_by_their_number(size, tokens):
     codes = np.arange(size) * 3
-    found = list(chunks(codes, None, Chunking(tokens)))
+    found = list(split_into_chunks(codes, None, tokens))
     assert np.concatenate([*found, np.empty(0, np.int64)]).tolist() == codes.tolist()
     assert all(len(chunk) == tokens for chunk in found[:-1])
     assert all(1 <= len(chunk) <= tokens for chunk in found)
@@ -125,7 +126,7 @@ def test_indices_are_cut_by_their_number(size, tokens):
 @pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"chunks_with_activations": 0}, {"chunks_with_activations": -1}])
 def test_less_than_one_is_no_chunking(wrong):
     with pytest.raises(ValueError, match="must be at least 1"):
-        Chunking(**wrong)
+        EncoderChunking(**wrong)
 
 
 # ---- no number depends on them
@@ -141,8 +142,8 @@ def test_less_than_one_is_no_chunking(wrong):
 def test_vectors_and_gradients_do_not_depend_on_the_chunks(feature, tokens, held, chosen, kept):
     codes = np.array(sorted(chosen), np.int64)
     encoder = Looked() if kept else Words()
-    whole = vectors_and_gradients(encoder, feature, Chunking(10**6), codes)
-    cut = vectors_and_gradients(encoder, feature, Chunking(tokens, held), codes)
+    whole = vectors_and_gradients(encoder, feature, EncoderChunking(10**6), codes)
+    cut = vectors_and_gradients(encoder, feature, EncoderChunking(tokens, held), codes)
     torch.testing.assert_close(cut, whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(whole[0], encoder(feature.inputs(codes)).detach(), rtol=1e-5, atol=1e-6)
     assert whole[1].keys() == {name for name, p in encoder.named_parameters() if p.requires_grad}
@@ -167,9 +168,9 @@ def test_text_models_do_not_depend_on_the_chunks_either(bert, tmp_path, method, 
     ragged.write(tmp_path / "text", [encoder.preprocess(texts)])
     feature = FieldValues(np.arange(40), 40, tmp_path, ragged.RaggedArray(tmp_path / "text"))
     codes = np.arange(0, 40, 3)
-    whole = vectors_and_gradients(encoder.train(), feature, Chunking(), codes)
+    whole = vectors_and_gradients(encoder.train(), feature, EncoderChunking(), codes)
     assert whole[1]
-    for chunking in (Chunking(30, 1), Chunking(1, 2)):
+    for chunking in (EncoderChunking(30, 1), EncoderChunking(1, 2)):
         cut = vectors_and_gradients(encoder, feature, chunking, codes)
         torch.testing.assert_close(cut, whole, rtol=1e-3, atol=1e-4)
 
@@ -180,11 +181,11 @@ def test_text_models_do_not_depend_on_the_chunks_either(bert, tmp_path, method, 
 def test_chunks_beyond_those_held_are_computed_again_going_backward(feature):
     encoder = Words()
     codes = np.arange(40)
-    number = len(list(chunks(codes, feature.rows, Chunking(40))))
+    number = len(list(split_into_chunks(codes, feature.rows, 40)))
     assert number > 5
     for held in (1, 3, number, number + 5):
         encoder.calls.clear()
-        out = Encoding(encoder, feature, Chunking(40, held))(codes)
+        out = EmbeddingCache(encoder, feature, EncoderChunking(40, held))(codes)
         forward = list(encoder.calls)
         assert len(forward) == number
         out.sum().backward()
@@ -195,14 +196,14 @@ def test_chunks_beyond_those_held_are_computed_again_going_backward(feature):
 def test_nothing_is_computed_again_where_no_gradient_is_asked_for(feature):
     encoder = Words()
     with torch.no_grad():
-        out = Encoding(encoder, feature, Chunking(40, 1))(np.arange(40))
+        out = EmbeddingCache(encoder, feature, EncoderChunking(40, 1))(np.arange(40))
     assert not out.requires_grad
-    assert len(encoder.calls) == len(list(chunks(np.arange(40), feature.rows, Chunking(40))))
+    assert len(encoder.calls) == len(list(split_into_chunks(np.arange(40), feature.rows, 40)))
 
 
 def test_a_table_is_never_looked_up_again(tmp_path):
     encoder = Ids()
-    out = Encoding(encoder, FieldValues(np.arange(40), 40, tmp_path), Chunking(7, 1))(np.arange(40))
+    out = EmbeddingCache(encoder, FieldValues(np.arange(40), 40, tmp_path), EncoderChunking(7, 1))(np.arange(40))
     out.sum().backward()
     assert encoder.calls == [(7,)] * 5 + [(5,)]
     assert torch.equal(out, encoder.table.weight)
@@ -214,13 +215,13 @@ def test_what_is_computed_again_drops_the_same(feature):
     for held in (1, 100):
         encoder = Words(dropout=0.5).train()
         torch.manual_seed(3)
-        grads.append(vectors_and_gradients(encoder, feature, Chunking(40, held), np.arange(40)))
+        grads.append(vectors_and_gradients(encoder, feature, EncoderChunking(40, held), np.arange(40)))
     torch.testing.assert_close(*grads)
 
 
 def test_no_chunk_is_padded_beyond_its_longest(feature):
     encoder = Words()
-    Encoding(encoder, feature, Chunking(40))(np.arange(40))
+    EmbeddingCache(encoder, feature, EncoderChunking(40))(np.arange(40))
     assert sum(rows for rows, _ in encoder.calls) == 40
     padded = sum(rows * width for rows, width in encoder.calls)
     real = feature.rows.lengths.sum()
@@ -232,39 +233,39 @@ def test_no_chunk_is_padded_beyond_its_longest(feature):
 
 def test_a_constant_encoder_is_asked_once_for_each_value_and_never_again(feature):
     encoder = Words().requires_grad_(False)
-    first = Encoding(encoder, feature, Chunking(40))
+    first = EmbeddingCache(encoder, feature, EncoderChunking(40))
     out = first(np.array([3, 8]))
     assert sum(rows for rows, _ in encoder.calls) == 40
     encoder.calls.clear()
     torch.testing.assert_close(first(np.array([3, 8])), out)
-    torch.testing.assert_close(Encoding(encoder, feature, Chunking(7))(np.array([3, 8])), out)
+    torch.testing.assert_close(EmbeddingCache(encoder, feature, EncoderChunking(7))(np.array([3, 8])), out)
     assert encoder.calls == []
     torch.testing.assert_close(out, encoder(feature.inputs(np.array([3, 8]))))
 
 
 def test_a_constant_encoder_of_other_weights_is_asked_anew(feature):
     encoder = Words().requires_grad_(False)
-    before = Encoding(encoder, feature, Chunking())(np.arange(40))
+    before = EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40))
     with torch.no_grad():
         encoder.layer.bias.add_(1.0)
-    assert not torch.allclose(Encoding(encoder, feature, Chunking())(np.arange(40)), before)
+    assert not torch.allclose(EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40)), before)
 
 
 def test_keeping_leaves_the_mode_of_the_encoder_alone(feature):
     for training in (True, False):
         for encoder in (Words().requires_grad_(False).train(training), Looked().train(training)):
-            Encoding(encoder, feature, Chunking()).keep()
+            EmbeddingCache(encoder, feature, EncoderChunking()).fill()
             assert {module.training for module in encoder.modules()} == {training}
 
 
 def test_what_drops_in_training_is_kept_without(feature):
     encoder = Words(dropout=0.5).requires_grad_(False).train()
-    kept = Encoding(encoder, feature, Chunking())(np.arange(40))
+    kept = EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40))
     torch.testing.assert_close(kept, encoder.eval()(feature.inputs(np.arange(40))))
 
 
 def test_an_encoder_of_indices_keeps_nothing(tmp_path):
     encoder = Ids()
-    Encoding(encoder, FieldValues(np.arange(40), 40, tmp_path / "home"), Chunking()).keep()
+    EmbeddingCache(encoder, FieldValues(np.arange(40), 40, tmp_path / "home"), EncoderChunking()).fill()
     assert encoder.calls == []
     assert not (tmp_path / "home").exists()

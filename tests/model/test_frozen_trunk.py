@@ -13,7 +13,7 @@ from transformers import BertModel
 from interestlab import dynamics, encoders, fusion, objectives, sources
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
-from interestlab.model import embedding_cache
+from interestlab.model import disk_cache
 from interestlab.training.lightning_module import InterestModel
 
 METHODS = {
@@ -77,7 +77,7 @@ def attached(model, data):
     """The model with its data, as at the start of a training."""
     trainer = Trainer(max_steps=1, enable_checkpointing=False, **QUIET)
     trainer.test(model, data, verbose=False)
-    (encoded,) = model.encodings.values()
+    (encoded,) = model.backbone.caches.values()
     return encoded
 
 
@@ -89,7 +89,7 @@ def forget(encoded, data):
     """Take away what was kept."""
     for folder in list(data.cache.rglob("trunk-*/")):
         shutil.rmtree(folder, ignore_errors=True)
-    encoded._kept.clear()
+    encoded._trunk_rows.clear()
 
 
 def refuse(*_):
@@ -116,7 +116,7 @@ def test_half_the_bytes_change_a_curve_by_little(made, shop, method):
 
 def test_kept_rows_are_those_of_the_model_itself(made, bert, alone):
     encoded = attached(made("lora", alone), alone)
-    rows = encoded._constant_rows()
+    rows = encoded.trunk_rows()
     model = BertModel.from_pretrained(bert, add_pooling_layer=False).eval()
     codes = np.arange(encoded.feature.size)
     inputs, held = encoded.feature.inputs(codes), rows.inputs(codes)
@@ -134,8 +134,8 @@ def test_kept_rows_do_not_depend_on_the_precision_of_the_run(made, shop, tmp_pat
         data = shop(cache_dir=str(tmp_path / str(number)))
         model = made("lora", data)
         trained(model, data, steps=1, precision=chosen)
-        (encoded,) = model.encodings.values()
-        held.append(encoded._constant_rows().inputs(np.arange(encoded.feature.size)).values)
+        (encoded,) = model.backbone.caches.values()
+        held.append(encoded.trunk_rows().inputs(np.arange(encoded.feature.size)).values)
     torch.testing.assert_close(*held, rtol=1e-5, atol=1e-5)
 
 
@@ -158,7 +158,7 @@ def test_is_computed_once_over_epochs_and_runs(made, alone, monkeypatch):
     before = {file: file.stat().st_mtime_ns for file in place.iterdir()}
     assert before
     second = made("lora", alone)
-    monkeypatch.setattr(type(second.encoders["main"].chain), "states", refuse)
+    monkeypatch.setattr(type(second.backbone.encoders["main"].chain), "states", refuse)
     trained(second, alone, steps=3)
     assert {file: file.stat().st_mtime_ns for file in place.iterdir()} == before
     assert kept(alone) == [folder]
@@ -167,7 +167,7 @@ def test_is_computed_once_over_epochs_and_runs(made, alone, monkeypatch):
 def test_a_step_of_training_never_runs_the_lower_layers(made, alone):
     model = made("full", alone)
     ran = []
-    lower = model.encoders["main"].backbone.encoder.layer[0].attention.self.query
+    lower = model.backbone.encoders["main"].backbone.encoder.layer[0].attention.self.query
     lower.register_forward_hook(lambda *_: ran.append(model.trainer.global_step if model.trainer.training else "other"))
     trained(model, alone, steps=4)
     assert ran
@@ -185,7 +185,7 @@ def test_methods_of_one_depth_share_what_is_kept(made, alone, monkeypatch):
     (before,) = kept(alone)
     for method in ("full", "ia3", "adapter"):
         model = made(method, alone)
-        monkeypatch.setattr(type(model.encoders["main"].chain), "states", refuse)
+        monkeypatch.setattr(type(model.backbone.encoders["main"].chain), "states", refuse)
         trained(model, alone, steps=1)
     assert kept(alone) == [before]
 
@@ -197,7 +197,7 @@ def test_each_base_depth_and_form_has_its_own(made, bert, alone, tmp_path):
         model.embeddings.word_embeddings.weight.add_(0.1)
     model.save_pretrained(other)
     moved = str(shutil.copytree(bert, tmp_path / "moved"))
-    attach = lambda *args, **kwargs: attached(made(*args, **kwargs), alone).keep() or kept(alone)  # noqa: E731
+    attach = lambda *args, **kwargs: attached(made(*args, **kwargs), alone).fill() or kept(alone)  # noqa: E731
     one = attach("lora", alone)
     assert len(one) == 1
     assert attach("lora", alone, model=moved) == one
@@ -221,12 +221,12 @@ def test_each_stream_of_an_encoder_is_kept(made, alone):
 
 def test_its_size_is_said_before_it_is_written(made, alone, monkeypatch):
     said = []
-    monkeypatch.setattr(embedding_cache, "rank_zero_info", lambda text: said.append((text, kept(alone))))
+    monkeypatch.setattr(disk_cache, "rank_zero_info", lambda text: said.append((text, kept(alone))))
     model = made("lora", alone)
     trained(model, alone, steps=1)
     ((text, there),) = said
-    (encoded,) = model.encodings.values()
-    assert text.startswith("keeping the constant layers of item.title: ")
+    (encoded,) = model.backbone.caches.values()
+    assert text.startswith("caching the frozen layers of item.title: ")
     assert f" MiB for {encoded.feature.size:,} values, float32, in " in text
     assert [name for name in there if not name.endswith(".part")] == []
     (file,) = alone.cache.rglob("trunk-*/data.bin")
@@ -242,12 +242,12 @@ def test_a_disk_without_room_is_an_error_that_says_what_to_do(made, alone, monke
     free = need - 1
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     with pytest.raises(DataError, match=r"set the encoder's cache to bfloat16 or off, or --data\.cache_dir") as raised:
-        encoded.keep()
+        encoded.fill()
     assert "\n" not in str(raised.value)
-    assert "no room for the constant layers of item.title" in str(raised.value)
+    assert "no room for the frozen layers of item.title" in str(raised.value)
     assert [name for name in kept(alone) if not name.endswith(".part")] == []
     free = need
-    encoded.keep()
+    encoded.fill()
     assert [name for name in kept(alone) if not name.endswith(".part")]
 
 
@@ -256,10 +256,10 @@ def test_a_disk_without_room_is_an_error_that_says_what_to_do(made, alone, monke
 
 def test_freeing_layers_while_training_lowers_the_prefix(made, alone):
     model = made("full", alone)
-    encoded, layers = attached(model, alone), model.encoders["main"].backbone.encoder.layer
+    encoded, layers = attached(model, alone), model.backbone.encoders["main"].backbone.encoder.layer
     codes = np.arange(encoded.feature.size)
     before = encoded(codes)
-    (one,) = encoded._kept
+    (one,) = encoded._trunk_rows
     layers[0].requires_grad_(True)
     after = encoded(codes)
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
@@ -267,13 +267,13 @@ def test_freeing_layers_while_training_lowers_the_prefix(made, alone):
         model.zero_grad()
         vectors.square().sum().backward()
         assert [any(p.grad is not None for p in layer.parameters()) for layer in layers] == [reached, True]
-    assert list(encoded._kept) == [one]  # where the lowest layer is trained, nothing is constant
+    assert list(encoded._trunk_rows) == [one]  # where the lowest layer is trained, nothing is constant
 
 
 @pytest.mark.parametrize("method", ["full", "adalora", "adapter"])
 def test_freezing_everything_while_training_keeps_the_vectors(made, alone, method):
     model = made(method, alone)
-    encoder, encoded = model.encoders["main"], attached(model, alone)
+    encoder, encoded = model.backbone.encoders["main"], attached(model, alone)
     codes = np.arange(encoded.feature.size)
     encoder.eval()
     before = encoded(codes).detach()
@@ -285,7 +285,7 @@ def test_freezing_everything_while_training_keeps_the_vectors(made, alone, metho
 
 def test_layers_that_were_trained_before_they_were_frozen_are_not_taken_for_the_base(made, alone):
     model = made("full", alone)
-    encoder, encoded = model.encoders["main"], attached(model, alone)
+    encoder, encoded = model.backbone.encoders["main"], attached(model, alone)
     codes = np.arange(encoded.feature.size)
     before = encoded(codes)
     lower = encoder.backbone.encoder.layer[0].requires_grad_(True)

@@ -81,8 +81,8 @@ def test_metrics_do_not_depend_on_the_batches(fit, tmp_path, encoder):
 def test_two_streams_share_one_encoder():
     data = InterestData(Log())
     shared = model(text("item.title", "event.text"), data)
-    assert [(s.field, s.side) for s in shared.streams] == [("item.title", "item"), ("event.text", "event")]
-    assert len({s.encoder for s in shared.streams}) == 1
+    assert [(s.field, s.side) for s in shared.backbone.streams] == [("item.title", "item"), ("event.text", "event")]
+    assert len({s.encoder for s in shared.backbone.streams}) == 1
     attached(shared, data)
 
 
@@ -94,7 +94,7 @@ def test_a_review_colours_what_follows_and_never_the_candidate():
         attached(m, d)
         batch = next(iter(d.loader("test")))
         with torch.no_grad():
-            vectors.append(m.begin_evaluation(m.streams).catalogue)
+            vectors.append(m.start_evaluation().catalogue)
             interests.append(m.last_user_state(batch))
     torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)
     assert not torch.allclose(interests[0], interests[1])
@@ -143,9 +143,11 @@ def test_an_item_without_words_is_no_error_and_no_nan():
     data = InterestData(Log())
     m = model({"text": text("item.title"), "id": encoders.id()}, data)
     attached(m, data)
-    vectors = m.embed_items(np.arange(data.cardinalities["item.id"]))
+    vectors = m.backbone.embed_items(np.arange(data.cardinalities["item.id"]))
     assert vectors.isfinite().all()
-    assert m.embed_rows(m.item_streams[0], np.arange(15))[1].tolist() == [bool(t) for t in data.log.items["title"]]
+    assert m.backbone.embed_rows(m.backbone.item_streams[0], np.arange(15))[1].tolist() == [
+        bool(t) for t in data.log.items["title"]
+    ]
 
 
 def test_hooks_and_logs_of_parts_reach_the_trainer(tmp_path):
@@ -183,7 +185,7 @@ def test_the_backbone_and_what_is_added_to_it_learn_at_rates_of_their_own(bert, 
     trainer.fit(m, data)
     (optimizer,) = trainer.optimizers
     rates = {id(p): (g["initial_lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
-    trained = {id(p): p.ndim for p in m.encoders["main"].parameters() if p.requires_grad}
+    trained = {id(p): p.ndim for p in m.backbone.encoders["main"].parameters() if p.requires_grad}
     assert {rates[i][0] for i in trained} == {rate}
     assert {lr for i, (lr, _) in rates.items() if i not in trained} == {1e-3}
     decay = 0.01 if rate == 2e-5 else 0.0
@@ -202,9 +204,9 @@ def test_a_prediction_leaves_the_model_free_to_learn():
     m = model(encoders.id(), data, fusion=None)
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     Trainer(**quiet).predict(m, data)
-    before = {k: v.clone() for k, v in m.encoders["main"].state_dict().items()}
+    before = {k: v.clone() for k, v in m.backbone.encoders["main"].state_dict().items()}
     Trainer(max_epochs=1, limit_val_batches=0, **quiet).fit(m, data)
-    assert any(not torch.equal(v, before[k]) for k, v in m.encoders["main"].state_dict().items())
+    assert any(not torch.equal(v, before[k]) for k, v in m.backbone.encoders["main"].state_dict().items())
 
 
 def test_kept_vectors_do_not_depend_on_the_precision_of_the_run(tmp_path):
@@ -216,5 +218,5 @@ def test_kept_vectors_do_not_depend_on_the_precision_of_the_run(tmp_path):
             accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False
         )
         trainer.test(m, data, verbose=False)
-        tables.append(m.encodings["review"](np.arange(m.features["review"].size)).numpy())
+        tables.append(m.backbone.caches["review"](np.arange(m.backbone.features["review"].size)).numpy())
     assert np.array_equal(*tables)

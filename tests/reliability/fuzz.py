@@ -26,8 +26,8 @@ from formats import FIRST, FORMATS, packed, parquet
 from mutations import anything, line
 
 from interestlab.contract import EventLog, Source
-from interestlab.data.event_store import Recipe, open_event_store
-from interestlab.data.validate import Checked, validate
+from interestlab.data.event_store import PreparationSettings, open_event_store
+from interestlab.data.validate import ValidatedLog, validate
 from interestlab.errors import DataError
 from interestlab_sources import lines
 from interestlab_sources.files import Files
@@ -35,8 +35,8 @@ from interestlab_sources.files import Files
 LIMIT = 5
 """Seconds that a file may take."""
 
-SMALL = {"_BLOCK": 1 << 14, "LONGEST": 1 << 18}
-"""Bytes that are read at once, and of the longest line: so few that small files reach them."""
+SMALL = {"_READ_SIZE": 1 << 14, "BLOCK": 1 << 14, "LONGEST": 1 << 18}
+"""Sizes in bytes of a read, of a block of lines and of the longest line: small, so that small files reach them."""
 
 COUNT = 1250
 """Files of each format; of configs a third as many."""
@@ -82,12 +82,12 @@ def once(kind: str, number: int, seed: int, folder: Path, figures: Counter[str])
         log = source.read()
         read = EventLog(*(None if f is None else f.collect().lazy() for f in (log.events, log.items, log.rejected)))
         checked = validate(read)
-        figures["rows in"] += checked.rows
+        figures["rows in"] += checked.num_rows
         figures["rows kept"] += checked.events.height + checked.items.height
-        figures["rows quarantined"] += checked.bad.height
+        figures["rows quarantined"] += checked.quarantine.height
         account(read, checked, good)
         if number % 3 == 0:  # writing the store takes longer than all before
-            open_event_store(source, Recipe(), folder / "cache", max_bad_fraction=1)
+            open_event_store(source, PreparationSettings(), folder / "cache", max_bad_fraction=1)
     except DataError as err:
         if good and good.times:
             raise Lost(f"refused although {len(good.times)} rows are good: {err}") from err
@@ -146,20 +146,22 @@ def typed(kind: str, rng: random.Random, folder: Path, local: bool) -> tuple[Sou
     return Files(*map(str, files)), Good(*good) if local else None
 
 
-def account(log: EventLog, checked: Checked, good: Good | None) -> None:
+def account(log: EventLog, checked: ValidatedLog, good: Good | None) -> None:
     """Compare what was read with what was written.
 
     Raises:
         Lost: where a good row is not there, or rows are not all accounted for.
     """
     kept = checked.events.height + checked.items.height
-    if checked.rows != kept + checked.bad.height:
-        raise Lost(f"{checked.rows} rows are not {kept} kept and {checked.bad.height} quarantined")
+    if checked.num_rows != kept + checked.quarantine.height:
+        raise Lost(f"{checked.num_rows} rows are not {kept} kept and {checked.quarantine.height} quarantined")
     if good is None:
         return
     missing = good.times - set(checked.events["timestamp"]), good.items - set(checked.items["item_id"])
     if any(missing):
-        raise Lost(f"{len(missing[0])} good events and {len(missing[1])} items are not there: {checked.bad.head(5).rows()}")
+        raise Lost(
+            f"{len(missing[0])} good events and {len(missing[1])} items are not there: {checked.quarantine.head(5).rows()}"
+        )
     frames = [None if f is None else f.select("file").collect() for f in (log.events, log.items, log.rejected)]
     for (file, rows), frame in zip(good.rows, frames, strict=False):
         found = sum((part["file"] == str(file)).sum() for part in (frame, frames[2]) if part is not None)

@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(
-        DataError, match=r"last\.ckpt cannot be written \(No space left on device\); what was there before is whole"
+        DataError, match=r"last\.ckpt cannot be written \(No space left on device\); the previous file is unchanged"
     ):
         HashedCheckpointIO().save_checkpoint({"epoch": 2}, file)
     assert file.read_bytes() == before

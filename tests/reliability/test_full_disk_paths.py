@@ -125,7 +125,7 @@ def test_a_store_that_was_cut_or_altered_is_refused_and_built_again_once_deleted
     command = ["data", "describe", "--data.source=files", f"--data.source.interactions={file}", "--data.cache_dir=cache"]
     main(command)
     (folder,) = (path for path in (tmp_path / "cache" / "logs").iterdir() if path.is_dir())
-    for name in ("item.npy", "meta.json", "items.parquet", artifact_store.CONTENTS):
+    for name in ("item.npy", "meta.json", "items.parquet", artifact_store.MANIFEST_NAME):
         raw = (folder / name).read_bytes()
         for broken in (raw[:-1], raw[:5] + bytes([raw[5] ^ 1]) + raw[6:], b""):
             (folder / name).write_bytes(broken)
@@ -134,13 +134,15 @@ def test_a_store_that_was_cut_or_altered_is_refused_and_built_again_once_deleted
             assert done.value.code == 2
             told = capsys.readouterr().err.strip().splitlines()[-1]
             assert f"{folder.name}: " in told
-            assert (name if name != artifact_store.CONTENTS else "") + " is not as it was written; delete the folder" in told
+            assert (
+                name if name != artifact_store.MANIFEST_NAME else ""
+            ) + " is missing or corrupted; delete the folder" in told
             (folder / name).write_bytes(raw)
     main(command)
 
 
 def test_large_files_are_held_to_their_size_and_hashed_by_doctor(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(artifact_store, "HASHED_AT_ONCE", 100)
+    monkeypatch.setattr(artifact_store, "HASH_ON_OPEN_BYTES", 100)
     folder = artifact_store.build_artifact(tmp_path / "logs" / "one", lambda draft: artifact_store.save(draft, a=np.ones(300)))
     main(["doctor", "--store", str(tmp_path)])
     assert "1 stores" in capsys.readouterr().out
@@ -150,15 +152,15 @@ def test_large_files_are_held_to_their_size_and_hashed_by_doctor(tmp_path, capsy
     with pytest.raises(SystemExit) as done:
         main(["doctor", "--store", str(tmp_path)])
     assert done.value.code == 2
-    assert "a.npy is not as it was written; delete the folder" in capsys.readouterr().err
+    assert "a.npy is missing or corrupted; delete the folder" in capsys.readouterr().err
     (folder / "a.npy").write_bytes(raw[:-1])
-    with pytest.raises(DataError, match=r"a\.npy is not as it was written"):
+    with pytest.raises(DataError, match=r"a\.npy is missing or corrupted"):
         artifact_store.build_artifact(folder, lambda draft: None)
 
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"a\.npy is not as it was written"):
+    with pytest.raises(DataError, match=r"a\.npy is missing or corrupted"):
         artifact_store.load(tmp_path, "a")
 
 

@@ -192,7 +192,7 @@ def test_sharded_weights_take_the_step_of_whole_ones(apart, tmp_path, still, met
 def test_what_needs_whole_weights_is_refused(apart, tmp_path, still, args):
     kind, *more = args
     assert apart("run", *SHOP, *text(still, kind), *OBJECTIVES["sampled"], *more, processes=2, strategy="fsdp2") == 2
-    assert "needs whole weights, which fsdp2 splits; take --trainer.strategy=ddp" in (tmp_path / "run.log").read_text()
+    assert "needs full weights, which fsdp2 shards; use --trainer.strategy=ddp" in (tmp_path / "run.log").read_text()
 
 
 @pytest.mark.slow

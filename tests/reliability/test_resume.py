@@ -200,8 +200,8 @@ def test_without_room_a_line_names_the_file_and_the_checkpoint_before_is_whole(a
     assert apart("whole", *args) == 0
     assert apart("parted", *args, when=("ENOSPC", "writing", 4)) == 2
     (line,) = [line for line in (tmp_path / "parted.log").read_text().splitlines() if line.startswith("interestlab: ")]
-    assert "parted/checkpoints/last.ckpt cannot be written (File too large); what was there before is whole; " in line
-    assert line.endswith("make room, and the run goes on with --ckpt_path=last.")
+    assert "parted/checkpoints/last.ckpt cannot be written (File too large); the previous file is unchanged; " in line
+    assert line.endswith("make room, and resume the run with --ckpt_path=last.")
     assert "Traceback" not in (tmp_path / "parted.log").read_text()
     assert apart("parted", *args, "--ckpt_path=last") == 0
     same(tmp_path / "whole", tmp_path / "parted")

@@ -70,7 +70,7 @@ def test_their_parts_fit_together_by_class_path(packages, fit, monkeypatch):
         "--model.dynamics=my_dynamics.dynamics.MyDynamics",
         "--model.objective=my_objective.objective.MyObjective",
     )
-    assert type(cli.model.dynamics).__name__ == "MyDynamics"
+    assert type(cli.model.backbone.dynamics).__name__ == "MyDynamics"
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -6,17 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.data.event_store import Recipe, open_event_store
-from interestlab.drift.changes import session_labels
+from interestlab.data.event_store import PreparationSettings, open_event_store
+from interestlab.drift.changes import label_sessions
 from interestlab.drift.interests import taxonomy
-from interestlab.drift.panel import panel as panel_of
+from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
-from interestlab.stats.heavy_ball import fit_momentum, likelihood
+from interestlab.stats.heavy_ball import fit_momentum, log_likelihood
 from interestlab_sources.momentum import GAIN, follow, popularity
 from interestlab_sources.simulated import Simulated
 
 
-def planted(alpha: float, beta: float, users: int = 400, steps: float = 25, interests: int = 8, seed: int = 0):
+def simulate(alpha: float, beta: float, users: int = 400, steps: float = 25, interests: int = 8, seed: int = 0):
     rng = np.random.default_rng(seed)
     lengths = 2 + rng.poisson(rng.gamma(2.0, (steps - 2) / 2, size=users))
     return offsets_of(lengths), follow(rng, lengths, popularity(rng, interests), alpha, beta)
@@ -26,19 +26,19 @@ def offsets_of(lengths) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def naive(offsets, labels, place: torch.Tensor) -> torch.Tensor:
-    """``[U]`` log-likelihood of each user, step by step as the equations are written."""
-    alpha, beta, gain = place[:3]
-    b = torch.cat([place[3:], torch.zeros(1, dtype=place.dtype)])
+def stepwise_log_likelihood(offsets, labels, parameters: torch.Tensor) -> torch.Tensor:
+    """``[U]`` log-likelihood of each user, one label at a time, as the equations are written."""
+    alpha, beta, gain = parameters[:3]
+    b = torch.cat([parameters[3:], torch.zeros(1, dtype=parameters.dtype)])
     values = []
     for begin, end in pairwise(offsets):
-        value, now, last = place.sum() * 0, torch.zeros_like(b), torch.zeros_like(b)
+        value, now, last = parameters.sum() * 0, torch.zeros_like(b), torch.zeros_like(b)
         for label in labels[begin:end]:
             value = value + torch.log_softmax(gain * now + b, 0)[label]
-            met = torch.zeros_like(b)
-            met[label] = 1
-            met -= 1 / len(b)  # as the simulation has it; the fit leaves it out
-            now, last = (1 + alpha - beta) * now - alpha * last + beta * met, now
+            target = torch.zeros_like(b)
+            target[label] = 1
+            target -= 1 / len(b)  # as in the simulation; the fit does not centre
+            now, last = (1 + alpha - beta) * now - alpha * last + beta * target, now
         values.append(value)
     return torch.stack(values)
 
@@ -54,50 +54,50 @@ def test_likelihood_and_derivatives_are_those_of_the_equations(data):
     alpha = data.draw(st.floats(-0.9, 0.9))
     beta = data.draw(st.floats(0.05, 0.95)) * 2 * (1 + alpha)
     rest = data.draw(st.lists(st.floats(-2, 2), min_size=interests - 1, max_size=interests - 1))
-    place = torch.tensor([alpha, beta, data.draw(st.floats(0.1, 5)), *rest], dtype=torch.float64)
+    parameters = torch.tensor([alpha, beta, data.draw(st.floats(0.1, 5)), *rest], dtype=torch.float64)
     offsets = offsets_of(lengths)
 
-    fit = likelihood(offsets, labels, place.numpy(), curved=True)
-    assert fit.value == pytest.approx(naive(offsets, labels, place).sum().item(), abs=1e-9)
-    scores = torch.autograd.functional.jacobian(lambda p: naive(offsets, labels, p), place).numpy()
-    hessian = torch.autograd.functional.hessian(lambda p: naive(offsets, labels, p).sum(), place).numpy()
-    for ours, theirs in ((fit.gradient, scores.sum(axis=0)), (fit.meat, scores.T @ scores), (fit.hessian, hessian)):
+    fit = log_likelihood(offsets, labels, parameters.numpy(), with_hessian=True)
+    assert fit.value == pytest.approx(stepwise_log_likelihood(offsets, labels, parameters).sum().item(), abs=1e-9)
+    scores = torch.autograd.functional.jacobian(lambda p: stepwise_log_likelihood(offsets, labels, p), parameters).numpy()
+    hessian = torch.autograd.functional.hessian(lambda p: stepwise_log_likelihood(offsets, labels, p).sum(), parameters).numpy()
+    for ours, theirs in ((fit.gradient, scores.sum(axis=0)), (fit.score_covariance, scores.T @ scores), (fit.hessian, hessian)):
         np.testing.assert_allclose(ours, theirs, atol=1e-7 * (1 + np.abs(theirs).max()))
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.5, 0.3), (-0.4, 0.6), (0.8, 0.1)])
-def test_recovers_what_was_planted(alpha, beta):
-    offsets, labels = planted(alpha, beta)
+def test_recovers_the_simulated_parameters(alpha, beta):
+    offsets, labels = simulate(alpha, beta)
     fit = fit_momentum(offsets, labels, 8, level=0.01)
     assert fit.alpha_low < alpha < fit.alpha_high
     assert fit.beta_low < beta < fit.beta_high
     assert fit.gain_low < GAIN < fit.gain_high
     assert fit.p < 1e-6
     assert fit.alpha_high - fit.alpha_low < 0.2
-    assert (fit.users, fit.steps) == (400, len(labels))
+    assert (fit.num_users, fit.num_labels) == (400, len(labels))
 
 
-def test_an_average_has_no_momentum():
-    fit = fit_momentum(*planted(0.0, 0.3), 8)
+def test_an_exponential_average_has_no_momentum():
+    fit = fit_momentum(*simulate(0.0, 0.3), 8)
     assert fit.alpha_low < 0 < fit.alpha_high
     assert fit.p > 0.05
     assert fit.beta_low < 0.3 < fit.beta_high
 
 
-def test_recovers_from_a_log(tmp_path):
+def test_recovers_the_parameters_from_an_event_log(tmp_path):
     source = Simulated(users=400, visit=1.0, events=30, momentum=(0.5, 0.3), seed=1)
-    panel = panel_of(open_event_store(source, Recipe(), tmp_path, 0.0))
-    interests = taxonomy(panel, np.zeros((panel.items.height, 1), np.float32))
-    fit = fit_momentum(*session_labels(panel, interests)[:2], len(interests))
+    log = build_session_log(open_event_store(source, PreparationSettings(), tmp_path, 0.0))
+    interests = taxonomy(log, np.zeros((log.items.height, 1), np.float32))
+    fit = fit_momentum(*label_sessions(log, interests)[:2], len(interests))
     assert fit.alpha_low < 0.5 < fit.alpha_high
     assert fit.beta_low < 0.3 < fit.beta_high
     assert fit.gain_low < GAIN < fit.gain_high
 
 
-def test_order_of_users_and_names_of_interests_change_nothing():
-    offsets, labels = planted(0.4, 0.3, users=120, interests=5)
+def test_order_of_users_and_numbering_of_interests_change_nothing():
+    offsets, labels = simulate(0.4, 0.3, users=120, interests=5)
     rng = np.random.default_rng(1)
-    order, names = rng.permutation(120), rng.permutation(7)  # two interests that nobody turns to
+    order, names = rng.permutation(120), rng.permutation(7)  # two interests have no labels
     shuffled = np.concatenate([names[labels[offsets[u] : offsets[u + 1]]] for u in order])
     one = fit_momentum(offsets, labels, 5)
     two = fit_momentum(offsets_of(np.diff(offsets)[order]), shuffled, 7)
@@ -105,9 +105,9 @@ def test_order_of_users_and_names_of_interests_change_nothing():
         assert getattr(two, name) == pytest.approx(getattr(one, name), rel=1e-3, abs=1e-4)
 
 
-def test_users_twice_do_not_count_as_one_user_of_each():
-    """Clustered: the intervals narrow by the root of two when users are doubled, and are wider where users differ."""
-    offsets, labels = planted(0.4, 0.3, users=120, interests=5)
+def test_errors_are_clustered_by_user():
+    """Doubling the users narrows the intervals by the square root of two."""
+    offsets, labels = simulate(0.4, 0.3, users=120, interests=5)
     one = fit_momentum(offsets, labels, 5)
     two = fit_momentum(offsets_of(np.tile(np.diff(offsets), 2)), np.tile(labels, 2), 5)
     ratio = (one.alpha_high - one.alpha_low) / (two.alpha_high - two.alpha_low)
@@ -132,7 +132,7 @@ rng = np.random.default_rng(0)
         ([], np.zeros(0, int), "too few"),
     ],
 )
-def test_says_what_cannot_be_told(lengths, labels, match):
+def test_what_cannot_be_estimated_is_an_error_of_one_line(lengths, labels, match):
     with pytest.raises(DataError, match=match) as error:
         fit_momentum(offsets_of(lengths), labels, 4)
     assert "\n" not in str(error.value)
@@ -140,8 +140,8 @@ def test_says_what_cannot_be_told(lengths, labels, match):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
-def test_intervals_hold_the_truth_as_often_as_they_say(alpha):
-    fits = [fit_momentum(*planted(alpha, 0.3, users=150, steps=20, interests=4, seed=s), 4) for s in range(40)]
+def test_intervals_have_their_coverage(alpha):
+    fits = [fit_momentum(*simulate(alpha, 0.3, users=150, steps=20, interests=4, seed=s), 4) for s in range(40)]
     for name, truth in (("alpha", alpha), ("beta", 0.3), ("gain", GAIN)):
         inside = [getattr(f, f"{name}_low") <= truth <= getattr(f, f"{name}_high") for f in fits]
         assert np.mean(inside) >= 0.85

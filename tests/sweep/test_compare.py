@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from interestlab.errors import DataError
 from interestlab.sweep.compare import compare
-from interestlab.sweep.cost import front, tpme
+from interestlab.sweep.cost import pareto_front, tpme
 
 BASELINE = {"baseline": {"tuning": "frozen"}}
 
@@ -17,8 +17,8 @@ def test_tpme_by_hand():
     def costs(time, parameters, memory):
         return {"seconds_per_epoch": time, "trainable_parameters": parameters, "peak_memory_mb": memory}
 
-    found = tpme([costs(10, 1, 100), costs(20, 101, 100), costs(15, 51, 100), {"seconds_per_epoch": 1.0}])
-    assert found == [0, pytest.approx(0.55), pytest.approx(0.275), None]
+    values = tpme([costs(10, 1, 100), costs(20, 101, 100), costs(15, 51, 100), {"seconds_per_epoch": 1.0}])
+    assert values == [0, pytest.approx(0.55), pytest.approx(0.275), None]
     assert tpme([costs(10, 1, 100)]) == [0]
     assert tpme([{}]) == [None]
 
@@ -27,62 +27,62 @@ points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, m
 
 
 @given(points)
-def test_front_is_not_dominated_and_dominates_the_rest(points):
+def test_the_pareto_front_is_not_dominated_and_dominates_the_rest(points):
     def dominates(a, b):
         return a[0] >= b[0] and a[1] <= b[1] and a != b
 
-    on = front(*zip(*points, strict=True))
-    best = [point for point, mine in zip(points, on, strict=True) if mine]
+    on = pareto_front(*zip(*points, strict=True))
+    best = [point for point, is_on in zip(points, on, strict=True) if is_on]
     assert best
-    for point, mine in zip(points, on, strict=True):
-        assert mine == (not any(dominates(other, point) for other in points))
-        assert mine or any(dominates(other, point) for other in best)
+    for point, is_on in zip(points, on, strict=True):
+        assert is_on == (not any(dominates(other, point) for other in points))
+        assert is_on or any(dominates(other, point) for other in best)
 
 
 # ---- a sweep folder
 
 
-def test_by_hand(fabricate):
+def test_metrics_and_differences_by_hand(fabricate):
     ranks = {"frozen": [[1, 20, 20, 20], [1, 2, 20, 20]], "full": [[1, 2, 20, 20], [1, 2, 3, 20]]}
-    found = compare(fabricate(ranks, **BASELINE))
-    frozen, full = found.configurations
-    assert found.baseline is frozen
-    assert found.users == 4
+    comparison = compare(fabricate(ranks, **BASELINE))
+    frozen, full = comparison.configurations
+    assert comparison.baseline is frozen
+    assert comparison.users == 4
     assert frozen.metrics["test/recall@10"].values == (0.25, 0.5)
     assert full.metrics["test/recall@10"].mean == pytest.approx(0.625)
     assert full.metrics["test/recall@10"].half_width == pytest.approx(12.7062 * 0.125, rel=1e-5)
     difference = full.differences["test/recall@10"]
-    assert difference.seeds.values == (0.25, 0.25)
-    # Of users: 0, 1/2, 1/2, 0.
+    assert difference.over_seeds.values == (0.25, 0.25)
+    # Differences per user: 0, 1/2, 1/2, 0.
     assert (difference.low, difference.high) == (0, 0.5)
     assert difference.p == pytest.approx(2 * (1 + 10_000 / 16) / 10_001, rel=0.1)
     assert difference.p_holm >= difference.p
-    assert not difference.clear
+    assert not difference.is_significant
     assert frozen.differences == {}
 
 
-def test_the_same_ranks_are_no_difference(fabricate):
-    found = compare(fabricate({"frozen": [[1, 4, 30]] * 2, "full": [[1, 4, 30]] * 2}, **BASELINE)).configurations[1]
-    for d in found.differences.values():
-        assert (d.seeds.mean, d.low, d.high, d.p, d.p_holm, d.clear) == (0, 0, 0, 1, 1, False)
+def test_equal_ranks_give_no_difference(fabricate):
+    comparison = compare(fabricate({"frozen": [[1, 4, 30]] * 2, "full": [[1, 4, 30]] * 2}, **BASELINE)).configurations[1]
+    for d in comparison.differences.values():
+        assert (d.over_seeds.mean, d.low, d.high, d.p, d.p_holm, d.is_significant) == (0, 0, 0, 1, 1, False)
 
 
-def test_a_difference_of_all_users_and_seeds_is_clear(fabricate):
-    found = compare(fabricate({"frozen": [[20] * 30] * 2, "full": [[1] * 30] * 2}, **BASELINE)).configurations[1]
-    assert all(d.clear for d in found.differences.values())
+def test_a_difference_in_all_users_and_seeds_is_significant(fabricate):
+    comparison = compare(fabricate({"frozen": [[20] * 30] * 2, "full": [[1] * 30] * 2}, **BASELINE)).configurations[1]
+    assert all(d.is_significant for d in comparison.differences.values())
 
 
-def test_only_shared_seeds_are_paired_and_all_trials_counted(fabricate):
+def test_only_shared_seeds_are_paired_and_all_trials_are_counted(fabricate):
     ranks = {"frozen": [[20] * 4, None, [1] * 4], "full": [[1] * 4, [1] * 4, "out of memory"], "lora": ["no", [1] * 4, None]}
-    found = compare(fabricate(ranks, **BASELINE))
-    _, full, lora = found.configurations
-    assert [(c.done, c.trials) for c in found.configurations] == [(2, 3), (2, 3), (1, 3)]
-    assert full.differences["test/recall@10"].seeds.values == (1,)
-    assert full.differences["test/recall@10"].seeds.half_width is None
-    assert not full.differences["test/recall@10"].clear
+    comparison = compare(fabricate(ranks, **BASELINE))
+    _, full, lora = comparison.configurations
+    assert [(c.done, c.trials) for c in comparison.configurations] == [(2, 3), (2, 3), (1, 3)]
+    assert full.differences["test/recall@10"].over_seeds.values == (1,)
+    assert full.differences["test/recall@10"].over_seeds.half_width is None
+    assert not full.differences["test/recall@10"].is_significant
     assert lora.differences == {}
     assert lora.metrics["test/recall@10"].half_width is None
-    assert [(t["trial"], t["status"], t["reason"]) for t in found.undone] == [
+    assert [(t["trial"], t["status"], t["reason"]) for t in comparison.unfinished] == [
         ("t0-1", "missing", "not started"),
         ("t1-2", "failed", "out of memory"),
         ("t2-0", "failed", "no"),
@@ -96,41 +96,41 @@ def test_costs_and_fronts(fabricate):
         "trainable_parameters": {"frozen": 0, "lora": 10, "full": 100},
         "peak_memory_mb": {"frozen": 10.0, "lora": 30.0, "full": 30.0},
     }
-    found = compare(fabricate({"frozen": [[20, 1]], "lora": [[1, 1]], "full": [[1, 1]]}, costs=costs)).configurations
-    assert [c.front["seconds_per_epoch"] for c in found] == [True, True, False]
-    assert [c.tpme for c in found] == [0, pytest.approx(0.45 * 0.75 + 0.1 * 0.1 + 0.45), pytest.approx(1)]
+    comparison = compare(fabricate({"frozen": [[20, 1]], "lora": [[1, 1]], "full": [[1, 1]]}, costs=costs)).configurations
+    assert [c.on_front["seconds_per_epoch"] for c in comparison] == [True, True, False]
+    assert [c.tpme for c in comparison] == [0, pytest.approx(0.45 * 0.75 + 0.1 * 0.1 + 0.45), pytest.approx(1)]
 
 
-def test_metrics_without_ranks_of_users_have_no_difference(fabricate):
+def test_metrics_that_are_not_per_user_have_no_difference(fabricate):
     changed = {f"t{i}-0": {"val/recall@10": 0.5} for i in range(2)}
     folder = fabricate({"frozen": [[1, 2]], "full": [[1, 2]]}, changed=changed, metrics=["val/recall@10"], **BASELINE)
-    found = compare(folder).configurations[1]
-    assert found.metrics["val/recall@10"].mean == 0.5
-    assert found.differences == {}
+    comparison = compare(folder).configurations[1]
+    assert comparison.metrics["val/recall@10"].mean == 0.5
+    assert comparison.differences == {}
 
 
-# ---- what is refused
+# ---- errors
 
 
-def test_other_data_is_refused(fabricate):
+def test_trials_of_different_data_are_refused(fabricate):
     other = {"t1-0": {"fingerprint": '{"source": "files", "data": "ffff", "users": 4, "k_core": 5}'}}
     with pytest.raises(DataError, match=r"t0-0 and t1-0 .*data \(1c8d against ffff\), k_core \(0 against 5\)$"):
         compare(fabricate({"frozen": [[1]], "full": [[1]]}, changed=other))
 
 
-def test_other_data_of_a_failed_trial_does_not_matter(fabricate):
+def test_the_fingerprint_of_a_failed_trial_is_ignored(fabricate):
     compare(fabricate({"frozen": [[1]], "full": ["no"]}, changed={"t1-0": {"fingerprint": None}}))
 
 
-@pytest.mark.parametrize("told", [0.5 + 2e-6, float("nan")])
+@pytest.mark.parametrize("reported", [0.5 + 2e-6, float("nan")])
 @pytest.mark.parametrize("baseline", [BASELINE, {}])
-def test_a_metric_that_the_ranks_do_not_give_is_refused(fabricate, told, baseline):
-    folder = fabricate({"frozen": [[1, 20]], "full": [[1, 20]]}, changed={"t1-0": {"test/recall@10": told}}, **baseline)
-    with pytest.raises(DataError, match=r"^trial t1-0 tells test/recall@10 "):
+def test_a_metric_that_the_ranks_do_not_confirm_is_refused(fabricate, reported, baseline):
+    folder = fabricate({"frozen": [[1, 20]], "full": [[1, 20]]}, changed={"t1-0": {"test/recall@10": reported}}, **baseline)
+    with pytest.raises(DataError, match=r"^trial t1-0 reports test/recall@10 "):
         compare(folder)
 
 
-def test_other_users_are_refused(fabricate):
+def test_trials_of_different_users_are_refused(fabricate):
     with pytest.raises(DataError, match=r"t0-0 and t1-0 .* 2 are missing in t1-0, 0 in t0-0"):
         compare(fabricate({"frozen": [[1, 2, 3]], "full": [[1]]}))
 
@@ -139,33 +139,33 @@ def test_a_user_with_two_ranks_is_refused(fabricate):
     folder = fabricate({"frozen": [[1, 1]]})
     file = folder / "trials/t0-0/ranks.parquet"
     pl.read_parquet(file).with_columns(user_id=pl.lit("u0")).write_parquet(file)
-    with pytest.raises(DataError, match="2 ranks are of 1 users"):
+    with pytest.raises(DataError, match="2 ranks of 1 users"):
         compare(folder)
 
 
-def test_ranks_that_are_missing_are_refused(fabricate):
+def test_missing_ranks_are_refused(fabricate):
     folder = fabricate({"frozen": [[1]]})
     (folder / "trials/t0-0/ranks.parquet").unlink()
     with pytest.raises(DataError, match=r"t0-0 is done but .*ranks.parquet is missing"):
         compare(folder)
 
 
-def test_a_metric_that_was_not_measured_is_refused(fabricate):
+def test_a_missing_metric_is_refused(fabricate):
     with pytest.raises(DataError, match="t0-0 is done but has no test/recall@50"):
         compare(fabricate({"frozen": [[1]]}, metrics=["test/recall@50"]))
 
 
-def test_a_seed_that_was_run_twice_is_refused(fabricate):
+def test_a_seed_that_ran_twice_is_refused(fabricate):
     with pytest.raises(DataError, match="t0-0 and t0-1 have the same"):
         compare(fabricate({"frozen": [[1], [1]]}, changed={"t0-1": {"seed": 0}}))
 
 
 @pytest.mark.parametrize("baseline", [{"tuning": "none"}, {"depth": "2"}])
-def test_a_baseline_that_is_not_there_is_refused(fabricate, baseline):
-    with pytest.raises(DataError, match="must be one configuration of the sweep; 0 are like it"):
+def test_an_unknown_baseline_is_refused(fabricate, baseline):
+    with pytest.raises(DataError, match="must match one configuration of the sweep; it matches 0"):
         compare(fabricate({"frozen": [[1]]}, baseline=baseline))
 
 
-def test_a_folder_that_is_no_sweep_is_refused(tmp_path):
+def test_a_folder_without_a_sweep_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"sweep.yaml is missing"):
         compare(tmp_path)

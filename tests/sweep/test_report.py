@@ -21,16 +21,16 @@ RANKS = {
     "frozen": [[1, 2, 20, 20], [20, 2, 20, 20]],
     "lora | $8$": [[1, 2, 3, 20], [1, 2, 3, 20]],
     "full": [[1, 1, 1, 20], REASON],
-    "prefix": ["out of memory", None],
+    "adapter": ["out of memory", None],
 }
 PNGS = {"quality.png", "pareto_time.png", "pareto_parameters.png", "cost.png"}
 
 
 @pytest.fixture(scope="module")
 def folder(fabricate):
-    made = fabricate(RANKS, costs=COSTS, baseline={"tuning": "frozen"})
-    assert write_report(made) == made / "report/index.html"
-    return made
+    sweep = fabricate(RANKS, costs=COSTS, baseline={"tuning": "frozen"})
+    assert write_report(sweep) == sweep / "report/index.html"
+    return sweep
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_page_loads_nothing(page):
     assert all(re.match(r"data:image/png;base64,|#", target) for target in re.findall(r"(?:src|href)=\"([^\"]*)", page))
 
 
-def test_the_page_tells_what_failed_and_why(page):
+def test_the_page_lists_failed_trials_with_their_reasons(page):
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &#34;more&#34;" in page
     assert "out of memory" in page
     assert "not started" in page
@@ -53,15 +53,15 @@ def test_the_page_tells_what_failed_and_why(page):
     assert "1 seed, no interval" in page
 
 
-def test_the_page_tells_what_was_compared(page):
-    for told in ("<h1>tuning</h1>", "budget.epochs", "1c8d", "k_core", "2.13.0", "does not cover", "Holm", "2404.02059"):
-        assert told in page
+def test_the_page_states_what_was_compared(page):
+    for text in ("<h1>tuning</h1>", "budget.epochs", "1c8d", "k_core", "2.13.0", "does not cover", "Holm", "2404.02059"):
+        assert text in page
 
 
-def test_the_plots_are_pngs_and_stand_in_the_page(folder, page):
-    drawn = {file.name: file.read_bytes() for file in (folder / "report").glob("*.png")}
-    assert drawn.keys() == PNGS
-    for image in drawn.values():
+def test_the_plots_are_pngs_and_are_embedded_in_the_page(folder, page):
+    images = {file.name: file.read_bytes() for file in (folder / "report").glob("*.png")}
+    assert images.keys() == PNGS
+    for image in images.values():
         assert image.startswith(b"\x89PNG\r\n\x1a\n")
         assert struct.unpack(">I", image[16:20]) == (1200,)
         assert base64.b64encode(image).decode() in page
@@ -76,17 +76,17 @@ def test_the_table_is_markdown(folder):
     assert lines[-1] == "Fingerprint: `source=files, data=1c8d, users=4, k_core=0`"
 
 
-def test_the_numbers_are_kept_unrounded(folder):
-    found = pl.read_parquet(folder / "report/comparison.parquet")
-    assert found.height == 4 * 2
-    lora = found.filter(pl.col("axis/tuning") == "lora | $8$", metric="test/recall@10").row(0, named=True)
+def test_the_numbers_are_not_rounded(folder):
+    table = pl.read_parquet(folder / "report/comparison.parquet")
+    assert table.height == 4 * 2
+    lora = table.filter(pl.col("axis/tuning") == "lora | $8$", metric="test/recall@10").row(0, named=True)
     assert lora["mean"] == 0.75
     assert lora["difference"] == 0.375
     assert lora["p_holm"] >= lora["p"]
-    assert lora["front/seconds_per_epoch"] is True
-    prefix = found.filter(pl.col("axis/tuning") == "prefix")
-    assert prefix["mean"].null_count() == 2
-    assert prefix["done"].to_list() == [0, 0]
+    assert lora["on_front/seconds_per_epoch"] is True
+    unfinished = table.filter(pl.col("axis/tuning") == "adapter")
+    assert unfinished["mean"].null_count() == 2
+    assert unfinished["done"].to_list() == [0, 0]
 
 
 def test_the_same_folder_gives_the_same_bytes(folder, tmp_path):
@@ -97,37 +97,37 @@ def test_the_same_folder_gives_the_same_bytes(folder, tmp_path):
         assert (again / "report" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_nothing_done_is_a_report_of_failures(folder, fabricate):
-    found = fabricate({"frozen": ["boom"], "full": [None]}, baseline={"tuning": "frozen"})
-    shutil.copytree(folder / "report", found / "report")
-    page = write_report(found).read_text("utf-8")
+def test_a_sweep_without_finished_trials_gives_a_report_of_failures(folder, fabricate):
+    sweep = fabricate({"frozen": ["boom"], "full": [None]}, baseline={"tuning": "frozen"})
+    shutil.copytree(folder / "report", sweep / "report")
+    page = write_report(sweep).read_text("utf-8")
     assert "boom" in page
     assert "<img" not in page
     assert "No configuration shares a finished seed with the baseline" in page
-    assert not list((found / "report").glob("*.png"))
-    assert pl.read_parquet(found / "report/comparison.parquet")["mean"].null_count() == 4
+    assert not list((sweep / "report").glob("*.png"))
+    assert pl.read_parquet(sweep / "report/comparison.parquet")["mean"].null_count() == 4
 
 
 def test_one_configuration_without_baseline_or_costs(fabricate):
-    found = fabricate({"frozen": [[1, 20]]})
-    page = write_report(found).read_text("utf-8")
+    sweep = fabricate({"frozen": [[1, 20]]})
+    page = write_report(sweep).read_text("utf-8")
     assert "names no baseline" in page
     assert "did not finish" not in page
-    assert {file.name for file in (found / "report").glob("*.png")} == {"quality.png"}
-    assert "difference" not in (found / "report/table.md").read_text("utf-8")
+    assert {file.name for file in (sweep / "report").glob("*.png")} == {"quality.png"}
+    assert "difference" not in (sweep / "report/table.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["matplotlib", "jinja2"])
-def test_what_is_not_installed_is_told_in_one_line(folder, monkeypatch, name):
+def test_a_missing_library_is_reported_in_one_line(folder, monkeypatch, name):
     monkeypatch.delitem(sys.modules, "interestlab.sweep.plots")
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DataError, match=rf"^the report needs {name}: pip install 'interestlab\[report\]'$"):
         write_report(folder)
 
 
-def test_names_that_find_no_place_are_written_all_the_same(fabricate):
-    labels = [f"{i} of a crowd at one place" for i in range(20)]
+def test_labels_without_a_free_position_are_still_written(fabricate):
+    labels = [f"{i} of many labels at one point" for i in range(20)]
     costs = {"seconds_per_epoch": dict.fromkeys(labels, 1.0)}
-    found = fabricate({label: [[1, 20]] for label in labels}, costs=costs)
-    write_report(found)
-    assert {file.name for file in (found / "report").glob("*.png")} == {"quality.png", "pareto_time.png", "cost.png"}
+    sweep = fabricate({label: [[1, 20]] for label in labels}, costs=costs)
+    write_report(sweep)
+    assert {file.name for file in (sweep / "report").glob("*.png")} == {"quality.png", "pareto_time.png", "cost.png"}

@@ -9,7 +9,7 @@ from interestlab import dynamics, encoders, objectives, sources
 from interestlab.cli.main import main
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import TrainingError
-from interestlab.training.frozen_check import STEPS, FrozenWeightCheck
+from interestlab.training.frozen_check import MIN_STEPS, FrozenWeightCheck
 from interestlab.training.lightning_module import InterestModel
 
 METHODS = {
@@ -57,7 +57,7 @@ def caught(model, data, steps=4, **options):
 
 
 def trainable(model):
-    return {name: p for name, p in model.encoders["main"].named_parameters() if p.requires_grad}
+    return {name: p for name, p in model.backbone.encoders["main"].named_parameters() if p.requires_grad}
 
 
 # ---- silent
@@ -92,7 +92,7 @@ def test_training_that_goes_on_is_looked_at_from_where_it_began(made, tmp_path):
     model, data = made("lora")
     trainer = Trainer(max_steps=5, limit_val_batches=0, enable_checkpointing=False, **QUIET)
     trainer.fit(model, data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
-    assert model._guard._first_step == 0
+    assert model._frozen_check._first_step == 0
 
 
 # ---- what does not learn
@@ -143,20 +143,20 @@ def test_a_base_that_was_changed(made, method):
     class Slip(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             with torch.no_grad():
-                pl_module.encoders["main"].chain.layers[0].get_parameter(name).add_(1e-3)
+                pl_module.backbone.encoders["main"].chain.layers[0].get_parameter(name).add_(1e-3)
 
     model, data = made(method)
-    layer = model.encoders["main"].chain.layers[0]
+    layer = model.backbone.encoders["main"].chain.layers[0]
     name = next(name for name, p in layer.named_parameters() if name.endswith("output.dense.weight") and not p.requires_grad)
     said = caught(model, data, callbacks=[Slip()])
     assert said.startswith("training changed encoders.main.backbone.")
-    assert f"{name}, frozen when the model was built; whatever was measured is not of this method" in said
+    assert f"{name}, frozen when the model was built; the metrics are not of this method" in said
 
 
 @pytest.mark.parametrize("method", ["lora", "adapter"])
 def test_a_base_that_was_freed_after_it_was_built(made, method):
     model, data = made(method)
-    base = [p for p in model.encoders["main"].base.parameters if not p.requires_grad]
+    base = [p for p in model.backbone.encoders["main"].base.parameters if not p.requires_grad]
     for p in base:
         p.requires_grad_(True)
     said = caught(model, data)
@@ -186,11 +186,11 @@ def test_any_precision(dtype):
         guard.check(2)
     with torch.no_grad():
         module.weight.add_(1)
-        guard.check(STEPS - 1)
+        guard.check(MIN_STEPS - 1)
         with pytest.raises(TrainingError, match=r"3 steps of training did not change part\.bias"):
-            guard.check(STEPS)
+            guard.check(MIN_STEPS)
         module.bias.add_(1)
-    guard.check(STEPS)
+    guard.check(MIN_STEPS)
 
 
 @pytest.mark.parametrize("steps", [0, 1])
@@ -254,8 +254,8 @@ def test_what_has_no_numbers_need_not_move():
     with torch.no_grad():
         for p in module.parameters():
             p.add_(1)
-    guard.check(STEPS)
+    guard.check(MIN_STEPS)
 
 
 def test_of_a_training_that_never_began_nothing_is_said():
-    FrozenWeightCheck({"part": nn.Linear(2, 2).requires_grad_(False)}).check(STEPS)
+    FrozenWeightCheck({"part": nn.Linear(2, 2).requires_grad_(False)}).check(MIN_STEPS)

@@ -42,7 +42,7 @@ def test_what_a_killed_builder_left_is_rebuilt(tmp_path):
     (left / "half").write_text("half")
     (tmp_path / "x.lock").touch()
     folder = artifact_store.build_artifact(tmp_path / "x", write)
-    assert {f.name for f in folder.iterdir()} == {"done", artifact_store.CONTENTS}
+    assert {f.name for f in folder.iterdir()} == {"done", artifact_store.MANIFEST_NAME}
     assert not left.exists()
 
 

@@ -1,20 +1,20 @@
-"""When a user's interests changed: one change, several, or as they come in."""
+"""Find when a user's interests changed: at most one change, several changes, or changes as sessions arrive."""
 
-from interestlab.drift.changes.labels import session_labels, sides
-from interestlab.drift.changes.offline import offline, segments
-from interestlab.drift.changes.online import Online, calibrate, online
-from interestlab.drift.changes.scan import MARGIN, MINIMUM, Scan, scan
+from interestlab.drift.changes.labels import find_ends, label_sessions
+from interestlab.drift.changes.offline import find_offline, segments
+from interestlab.drift.changes.online import OnlineDetector, calibrate_delta, find_online
+from interestlab.drift.changes.scan import MARGIN, MINIMUM, ScanResult, scan_users
 
 __all__ = [
     "MARGIN",
     "MINIMUM",
-    "Online",
-    "Scan",
-    "calibrate",
-    "offline",
-    "online",
-    "scan",
+    "OnlineDetector",
+    "ScanResult",
+    "calibrate_delta",
+    "find_ends",
+    "find_offline",
+    "find_online",
+    "label_sessions",
+    "scan_users",
     "segments",
-    "session_labels",
-    "sides",
 ]

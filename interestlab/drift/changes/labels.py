@@ -3,10 +3,10 @@
 import numpy as np
 
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 
 
-def session_labels(panel: Panel, interests: Interests) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The most frequent interest of each session; of equals the one met first.
 
     Events of items without an interest do not count, and a session of nothing else is left out. Events of one session
@@ -14,23 +14,23 @@ def session_labels(panel: Panel, interests: Interests) -> tuple[np.ndarray, np.n
 
     Returns:
         offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
-        panel of the first event of each session that counts.
+        log of the first event of each session that counts.
     """
-    interest = np.asarray(interests.of)[panel.item]
+    interest = np.asarray(interests.of)[log.item]
     held = np.flatnonzero(interest >= 0)
     width = len(interests)
     pairs, first, count = np.unique(
-        panel.session[held].astype(np.int64) * width + interest[held], return_index=True, return_counts=True
+        log.session[held].astype(np.int64) * width + interest[held], return_index=True, return_counts=True
     )
     session, label = np.divmod(pairs, max(1, width))
     order = np.lexsort((first, -count, session))
     best = order[np.flatnonzero(np.diff(session[order], prepend=-1))]
-    begins = np.flatnonzero(np.diff(panel.session[held], prepend=-1))
-    sizes = np.bincount(panel.user[held[begins]], minlength=len(panel.users))
+    begins = np.flatnonzero(np.diff(log.session[held], prepend=-1))
+    sizes = np.bincount(log.user[held[begins]], minlength=len(log.users))
     return np.concatenate([[0], np.cumsum(sizes)]), label[best], held[begins]
 
 
-def sides(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The interest whose share falls most at each change, and the one whose share rises most.
 
     With shares ``p`` of ``labels[start:position]`` and ``p'`` of ``labels[position:stop]``, the source is

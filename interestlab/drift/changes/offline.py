@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from interestlab.drift.changes.scan import MARGIN, TIE, Scan
+from interestlab.drift.changes.scan import MARGIN, TIE, ScanResult
 from interestlab.errors import DataError
 
 
@@ -16,7 +16,8 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
     .. math:: \sum_{\text{segments } s} \left(n_s - \sum_k c_{sk}^2 / n_s\right) + \text{threshold} \cdot \#\text{changes}.
 
     One change lowers the first term by ``T`` of :mod:`interestlab.drift.changes.scan`. With the permutation threshold of
-    :func:`~interestlab.drift.changes.scan.scan` a user without change therefore gets one at the level asked for. Two or more
+    :func:`~interestlab.drift.changes.scan.scan_users` a user without change therefore gets
+    one at the level asked for. Two or more
     together can pay where none does alone, which in long histories adds about a hundredth; asked only for users whose scan is
     significant, the level holds. Its pruning knows nothing of ``margin``: where thresholds are small beside it (below 4, of
     histories of up to 30 sessions) one division in a hundred is not the least; of thresholds as permutations give them none was
@@ -46,13 +47,15 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
     return [int(end) for end in search.predict(pen=float(threshold) + TIE)[:-1]]
 
 
-def offline(offsets: np.ndarray, labels: np.ndarray, held: Scan, users: np.ndarray, margin: int = MARGIN) -> pl.DataFrame:
+def find_offline(
+    offsets: np.ndarray, labels: np.ndarray, held: ScanResult, users: np.ndarray, margin: int = MARGIN
+) -> pl.DataFrame:
     """The changes of those users whose scan is significant.
 
     A lone change stands where the scan places it, which is the likelier place; several stand where PELT puts them.
 
     Args:
-        offsets, labels: as for :func:`~interestlab.drift.changes.scan.scan`.
+        offsets, labels: as for :func:`~interestlab.drift.changes.scan.scan_users`.
         held: its result.
         users: ``[S]`` int indices of the users, by p or by q.
         margin: as for the scan.

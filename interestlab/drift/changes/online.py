@@ -1,6 +1,6 @@
 """Changes as the sessions come in, one at a time, without a look ahead.
 
-How often and how late changes are seen: ``benchmarks/drift.py`` measures it.
+How often and how late changes are seen: ``benchmarks/drift`` measures it.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ MOST = 4.0
 """The largest ``delta``: the bound stays real for ``delta < 2 ln(GRACE)``."""
 
 DELTAS = np.geomspace(1e-6, MOST, 64)
-"""Sensitivities that :func:`calibrate` tries."""
+"""Sensitivities that :func:`calibrate_delta` tries."""
 
 
-class Online:
+class OnlineDetector:
     r"""ADWIN (Bifet and Gavaldà 2007), as ``river`` computes it, on the indicators of one user's interests.
 
     Each interest that has occurred has a window of zeros and ones, one for every session since the last change. A window
@@ -33,8 +33,9 @@ class Online:
     .. math:: \epsilon = \sqrt{\frac{2}{m} \sigma^2 \ln\frac{2}{\delta'}} + \frac{2}{3 m} \ln\frac{2}{\delta'},
               \qquad \frac{1}{m} = \frac{1}{n_0} + \frac{1}{n_1}, \qquad \delta' = \frac{\delta}{\ln n}.
 
-    The bound is loose for one window, and one user has many: ``delta`` is no level here, and may pass 1; :func:`calibrate`
-    finds it. ADWIN drops its oldest sessions without saying where the change lies, so that is placed where it is likeliest
+    The bound is loose for one window, and one user has many: ``delta`` is no level here, and may pass 1;
+    :func:`calibrate_delta` finds it.
+    ADWIN drops its oldest sessions without saying where the change lies, so that is placed where it is likeliest
     among the sessions since the last one, as :mod:`interestlab.drift.changes.scan` does. Every window then begins anew there:
     the interest that falls and the one that rises are seen as one change.
 
@@ -97,7 +98,7 @@ def adwin() -> Any:
     return ADWIN
 
 
-def calibrate(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05, seed: int = 0, most: int = 1000) -> float:
+def calibrate_delta(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05, seed: int = 0, most: int = 1000) -> float:
     """The most sensitive ``delta`` with which at most a share ``level`` of users get an alarm when their sessions are shuffled.
 
     A user who alarms alarms at every larger ``delta`` too, so the share grows with it and is found by halving. The share is
@@ -122,24 +123,24 @@ def calibrate(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05, seed
     low, high = -1, len(DELTAS) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        alarmed = sum(alarms(sequence, DELTAS[middle]) for sequence in shuffled)
+        alarmed = sum(raises_alarm(sequence, DELTAS[middle]) for sequence in shuffled)
         low, high = (middle, high) if alarmed <= level * len(shuffled) else (low, middle - 1)
     if low < 0:
         raise DataError(f"more than {level} of the users alarm at every delta; raise the level.")
     return float(DELTAS[low])
 
 
-def alarms(sequence: list[int], delta: float) -> bool:
+def raises_alarm(sequence: list[int], delta: float) -> bool:
     """Whether any session of a sequence raises an alarm."""
-    detector = Online(delta)
+    detector = OnlineDetector(delta)
     return any(detector.update(label) for label in sequence)
 
 
-def online(offsets: np.ndarray, labels: np.ndarray, delta: float) -> pl.DataFrame:
+def find_online(offsets: np.ndarray, labels: np.ndarray, delta: float) -> pl.DataFrame:
     """Every alarm of every user.
 
     Args:
-        offsets, labels: as for :func:`calibrate`.
+        offsets, labels: as for :func:`calibrate_delta`.
         delta: what it returns.
 
     Returns:
@@ -148,7 +149,7 @@ def online(offsets: np.ndarray, labels: np.ndarray, delta: float) -> pl.DataFram
     """
     rows: list[tuple[int, int, int]] = []
     for user in range(len(offsets) - 1):
-        detector = Online(delta)
+        detector = OnlineDetector(delta)
         for session, label in enumerate(labels[offsets[user] : offsets[user + 1]].tolist()):
             if detector.update(label):
                 rows.append((user, detector.position, session))

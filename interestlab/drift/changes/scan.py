@@ -16,7 +16,7 @@ The change is placed where two multinomials are likeliest, at the largest
 .. math:: G(t) = 2 \sum_k [h(a_k) + h(b_k) - h(c_k)] - 2 [h(t) + h(n - t) - h(n)], \qquad h(x) = x \log x.
 
 Where one interest moves to another, T finds more changes than G, which spends its power on rare interests, and G places them
-better. How many are found, and how near: ``benchmarks/drift.py`` measures it.
+better. How many are found, and how near: ``benchmarks/drift`` measures it.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanResult:
     """What a scan says of each of ``U`` users. Users of fewer than :data:`MINIMUM` sessions have position -1, else NaN.
 
     Attributes:
@@ -57,14 +57,14 @@ class Scan:
     threshold: np.ndarray
 
 
-def scan(
+def scan_users(
     offsets: np.ndarray,
     labels: np.ndarray,
     permutations: int = 199,
     level: float = 0.05,
     seed: int = 0,
     margin: int = MARGIN,
-) -> Scan:
+) -> ScanResult:
     """The likeliest change of each user, and how often shuffled sessions give one as large: ``p = (1 + #) / (1 + R)``.
 
     Shuffling keeps how often each interest occurs, so the null distribution depends on these counts alone. Users of equal
@@ -95,7 +95,7 @@ def scan(
         raise DataError(f"margin is {margin}; take 1 to {MINIMUM // 2}, half of the fewest sessions that are judged.")
     sizes = np.diff(offsets)
     nan = np.full((3, len(sizes)), np.nan)
-    out = Scan(np.full(len(sizes), -1), nan[0], nan[1], nan[2])
+    out = ScanResult(np.full(len(sizes), -1), nan[0], nan[1], nan[2])
     for n in np.unique(sizes[sizes >= MINIMUM]).tolist():
         users = np.flatnonzero(sizes == n)
         shapes = np.empty((len(users), n), np.int32)
@@ -109,7 +109,7 @@ def scan(
         bounds = np.searchsorted(shape[by_shape], np.arange(len(shapes) + 1))
         shuffles = np.random.default_rng([seed, n]).permuted(np.tile(np.arange(n, dtype=np.int32), (permutations, 1)), axis=1)
         for here in blocks(len(shapes), n * permutations):
-            null = np.sort(chance(shapes[here], shuffles, seed, margin), 1)
+            null = np.sort(permuted_statistics(shapes[here], shuffles, seed, margin), 1)
             for some in blocks(int(bounds[here.stop] - bounds[here.start]), permutations):
                 chosen = by_shape[bounds[here.start] :][some]
                 at = shape[chosen] - here.start
@@ -147,7 +147,7 @@ def occurrences(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return order.astype(np.int32), (index - first + 1).astype(np.int32), (last - first + 1).astype(np.int32)
 
 
-def chance(shapes: np.ndarray, shuffles: np.ndarray, seed: int, margin: int) -> np.ndarray:
+def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, margin: int) -> np.ndarray:
     """``[S, R]`` the statistic of shuffled sessions.
 
     The ``j``-th occurrence of a label adds the same to the sums whenever it comes, so only the places are drawn: each
@@ -158,7 +158,7 @@ def chance(shapes: np.ndarray, shuffles: np.ndarray, seed: int, margin: int) -> 
         shapes: ``[S, n]`` for each session how many have its label, ascending; sessions of a label stand together.
         shuffles: ``[R, n]`` permutations of the places.
         seed: of the permutations of the shapes.
-        margin: as for :func:`scan`.
+        margin: as for :func:`scan_users`.
     """
     n = shapes.shape[1]
     nth = np.empty_like(shapes)

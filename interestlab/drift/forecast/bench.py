@@ -12,8 +12,8 @@ from interestlab.drift.forecast.controls import random_encoder
 from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Blend, Forecaster, Model, Tuned
 from interestlab.drift.forecast.skill import Scores, score, squared_error, tune
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import View
-from interestlab.drift.panel import Panel, panel
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.drift.session_log import SessionLog, build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.bootstrap import ClusterBootstrap, percentile_interval
 
@@ -68,7 +68,7 @@ class Bench:
     def over(
         cls,
         data: InterestData,
-        interests: Callable[[InterestData, Panel], Interests],
+        interests: Callable[[InterestData, SessionLog], Interests],
         count: int,
         horizons: Sequence[int],
         least: int,
@@ -82,7 +82,7 @@ class Bench:
             DataError: no one can be tuned or tested on.
         """
         spans = windows(data, count)
-        held = attended(data, interests(data, panel(data.log)), spans)
+        held = attended(data, interests(data, build_session_log(data.log)), spans)
         tuning = {"": among(held, range(spans.first, 0), "validation")}
         testing = {"": among(held, range(spans.stop), "test")}
         far = {h: ahead(held, spans, h) if h > 1 else testing[""] for h in horizons}
@@ -102,20 +102,20 @@ class Bench:
         far = {} if labels else {h: ones for h, ones in self.far.items() if h == 1 or not control}
         return scores, {h: squared_error(forecaster, tuned, ones) if ones else np.empty(0) for h, ones in far.items()}
 
-    def measure(self, seen: View, controls: Sequence[str]) -> Measured:
+    def measure(self, view: ModelView, controls: Sequence[str]) -> Measured:
         """A model, and what is left of it under each control."""
         results: dict[tuple[str, str], Result] = {}
         beside: dict[str, Scores] = {}
         ewma = next(one for one in BASELINES if one.name == "ewma")
-        plain = Model(seen, self.spans)
+        plain = Model(view, self.spans)
         for control in ("", *controls):
             model, labels = plain, ""
             if control == SHUFFLED_ORDER:
-                model = Model(seen, self.spans, shuffle=self.seed)
+                model = Model(view, self.spans, shuffle=self.seed)
             elif control == FROZEN:
-                model = Model(seen, self.spans, frozen=True)
+                model = Model(view, self.spans, frozen=True)
             elif control == RANDOM_ENCODER:
-                model = Model(random_encoder(seen, self.seed), self.spans)
+                model = Model(random_encoder(view, self.seed), self.spans)
             elif control == SHUFFLED_LABELS:
                 labels = control
             tuned = tune(model, self.tuning[labels])
@@ -125,7 +125,7 @@ class Bench:
             if not control:
                 blend = Blend(model, ewma, (tuned, self.baselines["ewma", ""][0]))
                 results["mixed", ""] = self.result(blend, tune(blend, self.tuning[""]), "", "")
-        dynamics = str(seen.model.hparams["dynamics"]["class_path"]).rsplit(".", 1)[-1]
+        dynamics = str(view.model.hparams["dynamics"]["class_path"]).rsplit(".", 1)[-1]
         own = results["model", ""][0]
         return Measured(dynamics, {key: self.drawn(key[1], result, beside.get(key[1], own)) for key, result in results.items()})
 

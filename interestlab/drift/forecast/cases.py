@@ -45,10 +45,12 @@ def windows(data: InterestData, count: int) -> Windows:
     Raises:
         DataError: the log is not split by global time, or a part after the training cut holds no whole window.
     """
-    if data.recipe.split != "global_time":
-        raise DataError(f"a forecast needs data.split=global_time, not {data.recipe.split}; else training saw its windows.")
+    if data.preparation.split != "global_time":
+        raise DataError(
+            f"a forecast needs data.split=global_time, not {data.preparation.split}; else training saw its windows."
+        )
     times = np.asarray(data.log.time)
-    valid, test = np.quantile(times, data.recipe.split_quantiles, method="higher").astype(float)
+    valid, test = np.quantile(times, data.preparation.split_quantiles, method="higher").astype(float)
     end = float(times.max()) + 1
     length = (end - valid) / count
     before, after = int((test - valid) / length + 1e-9), int((end - test) / length + 1e-9)

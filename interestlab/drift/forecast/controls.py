@@ -1,67 +1,63 @@
-"""A negative control: the same model over encoders that know nothing."""
+"""A negative control: the same model with encoders that have learnt nothing."""
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from interestlab.drift.model.trajectory import View
-from interestlab.model.embedding_cache import chunks, on
-from interestlab.model.evaluation import to_float64
-from interestlab.model.streams import Stream
-from interestlab.training.lightning_module import transposed
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.model.backbone import InterestBackbone
+from interestlab.model.embedding_cache import EmbeddingCache
+from interestlab.model.frozen import detached_copy, embed_all_values, freeze
 
 
 @torch.no_grad()
-def random_encoder(seen: View, seed: int) -> View:
-    """The view with encoders, projections and fusion of random weights; the dynamics and the objective stay.
+def random_encoder(view: ModelView, seed: int) -> ModelView:
+    """Shuffle the weights of encoders, projections and fusion heads; the dynamics and the objective stay.
 
-    Every weight tensor keeps its numbers in a random order, so that each layer has the scale that it was trained with and
-    a pretrained encoder is as random as one trained from nothing. A stream without any weights (vectors from a file) has its
-    vectors given to its values by chance.
+    Every weight tensor keeps its elements in a random order. So each layer has the scale that it was trained with, and a
+    pretrained encoder becomes as random as one that was trained from scratch. A stream without any weights (vectors from a
+    file) has its vectors permuted among its values.
 
     Args:
-        seen: of the trained model.
-        seed: of the order.
+        view: the trained model and its histories.
+        seed: of the random order.
     """
-    model, draw = seen.model, torch.Generator().manual_seed(seed)
-    weights = {key: shuffled(encoder, draw) for key, encoder in model.encoders.items()}
-    projections = {key: shuffled(projection, draw) for key, projection in model.projections.items()}
-    heads = {side: shuffled(head, draw) for side, head in model.fusion.items()}
-
-    def values(stream: Stream) -> Tensor:
-        encoder, key = model.encoders[stream.encoder], stream.encoder
-        feature, encoding = model.features[stream.name], model.encodings[stream.name]
-        if not weights[key] and not projections[key]:
-            given = model.embed_values(stream, np.arange(feature.size))
-            return given[torch.randperm(len(given), generator=draw)]
-        # Not through `encoding`: what it keeps on disk is of the weights that were trained.
-        found = torch.zeros(feature.size, model.dim, dtype=model.log_q.dtype)
-        for codes in chunks(np.arange(feature.size), feature.rows, encoding.chunking):
-            read = functional_call(encoder, weights[key], (on(model.device, feature.inputs(codes)),))
-            read = functional_call(model.projections[key], projections[key], (read.to(found.dtype),))
-            found[torch.from_numpy(codes)] = read
-        return found
-
-    told = {stream.name: values(stream) for stream in model.streams}
-    encoded = {}
-    for stream in model.item_streams:
-        codes = torch.from_numpy(model.features[stream.name].codes.astype(np.int64))
-        present = codes >= 0
-        encoded[stream.name] = told[stream.name][codes.clamp(min=0)] * present.unsqueeze(-1), present
-    if "item" in model.fusion:
-        items = functional_call(model.fusion["item"], heads["item"], transposed(encoded))
-    else:
-        items = next(iter(encoded.values()))[0]
-    items = to_float64(items)
-    fusion = {name: to_float64(weight) for name, weight in heads.get("event", {}).items()}
-    values_of = {stream.name: told[stream.name] for stream in model.event_streams}
-    return replace(seen, items=items, catalogue=model.normalize_for_similarity(items), values=values_of, fusion=fusion)
+    generator = torch.Generator().manual_seed(seed)
+    backbone = detached_copy(view.model.backbone)
+    for part in (*backbone.encoders.values(), *backbone.projections.values(), *backbone.fusion.values()):
+        shuffle_parameters(part, generator)
+    return replace(view, frozen=freeze(backbone, embed_random_values(backbone, generator)))
 
 
-def shuffled(part: nn.Module, draw: torch.Generator) -> dict[str, Tensor]:
-    """The parameters of a part, the numbers of each in a random order."""
-    named = part.named_parameters()
-    return {n: p.detach().flatten()[torch.randperm(p.numel(), generator=draw)].view_as(p) for n, p in named}
+def shuffle_parameters(module: nn.Module, generator: torch.Generator) -> None:
+    """Shuffle the elements of each parameter of a module.
+
+    Args:
+        module: it is changed.
+        generator: of the random order.
+    """
+    for p in module.parameters():
+        p.copy_(p.flatten()[torch.randperm(p.numel(), generator=generator)].view_as(p))
+
+
+def embed_random_values(backbone: InterestBackbone, generator: torch.Generator) -> dict[str, Tensor]:
+    """Embed all values by shuffled encoders. The disk cache is not used: it is named after the weights before the shuffle.
+
+    Args:
+        backbone: with shuffled weights.
+        generator: of the random order of vectors that come from no weights.
+
+    Returns:
+        By stream, ``[size, D]``.
+    """
+    values = {}
+    for stream in backbone.streams:
+        encoder, projection = backbone.encoder_of(stream), backbone.projections[stream.encoder]
+        has_weights = any(True for part in (encoder, projection) for _ in part.parameters())
+        if has_weights:
+            cache = EmbeddingCache(encoder, backbone.features[stream.name], backbone.chunking, use_disk=False)
+            backbone.caches[stream.name] = cache
+        (vectors,) = embed_all_values(backbone, [stream]).values()
+        values[stream.name] = vectors if has_weights else vectors[torch.randperm(len(vectors), generator=generator)]
+    return values

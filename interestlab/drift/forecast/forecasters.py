@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from interestlab.drift.forecast.cases import Cases, Windows
-from interestlab.drift.model.implied import expected, implied_shares, scale
-from interestlab.drift.model.trajectory import View
+from interestlab.drift.model.implied import expected, implied_shares
+from interestlab.drift.model.trajectory import ModelView
 
 SETTINGS = 8
 MIXES = 12
@@ -111,7 +111,7 @@ class Model(Forecaster):
     """The shares that a model's interest implies at the window's beginning; the setting multiplies its trained scale.
 
     Args:
-        seen: the model.
+        view: the model.
         spans: the windows, in which the cases lie that it is asked about.
         shuffle: seed of a random order of the events that it reads; None: as they came.
         frozen: whether it reads no event after the training cut; time passes all the same. A user without an event before
@@ -121,27 +121,27 @@ class Model(Forecaster):
     name = "model"
     settings = tuple(2.0**i for i in range(2 - SETTINGS, 2))
 
-    def __init__(self, seen: View, spans: Windows, shuffle: int | None = None, frozen: bool = False) -> None:
-        self.seen, self.spans, self.shuffle, self.frozen = seen, spans, shuffle, frozen
-        log = seen.data.log
+    def __init__(self, view: ModelView, spans: Windows, shuffle: int | None = None, frozen: bool = False) -> None:
+        self.view, self.spans, self.shuffle, self.frozen = view, spans, shuffle, frozen
+        log = view.data.log
         self._window = spans.of(np.asarray(log.time))
         self._user = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
-        self._scale = scale(seen.model.objective)
+        self._scale = view.logit_scale
         self._known: dict[tuple[int, int], tuple[Tensor, np.ndarray]] = {}
 
     def last(self, cases: Cases) -> np.ndarray:
         """``[N]`` row of the last event that is read of each case; before the user's first where there is none."""
-        log = self.seen.data.log
+        log = self.view.data.log
         many = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
         if self.frozen:
-            many = np.minimum(many, np.asarray(log.cuts.train))
+            many = np.minimum(many, np.asarray(log.split_positions.train))
         return np.asarray(log.offsets)[cases.users] + many[cases.users] - 1
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
         z, known = self._states(cases)
         interests = cases.attended.interests
         scales = [self._scale * setting for setting in settings]
-        for told in implied_shares(z, self.seen.catalogue, interests.of, len(interests), scales):
+        for told in implied_shares(z, self.view.catalogue, interests.of, len(interests), scales):
             out = np.tile(cases.everyone, (len(cases), 1))
             out[known] = told
             yield out
@@ -153,7 +153,7 @@ class Model(Forecaster):
         everyone = cases.everyone.astype(np.float32) @ cases.attended.centroids
         out = np.tile(everyone, (len(cases), 1))
         factor = self._scale * tuned.setting
-        out[known] = expected(z, self.seen.catalogue, interests.of, len(interests), interests.vectors, factor)
+        out[known] = expected(z, self.view.catalogue, interests.of, len(interests), interests.vectors, factor)
         return (1 - tuned.mix) * out + tuned.mix * everyone
 
     def _states(self, cases: Cases) -> tuple[Tensor, np.ndarray]:
@@ -161,9 +161,9 @@ class Model(Forecaster):
         key = cases.window, cases.horizon
         if key not in self._known:
             last = self.last(cases)
-            known = last >= np.asarray(self.seen.data.log.offsets)[cases.users]
+            known = last >= np.asarray(self.view.data.log.offsets)[cases.users]
             at = np.full(int(known.sum()), self.spans.begin(cases.window))
-            self._known[key] = self.seen.model.normalize_for_similarity(self.seen.states(last[known], at, self.shuffle)), known
+            self._known[key] = self.view.frozen.normalize(self.view.states(last[known], at, self.shuffle)), known
         return self._known[key]
 
 

@@ -12,8 +12,8 @@ import yaml
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import view
-from interestlab.drift.panel import Panel
+from interestlab.drift.model.trajectory import ModelView
+from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
 from interestlab.inference.load import OF_THE_LOG, load
 from interestlab.utils.argument_checks import require_at_least
@@ -36,7 +36,7 @@ SCHEMA = {
 
 def forecast(
     runs: Sequence[str | Path],
-    interests: Callable[[InterestData, Panel], Interests],
+    interests: Callable[[InterestData, SessionLog], Interests],
     count: int = 6,
     horizons: Sequence[int] = (1, 2, 4),
     controls: Sequence[str] = CONTROLS,
@@ -99,7 +99,7 @@ def forecast(
 
     Args:
         runs: folders of finished fits over one log, split by ``global_time``.
-        interests: makes the interests of a log and its panel, from its training events.
+        interests: makes the interests of a log and its log, from its training events.
         count: windows that would fill the time after the training cut.
         horizons: of ``skill_vector``, in windows.
         controls: which are run.
@@ -134,7 +134,7 @@ def forecast(
             rows += bench.baseline_rows()
         elif other := [key for key in of_log if of_log[key] != prints[key]]:
             raise DataError(f"{path} is of another log than {runs[0]} ({', '.join(other)} differ); give runs of one log.")
-        measured = bench.measure(view(found.model, found.data), controls)
+        measured = bench.measure(ModelView.from_model(found.model, found.data), controls)
         spec = json.dumps(dict(found.model.hparams), sort_keys=True, default=str)
         members.setdefault(spec, []).append(replace(measured, run=str(path), seed=seed_of(path)))
     assert bench is not None

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interestlab.contract import Objective
-from interestlab.drift.decomposition import split
+from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import View
+from interestlab.drift.model.trajectory import ModelView
 
 CELLS = 4_000_000
 """Numbers that exist at once."""
@@ -29,16 +28,6 @@ class Implied(NamedTuple):
     centroids: np.ndarray
 
 
-def scale(objective: Objective) -> float:
-    """What a score is multiplied by to be a logit, as the model was trained: 1 / temperature, or a learnt scale.
-
-    An objective that names neither has scores that are logits themselves.
-    """
-    if (logit := getattr(objective, "logit", None)) is not None:
-        return float(logit.log_scale.detach().exp())
-    return 1 / float(getattr(objective, "temperature", 1.0))
-
-
 def implied_shares(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, scales: Sequence[float]) -> np.ndarray:
     r"""``[S, N, K]`` the model's own share of each interest, at several scales of the logits.
 
@@ -52,7 +41,7 @@ def implied_shares(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, sca
         catalogue: ``[I, D]`` items, as they are compared.
         of: ``[I]`` interest of each item; -1 where it has none.
         count: K.
-        scales: of the logits, see :func:`scale`.
+        scales: of the logits, see :func:`interestlab.drift.model.scale.logit_scale`.
     """
     out = np.zeros((len(scales), len(z), count))
     order, bounds = grouped(of, count)
@@ -70,7 +59,7 @@ def implied(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, vectors: n
     Args:
         z: as for :func:`implied_shares`, and so are ``catalogue``, ``of`` and ``count``.
         vectors: ``[I, D]`` where each item lies.
-        factor: of the logits, see :func:`scale`.
+        factor: of the logits, see :func:`interestlab.drift.model.scale.logit_scale`.
     """
     order, bounds = grouped(of, count)
     held = torch.from_numpy(np.asarray(vectors, np.float64)[order])
@@ -135,19 +124,19 @@ class Changed(NamedTuple):
     evolution: np.ndarray
 
 
-def last_events_changed(seen: View, interests: Interests, users: np.ndarray, events: int) -> Changed:
+def last_events_changed(view: ModelView, interests: Interests, users: np.ndarray, events: int) -> Changed:
     r"""What the last n events changed: the interest after them against that of n events ago, drifted to the same moment.
 
     The expected vector :math:`\sum_k q_k\mu_k` changes by :math:`M + E`
-    (:func:`interestlab.drift.decomposition.split`).
+    (:func:`interestlab.drift.decomposition.decompose`).
 
     Args:
-        seen: the model.
+        view: the model.
         interests: of the items.
         users: index of each; those of at most ``events`` events are left out.
         events: n.
     """
-    log, count, factor = seen.data.log, len(interests), scale(seen.model.objective)
+    log, count, factor = view.data.log, len(interests), view.logit_scale
     ends = np.asarray(log.offsets)[1:]
     users = users[np.diff(log.offsets)[users] > events]
     width = interests.vectors.shape[1]
@@ -158,9 +147,9 @@ def last_events_changed(seen: View, interests: Interests, users: np.ndarray, eve
         at = slice(first, first + step)
         last = ends[users[at]] - 1
         now, then = (
-            implied(seen.model.normalize_for_similarity(z), seen.catalogue, interests.of, count, interests.vectors, factor)
-            for z in (seen.states(last), seen.states(last - events, at=log.time[last]))
+            implied(view.frozen.normalize(z), view.catalogue, interests.of, count, interests.vectors, factor)
+            for z in (view.states(last), view.states(last - events, at=log.time[last]))
         )
         before[at], after[at] = then.shares, now.shares
-        migration[at], evolution[at] = split(then.shares, then.centroids, now.shares, now.centroids)
+        migration[at], evolution[at] = decompose(then.shares, then.centroids, now.shares, now.centroids)
     return Changed(users, before, after, migration, evolution)

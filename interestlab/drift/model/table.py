@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 
-from interestlab.drift.attention import Attention
-from interestlab.drift.decomposition import split
+from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.implied import implied, last_events_changed, scale
-from interestlab.drift.model.trajectory import View, velocity
+from interestlab.drift.model.implied import implied, last_events_changed
+from interestlab.drift.model.trajectory import ModelView, velocity
+from interestlab.drift.shares import InterestShares
 from interestlab.stats.divergence import jensen_shannon, total_variation
 
 LAST = 5
@@ -17,15 +17,15 @@ CELLS = 4_000_000
 """Numbers that the centroids of a part of the users take."""
 
 
-def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFrame:
+def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl.DataFrame:
     """The quantities of drift on a model's trajectory: at the end of the first window against the end of the second.
 
     They are the model's opinion, and have no p-value: a model that has learnt to move moves for everyone. Compare with the
     table of users, which counts events.
 
     Args:
-        seen: the model.
-        attention: of all users in two windows.
+        view: the model.
+        shares: of all users in two windows.
         users: ``[n]`` those that are told.
 
     Returns:
@@ -33,34 +33,34 @@ def model_view(seen: View, attention: Attention, users: np.ndarray) -> pl.DataFr
         the implied shares; ``velocity`` (median step of an event) and ``velocity_a_day``; ``last_tv``, ``last_source``,
         ``last_destination``: what the last :data:`LAST` events changed, null for users of no more than these.
     """
-    panel, interests = attention.panel, attention.interests
-    begins = panel.begins[panel.session_offsets[users + 1] - attention.second[users]]
-    before, after = panel.row[begins - 1], panel.row[panel.offsets[users + 1] - 1]
+    log, interests = shares.log, shares.interests
+    begins = log.session_starts[log.session_offsets[users + 1] - shares.second[users]]
+    before, after = log.row[begins - 1], log.row[log.offsets[users + 1] - 1]
     parts = []
     step = max(1, CELLS // (len(interests) * interests.vectors.shape[1]))
     for first in range(0, len(users), step):
         at = slice(first, first + step)
-        parts.append(_moved(seen, interests, before[at], after[at]))
-    table = pl.concat(parts) if parts else _moved(seen, interests, before, after)
-    speed, daily = _speeds(seen, users)
-    changed = last_events_changed(seen, interests, users, LAST)
+        parts.append(_moved(view, interests, before[at], after[at]))
+    table = pl.concat(parts) if parts else _moved(view, interests, before, after)
+    speed, daily = _speeds(view, users)
+    changed = last_events_changed(view, interests, users, LAST)
     last = pl.DataFrame(
         {
-            "user_id": panel.users.gather(changed.users.tolist()),
+            "user_id": log.users.gather(changed.users.tolist()),
             "last_tv": total_variation(changed.before, changed.after),
             **_ends(interests, changed.before, changed.after, "last_"),
         }
     )
-    whole = pl.DataFrame({"user_id": panel.users.gather(users.tolist())}).hstack(table)
+    whole = pl.DataFrame({"user_id": log.users.gather(users.tolist())}).hstack(table)
     return whole.with_columns(velocity=speed, velocity_a_day=daily).join(last, on="user_id", how="left", maintain_order="left")
 
 
-def _moved(seen: View, interests: Interests, before: np.ndarray, after: np.ndarray) -> pl.DataFrame:
-    factor = scale(seen.model.objective)
+def _moved(view: ModelView, interests: Interests, before: np.ndarray, after: np.ndarray) -> pl.DataFrame:
+    factor = view.logit_scale
     then, now = (
         implied(
-            seen.model.normalize_for_similarity(seen.states(rows)),
-            seen.catalogue,
+            view.frozen.normalize(view.states(rows)),
+            view.catalogue,
             interests.of,
             len(interests),
             interests.vectors,
@@ -68,7 +68,7 @@ def _moved(seen: View, interests: Interests, before: np.ndarray, after: np.ndarr
         )
         for rows in (before, after)
     )
-    moved = split(then.shares, then.centroids, now.shares, now.centroids)
+    moved = decompose(then.shares, then.centroids, now.shares, now.centroids)
     return pl.DataFrame(
         {
             "tv": total_variation(then.shares, now.shares),
@@ -87,11 +87,11 @@ def _ends(interests: Interests, before: np.ndarray, after: np.ndarray, prefix: s
     return {f"{prefix}{end}": names.gather(index.tolist()) for end, index in ends.items()}
 
 
-def _speeds(seen: View, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _speeds(view: ModelView, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``[n]`` median step of each user's trajectory, for each event and for each day."""
     parts = [pl.DataFrame(schema={"user": pl.Int64, "event": pl.Float64, "day": pl.Float64})]
-    for stretch in seen.trajectory(users):
-        steps = velocity(seen.model.normalize_for_similarity(stretch.z), stretch.users, seen.data.log.time[stretch.rows])
+    for stretch in view.trajectory(users):
+        steps = velocity(view.frozen.normalize(stretch.z), stretch.users, view.data.log.time[stretch.rows])
         told = pl.DataFrame({"user": stretch.users, "event": steps.event, "day": steps.day})
         parts.append(told.fill_nan(None).group_by("user").median())
     whose = pl.DataFrame({"user": users}, {"user": pl.Int64})

@@ -7,12 +7,13 @@ import polars as pl
 import polars.selectors as cs
 from markupsafe import Markup
 
-from interestlab.drift.report.look import CHANGED, PALE, encoded, marks
+from interestlab.drift.report.look import VERDICT_COLOURS
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import EMBEDDED, MAPPED, TABLED, UNMOVED, chosen, emerging_or_fading, surest
 from interestlab.drift.report.streams import EACH, diagram
-from interestlab.drift.verdicts import UNKNOWN, VERDICTS
-from interestlab.sweep.report import flat
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE, VERDICTS
+from interestlab.reporting.colours import PALE, assign_styles
+from interestlab.reporting.page import flatten, script_json
 
 NOT_FOUND = 30
 """At most so many names that neither emerge nor fade are listed."""
@@ -36,26 +37,26 @@ def pieces(tables: Tables) -> dict[str, Any]:
         "trends": {kind: trends(tables, kind) for kind in ("interest", "brand") if kind in tables.trends["kind"]},
         "not_found_most": NOT_FOUND,
         "interests": tables.interests,
-        "marks": marks(tables.interests),
+        "marks": assign_styles(tables.interests),
         "timelines": timelines(tables),
         "segments": tables.segments.to_dicts(),
         "moves": tables.moves.sort("q", "source", "destination", nulls_last=True).to_dicts(),
         "mapped_most": (MAPPED, UNMOVED),
         "model": model(tables),
         "audiences": audiences(tables),
-        "audience": Markup(encoded({"columns": tables.audiences.columns, "rows": embedded(tables)})),
+        "audience": Markup(script_json({"columns": tables.audiences.columns, "rows": embedded(tables)})),
         "embedded": min(EMBEDDED, tables.audiences.height),
         "audience_rows": tables.audiences.height,
-        "fingerprint": flat(tables.meta.get("fingerprint") or {}),
-        "settings": flat(tables.meta.get("settings") or {}),
-        "versions": flat(tables.meta.get("versions") or {}),
+        "fingerprint": flatten(tables.meta.get("fingerprint") or {}),
+        "settings": flatten(tables.meta.get("settings") or {}),
+        "versions": flatten(tables.meta.get("versions") or {}),
     }
 
 
 def verdicts(tables: Tables) -> list[dict[str, Any]]:
     """Users by verdict, for the bar below the heading."""
     whole = max(1, sum(tables.counts.values()))
-    colours = CHANGED | {UNKNOWN: PALE}
+    colours = VERDICT_COLOURS | {INSUFFICIENT_EVIDENCE: PALE}
     return [
         {"name": name, "users": users, "share": users / whole, "colour": colours[name]} for name, users in tables.counts.items()
     ]

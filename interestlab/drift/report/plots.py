@@ -17,15 +17,17 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import PercentFormatter
 
-from interestlab.drift.report.cells import clip, number, p
 from interestlab.drift.report.figures import LIMIT, excess
 from interestlab.drift.report.landmarks import sides
-from interestlab.drift.report.look import CHANGED, OTHER, PALE, SHOWN, marks
+from interestlab.drift.report.look import VERDICT_COLOURS
 from interestlab.drift.report.reading import Tables
 from interestlab.drift.report.selection import chosen, emerging_or_fading, mapped, path, seen, sessions
 from interestlab.drift.report.streams import diagram, heads
-from interestlab.drift.verdicts import STILL
-from interestlab.sweep.plots import BLUE, GREY, INK, RED, STYLE, canvas, height, png
+from interestlab.drift.verdicts import NO_CHANGE
+from interestlab.reporting.colours import BLUE, DEFAULT_STYLE, GREY, INK, PALE, PALETTE, RED, assign_styles
+from interestlab.reporting.labels import clip
+from interestlab.reporting.matplotlib_figures import STYLE, create_figure, height_of_rows, png_bytes
+from interestlab.reporting.number_formats import decimal, p_value
 
 SMALL: dict[str, Any] = {"fontsize": 8, "color": GREY}
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
@@ -61,7 +63,7 @@ def plots(tables: Tables) -> dict[str, bytes]:
     with matplotlib.rc_context({**STYLE, "font.family": fonts}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         drawn = {name: figure() for name, figure in draw.items()}
-        return {f"{name}.png": png(figure) for name, figure in drawn.items() if figure is not None}
+        return {f"{name}.png": png_bytes(figure) for name, figure in drawn.items() if figure is not None}
 
 
 def flows(tables: Tables, over_all: bool) -> Figure | None:
@@ -69,8 +71,8 @@ def flows(tables: Tables, over_all: bool) -> Figure | None:
     told = diagram(tables, over_all)
     if not told.streams:
         return None
-    figure, [panel] = canvas(min(5.0, 1.0 + 0.5 * told.most))
-    colours = marks(tables.interests)
+    figure, [panel] = create_figure(min(5.0, 1.0 + 0.5 * told.most))
+    colours = assign_styles(tables.interests)
     wide = 0.012 * (told.columns - 1)
     left, right = [node.top for node in told.nodes], [node.top for node in told.nodes]
     order = sorted(range(len(told.streams)), key=lambda i: (told.streams[i].source, told.streams[i].destination))
@@ -88,10 +90,10 @@ def flows(tables: Tables, over_all: bool) -> Figure | None:
         corners = [(x0, a), (middle, a), (middle, b), (x1, b)]
         corners += [(x, y + thick) for x, y in reversed(corners)]
         codes = [Outline.MOVETO, *[Outline.CURVE4] * 3, Outline.LINETO, *[Outline.CURVE4] * 3]
-        colour = colours.get(stream.row["source"], OTHER).colour if stream.found else PALE
+        colour = colours.get(stream.row["source"], DEFAULT_STYLE).colour if stream.found else PALE
         panel.add_patch(PathPatch(Outline(corners, codes), facecolor=colour, alpha=0.42, edgecolor="none"))
     for node in told.nodes:
-        colour = colours.get(node.name, OTHER).colour
+        colour = colours.get(node.name, DEFAULT_STYLE).colour
         panel.add_patch(Rectangle((node.column - wide, node.top), 2 * wide, node.bottom - node.top, facecolor=colour))
         last = node.column == told.columns - 1
         x = node.column + (-1.6 if last else 1.6) * wide
@@ -117,8 +119,8 @@ def shares(tables: Tables, kind: str) -> Figure | None:
     mine = tables.shares.filter(pl.col("kind") == kind)
     if mine.is_empty():
         return None
-    figure, [panel] = canvas(3.6)
-    for name, mark in list(marks(tables.ranked(kind)).items())[:SHOWN]:
+    figure, [panel] = create_figure(3.6)
+    for name, mark in list(assign_styles(tables.ranked(kind)).items())[: len(PALETTE)]:
         rows = mine.filter(pl.col("name") == name).sort("window")
         middle = rows.select(moment(pl.col("start") + (pl.col("end") - pl.col("start")) / 2)).to_series().to_numpy()
         told = {column: rows[column].cast(pl.Float64).to_numpy() for column in ("share", "low", "high")}
@@ -152,11 +154,11 @@ def trajectories(tables: Tables) -> Figure | None:
     where = tables.map.filter(pl.col("kind") == "interest").drop_nulls(["x", "y"])
     if where.is_empty():
         return None
-    figure, [panel] = canvas(5.4)
+    figure, [panel] = create_figure(5.4)
     verdicts: dict[str, int] = {}
     for user in mapped(tables).iter_rows(named=True):
         points = path(tables, user["user_id"]).to_numpy()
-        colour, alpha = CHANGED[user["verdict"]], 0.4 if user["verdict"] == STILL else 0.75
+        colour, alpha = VERDICT_COLOURS[user["verdict"]], 0.4 if user["verdict"] == NO_CHANGE else 0.75
         arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1, "alpha": alpha, "shrinkA": 0, "shrinkB": 0}
         for a, b in pairwise(points):
             panel.annotate("", b, a, arrowprops=arrow)
@@ -174,7 +176,7 @@ def trajectories(tables: Tables) -> Figure | None:
     panel.set_xticks([])
     panel.set_yticks([])
     panel.spines[:].set_visible(False)
-    lines = [Line2D([], [], color=CHANGED[name], label=f"{name} ({users})") for name, users in verdicts.items()]
+    lines = [Line2D([], [], color=VERDICT_COLOURS[name], label=f"{name} ({users})") for name, users in verdicts.items()]
     if lines:
         figure.legend(handles=lines, loc="outside upper left", ncols=4, frameon=False, fontsize=8)
     figure.supxlabel("arrows: users' windows in sequence · diamonds: interests", **SMALL)
@@ -192,10 +194,10 @@ def trends(tables: Tables) -> Figure | None:
     if found.is_empty():
         return None
     rows = found.to_dicts()
-    figure, [panel] = canvas(height(len(rows)), 1, [f"{clip(row['name'])} ({row['kind']})" for row in rows])
+    figure, [panel] = create_figure(height_of_rows(len(rows)), 1, [f"{clip(row['name'])} ({row['kind']})" for row in rows])
     values = [100 * row["change"] for row in rows]
     panel.barh(range(len(rows)), values, height=0.6, color=[BLUE if value > 0 else RED for value in values])
-    labels = [f"q {p(row['q'])}, {row['users_early']:,} → {row['users_late']:,} users" for row in rows]
+    labels = [f"q {p_value(row['q'])}, {row['users_early']:,} → {row['users_late']:,} users" for row in rows]
     for y, (value, label) in enumerate(zip(values, labels, strict=True)):  # on the side that the bar leaves free
         away, side = (-4, "right") if value > 0 else (4, "left")
         panel.annotate(label, (0, y), (away, 0), textcoords="offset points", ha=side, va="center", fontsize=7.5)
@@ -213,14 +215,14 @@ def moves(tables: Tables) -> Figure | None:
     if len(names) < 2 or tables.moves.is_empty():
         return None
     grid = np.full((len(names), len(names)), np.nan)
-    figure, [panel] = canvas(1.4 + 0.5 * len(names))
+    figure, [panel] = create_figure(1.4 + 0.5 * len(names))
     place = {name: i for i, name in enumerate(names)}
     for row in tables.moves.iter_rows(named=True):
         if row["source"] in place and row["destination"] in place:
             y, x = place[row["source"]], place[row["destination"]]
             grid[y, x] = excess(row, tables.level)
             if len(names) <= 12:
-                panel.text(x, y, f"{row['users']:,}\n({number(row['by_chance'], 1)})", ha="center", va="center", fontsize=7)
+                panel.text(x, y, f"{row['users']:,}\n({decimal(row['by_chance'], 1)})", ha="center", va="center", fontsize=7)
     ramp = matplotlib.colors.LinearSegmentedColormap.from_list("moves", ["#ffffff", RED])
     image = panel.imshow(np.ma.masked_invalid(grid), cmap=ramp, vmin=0, vmax=LIMIT, aspect="auto")
     bar = figure.colorbar(image, ax=panel, ticks=[0, 1, 2])
@@ -239,15 +241,15 @@ def timelines(tables: Tables) -> Figure | None:
     users = chosen(tables)[:PANELS]
     if not users:
         return None
-    colours = marks(tables.interests)
+    colours = assign_styles(tables.interests)
     held = [sessions(tables, user) for user in users]
     lanes = [rows["interest"].unique(maintain_order=True).to_list() for rows in held]
-    figure, _ = canvas(0.4 + sum(0.55 + 0.19 * len(names) for names in lanes))
+    figure, _ = create_figure(0.4 + sum(0.55 + 0.19 * len(names) for names in lanes))
     figure.clear()
     panels = figure.subplots(len(users), 1, squeeze=False, height_ratios=[0.55 + 0.19 * len(names) for names in lanes])[:, 0]
     for panel, user, rows, names in zip(panels, users, held, lanes, strict=True):
         for y, lane in enumerate(names):
-            mark = colours.get(lane, OTHER)
+            mark = colours.get(lane, DEFAULT_STYLE)
             at = rows.filter(pl.col("interest") == lane).select(moment(pl.col("at"))).to_series().to_numpy()
             panel.plot(at, [y] * len(at), SYMBOLS[mark.symbol], color=mark.colour, ms=4, alpha=0.75, mew=0)
         for change in tables.changes.filter(pl.col("user_id") == user).iter_rows(named=True):

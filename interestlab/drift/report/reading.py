@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from interestlab.drift.verdicts import UNKNOWN, VERDICTS
+from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE, VERDICTS
 from interestlab.errors import DataError
 
 TABLES = ("users", "shares", "trends", "flows", "changes", "segments", "moves", "audiences", "map", "timelines")
@@ -69,7 +69,7 @@ def read(folder: Path) -> Tables:
     frames = {name: pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in TABLES}
     users = frames["users"]
     counts = dict(users.group_by("verdict").len().iter_rows())
-    told = users.filter(pl.col("verdict") != UNKNOWN)
+    told = users.filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
     frames["users"] = told
     for name in ("changes", "timelines"):
         frames[name] = frames[name].join(told, on="user_id", how="semi", maintain_order="left")
@@ -78,7 +78,7 @@ def read(folder: Path) -> Tables:
     frames["map"] = pl.concat(
         [drawn.filter(pl.col("kind") == "interest"), drawn.join(ours, on=["kind", "name"], how="semi", maintain_order="left")]
     )
-    frames["audiences"] = frames["audiences"].filter(pl.col("verdict") != UNKNOWN)
+    frames["audiences"] = frames["audiences"].filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
     model = folder / "model.parquet"
     seen = pl.read_parquet(model).join(told, on="user_id", how="semi", maintain_order="left") if model.is_file() else None
     meta = json.loads((folder / "meta.json").read_text("utf-8"))

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from interestlab.drift.report.reading import Tables
-from interestlab.drift.verdicts import CHANGED, STILL
+from interestlab.drift.verdicts import CHANGED, NO_CHANGE
 
 UNTOLD = "no interest known"
 TABLED, MAPPED, UNMOVED, EMBEDDED = 100, 14, 4, 10_000
@@ -24,7 +24,7 @@ def mapped(tables: Tables) -> pl.DataFrame:
     """Users on the map: the surest that changed, and a few that did not, for comparison."""
     named = tables.map.filter(pl.col("kind") == "user").select(user_id="name").unique()
     changed = surest(tables).drop("q").join(named, on="user_id", how="semi", maintain_order="left").head(MAPPED)
-    rest = tables.users.filter(pl.col("verdict") == STILL).join(named, on="user_id", how="semi")
+    rest = tables.users.filter(pl.col("verdict") == NO_CHANGE).join(named, on="user_id", how="semi")
     return pl.concat([rest.sort("events", "user_id", descending=[True, False]).head(UNMOVED), changed])
 
 

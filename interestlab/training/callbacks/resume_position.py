@@ -5,7 +5,7 @@ from typing import Any, cast
 from lightning.pytorch import Trainer
 from lightning.pytorch.loops.progress import _ProcessedTracker
 
-from interestlab.data.dataset import LengthBatches
+from interestlab.data.sampler import LengthBucketSampler
 
 
 def settle(checkpoint: dict[str, Any], window: int) -> None:
@@ -39,8 +39,8 @@ def go_on(trainer: Trainer) -> None:
     fit = trainer.fit_loop
     loop, batches = fit.epoch_loop, cast(_ProcessedTracker, fit.epoch_loop.batch_progress.current)
     sampler = getattr(trainer.train_dataloader, "sampler", None)
-    if isinstance(sampler, LengthBatches):
-        sampler.go_on(cast(_ProcessedTracker, fit.epoch_progress.current).processed, batches.processed)
+    if isinstance(sampler, LengthBucketSampler):
+        sampler.resume(cast(_ProcessedTracker, fit.epoch_progress.current).processed, batches.processed)
         iter(fit._data_fetcher)  # type: ignore[arg-type]  # the first was made before the checkpoint was read
     if loop.restarting and loop._should_check_val_fx(fit._data_fetcher):  # type: ignore[arg-type]
         loop._batches_that_stepped -= 1  # Lightning counts the validation that it leaves out as a step

@@ -1,9 +1,7 @@
 """One folder a run: what it was told, what it ran on, what it measured."""
 
 import json
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,18 +13,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from interestlab.registry import REGISTRIES
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import atomic_write, write_text_atomic
-
-PACKAGES = ("interestlab", "torch", "lightning", "torchmetrics", "jsonargparse", "polars", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what runs: Python, the libraries, and every distribution that brings a plugin."""
-    dists = {ep.dist.name for r in REGISTRIES.values() for name in r.names() for ep in r.entry_points(name) if ep.dist}
-    return {"python": platform.python_version()} | {name: version(name) for name in (*PACKAGES, *sorted(dists))}
+from interestlab.utils.versions import run_versions
 
 
 class RunFolder(Callback):
@@ -51,7 +41,7 @@ class RunFolder(Callback):
         """Write down what the run was told and what it runs on."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(self.folder / "config.yaml", self.config)
-        write_text_atomic(self.folder / "versions.json", json.dumps(versions(), indent=1))
+        write_text_atomic(self.folder / "versions.json", json.dumps(run_versions(), indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
@@ -86,7 +76,7 @@ class RunFolder(Callback):
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
         told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
         write_text_atomic(self.folder / "metrics.json", json.dumps(told, indent=1, ensure_ascii=False))
-        places = model.places.gather()
+        places = model.ranks.gather()
         ranks = pl.DataFrame(
             {
                 "user_id": data.log.users.gather(places.users.numpy()),

@@ -10,9 +10,9 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
-from interestlab.training.run_state import is_rank_zero
-from interestlab.utils.atomic_files import MEND_RUN, atomic_write, cannot_write_message
+from interestlab.utils.atomic_files import RESUME_HINT, atomic_write, cannot_write_message
 
 
 class Writer(ExperimentWriter):
@@ -51,7 +51,7 @@ class Writer(ExperimentWriter):
                 with self.file.open("a", encoding="utf-8", newline="") as file:
                     csv.DictWriter(file, self.metrics_keys).writerows(self.metrics)
             except OSError as err:
-                raise DataError(cannot_write_message(self.file, err, MEND_RUN)) from err
+                raise DataError(cannot_write_message(self.file, err, RESUME_HINT)) from err
         self.rows += len(self.metrics)
         self.metrics = []
 
@@ -62,7 +62,7 @@ class Writer(ExperimentWriter):
             return list(csv.DictReader(file))
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        with atomic_write(self.file, mend=MEND_RUN) as file:
+        with atomic_write(self.file, hint=RESUME_HINT) as file:
             writer = csv.DictWriter(file, self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)

@@ -18,7 +18,7 @@ class TestEvolutionWithoutTime(DynamicsTests):
 
 
 @torch.no_grad()
-def test_is_a_loop_over_the_equations():
+def test_forward_equals_the_equations():
     torch.manual_seed(0)
     dynamics = Evolution(4).double().eval()
     x, dt = torch.randn(6, 4).double(), torch.rand(6).double() * 100
@@ -43,8 +43,8 @@ def test_is_a_loop_over_the_equations():
 
 
 @torch.no_grad()
-def test_attention_decides_how_far_an_event_moves_the_interest():
-    """An event that does not agree with the interest leaves it; one that does moves it as a plain GRU would."""
+def test_attention_scales_the_update():
+    """With attention 0 the interest does not change; with attention 1 it changes as in a plain GRU."""
     torch.manual_seed(0)
     dynamics = Evolution(4)
     h, gate = torch.rand(1, 4) - 0.5, torch.randn(1, 12)
@@ -52,16 +52,16 @@ def test_attention_decides_how_far_an_event_moves_the_interest():
     torch.testing.assert_close(dynamics.evolve(h, -100 * key, gate), h)
     cell = nn.GRUCell(4, 4)
     nn.init.zeros_(cell.bias_hh)
-    # torch keeps by its update gate, DIEN moves by it: one is the other with its sign turned.
-    turned = torch.tensor([1.0, -1.0, 1.0]).repeat_interleave(4)
-    cell.weight_hh.copy_(dynamics.recurrent.weight * turned[:, None])
+    # The update gate of torch keeps the state, that of DIEN replaces it: the same gate with the opposite sign.
+    sign = torch.tensor([1.0, -1.0, 1.0]).repeat_interleave(4)
+    cell.weight_hh.copy_(dynamics.recurrent.weight * sign[:, None])
     nn.init.zeros_(cell.weight_ih)
-    cell.bias_ih.copy_(gate[0] * turned)
+    cell.bias_ih.copy_(gate[0] * sign)
     torch.testing.assert_close(dynamics.evolve(h, 100 * key, gate), cell(torch.zeros(1, 4), h))
 
 
 @pytest.mark.parametrize("time", [True, False])
-def test_time_is_read_if_asked(time):
+def test_time_option(time):
     torch.manual_seed(0)
     dynamics, x, mask = Evolution(4, time=time).eval(), torch.randn(1, 3, 4), torch.ones(1, 3, dtype=torch.bool)
     zs = [dynamics(x, torch.tensor([[0.0, days, 0.0]]), mask) for days in (-5.0, 0.0, 9.0)]

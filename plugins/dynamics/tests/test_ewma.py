@@ -25,13 +25,13 @@ def histories():
     return torch.randn(3, 20, 4), dt, torch.ones(3, 20, dtype=torch.bool)
 
 
-def test_values_by_hand():
+def test_values_computed_by_hand():
     x = torch.tensor([1.0, 2.0, 0.0]).reshape(1, 3, 1)
     z = EWMA(1, beta=0.25, time_constant=None)(x, torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool))
     torch.testing.assert_close(z.flatten(), torch.tensor([1.0, 1.25, 0.9375]))
 
 
-def test_is_the_direct_formula(histories):
+def test_forward_equals_the_formula(histories):
     x, dt, mask = histories
     z, expected = x[:, 0], [x[:, 0]]
     for t in range(1, 20):
@@ -42,14 +42,14 @@ def test_is_the_direct_formula(histories):
     torch.testing.assert_close(EWMA(4, beta=0.3, time_constant=50.0)(x, dt, mask), torch.stack(expected, 1))
 
 
-def test_is_momentum_without_momentum(histories):
+def test_equals_momentum_with_alpha_zero(histories):
     ewma = EWMA(4, beta=0.3)(*histories)
     torch.testing.assert_close(Momentum(4, alpha=0.0, beta=0.3)(*histories), ewma)
-    near, far = ((Momentum(4, alpha=a, beta=0.3)(*histories) - ewma).abs().max() for a in (1e-3, 1e-1))
-    assert near < far / 50
+    small, large = ((Momentum(4, alpha=a, beta=0.3)(*histories) - ewma).abs().max() for a in (1e-3, 1e-1))
+    assert small < large / 50
 
 
-def test_stays_between_the_events(histories):
+def test_interest_stays_within_the_range_of_the_events(histories):
     x, dt, mask = histories
     z = EWMA(4)(x, dt, mask)
     assert (z <= x.cummax(1).values + 1e-6).all()

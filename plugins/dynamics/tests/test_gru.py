@@ -12,13 +12,13 @@ class TestGRU(DynamicsTests):
     plugin = GRU
 
 
-class TestGRUDeepWithoutTime(DynamicsTests):
+class TestGRUTwoLayersWithoutTime(DynamicsTests):
     plugin = GRU
     init_args: ClassVar = {"layers": 2, "time": False}
 
 
-def test_agrees_with_packed_torch():
-    """What is read from the padding is not seen: the same as packing each history."""
+def test_equals_torch_on_packed_sequences():
+    """The padding has no effect on real events."""
     torch.manual_seed(0)
     ours, theirs = GRU(6, layers=2).eval(), nn.GRU(7, 6, 2, batch_first=True)
     theirs.load_state_dict(ours.gru.state_dict())
@@ -31,7 +31,7 @@ def test_agrees_with_packed_torch():
     torch.testing.assert_close(ours(x, dt, mask)[mask], expected[mask])
 
 
-def test_values_by_hand():
+def test_values_computed_by_hand():
     """One channel, weights 1 and no bias: n = tanh(x + r h), h ← (1 − u) n + u h, r = u = σ(x + h)."""
     dynamics = GRU(1, time=False).eval()
     for name, parameter in dynamics.named_parameters():
@@ -46,7 +46,7 @@ def test_values_by_hand():
 
 
 @pytest.mark.parametrize("time", [True, False])
-def test_time_is_read_if_asked(time):
+def test_time_option(time):
     torch.manual_seed(0)
     dynamics, x, mask = GRU(4, time=time).eval(), torch.randn(1, 3, 4), torch.ones(1, 3, dtype=torch.bool)
     zs = [dynamics(x, torch.tensor([[0.0, days, 0.0]]), mask) for days in (-5.0, 0.0, 9.0)]

@@ -14,63 +14,62 @@ class TestLRU(DynamicsTests):
     plugin = LRU
 
 
-class TestLRUFast(DynamicsTests):
+class TestLRUShortMemory(DynamicsTests):
     plugin = LRU
     init_args: ClassVar = {"layers": 1, "r_min": 0.01, "r_max": 0.1}
 
 
 @torch.no_grad()
 def recurrence(block, x):
-    """The block of LRURec, in Python's complex numbers, one channel at a time."""
-    b = torch.view_as_complex(block.read.weight.unflatten(0, (-1, 2)).transpose(1, 2).contiguous())
-    bias = torch.view_as_complex(block.read.bias.unflatten(0, (-1, 2)))
-    c = block.write.weight.unflatten(1, (-1, 2))
+    """Compute a block of LRURec with Python's complex numbers, channel by channel."""
+    b = torch.view_as_complex(block.in_proj.weight.unflatten(0, (-1, 2)).transpose(1, 2).contiguous())
+    bias = torch.view_as_complex(block.in_proj.bias.unflatten(0, (-1, 2)))
+    c = block.out_proj.weight.unflatten(1, (-1, 2))
     out = torch.zeros_like(x)
     for n in range(len(b)):
-        size = torch.exp(-torch.exp(block.nu_log[n]))
+        radius = torch.exp(-torch.exp(block.nu_log[n]))
         angle = torch.exp(block.theta_log[n])
-        decay = complex(size * torch.cos(angle), size * torch.sin(angle))
+        decay = complex(radius * torch.cos(angle), radius * torch.sin(angle))
         h = 0j
         for t in range(len(x)):
             h = decay * h + block.gamma_log[n].exp().item() * ((b[n] * x[t]).sum() + bias[n]).item()
-            # Re(C h) of the complex C whose conjugate has these parts.
+            # Re(C h) for the complex C whose conjugate has these parts.
             out[t] += c[:, n, 0] * h.real + c[:, n, 1] * h.imag
-    return block.feed_forward(block.norm(x + out + block.write.bias))
+    return block.feed_forward(block.norm(x + out + block.out_proj.bias))
 
 
-def test_is_an_explicit_complex_loop():
+def test_block_equals_a_complex_loop():
     torch.manual_seed(0)
     block, x = LRUBlock(3, 0.0, 0.8, 0.99).double(), torch.randn(9, 3).double()
     _, out = block(torch.zeros(1, 6, 2).double(), x[None])
     torch.testing.assert_close(out[0], recurrence(block, x))
 
 
-def test_an_impulse_rings_as_the_powers_of_the_eigenvalue():
+def test_impulse_response_is_a_power_of_the_eigenvalue():
     torch.manual_seed(0)
     block = LRUBlock(2, 0.0, 0.8, 0.99).double()
-    torch.nn.init.zeros_(block.read.bias)
+    torch.nn.init.zeros_(block.in_proj.bias)
     memory = torch.zeros(1, 4, 2).double()
-    impulse, silence = torch.tensor([[[1.0, 0.0]]]).double(), torch.zeros(1, 1, 2).double()
-    first, _ = block(memory, impulse)
-    after = torch.view_as_complex(first)
-    memory = first
+    impulse, zero = torch.tensor([[[1.0, 0.0]]]).double(), torch.zeros(1, 1, 2).double()
+    memory, _ = block(memory, impulse)
+    first = torch.view_as_complex(memory)
     for k in range(1, 20):
-        memory, _ = block(memory, silence)
-        torch.testing.assert_close(torch.view_as_complex(memory), block.eigenvalues() ** k * after)
+        memory, _ = block(memory, zero)
+        torch.testing.assert_close(torch.view_as_complex(memory), block.eigenvalues() ** k * first)
 
 
-def test_starts_on_the_ring_with_inputs_and_memories_of_one_size():
+def test_initial_eigenvalues_and_input_scale():
     torch.manual_seed(0)
     block = LRUBlock(200, 0.0, 0.5, 0.9)
-    size = block.eigenvalues().abs()
-    assert 0.5 < size.min() < 0.52
-    assert 0.88 < size.max() < 0.9
-    torch.testing.assert_close(block.gamma_log.exp(), (1 - size.square()).sqrt())
+    radius = block.eigenvalues().abs()
+    assert 0.5 < radius.min() < 0.52
+    assert 0.88 < radius.max() < 0.9
+    torch.testing.assert_close(block.gamma_log.exp(), (1 - radius.square()).sqrt())
 
 
 @given(nu=st.floats(-10, 50, width=32), theta=st.floats(-50, 5, width=32))
 @settings(max_examples=50, deadline=None)
-def test_stable_whatever_is_learnt(nu, theta):
+def test_stable_for_all_weights(nu, theta):
     block = LRUBlock(1, 0.0, 0.8, 0.99)
     with torch.no_grad():
         block.nu_log.fill_(nu)
@@ -78,13 +77,13 @@ def test_stable_whatever_is_learnt(nu, theta):
     assert block.eigenvalues().abs().max() < 1
 
 
-def test_time_is_not_seen():
+def test_time_has_no_effect():
     torch.manual_seed(0)
     dynamics, x, mask = LRU(4).eval(), torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool)
     assert torch.equal(dynamics(x, torch.rand(2, 5), mask), dynamics(x, torch.zeros(2, 5), mask))
 
 
-def test_blocks_follow_each_other():
+def test_blocks_are_applied_in_order():
     torch.manual_seed(0)
     dynamics, x = LRU(4, layers=2).eval(), torch.randn(1, 5, 4)
     z = F.layer_norm(x, (4,))
@@ -100,7 +99,7 @@ def test_blocks_follow_each_other():
         ({"r_min": 0.0}, r"r_min \(0.0\)"),
         ({"r_max": 1.0}, r"r_max \(1.0\)"),
         ({"r_max": 1 - 1e-9}, "between 0 and 1 − 1e-06"),
-        ({"r_min": 0.9, "r_max": 0.8}, "in this order"),
+        ({"r_min": 0.9, "r_max": 0.8}, "must be smaller than r_max"),
     ],
 )
 def test_arguments_out_of_range(arguments, message):
@@ -109,8 +108,8 @@ def test_arguments_out_of_range(arguments, message):
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_a_module_of_halves_is_near_the_whole(half):
-    """As Lightning's precisions bf16-true and 16-true make it; complex halves are not to be had."""
+def test_half_precision_is_close_to_single_precision(half):
+    """Lightning's precisions bf16-true and 16-true; torch has no complex half precision for the recurrence."""
     torch.manual_seed(0)
     dynamics, x = LRU(8).to(half).eval(), torch.randn(2, 6, 8).to(half)
     dt, mask = torch.zeros(2, 6), torch.ones(2, 6, dtype=torch.bool)

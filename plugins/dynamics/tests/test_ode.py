@@ -22,8 +22,8 @@ class TestODERungeKutta(DynamicsTests):
     init_args: ClassVar = {"solver": "rk4", "steps": 2}
 
 
-def learnt(**arguments):
-    """An ODE in double precision as after some training."""
+def perturbed(**arguments):
+    """Build an ODE in double precision with perturbed weights."""
     torch.manual_seed(0)
     dynamics = ODE(5, **arguments).double().eval()
     with torch.no_grad():
@@ -37,24 +37,24 @@ def days(value, rows=3):
 
 
 @torch.no_grad()
-def integrated(dynamics, h, span, pieces):
-    """``h`` after ``span`` days, by the midpoint rule in many pieces of the equation as it is written."""
+def reference_advance(dynamics, h, days, steps):
+    """Integrate the equation with the midpoint rule."""
     rate = torch.exp(dynamics.log_rate)
 
     def slope(h):
-        m = dynamics.rest if dynamics.pull is None else dynamics.rest + dynamics.pull(h)
+        m = dynamics.rest_state if dynamics.network is None else dynamics.rest_state + dynamics.network(h)
         return rate * (m - h)
 
-    size = span / pieces
-    for _ in range(pieces):
+    size = days / steps
+    for _ in range(steps):
         h = h + size * slope(h + size / 2 * slope(h))
     return h
 
 
-def test_half_of_the_way_after_a_half_life():
+def test_half_of_the_distance_remains_after_a_half_life():
     dynamics = ODE(2, time_constant=10.0)
     with torch.no_grad():
-        dynamics.rest.copy_(torch.tensor([1.0, -1.0]))
+        dynamics.rest_state.copy_(torch.tensor([1.0, -1.0]))
     h = dynamics.advance(torch.tensor([[0.0, 3.0]]), torch.tensor([10 * math.log(2)]))
     torch.testing.assert_close(h, torch.tensor([[0.5, 1.0]]))
 
@@ -65,60 +65,62 @@ def test_half_of_the_way_after_a_half_life():
     ids=["linear", "rk4", "euler"],
 )
 @torch.no_grad()
-def test_drift_is_the_integral(arguments, rtol):
-    dynamics = learnt(time_constant=10.0, **arguments)
+def test_advance_equals_the_integral(arguments, rtol):
+    dynamics = perturbed(time_constant=10.0, **arguments)
     h = torch.randn(3, 5).double()
-    torch.testing.assert_close(dynamics.advance(h, days(15.0)), integrated(dynamics, h, 15.0, 1000), rtol=rtol, atol=rtol)
+    torch.testing.assert_close(
+        dynamics.advance(h, days(15.0)), reference_advance(dynamics, h, 15.0, 1000), rtol=rtol, atol=rtol
+    )
 
 
 @pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("rk4", 4)])
 @torch.no_grad()
-def test_a_solver_is_of_its_order(solver, order):
+def test_order_of_convergence(solver, order):
     h = torch.randn(3, 5, generator=torch.Generator().manual_seed(1)).double()
-    solved = {n: learnt(solver=solver, steps=n, time_constant=10.0).advance(h, days(5.0)) for n in (8, 16, 256)}
-    near, far = ((solved[n] - solved[256]).abs().max() for n in (16, 8))
-    assert math.log2(far / near) == pytest.approx(order, abs=0.35)
+    solutions = {n: perturbed(solver=solver, steps=n, time_constant=10.0).advance(h, days(5.0)) for n in (8, 16, 256)}
+    small, large = ((solutions[n] - solutions[256]).abs().max() for n in (16, 8))
+    assert math.log2(large / small) == pytest.approx(order, abs=0.35)
 
 
 @pytest.mark.parametrize("solver", ["linear", "euler", "rk4"])
 @torch.no_grad()
-def test_a_drift_and_an_event_at_once_is_an_event_after_the_silence(solver):
-    dynamics, x = learnt(solver=solver), torch.randn(3, 5).double()
+def test_advance_then_step_equals_a_step_with_elapsed_time(solver):
+    dynamics, x = perturbed(solver=solver), torch.randn(3, 5).double()
     state, _ = dynamics.step(dynamics.init_state(3), x, days(0.0))
     for span in (0.5, 40.0, 1e4):
-        _, waited = dynamics.step(state, x, days(span))
-        drifted = dynamics.advance(state, days(span))
-        torch.testing.assert_close(dynamics.step(drifted, x, days(0.0))[1], waited, rtol=0, atol=0)
-        torch.testing.assert_close(dynamics.readout(drifted), dynamics.out(drifted))
+        _, expected = dynamics.step(state, x, days(span))
+        advanced = dynamics.advance(state, days(span))
+        torch.testing.assert_close(dynamics.step(advanced, x, days(0.0))[1], expected, rtol=0, atol=0)
+        torch.testing.assert_close(dynamics.readout(advanced), dynamics.out(advanced))
 
 
 @torch.no_grad()
-def test_the_linear_drift_can_be_parted():
-    dynamics, h = learnt(), torch.randn(3, 5).double()
-    parted = dynamics.advance(dynamics.advance(h, days(200.0)), days(77.0))
-    torch.testing.assert_close(parted, dynamics.advance(h, days(277.0)))
+def test_linear_advance_is_additive():
+    dynamics, h = perturbed(), torch.randn(3, 5).double()
+    twice = dynamics.advance(dynamics.advance(h, days(200.0)), days(77.0))
+    torch.testing.assert_close(twice, dynamics.advance(h, days(277.0)))
 
 
 @pytest.mark.parametrize("solver", ["linear", "euler", "rk4"])
 @torch.no_grad()
-def test_rests_after_an_endless_silence_and_before_the_first_event(solver):
+def test_rest_state_is_the_limit_and_the_initial_state(solver):
     dynamics = ODE(5, solver=solver, steps=12)
-    dynamics.rest.normal_()
-    rest = dynamics.rest.expand(3, -1)
+    dynamics.rest_state.normal_()
+    rest = dynamics.rest_state.expand(3, -1)
     torch.testing.assert_close(dynamics.advance(torch.randn(3, 5), torch.full((3,), 1e7)), rest, rtol=0, atol=1e-4)
     torch.testing.assert_close(dynamics.advance(dynamics.init_state(3), torch.full((3,), 50.0)), rest)
 
 
 @pytest.mark.parametrize("solver", ["euler", "rk4"])
 @torch.no_grad()
-def test_starts_as_the_linear_equation(solver):
+def test_initial_solution_equals_the_linear_one(solver):
     h, span = torch.randn(3, 5), torch.full((3,), 300.0)
     torch.testing.assert_close(ODE(5, solver=solver, steps=500).advance(h, span), ODE(5).advance(h, span), rtol=2e-3, atol=2e-3)
 
 
 @torch.no_grad()
-def test_a_clock_that_goes_backwards_is_no_silence():
-    dynamics, h = learnt(), torch.randn(3, 5).double()
+def test_negative_elapsed_time_counts_as_zero():
+    dynamics, h = perturbed(), torch.randn(3, 5).double()
     assert torch.equal(dynamics.advance(h, days(-9.0)), h)
 
 

@@ -12,15 +12,15 @@ class TestTransformer(DynamicsTests):
     plugin = Transformer
 
 
-class TestTransformerShort(DynamicsTests):
+class TestTransformerShortMaxLength(DynamicsTests):
     """Histories longer than ``max_length``."""
 
     plugin = Transformer
     init_args: ClassVar = {"max_length": 3, "layers": 1, "heads": 4, "expansion": 1}
 
 
-def test_agrees_with_torch():
-    """SASRec's blocks are torch's own encoder layers, given the same weights."""
+def test_equals_torch_encoder_layers():
+    """SASRec's blocks equal torch's encoder layers with the same weights."""
     torch.manual_seed(0)
     ours = Transformer(16, layers=2, heads=4, max_length=10).eval()
     theirs = nn.TransformerEncoder(
@@ -29,7 +29,7 @@ def test_agrees_with_torch():
         nn.LayerNorm(16),
         enable_nested_tensor=False,
     ).eval()
-    renamed = {
+    our_names = {
         "self_attn.in_proj_": "query_key_value.",
         "self_attn.out_proj.": "attention_out.",
         "norm1.": "attention_norm.",
@@ -41,7 +41,7 @@ def test_agrees_with_torch():
     theirs.load_state_dict(weights)
     for name, value in weights.items():
         name = name.replace("layers.", "blocks.")
-        for torch_name, our_name in renamed.items():
+        for torch_name, our_name in our_names.items():
             name = name.replace(torch_name, our_name)
         ours.get_parameter(name).data.copy_(value)
     x, mask = torch.randn(3, 10, 16), torch.ones(3, 10, dtype=torch.bool)
@@ -49,16 +49,16 @@ def test_agrees_with_torch():
     torch.testing.assert_close(ours(x, torch.zeros(3, 10), mask), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_positions_after_the_last_share_it():
+def test_later_positions_share_the_last_embedding():
     torch.manual_seed(0)
     dynamics = Transformer(8, max_length=4).eval()
     x = torch.zeros(1, 9, 8)
-    placed = dynamics.place(x, torch.arange(9))[0]
-    torch.testing.assert_close(placed[:4], dynamics.positions.weight)
-    torch.testing.assert_close(placed[4:], dynamics.positions.weight[3:].expand(5, 8))
+    positions = dynamics.add_positions(x, torch.arange(9))[0]
+    torch.testing.assert_close(positions[:4], dynamics.positions.weight)
+    torch.testing.assert_close(positions[4:], dynamics.positions.weight[3:].expand(5, 8))
 
 
-def test_order_matters_and_time_does_not():
+def test_order_has_an_effect_and_time_has_none():
     torch.manual_seed(0)
     dynamics = Transformer(8).eval()
     x, dt, mask = torch.randn(1, 5, 8), torch.rand(1, 5), torch.ones(1, 5, dtype=torch.bool)
@@ -67,7 +67,7 @@ def test_order_matters_and_time_does_not():
     assert not torch.allclose(dynamics(x[:, [1, 0, 2, 3, 4]], dt, mask)[:, -1], z)
 
 
-def test_the_cache_grows_by_one_event():
+def test_cache_grows_by_one_event_per_step():
     dynamics = Transformer(8, heads=2).eval()
     state = dynamics.init_state(3)
     for events in range(4):
@@ -89,7 +89,7 @@ def test_arguments_out_of_range(arguments, message):
         Transformer(**arguments)
 
 
-def test_weights_without_a_bias_are_begun_too():
+def test_layers_without_bias_are_initialised():
     layer = torch.nn.Linear(200, 50, bias=False)
     init_weights(layer)
     assert 0.018 < layer.weight.std() < 0.022

@@ -8,8 +8,8 @@ STREAMS = {
     "kind": torch.tensor([[3.0, 0.0]]),
     "hour": torch.tensor([[0.0, 5.0]]),
 }
-HERE = {name: torch.tensor([True]) for name in STREAMS}
-GONE = torch.tensor([False])
+PRESENT = {name: torch.tensor([True]) for name in STREAMS}
+MISSING = torch.tensor([False])
 
 
 def film(modulators=None, names=STREAMS):
@@ -20,7 +20,7 @@ def film(modulators=None, names=STREAMS):
 
 @pytest.fixture
 def head():
-    """``kind`` doubles channel 0 for each of its own, ``hour`` shifts channel 1 by a tenth of its second."""
+    """A head in which ``kind`` scales channel 0 and ``hour`` shifts channel 1."""
     head = film()
     with torch.no_grad():
         head.film[0, 0] = 2.0  # scale of channel 0 by kind's channel 0
@@ -28,39 +28,39 @@ def head():
     return head
 
 
-def test_by_hand(head):
-    torch.testing.assert_close(head(STREAMS, HERE), torch.tensor([[(1 + 2 * 3) * 1.0, 2 + 0.1 * 5]]))
+def test_output_equals_the_formula(head):
+    torch.testing.assert_close(head(STREAMS, PRESENT), torch.tensor([[(1 + 2 * 3) * 1.0, 2 + 0.1 * 5]]))
 
 
 @pytest.mark.parametrize(("missing", "expected"), [("kind", [1.0, 2.5]), ("hour", [7.0, 2.0])])
-def test_a_missing_modulator_changes_nothing(head, missing, expected):
-    torch.testing.assert_close(head(STREAMS, HERE | {missing: GONE}), torch.tensor([expected]))
-    left = {name: x for name, x in STREAMS.items() if name != missing}
-    torch.testing.assert_close(head(left, {name: HERE[name] for name in left}), torch.tensor([expected]))
+def test_a_missing_modulator_has_no_effect(head, missing, expected):
+    torch.testing.assert_close(head(STREAMS, PRESENT | {missing: MISSING}), torch.tensor([expected]))
+    remaining = {name: x for name, x in STREAMS.items() if name != missing}
+    torch.testing.assert_close(head(remaining, {name: PRESENT[name] for name in remaining}), torch.tensor([expected]))
 
 
-def test_without_content_the_modulators_are_joined_by_their_mean(head):
-    torch.testing.assert_close(head(STREAMS, HERE | {"item": GONE}), torch.tensor([[1.5, 2.5]]))
-    torch.testing.assert_close(head(STREAMS, HERE | {"item": GONE, "hour": GONE}), torch.tensor([[3.0, 0.0]]))
+def test_missing_content_gives_the_mean_of_the_modulators(head):
+    torch.testing.assert_close(head(STREAMS, PRESENT | {"item": MISSING}), torch.tensor([[1.5, 2.5]]))
+    torch.testing.assert_close(head(STREAMS, PRESENT | {"item": MISSING, "hour": MISSING}), torch.tensor([[3.0, 0.0]]))
 
 
-def test_starts_from_the_content():
-    torch.testing.assert_close(film()(STREAMS, HERE), STREAMS["item"])
-    torch.testing.assert_close(film(["hour"])(STREAMS, HERE), torch.tensor([[2.0, 1.0]]))
+def test_initial_output_is_the_content():
+    torch.testing.assert_close(film()(STREAMS, PRESENT), STREAMS["item"])
+    torch.testing.assert_close(film(["hour"])(STREAMS, PRESENT), torch.tensor([[2.0, 1.0]]))
 
 
-def test_chosen_modulators_are_those_that_modulate():
+def test_modulators_are_selected_by_name():
     head = film(["hour", "elsewhere"])
     with torch.no_grad():
         head.film[0, 1] = 1.0
-    torch.testing.assert_close(head(STREAMS, HERE), torch.tensor([[2 + 5 * 2.0, 1.0]]))
+    torch.testing.assert_close(head(STREAMS, PRESENT), torch.tensor([[2 + 5 * 2.0, 1.0]]))
 
 
-def test_a_head_without_any_of_them_is_a_mean():
+def test_a_head_without_modulators_returns_the_mean():
     head = film(["elsewhere"])
-    torch.testing.assert_close(head(STREAMS, HERE), torch.tensor([[4 / 3, 7 / 3]]))
+    torch.testing.assert_close(head(STREAMS, PRESENT), torch.tensor([[4 / 3, 7 / 3]]))
 
 
-def test_something_must_be_left_to_be_modulated():
-    with pytest.raises(ValueError, match="all of item, kind modulate, and nothing is left"):
+def test_at_least_one_content_stream_is_required():
+    with pytest.raises(ValueError, match=r"every stream \(item, kind\) is a modulator"):
         film(["kind", "item"], names=["item", "kind"])

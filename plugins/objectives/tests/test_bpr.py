@@ -6,22 +6,22 @@ import torch
 from interestlab_objectives.bpr import Bpr
 
 
-def test_value_by_hand(step_of, mean_of_each):
+def test_loss_equals_a_reference(make_step, reference_loss):
     torch.manual_seed(0)
-    step = step_of([[5, 3, 8], [0]], [[3, -1, 11], [17]])
+    step = make_step([[5, 3, 8], [0]], [[3, -1, 11], [17]])
 
-    def loss(wanted, others):
-        return sum(-math.log(1 / (1 + math.exp(other - wanted))) for other in others) / len(others)
+    def loss(target, others):
+        return sum(-math.log(1 / (1 + math.exp(other - target))) for other in others) / len(others)
 
-    # So many draws that their mean is that over all items.
-    assert Bpr(200_000, temperature=0.5)(step).item() == pytest.approx(mean_of_each(step, 0.5, loss), rel=5e-3)
+    # With this many samples, their mean is close to the mean over all items.
+    assert Bpr(200_000, temperature=0.5)(step).item() == pytest.approx(reference_loss(step, 0.5, loss), rel=5e-3)
 
 
 @pytest.mark.parametrize("candidates", ["catalogue", "batch"])
-def test_candidates_are_declared(candidates):
+def test_candidates_attribute(candidates):
     assert Bpr(candidates=candidates).candidates == candidates
 
 
-def test_gives_no_probability():
-    with pytest.raises(ValueError, match="Bpr orders items and gives no probability"):
+def test_probability_is_not_defined():
+    with pytest.raises(ValueError, match=r"Bpr .*no probability"):
         Bpr().probability(torch.zeros(3))

@@ -1,4 +1,4 @@
-"""The contract, kept by every objective in every form of it."""
+"""The conformance checks on every objective and each of its variants."""
 
 from typing import ClassVar
 
@@ -18,12 +18,12 @@ class TestNextItem(ObjectiveTests):
     plugin = NextItem
 
 
-class TestNextItemOfTheBatch(ObjectiveTests):
+class TestNextItemWithBatchCandidates(ObjectiveTests):
     plugin = NextItem
     init_args: ClassVar = {"candidates": "batch", "temperature": 1.0}
 
 
-class TestNextItemUncorrected(ObjectiveTests):
+class TestNextItemWithoutLogQ(ObjectiveTests):
     plugin = NextItem
     init_args: ClassVar = {"candidates": "batch", "log_q": False, "chunk_elements": 20}
 
@@ -37,7 +37,7 @@ class TestInterest(ObjectiveTests):
     plugin = Interest
 
 
-class TestInterestOfTheBatch(ObjectiveTests):
+class TestInterestWithBatchCandidates(ObjectiveTests):
     plugin = Interest
     init_args: ClassVar = {"candidates": "batch", "negatives": 3}
 
@@ -55,7 +55,7 @@ class TestForecast(ObjectiveTests):
     plugin = Forecast
 
 
-class TestForecastOfTheBatch(ObjectiveTests):
+class TestForecastWithBatchCandidates(ObjectiveTests):
     plugin = Forecast
     init_args: ClassVar = {"candidates": "batch", "window": 2.0}
 
@@ -64,7 +64,7 @@ class TestContrastive(ObjectiveTests):
     plugin = Contrastive
 
 
-class TestContrastiveOfDropout(ObjectiveTests):
+class TestContrastiveWithDropoutOnly(ObjectiveTests):
     plugin = Contrastive
     init_args: ClassVar = {"changes": ["dropout"]}
 

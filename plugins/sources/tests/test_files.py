@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from interestlab.errors import DataError
-from interestlab_sources import quoted
+from interestlab_sources import quoted_csv
 from interestlab_sources.columns import MOST_COLUMNS
 from interestlab_sources.files import Files
 
@@ -133,7 +133,7 @@ def test_a_long_text_is_a_good_row(write, ending):
 
 def test_quotes_that_open_at_every_line_do_not_take_the_square_of_the_file(write, monkeypatch):
     content = "user_id,item_id,timestamp\nu,i,1\n" + 'x","\n' * 200 + "y\n"
-    monkeypatch.setattr(quoted, "_AGAIN_BESIDE", 10_000)
+    monkeypatch.setattr(quoted_csv, "_REREAD_EXTRA", 10_000)
     with pytest.raises(DataError, match=r"a\.csv: quotes are opened and not closed, up to line \d+; double those in a field"):
         Files(write("a.csv", content)).read()
     monkeypatch.undo()

@@ -23,7 +23,7 @@ def test_bad_lines(write):
         (5, "4 fields, not 5"),
         (6, "6 fields, not 5"),
         (7, "not UTF-8 at byte 1"),
-        (9, "a NUL byte"),
+        (9, "contains a NUL byte"),
         (10, "1 fields, not 5"),
     ]
     tail = log.events.collect().tail(2)

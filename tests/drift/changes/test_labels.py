@@ -7,18 +7,18 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.drift.changes import session_labels, sides
+from interestlab.drift.changes import find_ends, label_sessions
 from interestlab.drift.interests import Interests
-from interestlab.drift.panel import Panel
+from interestlab.drift.session_log import SessionLog
 
 OF = np.array([0, 1, 2, 2, -1])
 
 
-def panel_of(users: list[list[list[int]]]) -> Panel:
-    """A panel of users, each a list of sessions, each a list of items."""
+def panel_of(users: list[list[list[int]]]) -> SessionLog:
+    """A log of users, each a list of sessions, each a list of items."""
     item = np.array([i for user in users for session in user for i in session], int)
     none = np.zeros(len(item))
-    return Panel(
+    return SessionLog(
         users=pl.Series([str(u) for u in range(len(users))]),
         items=pl.DataFrame({"item_id": list("abcde")}),
         offsets=np.cumsum([0, *(sum(map(len, user)) for user in users)]),
@@ -38,7 +38,7 @@ logs = st.lists(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), ma
 @settings(deadline=None)
 @given(logs)
 def test_a_session_is_of_its_most_frequent_interest_and_of_equals_of_the_first_met(users) -> None:
-    offsets, labels, first = session_labels(panel_of(users), INTERESTS)
+    offsets, labels, first = label_sessions(panel_of(users), INTERESTS)
     expected, sizes, events, place = [], [], [], 0
     for user in users:
         before = len(expected)
@@ -59,7 +59,7 @@ def test_a_session_is_of_its_most_frequent_interest_and_of_equals_of_the_first_m
 def test_the_sides_of_a_change_are_the_largest_fall_and_rise(users, data) -> None:
     cuts = np.array([data.draw(st.integers(1, len(user) - 1)) for user in users])
     start = np.cumsum([0, *map(len, users)])
-    source, destination = sides(np.concatenate(users), start[:-1], start[:-1] + cuts, start[1:])
+    source, destination = find_ends(np.concatenate(users), start[:-1], start[:-1] + cuts, start[1:])
     for user, cut, fell, rose in zip(users, cuts, source, destination, strict=True):
         rise = (np.bincount(user[cut:], minlength=4) / (len(user) - cut) - np.bincount(user[:cut], minlength=4) / cut).round(12)
         assert fell == (rise.argmin() if rise.min() < 0 else -1)
@@ -68,4 +68,4 @@ def test_the_sides_of_a_change_are_the_largest_fall_and_rise(users, data) -> Non
 
 def test_no_changes_have_no_sides() -> None:
     none = np.array([], int)
-    assert [len(side) for side in sides(np.array([1, 2]), none, none, none)] == [0, 0]
+    assert [len(side) for side in find_ends(np.array([1, 2]), none, none, none)] == [0, 0]

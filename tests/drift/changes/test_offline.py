@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from interestlab.drift.changes import MARGIN, offline, scan, segments
+from interestlab.drift.changes import MARGIN, find_offline, scan_users, segments
 from interestlab.errors import DataError
 
 pytest.importorskip("ruptures")
@@ -44,8 +44,8 @@ def test_no_division_costs_less() -> None:
 def test_two_planted_changes_are_found() -> None:
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.where(rng.random(40) < 0.8, main, rng.integers(0, 10, 40)) for main in (1, 2, 3)])
-    held = scan(np.array([0, 120]), labels)
-    found = offline(np.array([0, 120]), labels, held, np.array([0]))
+    held = scan_users(np.array([0, 120]), labels)
+    found = find_offline(np.array([0, 120]), labels, held, np.array([0]))
     assert found["session"].to_list() == pytest.approx([40, 80], abs=3)
     assert found["seen"].equals(found["session"], check_names=False)
 
@@ -53,9 +53,9 @@ def test_two_planted_changes_are_found() -> None:
 def test_a_lone_change_stands_where_the_scan_places_it_and_every_user_asked_for_has_one(planted, offsets_of) -> None:
     labels, _ = planted(60, 50, 0.6, seed=1)
     offsets = offsets_of(labels)
-    held = scan(offsets, labels.ravel())
+    held = scan_users(offsets, labels.ravel())
     asked = np.flatnonzero(held.p <= 0.05)
-    found = offline(offsets, labels.ravel(), held, asked)
+    found = find_offline(offsets, labels.ravel(), held, asked)
     assert found["user"].unique(maintain_order=True).to_list() == asked.tolist()
     alone = [user for user in asked if len(segments(labels[user], held.threshold[user])) == 1]
     assert len(alone) > 40
@@ -65,13 +65,13 @@ def test_a_lone_change_stands_where_the_scan_places_it_and_every_user_asked_for_
 
 def test_without_change_few_users_get_any(planted, offsets_of) -> None:
     labels, _ = planted(400, 50, 0.0, seed=2)
-    held = scan(offsets_of(labels), labels.ravel())
+    held = scan_users(offsets_of(labels), labels.ravel())
     assert np.mean([bool(segments(row, threshold)) for row, threshold in zip(labels, held.threshold, strict=True)]) < 0.09
 
 
 def test_no_users_no_changes_and_short_histories_have_none() -> None:
-    held = scan(np.array([0, 3]), np.arange(3))
-    assert offline(np.array([0, 3]), np.arange(3), held, np.array([], int)).is_empty()
+    held = scan_users(np.array([0, 3]), np.arange(3))
+    assert find_offline(np.array([0, 3]), np.arange(3), held, np.array([], int)).is_empty()
     assert segments(np.arange(2 * MARGIN - 1), 1.0) == []
     with pytest.raises(DataError, match="threshold is not a number"):
         segments(np.arange(30), held.threshold[0])

@@ -1,1 +1,1 @@
-"""Dynamics of interestlab: linear filters, recurrences, self-attention, continuous time, and several interests at once."""
+"""Dynamics of interestlab: linear filters, recurrences, self-attention, continuous time, and several interests per user."""

@@ -1,19 +1,19 @@
-"""Several interests by dynamic routing of the events so far."""
+"""Multi-interest extraction by dynamic routing (MIND)."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from interestlab_dynamics.timed_block import ahead
+from interestlab_dynamics.time_aware_block import future_mask
 
 
-class Routed(NamedTuple):
-    """Interests, and the N events that they are made of.
+class RoutingState(NamedTuple):
+    """Interests and the N events that they are extracted from.
 
     Attributes:
         z: ``[B, K, D]`` the interests.
-        events: ``[B, N, D]`` the events as they are read.
+        events: ``[B, N, D]`` the mapped events.
     """
 
     z: Tensor
@@ -21,69 +21,116 @@ class Routed(NamedTuple):
 
 
 class DynamicRouting(nn.Module):
-    """MIND's behaviour-to-interest routing (Li et al. 2019, arXiv 1904.08030), anew for the events up to each position.
+    """MIND's behaviour-to-interest routing, repeated for the events up to each position.
 
-    With ``e_j = S x_j`` and logits ``b_kj``, at first ``p_k·e_j``, some times over: ``w_kj = softmax_k b_kj``,
-    ``z_k = squash(Σ_{j≤t} w_kj e_j)``, ``b_kj ← b_kj + z_k·e_j``. ``squash`` keeps the direction and takes a length n to
+    With ``e_j = S x_j`` and initial logits ``b_kj = p_k·e_j``, each iteration computes ``w_kj = softmax_k b_kj``,
+    ``z_k = squash(Σ_{j≤t} w_kj e_j)`` and ``b_kj ← b_kj + z_k·e_j``. ``squash`` preserves the direction and maps a length n to
     ``n² / (1 + n²)``.
 
-    The paper draws the first logits at random, also anew for each prediction; here they are learnt prototypes ``p_k``, so
-    that a history has one answer.
+    The paper samples the initial logits randomly for each prediction; here they come from learnt prototypes ``p_k``, so that
+    a history has a deterministic result.
 
-    Each prefix is routed by itself: T prefixes take ``O(T² K D)`` an iteration and hold ``T² K`` numbers, a step O(N K D) after
-    N events, all of which it keeps.
+    The history up to each position is routed separately: T positions take ``O(T² K D)`` per iteration and store ``T² K``
+    numbers. A step after N events takes O(N K D) and stores all events.
+
+    Source: Li et al. 2019, arXiv 1904.08030.
 
     Args:
         dim: width of the events.
         num_interests: K.
-        iterations: how often the events are routed.
+        iterations: number of routing iterations.
     """
 
     def __init__(self, dim: int, num_interests: int, iterations: int) -> None:
         super().__init__()
         self.iterations = iterations
-        self.read = nn.Linear(dim, dim, bias=False)
+        self.in_proj = nn.Linear(dim, dim, bias=False)
         self.prototypes = nn.Linear(dim, num_interests, bias=False)
 
     def route(self, events: Tensor, queries: int) -> Tensor:
-        """``[B, T, K, D]`` the interests after each of the last T of the events ``[B, N, D]``."""
-        past = ~ahead(queries, events.shape[1], events.device).unsqueeze(1)
+        """Route events to interests.
+
+        Args:
+            events: ``[B, N, D]`` mapped events.
+            queries: T; interests are computed after each of the last T events.
+
+        Returns:
+            ``[B, T, K, D]``.
+        """
+        visible = ~future_mask(queries, events.shape[1], events.device).unsqueeze(1)
         logits = self.prototypes(events).transpose(1, 2).unsqueeze(1)
-        z = squash(joined(logits, past, events))
+        z = squash(_weighted_sum(logits, visible, events))
         for _ in range(self.iterations - 1):
-            logits = logits + (z.flatten(1, 2) @ events.transpose(1, 2)).unflatten(1, z.shape[1:3])
-            z = squash(joined(logits, past, events))
+            agreement = z.flatten(1, 2) @ events.transpose(1, 2)
+            logits = logits + agreement.view(*z.shape[:3], events.shape[1])
+            z = squash(_weighted_sum(logits, visible, events))
         return z
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, T, D]`` -> ``[B, T, K, D]``"""
-        return self.route(self.events(x), x.shape[1])
+        """Extract the interests after every event.
 
-    def events(self, x: Tensor) -> Tensor:
-        """Events as they are read."""
-        return self.read(x).to(self.read.weight.dtype)
+        Args:
+            x: ``[B, T, D]`` events.
 
-    def init_state(self, batch_size: int) -> Routed:
-        """Before the first event."""
+        Returns:
+            ``[B, T, K, D]``.
+        """
+        return self.route(self.map_events(x), x.shape[1])
+
+    def map_events(self, x: Tensor) -> Tensor:
+        """Apply the shared linear map S.
+
+        Args:
+            x: ``[..., D]`` events.
+
+        Returns:
+            ``[..., D]``, with the dtype of the weights.
+        """
+        return self.in_proj(x).to(self.in_proj.weight.dtype)
+
+    def init_state(self, batch_size: int) -> RoutingState:
+        """Return the state before the first event.
+
+        Args:
+            batch_size: number of users.
+
+        Returns:
+            the state.
+        """
         interests, dim = self.prototypes.weight.shape
-        z = self.read.weight.new_zeros(batch_size, interests, dim)
-        return Routed(z, z.new_empty(batch_size, 0, dim))
+        z = self.in_proj.weight.new_zeros(batch_size, interests, dim)
+        return RoutingState(z, z.new_empty(batch_size, 0, dim))
 
-    def step(self, state: Routed, x: Tensor) -> Routed:
-        """After one more event ``[B, D]``."""
-        events = torch.cat([state.events, self.events(x).unsqueeze(1)], 1)
-        return Routed(self.route(events, 1).squeeze(1), events)
+    def step(self, state: RoutingState, x: Tensor) -> RoutingState:
+        """Process one event.
+
+        Args:
+            state: the state before the event.
+            x: ``[B, D]`` the event.
+
+        Returns:
+            the new state.
+        """
+        events = torch.cat([state.events, self.map_events(x).unsqueeze(1)], 1)
+        return RoutingState(self.route(events, 1).squeeze(1), events)
 
 
-def joined(logits: Tensor, past: Tensor, events: Tensor) -> Tensor:
-    """``[B, T, K, D]`` the sum of the past events ``[B, N, D]``, each shared out among the K by its logits ``[B, T, K, N]``."""
-    shares = logits.softmax(2) * past
-    return (shares.flatten(1, 2) @ events).unflatten(1, shares.shape[1:3]).to(events.dtype)
+def _weighted_sum(logits: Tensor, visible: Tensor, events: Tensor) -> Tensor:
+    """Sum the visible events ``[B, N, D]``, each divided among the K interests by its logits ``[B, T, K, N]``."""
+    shares = logits.softmax(2) * visible
+    return (shares.flatten(1, 2) @ events).view(*shares.shape[:3], events.shape[-1]).to(events.dtype)
 
 
 def squash(z: Tensor) -> Tensor:
-    """The same direction, and n² / (1 + n²) of the length n."""
-    # To a half 1e-9 is 0, where the root has no gradient.
-    wide = z.to(torch.promote_types(z.dtype, torch.float32))
-    n2 = wide.square().sum(-1, keepdim=True)
-    return (wide * (n2 + 1e-9).sqrt() / (1 + n2)).to(z.dtype)
+    """Map a vector of length n to length n² / (1 + n²), with the same direction.
+
+    Args:
+        z: ``[..., D]``.
+
+    Returns:
+        ``[..., D]``.
+    """
+    # In half precision 1e-9 is 0, where the root has no gradient.
+    z_wide = z.to(torch.promote_types(z.dtype, torch.float32))
+    squared_norm = z_wide.square().sum(-1, keepdim=True)
+    return (z_wide * (squared_norm + 1e-9).sqrt() / (1 + squared_norm)).to(z.dtype)

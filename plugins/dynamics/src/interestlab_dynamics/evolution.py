@@ -1,4 +1,4 @@
-"""Interests extracted from the events, and their evolution."""
+"""Interest extraction and evolution (DIEN)."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from interestlab.contract import Dynamics
-from interestlab_dynamics.silence import with_days
+from interestlab_dynamics.elapsed_time import append_log_days
 
 
 class EvolutionState(NamedTuple):
-    """Where both units stand.
+    """The hidden states of both units.
 
     Attributes:
-        extracted: ``[B, D]`` the memory of the extractor.
-        evolved: ``[B, D]`` the memory of the evolution.
+        extracted: ``[B, D]`` hidden state of the interest extractor.
+        evolved: ``[B, D]`` hidden state of the interest evolution.
     """
 
     extracted: Tensor
@@ -22,27 +22,30 @@ class EvolutionState(NamedTuple):
 
 
 class Evolution(Dynamics):
-    """DIEN (Zhou et al. 2019, arXiv 1809.03672): an interest extractor, and an evolution gated by attention (AUGRU).
+    """DIEN: an interest extractor and an interest evolution with attentional update gate (AUGRU).
 
-    A first gated recurrent unit extracts the interest ``i_t`` behind each event. A second follows those that agree with
-    where the interest h has got to::
+    A first GRU extracts the interest ``i_t`` of each event. A second GRU follows the interests that agree with its hidden
+    state h::
 
         a = σ((W_a i_t + b_a)·h_{t-1} / √D)
         r = σ(W_r i_t + U_r h_{t-1} + b_r),    u = a σ(W_u i_t + U_u h_{t-1} + b_u)
         n = tanh(W_n i_t + r (U_n h_{t-1}) + b_n)
         h_t = (1 − u) h_{t-1} + u n,           z_t = W h_t + b
 
-    Deviations. DIEN attends with the item that is to be judged, one of a few; here z is compared with the whole catalogue, and
-    so the latest interest ``h_{t-1}`` takes its place. DIEN's softmax over the history would let later events weigh earlier
-    ones, and is a sigmoid of each event here. The auxiliary loss is left out: the extractor is to foretell the next event,
-    which the objective asks of every z.
+    Differences from the paper: DIEN attends with the candidate item; here z is compared with the whole catalogue, so the
+    latest hidden state ``h_{t-1}`` takes its place. DIEN's softmax over the history would let later events influence earlier
+    weights; here each event has its own sigmoid. The auxiliary loss, which predicts the next event from each extracted
+    interest, is left out: the objective already predicts it from every z.
 
-    The elapsed time is an input of the extractor, ``[x, log(1 + days)]``; DIEN has none. A silence alone moves nothing.
+    The elapsed time is an input of the extractor, ``[x, log(1 + days)]``; DIEN has none. It takes effect with the next event,
+    so time alone does not change the interest.
+
+    Source: Zhou et al. 2019, arXiv 1809.03672.
 
     Args:
         dim: width of the model.
         dropout: share of the events' channels dropped in training.
-        time: read the days since the previous event; otherwise only the order is seen.
+        time: use the days since the previous event as an input; otherwise only the order counts.
     """
 
     def __init__(self, dim: int, dropout: float = 0.2, time: bool = True) -> None:
@@ -57,23 +60,23 @@ class Evolution(Dynamics):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        return self.follow(self.init_state(len(x)), x, dt)[1]
+        return self._run(self.init_state(len(x)), x, dt)[1]
 
     def init_state(self, batch_size: int) -> EvolutionState:
-        none = self.out.weight.new_zeros(batch_size, self.dim)
-        return EvolutionState(none, none)
+        zeros = self.out.weight.new_zeros(batch_size, self.dim)
+        return EvolutionState(zeros, zeros)
 
     def step(self, state: EvolutionState, x: Tensor, dt: Tensor) -> tuple[EvolutionState, Tensor]:
-        state, z = self.follow(state, x.unsqueeze(1), dt.unsqueeze(1))
+        state, z = self._run(state, x.unsqueeze(1), dt.unsqueeze(1))
         return state, z.squeeze(1)
 
     def readout(self, state: EvolutionState) -> Tensor:
         return self.out(state.evolved)
 
-    def follow(self, state: EvolutionState, x: Tensor, dt: Tensor) -> tuple[EvolutionState, Tensor]:
-        """Go on from a state with events ``[B, T, D]`` -> the state after them and ``z [B, T, D]``."""
+    def _run(self, state: EvolutionState, x: Tensor, dt: Tensor) -> tuple[EvolutionState, Tensor]:
+        """Continue from a state with events ``[B, T, D]``; return the new state and ``z [B, T, D]``."""
         x = self.dropout(x)
-        interests, extracted = self.extractor(with_days(x, dt) if self.time else x, state.extracted.unsqueeze(0))
+        interests, extracted = self.extractor(append_log_days(x, dt) if self.time else x, state.extracted.unsqueeze(0))
         keys, gates = self.key(interests) / self.dim**0.5, self.inputs(interests)
         h, hs = state.evolved, []
         for key, gate in zip(keys.unbind(1), gates.unbind(1), strict=True):
@@ -82,7 +85,16 @@ class Evolution(Dynamics):
         return EvolutionState(extracted.squeeze(0), h), self.out(torch.stack(hs, 1))
 
     def evolve(self, h: Tensor, key: Tensor, gate: Tensor) -> Tensor:
-        """One event: ``key [B, D]`` and ``gate [B, 3 D]`` are what attention and the gates have of its interest."""
+        """Update the hidden state of the evolution with one event.
+
+        Args:
+            h: ``[B, D]`` hidden state.
+            key: ``[B, D]`` attention key of the extracted interest.
+            gate: ``[B, 3 D]`` inputs of the reset gate, the update gate and the new state.
+
+        Returns:
+            ``[B, D]`` new hidden state.
+        """
         attention = torch.sigmoid((key * h).sum(-1, keepdim=True))
         (reset, update, new), (reset_h, update_h, new_h) = gate.chunk(3, -1), self.recurrent(h).chunk(3, -1)
         update = attention * torch.sigmoid(update + update_h)

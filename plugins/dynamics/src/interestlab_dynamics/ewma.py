@@ -1,29 +1,31 @@
-"""The exponentially weighted moving average: the baseline that every dynamics must beat."""
+"""The exponentially weighted moving average."""
 
 import torch
 from torch import Tensor, nn
 
-from interestlab_dynamics.filter import LinearFilter, bounded, unbounded
+from interestlab_dynamics.linear_filter import LinearFilter, bounded_sigmoid, inverse_bounded_sigmoid
 
 
 class EWMA(LinearFilter):
-    """An exponentially weighted moving average, ``z_t = (1 − β) z_{t-1} + β g(x_t)``, β learnt in each channel.
+    """An exponentially weighted moving average with a learnt rate per channel: ``z_t = (1 − β) z_{t-1} + β g(x_t)``.
 
-    Exactly :class:`~interestlab_dynamics.momentum.Momentum` with α = 0 (Holt 1957; Brown 1959). ``g`` is linear, at first
-    the identity; ``z_1 = g(x_1)``. After Δt days of silence β is ``w β + (1 − w)``, ``w = exp(−Δt/τ)``.
+    This is :class:`~interestlab_dynamics.momentum.Momentum` with α = 0, the baseline of every dynamics. ``g`` is linear,
+    initialised as identity; ``z_1 = g(x_1)``. After Δt days β is ``w β + (1 − w)`` with ``w = exp(−Δt/τ)``.
+
+    Source: Brown 1959; Holt 1957.
 
     Args:
         dim: width of the model.
-        beta: weight of the newest event at the start, between 0 and 1.
-        time_constant: τ in days at the start, the silence after which 1/e of the memory is left; None: time is ignored.
+        beta: initial weight of the newest event, between 0 and 1.
+        time_constant: initial τ in days, after which 1/e of the memory remains; None ignores time.
 
     Raises:
-        ValueError: an argument is outside of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, dim: int, beta: float = 0.3, time_constant: float | None = 365.0) -> None:
         super().__init__(dim, time_constant)
-        self.raw_beta = nn.Parameter(torch.full((dim,), unbounded(beta, "beta")))
+        self.raw_beta = nn.Parameter(torch.full((dim,), inverse_bounded_sigmoid(beta, "beta")))
 
     def gains(self) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(self.raw_beta), bounded(self.raw_beta)
+        return torch.zeros_like(self.raw_beta), bounded_sigmoid(self.raw_beta)

@@ -1,10 +1,10 @@
-"""The feed-forward layer of the post-norm blocks."""
+"""The feed-forward layer of post-norm blocks."""
 
 from torch import Tensor, nn
 
 
 class FeedForward(nn.Module):
-    """``LayerNorm(x + W₂ GELU(W₁ x))``, four times as wide inside, as it follows each recurrence of LRURec and Mamba4Rec.
+    """``LayerNorm(x + W₂ GELU(W₁ x))`` with a hidden width of ``4 dim``, as in LRURec and Mamba4Rec.
 
     Args:
         dim: width of the model.
@@ -19,4 +19,12 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Transform each position.
+
+        Args:
+            x: ``[..., D]``.
+
+        Returns:
+            ``[..., D]``.
+        """
         return self.norm(x + self.layers(x))

@@ -1,4 +1,4 @@
-"""A selective state space: a linear recurrence whose coefficients each event chooses."""
+"""A selective state space model: a linear recurrence with input-dependent coefficients."""
 
 import math
 from typing import NamedTuple
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interestlab.contract import Dynamics
+from interestlab_dynamics.elapsed_time import log_days
 from interestlab_dynamics.feed_forward import FeedForward
-from interestlab_dynamics.silence import log_days
 from interestlab_dynamics.transformer import init_weights
 
 
 class MambaState(NamedTuple):
-    """Where the recurrences stand.
+    """The states of all blocks.
 
     Attributes:
-        windows: ``[B, E, conv − 1]`` of each layer: the last inputs of its convolution.
-        memories: ``[B, E, N]`` of each layer.
+        windows: ``[B, E, conv − 1]`` per layer: the latest inputs of the convolution.
+        memories: ``[B, E, N]`` per layer: the states of the recurrence.
         z: ``[B, D]`` the interest.
     """
 
@@ -28,31 +28,34 @@ class MambaState(NamedTuple):
 
 
 class Mamba(Dynamics):
-    """Mamba4Rec (Liu et al. 2024, arXiv 2403.03900): selective state spaces (Gu and Dao 2023, arXiv 2312.00752).
+    """Mamba4Rec: a selective state space model whose step depends on the elapsed time.
 
-    Of each event come two branches of E channels; one goes through a causal convolution of the last ``conv`` events and a
-    SiLU, u, and through N recurrences in each channel, whose step Δ and vectors B and C are linear in u::
+    Each event is projected to two branches of E channels. One branch goes through a causal convolution over ``conv`` events
+    and a SiLU, giving u, and then through N recurrences per channel, whose step Δ and vectors B and C are linear in u::
 
         h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t,     y_t = C_tᵀ h_t + D u_t
 
-    with A negative, so |exp(Δ A)| < 1. y times the SiLU of the other branch goes back to D channels; a feed-forward layer
-    follows. As in Mamba4Rec each is normed after, and a single layer has no residual connection around the recurrence.
+    A is negative, so |exp(Δ A)| < 1. The product of y and the SiLU of the other branch is projected back to D channels; a
+    feed-forward layer follows. As in Mamba4Rec, both use post-norm, and a single layer has no residual connection around the
+    recurrence.
 
-    The elapsed time is part of the step, ``Δ = softplus(... + w log(1 + days))``, w being learnt in each channel and at first
-    0, which is Mamba4Rec: after a silence the memory may count for less and the event for more. It is read with the event
-    that ends it, so a silence alone moves nothing.
+    The elapsed time is part of the step: ``Δ = softplus(... + w log(1 + days))`` with a learnt w per channel, initialised
+    with 0, which gives Mamba4Rec. After a long time the memory can then count less and the event more. It takes effect with
+    the next event, so time alone does not change the interest.
+
+    Source: Mamba4Rec, Liu et al. 2024, arXiv 2403.03900; Mamba, Gu and Dao 2023, arXiv 2312.00752.
 
     Args:
         dim: width of the model.
-        layers: number of blocks.
+        layers: number of blocks, at least 1.
         dropout: share of activations dropped in training.
-        state: N, the recurrences of each channel.
-        conv: events that the convolution sees at once.
-        expand: E, in multiples of ``dim``.
-        time: let the step depend on the days since the previous event; otherwise only the order is seen.
+        state: N, the number of recurrences per channel.
+        conv: number of events in the window of the convolution.
+        expand: E in multiples of ``dim``.
+        time: let the step depend on the days since the previous event; otherwise only the order counts.
 
     Raises:
-        ValueError: a number is not positive.
+        ValueError: a number is below 1.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Mamba(Dynamics):
             raise ValueError(f"layers ({layers}), state ({state}), conv ({conv}) and expand ({expand}) must be positive")
         channels = expand * dim
         self.dim = dim
-        self.window, self.memory = (channels, conv - 1), (channels, state)
+        self.window_shape, self.memory_shape = (channels, conv - 1), (channels, state)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(
@@ -78,40 +81,46 @@ class Mamba(Dynamics):
         )
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        return self.follow(self.init_state(len(x)), x, dt)[1]
+        return self._run(self.init_state(len(x)), x, dt)[1]
 
     def init_state(self, batch_size: int) -> MambaState:
         new_zeros = self.norm.weight.new_zeros
         return MambaState(
-            tuple(new_zeros(batch_size, *self.window) for _ in self.blocks),
-            tuple(new_zeros(batch_size, *self.memory) for _ in self.blocks),
+            tuple(new_zeros(batch_size, *self.window_shape) for _ in self.blocks),
+            tuple(new_zeros(batch_size, *self.memory_shape) for _ in self.blocks),
             new_zeros(batch_size, self.dim),
         )
 
     def step(self, state: MambaState, x: Tensor, dt: Tensor) -> tuple[MambaState, Tensor]:
-        state, z = self.follow(state, x.unsqueeze(1), dt.unsqueeze(1))
+        state, z = self._run(state, x.unsqueeze(1), dt.unsqueeze(1))
         return state, z.squeeze(1)
 
     def readout(self, state: MambaState) -> Tensor:
         return state.z
 
-    def follow(self, state: MambaState, x: Tensor, dt: Tensor) -> tuple[MambaState, Tensor]:
-        """Go on from a state with events ``[B, T, D]`` -> the state after them and ``z [B, T, D]``."""
-        z, silence = self.norm(self.dropout(x)), log_days(dt).unsqueeze(-1)
+    def _run(self, state: MambaState, x: Tensor, dt: Tensor) -> tuple[MambaState, Tensor]:
+        """Continue from a state with events ``[B, T, D]``; return the new state and ``z [B, T, D]``."""
+        z, elapsed = self.norm(self.dropout(x)), log_days(dt).unsqueeze(-1)
         windows, memories = [], []
         for block, window, memory in zip(self.blocks, state.windows, state.memories, strict=True):
-            window, memory, z = block(window, memory, z, silence)
+            window, memory, z = block(window, memory, z, elapsed)
             windows.append(window)
             memories.append(memory)
         return MambaState(tuple(windows), tuple(memories), z[:, -1]), z
 
 
 class MambaBlock(nn.Module):
-    """The state space and a feed-forward layer, each normed after."""
+    """A selective state space layer and a feed-forward layer, both with post-norm.
+
+    Args:
+        ssm: the state space layer.
+        dropout: share of activations dropped in training.
+        residual: add a residual connection around the state space layer.
+    """
 
     def __init__(self, ssm: "SelectiveSSM", dropout: float, residual: bool) -> None:
         super().__init__()
-        dim = ssm.write.out_features
+        dim = ssm.out_proj.out_features
         self.residual = residual
         self.ssm = ssm
         self.drop = nn.Dropout(dropout)
@@ -119,66 +128,85 @@ class MambaBlock(nn.Module):
         self.feed_forward = FeedForward(dim, dropout)
         self.feed_forward.apply(init_weights)
 
-    def forward(self, window: Tensor, memory: Tensor, x: Tensor, silence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        window, memory, y = self.ssm(window, memory, x, silence)
+    def forward(self, window: Tensor, memory: Tensor, x: Tensor, elapsed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Continue with T events; the arguments and results are those of :meth:`SelectiveSSM.forward`."""
+        window, memory, y = self.ssm(window, memory, x, elapsed)
         y = self.drop(y)
         return window, memory, self.feed_forward(self.norm(x + y if self.residual else y))
 
 
 class SelectiveSSM(nn.Module):
-    """Mamba's layer, ``[B, T, D]`` -> ``[B, T, D]``, begun as in the public code of Mamba."""
+    """Mamba's layer, initialised as in the public code of Mamba.
+
+    Args:
+        dim: D, the width of the model.
+        channels: E.
+        state: N, the number of recurrences per channel.
+        conv: number of events in the window of the convolution.
+        time: let the step depend on the elapsed time.
+    """
 
     def __init__(self, dim: int, channels: int, state: int, conv: int, time: bool) -> None:
         super().__init__()
         rank = math.ceil(dim / 16)
         self.sizes = rank, state, state
-        self.read = nn.Linear(dim, 2 * channels, bias=False)
+        self.in_proj = nn.Linear(dim, 2 * channels, bias=False)
         self.conv = nn.Conv1d(channels, channels, conv, groups=channels)
-        self.select = nn.Linear(channels, sum(self.sizes), bias=False)
-        self.step_size = nn.Linear(rank, channels)
-        self.silence = nn.Parameter(torch.zeros(channels)) if time else None
+        self.x_proj = nn.Linear(channels, sum(self.sizes), bias=False)
+        self.dt_proj = nn.Linear(rank, channels)
+        self.time_weight = nn.Parameter(torch.zeros(channels)) if time else None
         self.a_log = nn.Parameter(torch.log(torch.arange(1.0, state + 1)).repeat(channels, 1))
         self.skip = nn.Parameter(torch.ones(channels))
-        self.write = nn.Linear(channels, dim, bias=False)
-        nn.init.uniform_(self.step_size.weight, -(rank**-0.5), rank**-0.5)
-        # Steps from 0.001 to 0.1, evenly in the logarithm: the bias is their inverse of softplus.
+        self.out_proj = nn.Linear(channels, dim, bias=False)
+        nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
+        # Steps from 0.001 to 0.1, log-uniform: the bias is their inverse softplus.
         steps = torch.exp(torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)))
         with torch.no_grad():
-            self.step_size.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
+            self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
 
-    def forward(self, window: Tensor, memory: Tensor, x: Tensor, silence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Window ``[B, E, conv − 1]``, memory ``[B, E, N]``, x and the log of the days ``[B, T, 1]`` -> what is after them."""
-        u, gate = self.read(x).chunk(2, -1)
+    def forward(self, window: Tensor, memory: Tensor, x: Tensor, elapsed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Continue the recurrence with T events.
+
+        Args:
+            window: ``[B, E, conv − 1]`` latest inputs of the convolution.
+            memory: ``[B, E, N]`` state of the recurrence.
+            x: ``[B, T, D]`` inputs.
+            elapsed: ``[B, T, 1]`` log of the days since the previous event.
+
+        Returns:
+            the new window, the new memory, and the outputs ``[B, T, D]``.
+        """
+        u, gate = self.in_proj(x).chunk(2, -1)
         inputs = torch.cat([window, u.transpose(1, 2)], 2)
         u = F.silu(self.conv(inputs)).transpose(1, 2).to(memory.dtype)
-        step, write, read = self.select(u).split(self.sizes, -1)
-        step = self.step_size(step)
-        if self.silence is not None:
-            step = step + self.silence * silence
-        memory, y = scan(
-            memory, F.softplus(step.to(memory.dtype)), -torch.exp(self.a_log), u, write.to(memory.dtype), read.to(memory.dtype)
+        step, b, c = self.x_proj(u).split(self.sizes, -1)
+        step = self.dt_proj(step)
+        if self.time_weight is not None:
+            step = step + self.time_weight * elapsed
+        memory, y = selective_scan(
+            memory, F.softplus(step.to(memory.dtype)), -torch.exp(self.a_log), u, b.to(memory.dtype), c.to(memory.dtype)
         )
-        return inputs[..., x.shape[1] :], memory, self.write((y + self.skip * u) * F.silu(gate))
+        return inputs[..., x.shape[1] :], memory, self.out_proj((y + self.skip * u) * F.silu(gate))
 
 
-def scan(h: Tensor, step: Tensor, a: Tensor, u: Tensor, write: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
-    """``h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t`` and ``y_t = C_tᵀ h_t``.
+def selective_scan(h: Tensor, step: Tensor, a: Tensor, u: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Run the recurrence ``h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t`` with outputs ``y_t = C_tᵀ h_t``.
 
     Args:
-        h: ``[B, E, N]`` the memory before the first event.
+        h: ``[B, E, N]`` state before the first event.
         step: ``[B, T, E]`` Δ.
         a: ``[E, N]`` A.
-        u: ``[B, T, E]``
-        write: ``[B, T, N]`` B.
-        read: ``[B, T, N]`` C.
+        u: ``[B, T, E]`` inputs.
+        b: ``[B, T, N]`` B.
+        c: ``[B, T, N]`` C.
 
     Returns:
-        the last h, and y ``[B, T, E]``.
+        the last state ``[B, E, N]`` and y ``[B, T, E]``.
     """
     ys = []
-    # A plain loop over T: measured faster on a CPU than a scan of depth log T, of all events or of 16 at a time, and than
-    # making exp(Δ A) for all events at once.
-    for delta, pull, b, c in zip(step.unbind(1), (step * u).unbind(1), write.unbind(1), read.unbind(1), strict=True):
-        h = torch.addcmul(torch.exp(delta.unsqueeze(-1) * a) * h, pull.unsqueeze(-1), b.unsqueeze(1))
-        ys.append(torch.bmm(h, c.unsqueeze(-1)).squeeze(-1))
+    # A plain loop over T: measured faster on a CPU than a scan of depth log T over all events or over chunks of 16, and than
+    # computing exp(Δ A) for all events at once.
+    for step_t, drive_t, b_t, c_t in zip(step.unbind(1), (step * u).unbind(1), b.unbind(1), c.unbind(1), strict=True):
+        h = torch.addcmul(torch.exp(step_t.unsqueeze(-1) * a) * h, drive_t.unsqueeze(-1), b_t.unsqueeze(1))
+        ys.append(torch.bmm(h, c_t.unsqueeze(-1)).squeeze(-1))
     return h, torch.stack(ys, 1)

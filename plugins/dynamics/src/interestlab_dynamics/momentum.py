@@ -1,39 +1,41 @@
-"""The evolution equation: Polyak's heavy ball."""
+"""Interest with momentum: Polyak's heavy ball."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from interestlab_dynamics.correction import Correction
-from interestlab_dynamics.filter import FilterState, LinearFilter, bounded, unbounded
+from interestlab_dynamics.evidence_correction import EvidenceCorrection
+from interestlab_dynamics.linear_filter import FilterState, LinearFilter, bounded_sigmoid, inverse_bounded_sigmoid
 
 
 class Momentum(LinearFilter):
-    """Interest with momentum: ``z_t = (1 + α − β) z_{t-1} − α z_{t-2} + β g(x_t)``, α and β learnt in each channel.
+    """A stable second-order filter with learnt gains: ``z_t = (1 + α − β) z_{t-1} − α z_{t-2} + β g(x_t)``.
 
-    It is a step of gradient descent on ``½‖g(x_t) − z‖²`` from ``z_{t-1}``, with rate β and momentum α: the heavy ball
-    of Polyak (1964, USSR Comput. Math. Math. Phys. 4(5)). ``g`` is linear, at first the identity. The first event sets
-    the interest, at rest.
+    Each event is a gradient step on ``½‖g(x_t) − z‖²`` from ``z_{t-1}`` with learning rate β and momentum α. ``g`` is linear,
+    initialised as identity; α and β are learnt per channel. The first event sets the interest: ``z_1 = z_0 = g(x_1)``.
 
-    Stable in the triangle |α| < 1, 0 < β < 2(1 + α) (Jury's criterion), which training cannot leave: α is a scaled tanh
-    and β a share of 2(1 + α) by a sigmoid, both with a margin of 0.001. After Δt days of silence the gains are
-    ``w (α, β) + (1 − w) (0, 1)``, ``w = exp(−Δt/τ)``; the triangle is convex and holds (0, 1), so no Δt leaves it. This
-    is stability of the frozen coefficients, not a proof for every sequence of them.
+    The filter is stable in the triangle |α| < 1, 0 < β < 2(1 + α) (Jury's criterion). Training cannot leave it: α is a scaled
+    tanh and β a sigmoid share of 2(1 + α), both with a margin of 0.001. After Δt days the gains are
+    ``w (α, β) + (1 − w) (0, 1)`` with ``w = exp(−Δt/τ)``; the triangle is convex and contains (0, 1), so no Δt leaves it. This
+    is stability for frozen coefficients, not a proof for every sequence of them.
 
-    In other words ``z_t = z_{t-1} + α (z_{t-1} − z_{t-2}) + β δ_t``. The ``evidence`` is ``δ_t = g(x_t) − z_{t-1}``. A
-    ``network`` makes it ``g(x_t) − z_{t-1} + s tanh(MLP([x_t, z_{t-1}, x_t·z_{t-1}]))``, from the first event on. Its last
-    layer starts at 0, so it begins as the evidence; s, the root mean square of x_t, bounds what it can add.
+    The equation can be written as ``z_t = z_{t-1} + α (z_{t-1} − z_{t-2}) + β δ_t``. With ``delta=evidence``,
+    ``δ_t = g(x_t) − z_{t-1}``. With ``delta=network``, ``δ_t = g(x_t) − z_{t-1} + s tanh(MLP([x_t, z_{t-1}, x_t·z_{t-1}]))``,
+    also for the first event. The last layer of the network is initialised with zeros; s, the root mean square of x_t, bounds
+    the correction.
+
+    Source: Polyak 1964, USSR Comput. Math. Math. Phys. 4(5).
 
     Args:
         dim: width of the model.
-        alpha: momentum at the start, between -0.998 and 0.998; 0 is an EWMA.
-        beta: share of the gap to the event that is closed at once, at the start, between 0 and 2(1 + alpha).
-        time_constant: τ in days at the start, the silence after which 1/e of the memory is left; None: time is ignored.
-        delta: what draws the interest: ``evidence``, or a ``network`` that learns what to add to it.
+        alpha: initial momentum, between -0.998 and 0.998; 0 gives an EWMA.
+        beta: initial share of the gap to the event that is closed at once, between 0 and 2(1 + alpha).
+        time_constant: initial τ in days, after which 1/e of the memory remains; None ignores time.
+        delta: ``evidence``, or ``network`` for the evidence with a learnt correction.
 
     Raises:
-        ValueError: an argument is outside of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -48,17 +50,18 @@ class Momentum(LinearFilter):
         if delta not in ("evidence", "network"):
             raise ValueError(f"delta is {delta!r}; it must be evidence or network")
         if not -1 < alpha < 1:
-            raise ValueError(f"alpha is {alpha}; it must lie between -1 and 1")
-        raw_alpha = unbounded((1 + alpha) / 2, f"alpha is {alpha}; (1 + alpha) / 2")
-        raw_beta = unbounded(beta / (2 * (1 + alpha)), f"beta is {beta}; its share of 2(1 + alpha) = {2 * (1 + alpha):g}")
+            raise ValueError(f"alpha is {alpha}; it must be between -1 and 1")
+        raw_alpha = inverse_bounded_sigmoid((1 + alpha) / 2, f"alpha is {alpha}; (1 + alpha) / 2")
+        beta_share = beta / (2 * (1 + alpha))
+        raw_beta = inverse_bounded_sigmoid(beta_share, f"beta is {beta}; its share of 2(1 + alpha) = {2 * (1 + alpha):g}")
         self.raw_alpha = nn.Parameter(torch.full((dim,), raw_alpha))
         self.raw_beta = nn.Parameter(torch.full((dim,), raw_beta))
-        self.correction = Correction(dim) if delta == "network" else None
+        self.correction = EvidenceCorrection(dim) if delta == "network" else None
 
     def gains(self) -> tuple[Tensor, Tensor]:
-        # tanh(a) = 2 sigmoid(2a) − 1; the factor is left to the learning rate.
-        half = bounded(self.raw_alpha)
-        return 2 * half - 1, 4 * half * bounded(self.raw_beta)
+        # tanh(a) = 2 sigmoid(2a) − 1; the learning rate absorbs the factor 2.
+        half = bounded_sigmoid(self.raw_alpha)
+        return 2 * half - 1, 4 * half * bounded_sigmoid(self.raw_beta)
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         if self.correction is None:

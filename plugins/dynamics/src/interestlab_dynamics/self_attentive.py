@@ -1,4 +1,4 @@
-"""Several interests by self-attention over the events so far."""
+"""Multi-interest extraction by self-attention (ComiRec-SA)."""
 
 from typing import NamedTuple
 
@@ -8,32 +8,34 @@ from torch import Tensor, nn
 from interestlab_dynamics.transformer import init_weights
 
 
-class Averages(NamedTuple):
-    """Weighted averages, and what it takes to go on with them.
+class RunningAverages(NamedTuple):
+    """Weighted averages of the events so far, and what is needed to update them.
 
     Attributes:
         z: ``[B, K, D]`` the averages.
-        total: ``[B, K]`` log of the sum of the weights in them.
-        events: ``[B]`` int64 how many events there were.
+        log_total: ``[B, K]`` log of the sum of the weights.
+        num_events: ``[B]`` int64 number of events so far.
     """
 
     z: Tensor
-    total: Tensor
-    events: Tensor
+    log_total: Tensor
+    num_events: Tensor
 
 
-class SelfAttentive(nn.Module):
-    """ComiRec-SA (Cen et al. 2020, arXiv 2005.09347): ``z_tk = Σ_{j≤t} a_tkj x_j``.
+class SelfAttentiveExtractor(nn.Module):
+    """ComiRec-SA: K attention-weighted averages of the events so far, ``z_tk = Σ_{j≤t} a_tkj x_j``.
 
-    ``a_tk`` is the softmax over the events so far of ``s_jk = w_k·tanh(W (x_j + p_j))``, and ``p_j`` a learnt position.
+    ``a_tk`` is the softmax over the events so far of ``s_jk = w_k·tanh(W (x_j + p_j))``, with learnt positions ``p_j``.
 
-    A softmax over a prefix is a running average: ``z_tk = z_{t−1,k} + γ_tk (x_t − z_{t−1,k})``, with
-    ``γ_tk = exp(s_tk − logsumexp_{j≤t} s_jk)``. So all prefixes together take O(T D (D + K)), a step O(D (D + K)).
+    A softmax over a growing history is a running average: ``z_tk = z_{t−1,k} + γ_tk (x_t − z_{t−1,k})`` with
+    ``γ_tk = exp(s_tk − logsumexp_{j≤t} s_jk)``. All positions together take O(T D (D + K)), and a step O(D (D + K)).
+
+    Source: Cen et al. 2020, arXiv 2005.09347.
 
     Args:
         dim: width of the events.
         num_interests: K.
-        max_length: number of positions that are told apart; events beyond share the last.
+        max_length: number of distinct positions; later events share the last one.
     """
 
     def __init__(self, dim: int, num_interests: int, max_length: int) -> None:
@@ -46,12 +48,27 @@ class SelfAttentive(nn.Module):
         init_weights(self.positions)
 
     def scores(self, x: Tensor, positions: Tensor) -> Tensor:
-        """``[..., K]`` of events at their positions."""
-        placed = x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1))
-        return self.score(placed).to(self.positions.weight.dtype)
+        """Compute attention scores.
+
+        Args:
+            x: ``[..., D]`` events.
+            positions: int64 position of each event, from 0; broadcastable with ``x`` without its last axis.
+
+        Returns:
+            ``[..., K]``.
+        """
+        positioned = x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1))
+        return self.score(positioned).to(self.positions.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, T, D]`` -> ``[B, T, K, D]``"""
+        """Extract the interests after every event.
+
+        Args:
+            x: ``[B, T, D]`` events.
+
+        Returns:
+            ``[B, T, K, D]``.
+        """
         scores = self.scores(x, torch.arange(x.shape[1], device=x.device))
         gains = torch.exp(scores - scores.logcumsumexp(1)).unsqueeze(-1)
         x = x.to(gains.dtype).unsqueeze(2)
@@ -61,14 +78,29 @@ class SelfAttentive(nn.Module):
             zs.append(z)
         return torch.stack(zs, 1)
 
-    def init_state(self, batch_size: int) -> Averages:
-        """Before the first event."""
-        z = self.positions.weight.new_zeros(batch_size, self.num_interests, self.positions.embedding_dim)
-        return Averages(z, z.new_full(z.shape[:2], -torch.inf), z.new_zeros(batch_size, dtype=torch.int64))
+    def init_state(self, batch_size: int) -> RunningAverages:
+        """Return the state before the first event.
 
-    def step(self, state: Averages, x: Tensor) -> Averages:
-        """After one more event ``[B, D]``."""
-        scores = self.scores(x, state.events)
-        total = torch.logaddexp(state.total, scores)
-        z = torch.lerp(state.z, x.to(total.dtype).unsqueeze(1), torch.exp(scores - total).unsqueeze(-1))
-        return Averages(z, total, state.events + 1)
+        Args:
+            batch_size: number of users.
+
+        Returns:
+            the state.
+        """
+        z = self.positions.weight.new_zeros(batch_size, self.num_interests, self.positions.embedding_dim)
+        return RunningAverages(z, z.new_full(z.shape[:2], -torch.inf), z.new_zeros(batch_size, dtype=torch.int64))
+
+    def step(self, state: RunningAverages, x: Tensor) -> RunningAverages:
+        """Process one event.
+
+        Args:
+            state: the state before the event.
+            x: ``[B, D]`` the event.
+
+        Returns:
+            the new state.
+        """
+        scores = self.scores(x, state.num_events)
+        log_total = torch.logaddexp(state.log_total, scores)
+        z = torch.lerp(state.z, x.to(log_total.dtype).unsqueeze(1), torch.exp(scores - log_total).unsqueeze(-1))
+        return RunningAverages(z, log_total, state.num_events + 1)

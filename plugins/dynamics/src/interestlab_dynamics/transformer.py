@@ -1,4 +1,4 @@
-"""Self-attention over the whole history."""
+"""Causal self-attention over the history (SASRec)."""
 
 import torch
 from torch import Tensor, nn
@@ -9,26 +9,29 @@ from interestlab.contract import Dynamics
 Cache = tuple[Tensor, Tensor]
 """Keys and values ``[B, heads, N, D / heads]`` of the N events so far."""
 
-History = tuple[tuple[Cache, ...], Tensor]
+TransformerState = tuple[tuple[Cache, ...], Tensor]
 """The cache of each block, and the interest ``[B, D]``."""
 
 
 class Transformer(Dynamics):
-    """SASRec: causal self-attention with learnt positions (Kang and McAuley 2018, arXiv 1808.09781).
+    """SASRec: causal self-attention with learnt position embeddings.
 
-    Blocks are pre-norm, with GELU and a final LayerNorm. It sees the order of the events, not the time between them.
-    Positions count from the first event; from ``max_length`` on they share the last one, so longer histories still work.
+    Blocks use pre-norm and GELU; a LayerNorm follows the last one. The order of the events counts, the time between them
+    does not. Positions count from the first event; events from position ``max_length`` on share the last position embedding,
+    so histories may be longer.
+
+    Source: Kang and McAuley 2018, arXiv 1808.09781.
 
     Args:
         dim: width of the model.
-        layers: number of blocks.
-        heads: attention heads of each block; they divide ``dim``.
+        layers: number of blocks, at least 1.
+        heads: attention heads of each block; must divide ``dim``.
         dropout: share of activations and attention weights dropped in training.
-        max_length: number of positions that are told apart.
+        max_length: number of distinct positions.
         expansion: width of the feed-forward layers, in multiples of ``dim``.
 
     Raises:
-        ValueError: ``dim`` is not divisible by ``heads``, or ``layers`` or ``max_length`` is not positive.
+        ValueError: ``dim`` is not divisible by ``heads``, or ``layers`` or ``max_length`` is below 1.
     """
 
     def __init__(
@@ -54,37 +57,52 @@ class Transformer(Dynamics):
         self.apply(init_weights)
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        # The padding is on the right, after every real event: the causal mask alone hides it.
-        h = self.place(x, torch.arange(x.shape[1], device=x.device))
+        # The padding comes after every real event, so the causal mask hides it.
+        h = self.add_positions(x, torch.arange(x.shape[1], device=x.device))
         for block in self.blocks:
             h, _ = block(h)
         return self.norm(h)
 
-    def init_state(self, batch_size: int) -> History:
-        none = self.positions.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
-        return tuple((none, none) for _ in self.blocks), none.new_zeros(batch_size, self.dim)
+    def init_state(self, batch_size: int) -> TransformerState:
+        empty = self.positions.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
+        return tuple((empty, empty) for _ in self.blocks), empty.new_zeros(batch_size, self.dim)
 
-    def step(self, state: History, x: Tensor, dt: Tensor) -> tuple[History, Tensor]:
-        before, _ = state
-        so_far = before[0][0].shape[2]
-        h = self.place(x.unsqueeze(1), torch.tensor([so_far], device=x.device))
+    def step(self, state: TransformerState, x: Tensor, dt: Tensor) -> tuple[TransformerState, Tensor]:
+        old_caches, _ = state
+        position = old_caches[0][0].shape[2]
+        h = self.add_positions(x.unsqueeze(1), torch.tensor([position], device=x.device))
         caches = []
-        for block, cache in zip(self.blocks, before, strict=True):
+        for block, cache in zip(self.blocks, old_caches, strict=True):
             h, cache = block(h, cache=cache)
             caches.append(cache)
         z = self.norm(h).squeeze(1)
         return (tuple(caches), z), z
 
-    def readout(self, state: History) -> Tensor:
+    def readout(self, state: TransformerState) -> Tensor:
         return state[1]
 
-    def place(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Events ``[B, T, D]`` with their positions ``[T]`` added."""
+    def add_positions(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Add position embeddings to events and apply dropout.
+
+        Args:
+            x: ``[B, T, D]`` events.
+            positions: ``[T]`` int64 position of each event, from 0.
+
+        Returns:
+            ``[B, T, D]``.
+        """
         return self.dropout(x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1)))
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each normed before and added after."""
+    """A pre-norm transformer block: causal self-attention and a feed-forward layer, each with a residual connection.
+
+    Args:
+        dim: width of the model.
+        heads: attention heads; must divide ``dim``.
+        dropout: share of activations and attention weights dropped in training.
+        hidden: width of the feed-forward layer.
+    """
 
     def __init__(self, dim: int, heads: int, dropout: float, hidden: int) -> None:
         super().__init__()
@@ -99,27 +117,47 @@ class Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor | None) -> Tensor:
-        """``[B, heads, T, D / heads]`` what each query sees of the events up to its own."""
+        """Attend to the events up to each query.
+
+        Args:
+            query: ``[B, heads, T, D / heads]`` of the last T events.
+            key: ``[B, heads, N, D / heads]`` of all N events.
+            value: ``[B, heads, N, D / heads]``.
+            relation: time features of subclasses; unused here.
+
+        Returns:
+            ``[B, heads, T, D / heads]``.
+        """
         dropout = self.dropout if self.training else 0.0
         causal = query.shape[2] == key.shape[2]
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=causal)
 
     def forward(self, h: Tensor, relation: Tensor | None = None, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """``[B, T, D]`` -> the same and the cache; with a cache, T is 1 and it sees every event before.
+        """Transform events.
 
-        ``relation`` is what attention knows of the events beside them.
+        Args:
+            h: ``[B, T, D]``; with a cache, T is 1.
+            relation: time features of the events, for subclasses.
+            cache: keys and values of all earlier events; None at the start of a history.
+
+        Returns:
+            ``[B, T, D]``, and the cache with these events.
         """
         heads = self.query_key_value(self.attention_norm(h)).unflatten(-1, (3, self.heads, -1))
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
         if cache is not None:
             key, value = torch.cat([cache[0], key], 2), torch.cat([cache[1], value], 2)
-        seen = self.attend(query, key, value, relation)
-        h = h + self.drop(self.attention_out(seen.transpose(1, 2).flatten(2)))
+        attended = self.attend(query, key, value, relation)
+        h = h + self.drop(self.attention_out(attended.transpose(1, 2).flatten(2)))
         return h + self.drop(self.feed_forward(h)), (key, value)
 
 
 def init_weights(module: nn.Module) -> None:
-    """Normal(0, 0.02) weights and zero biases, as in BERT and the public code of SASRec."""
+    """Initialise weights with Normal(0, 0.02) and biases with zeros, as in BERT and the public code of SASRec.
+
+    Args:
+        module: a module; only linear layers and embeddings change.
+    """
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:

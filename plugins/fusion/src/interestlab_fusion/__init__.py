@@ -1,1 +1,1 @@
-"""Fusion heads of interestlab: ways to join the streams of one thing, whichever of them are present."""
+"""Fusion heads of interestlab: join several streams of one item or event into one vector."""

@@ -1,4 +1,4 @@
-"""A learnt query looks at the streams that are there."""
+"""Attention pooling over streams."""
 
 import math
 from typing import Any
@@ -10,18 +10,19 @@ from interestlab_fusion.head import TokenHead
 
 
 class Attention(TokenHead):
-    """Attention pooling over the streams that are present: ``mean + W softmax(q·k) v``, with a learnt query ``q``.
+    """Attention pooling with a learnt query over the streams that are present: ``mean + W softmax(q·k) v``.
 
-    Keys and values are read from each stream plus a learnt vector that says which stream it is (pooling by a learnt query:
-    Lee et al. 2019, Set Transformer, arXiv 1810.00825, section 3.2, with one seed). Missing streams take no part in the
-    softmax or in the mean. ``W`` starts at zero, so training starts from the mean. Where nothing is present the result is
-    zero.
+    Keys and values are linear in each stream plus a learnt embedding of the stream. Missing streams are excluded from the
+    softmax and from the mean. ``W`` is initialised with zeros, so training starts from the mean. The result is zero if no
+    stream is present.
+
+    Source: pooling by multi-head attention with one seed, Set Transformer, Lee et al. 2019, arXiv 1810.00825, section 3.2.
 
     Args:
         dim: width of the model.
-        heads: number of queries, each on its own share of the width; they divide ``dim``.
+        heads: number of queries, each on its own part of the width; must divide ``dim``.
         dropout: share of the attended vector dropped in training.
-        kwargs: as for every head.
+        kwargs: arguments of every fusion head.
 
     Raises:
         ValueError: ``dim`` is not divisible by ``heads``.
@@ -36,10 +37,10 @@ class Attention(TokenHead):
         self.key_value = nn.Linear(dim, 2 * dim)
         self.drop = nn.Dropout(dropout)
 
-    def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def transform(self, tokens: Tensor, mask: Tensor) -> Tensor:
         key, value = self.key_value(tokens).unflatten(-1, (2, self.heads, -1)).unbind(-3)
         scores = (key * self.query).sum(-1) / math.sqrt(self.query.shape[-1])
-        # The lowest finite number, not -inf: a row of which nothing is present would be NaN.
+        # The lowest finite number instead of -inf: -inf gives NaN in rows without any stream.
         weights = scores.masked_fill(~mask.unsqueeze(-1), torch.finfo(scores.dtype).min).softmax(-2)
         weights = weights * mask.unsqueeze(-1)
         return self.drop((weights.unsqueeze(-1) * value).sum(-3).flatten(-2))

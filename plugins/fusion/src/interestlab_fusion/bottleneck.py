@@ -1,34 +1,36 @@
-"""Streams that meet in a few tokens only."""
+"""Attention bottlenecks."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from interestlab_fusion.block import Block
+from interestlab_fusion.attention_block import AttentionBlock
 from interestlab_fusion.head import TokenHead
 from interestlab_fusion.streams import mean_of_present
 
 
 class Bottleneck(TokenHead):
-    """Attention bottlenecks: in each block a stream sees itself and a few shared tokens, and nothing of the others.
+    """Attention bottlenecks: streams exchange information only through a few shared tokens (MBT).
 
-    What the streams that are present make of the shared tokens is averaged, and goes into the next block: so they exchange
-    only what these tokens hold (Nagrani et al. 2021, arXiv 2107.00135, equations 8 and 9). Here the blocks are shared by
-    the streams, which a learnt vector each tells apart. The result is ``mean + W mean(streams after the last block)``; ``W``
-    starts at zero, so training starts from the mean. Where nothing is present the result is zero.
+    In each block, a stream attends to itself and to the shared tokens. The shared tokens of all streams that are present are
+    averaged before the next block. All streams use the same blocks; a learnt embedding identifies each stream. The result is
+    ``mean + W mean(streams after the last block)``. ``W`` is initialised with zeros, so training starts from the mean. The
+    result is zero if no stream is present.
+
+    Source: Nagrani et al. 2021, arXiv 2107.00135, equations 8 and 9.
 
     Args:
         dim: width of the model.
-        tokens: number of shared tokens.
-        layers: number of blocks; two at least, one in which the shared tokens read and one in which they are read.
-        heads: attention heads of each block; they divide ``dim``.
+        tokens: number of shared tokens, at least 1.
+        layers: number of blocks, at least 2: the shared tokens collect information in one block and pass it on in the next.
+        heads: attention heads of each block; must divide ``dim``.
         dropout: share of activations and attention weights dropped in training.
         expansion: width of the feed-forward layers, in multiples of ``dim``.
-        kwargs: as for every head.
+        kwargs: arguments of every fusion head.
 
     Raises:
-        ValueError: ``dim`` is not divisible by ``heads``, there is no token, or fewer than two layers.
+        ValueError: ``dim`` is not divisible by ``heads``, ``tokens`` is below 1 or ``layers`` below 2.
     """
 
     def __init__(
@@ -43,17 +45,17 @@ class Bottleneck(TokenHead):
     ) -> None:
         super().__init__(dim, **kwargs)
         if tokens < 1 or layers < 2:
-            raise ValueError(f"tokens={tokens}, layers={layers}: streams meet through one token and two layers at least")
+            raise ValueError(f"tokens={tokens} must be at least 1 and layers={layers} at least 2, so that streams can interact")
         self.tokens = nn.Parameter(0.02 * torch.randn(tokens, dim))
-        self.blocks = nn.ModuleList(Block(dim, heads, dropout, expansion) for _ in range(layers))
+        self.blocks = nn.ModuleList(AttentionBlock(dim, heads, dropout, expansion) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def transform(self, tokens: Tensor, mask: Tensor) -> Tensor:
         own, shared = tokens.unsqueeze(-2), self.tokens.expand(*mask.shape, -1, -1)
-        for place, block in enumerate(self.blocks):
-            if place:
-                joined = mean_of_present(shared.flatten(-2), mask).unflatten(-1, shared.shape[-2:])
-                shared = joined.unsqueeze(-3).expand_as(shared)
-            seen = block(torch.cat([own, shared], -2))
-            own, shared = seen[..., :1, :], seen[..., 1:, :]
+        for i, block in enumerate(self.blocks):
+            if i > 0:
+                average = mean_of_present(shared.flatten(-2), mask).view(*mask.shape[:-1], *shared.shape[-2:])
+                shared = average.unsqueeze(-3).expand_as(shared)
+            attended = block(torch.cat([own, shared], -2))
+            own, shared = attended[..., :1, :], attended[..., 1:, :]
         return mean_of_present(self.norm(own.squeeze(-2)), mask)

@@ -1,4 +1,4 @@
-"""Streams side by side through a small network."""
+"""Concatenation and a small network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ from interestlab_fusion.streams import mean_of_present
 
 
 class Concat(Head):
-    """Concatenates the streams, a learnt vector in the place of each that is missing: ``mean + MLP([x_1, …, x_S])``.
+    """A small network over the concatenated streams, added to their mean: ``mean + MLP([x_1, …, x_S])``.
 
-    The mean is that of the streams which are present. The last layer of the MLP starts at zero, so training starts from
-    the mean: near what each stream means by itself, instead of a random mixture.
+    A learnt vector replaces each missing stream in the concatenation; the mean is over the streams that are present. The
+    last layer of the network is initialised with zeros, so training starts from the mean.
 
     Args:
         dim: width of the model.
         dropout: share of the hidden activations dropped in training.
-        kwargs: as for every head.
+        kwargs: arguments of every fusion head.
     """
 
     def __init__(self, dim: int, dropout: float = 0.0, **kwargs: Any) -> None:

@@ -1,1 +1,1 @@
-"""Objectives of interestlab."""
+"""Training objectives of interestlab and auxiliary terms that can be added to them."""

@@ -1,52 +1,60 @@
-"""Histories moved a little to where the model is worst."""
+"""Adversarial training on perturbed event embeddings."""
 
 import torch
 from torch import Tensor
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives.checks import positive
+from interestlab_objectives.argument_checks import require_positive
 
 
 class Pgd(Objective):
-    """Projected gradient descent (Madry et al. 2018, arXiv 1706.06083) on the vectors of the events.
+    """An auxiliary term: the loss after projected gradient ascent (PGD) on the event embeddings.
 
-    The model's loss once more, over each history moved against it: ``steps`` times along the normalised gradient, never
-    further than ``epsilon`` times the length of the history's vectors taken as one.
+    Perturbs the event embeddings of each history in the direction that increases the model's loss, ``steps`` times along
+    the normalised gradient, and returns the loss there. The perturbation is projected onto a ball of radius ``epsilon`` times
+    the norm of the history's embeddings.
+
+    Source: Madry et al. 2018, arXiv 1706.06083.
 
     Args:
-        epsilon: how far, as a share of that length.
-        steps: how many moves; each costs one pass of the dynamics forward and backward.
-        stride: length of a move, as a share of that length.
+        epsilon: radius of the ball, relative to the norm of the history's embeddings.
+        steps: gradient steps; each costs a forward and a backward pass of the dynamics.
+        stride: length of a step, relative to the norm of the history's embeddings.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is not positive.
     """
 
     auxiliary = True
 
     def __init__(self, epsilon: float = 0.1, steps: int = 3, stride: float = 0.05) -> None:
         super().__init__()
-        positive(epsilon=epsilon, steps=steps, stride=stride)
+        require_positive(epsilon=epsilon, steps=steps, stride=stride)
         self.epsilon, self.steps, self.stride = epsilon, steps, stride
 
     def forward(self, step: Step) -> Tensor:
         x = step.event_embeddings.detach()
-        length = norm(x * step.batch.mask.unsqueeze(-1))
-        move = torch.zeros_like(x)
+        history_norm = norm_per_history(x * step.batch.mask.unsqueeze(-1))
+        perturbation = torch.zeros_like(x)
         for _ in range(self.steps):
-            moved = (x + move).requires_grad_()
-            (gradient,) = torch.autograd.grad(step.with_event_embeddings(moved).loss, moved)
-            move = move + self.stride * length * gradient / norm(gradient).clamp(min=1e-12)
-            move = move * (self.epsilon * length / norm(move).clamp(min=1e-12)).clamp(max=1.0)
-        return step.with_event_embeddings(step.event_embeddings + move).loss
+            perturbed = (x + perturbation).requires_grad_()
+            (gradient,) = torch.autograd.grad(step.with_event_embeddings(perturbed).loss, perturbed)
+            perturbation = perturbation + self.stride * history_norm * gradient / norm_per_history(gradient).clamp(min=1e-12)
+            scale = self.epsilon * history_norm / norm_per_history(perturbation).clamp(min=1e-12)
+            perturbation = perturbation * scale.clamp(max=1.0)
+        return step.with_event_embeddings(step.event_embeddings + perturbation).loss
 
 
 class Fgm(Pgd):
-    """The fast gradient method (Miyato et al. 2017, arXiv 1605.07725): :class:`Pgd` of one move, as far as it may.
+    """An auxiliary term: the loss after one adversarial step on the event embeddings (fast gradient method, FGM).
+
+    :class:`Pgd` with a single step of length ``epsilon``.
+
+    Source: Miyato et al. 2017, arXiv 1605.07725.
 
     Args:
-        epsilon: how far, as a share of the length of the history's vectors taken as one.
+        epsilon: length of the step, relative to the norm of the history's embeddings.
 
     Raises:
         ValueError: epsilon is not positive.
@@ -56,6 +64,13 @@ class Fgm(Pgd):
         super().__init__(epsilon, steps=1, stride=epsilon)
 
 
-def norm(x: Tensor) -> Tensor:
-    """``[B, 1, 1]`` length of each history's vectors ``[B, T, D]`` taken as one."""
+def norm_per_history(x: Tensor) -> Tensor:
+    """Compute the Frobenius norm of each history's embeddings.
+
+    Args:
+        x: ``[B, T, D]``.
+
+    Returns:
+        ``[B, 1, 1]``.
+    """
     return x.flatten(1).norm(dim=1).view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""Which of two items the user wants more."""
+"""Bayesian personalised ranking."""
 
 from typing import Literal
 
@@ -7,30 +7,35 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives.checks import positive
-from interestlab_objectives.negatives import scores
+from interestlab_objectives.argument_checks import require_positive
+from interestlab_objectives.negatives import mean_or_zero, score_with_negatives
 
 
 class Bpr(Objective):
-    """Bayesian personalised ranking: ``-log σ((s_wanted - s_drawn) / temperature)`` (Rendle et al. 2009, arXiv 1205.2618).
+    """Bayesian personalised ranking (BPR): the target scores above each sampled item.
+
+    The loss is ``-log σ((s_target - s_negative) / temperature)``.
+
+    Source: Rendle et al. 2009, "BPR: Bayesian personalized ranking from implicit feedback", arXiv 1205.2618.
 
     Args:
-        negatives: items drawn for each user and step, each compared with the target.
-        candidates: ``catalogue`` draws from all items; ``batch`` from those of the batch, of which popular ones are more.
-        temperature: differences of scores are divided by it. 0.07 suits vectors of unit length; 1.0 plain dot products.
+        negatives: items sampled per user and step; each is compared with the target.
+        candidates: ``catalogue`` samples from all items; ``batch`` samples from the items of the batch, which favours
+            popular items.
+        temperature: divides differences of scores. 0.07 suits unit vectors, 1.0 suits plain dot products.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is not positive.
     """
 
     def __init__(
         self, negatives: int = 256, candidates: Literal["catalogue", "batch"] = "catalogue", temperature: float = 0.07
     ) -> None:
         super().__init__()
-        positive(negatives=negatives, temperature=temperature)
+        require_positive(negatives=negatives, temperature=temperature)
         self.negatives, self.candidates, self.temperature = negatives, candidates, temperature
 
     def forward(self, step: Step) -> Tensor:
-        found = scores(step, self.negatives)
-        losses = found.mean(F.softplus((found.drawn - found.wanted.unsqueeze(1)) / self.temperature))
-        return losses.sum() / max(len(losses), 1)
+        scores = score_with_negatives(step, self.negatives)
+        differences = (scores.negative - scores.positive.unsqueeze(1)) / self.temperature
+        return mean_or_zero(scores.mean_over_negatives(F.softplus(differences)))

@@ -1,8 +1,8 @@
-"""Softmax cross-entropy over a large catalogue, without its logits ever standing in memory at once.
+"""Softmax cross-entropy over a large catalogue in chunks, without storing all logits.
 
-The gradients of a softmax need the logits only row by row, so they are taken in the forward pass, while a chunk of
-logits is still in the cache; the backward pass multiplies what was kept. The idea is that of Liger Kernel (Hsu et al.
-2024, arXiv 2410.10989) and Cut Cross-Entropy (Wijmans et al. 2024, arXiv 2411.09009), here in plain PyTorch.
+The gradients of a softmax need the logits only row by row. They are therefore computed in the forward pass, while a chunk of
+logits is still in the cache; the backward pass only scales them. Liger Kernel (Hsu et al. 2024, arXiv 2410.10989) and Cut
+Cross-Entropy (Wijmans et al. 2024, arXiv 2411.09009) use the same idea; this is a version in plain PyTorch.
 """
 
 from typing import Any
@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 SAFE_LOGIT = 40.0
-"""exp(±40) neither overflows nor vanishes in float32, nor does the sum over 10⁹ candidates of it."""
+"""Largest absolute logit whose exponential needs no shift: in float32 neither exp(±40) nor a sum of 10⁹ of them overflows
+or underflows."""
 
 
 def chunked_cross_entropy(
@@ -24,21 +25,22 @@ def chunked_cross_entropy(
     scale: float = 1.0,
     chunk_elements: int = 2**22,
 ) -> Tensor:
-    """Mean over ``M`` rows of ``-log softmax(scale · z @ vectors.T + bias)`` at the target; 0 where there are no rows.
+    """Compute the mean of ``-log softmax(scale · z @ vectors.T + bias)[target]`` over M rows.
 
-    Computed in float32 at least, under autocast too: rounded logits bias the loss. First derivatives only.
+    The computation is in float32 or wider, also under autocast, because rounded logits bias the loss. Only first derivatives
+    are supported.
 
     Args:
         z: ``[M, D]`` queries.
         vectors: ``[C, D]`` candidates.
-        targets: ``[M]`` int64, the right candidate of each row.
-        bias: ``[C]`` added to the logits; takes no gradient.
+        targets: ``[M]`` int64 index of the correct candidate of each row, from 0 to C - 1.
+        bias: ``[C]`` bias of the logits; receives no gradient.
         scale: factor of the dot products, an inverse temperature.
-        chunk_elements: how many logits exist at once; never fewer than ``vectors`` has elements, since below that
-            the traffic of the gradients is more than that of the logits.
+        chunk_elements: logits in memory at once. The minimum is the number of elements of ``vectors``: with smaller chunks,
+            the gradients would cause more memory traffic than the logits.
 
     Returns:
-        scalar, in float32 or, for float64 inputs, float64.
+        scalar, float32, or float64 for float64 inputs; 0 if M is 0.
     """
     dtype = torch.promote_types(torch.promote_types(z.dtype, vectors.dtype), torch.float32)
     grad = torch.is_grad_enabled()
@@ -70,28 +72,28 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_z = torch.empty_like(z) if needs[0] else None
         grad_vectors = torch.zeros_like(vectors) if needs[1] else None
         buffer = z.new_empty(min(rows, len(z)), len(vectors))
-        bounded = _bound(z, vectors, bias) < SAFE_LOGIT
+        needs_no_shift = _largest_logit(z, vectors, bias) < SAFE_LOGIT
         loss = z.new_zeros(())
 
         for start in range(0, len(z), rows):
-            part = slice(start, start + rows)
-            query = z[part]
+            chunk = slice(start, start + rows)
+            query = z[chunk]
             logits = buffer[: len(query)]
             if bias is None:
                 torch.mm(query, vectors.T, out=logits)
             else:
                 torch.addmm(bias, query, vectors.T, out=logits)
-            loss -= logits.gather(1, targets[part, None]).sum()
-            if not bounded:
+            loss -= logits.gather(1, targets[chunk, None]).sum()
+            if not needs_no_shift:
                 top = logits.amax(1, keepdim=True)
                 loss += top.sum()
                 logits.sub_(top)
             weights = logits.exp_()
             total = weights.sum(1, keepdim=True)
             loss += total.log().sum()
-            # Dividing the narrow factor of each product by the total saves a pass over the wide one.
+            # Dividing the narrow factor of each product by the total saves a pass over the wide factor.
             if grad_z is not None:
-                torch.mm(weights, vectors, out=grad_z[part]).div_(total)
+                torch.mm(weights, vectors, out=grad_z[chunk]).div_(total)
             if grad_vectors is not None:
                 grad_vectors.addmm_(weights.T, query / total)
 
@@ -110,8 +112,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return *grads, None, None, None, None, None
 
 
-def _bound(z: Tensor, vectors: Tensor, bias: Tensor | None) -> float:
-    """No logit is further from 0 than this (Cauchy-Schwarz); two cheap norms then save two passes over the logits."""
+def _largest_logit(z: Tensor, vectors: Tensor, bias: Tensor | None) -> float:
+    """Return an upper bound of the absolute logits (Cauchy-Schwarz); two cheap norms can save two passes over the logits."""
     if not (len(z) and len(vectors)):
         return 0.0
     bound = z.norm(dim=1).max() * vectors.norm(dim=1).max()

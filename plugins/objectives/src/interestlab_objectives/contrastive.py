@@ -1,4 +1,4 @@
-"""Two views of one history are nearer to each other than to those of other users."""
+"""Contrastive learning on augmented histories."""
 
 from collections.abc import Callable
 
@@ -8,70 +8,79 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives import views
-from interestlab_objectives.checks import positive
-from interestlab_objectives.dots import dots
-from interestlab_objectives.views import Change, View
+from interestlab_objectives import augmentations
+from interestlab_objectives.argument_checks import require_positive
+from interestlab_objectives.augmentations import Augmentation, History
+from interestlab_objectives.dot_products import dot_products
 
 
 class Contrastive(Objective):
-    """CL4SRec (Xie et al. 2022, arXiv 2010.14395): InfoNCE between two altered histories of each user,
-    against those of the other users of the batch (of one process).
+    """An auxiliary term: two augmented views of one history are closer than views of other users (CL4SRec, DuoRec).
 
-    ``changes=[dropout]`` alters nothing: the two differ by the dropout of the dynamics, as in the unsupervised part of DuoRec
-    (Qiu et al. 2022, arXiv 2110.05730).
+    The loss is InfoNCE over the batch of one process: two augmented histories of a user are the positive pair, those of the
+    other users are negatives. With ``changes=[dropout]`` the two views differ only in the dropout of the dynamics, as in the
+    unsupervised part of DuoRec.
+
+    Source: CL4SRec, Xie et al. 2022, arXiv 2010.14395; DuoRec, Qiu et al. 2022, arXiv 2110.05730.
 
     Args:
-        changes: each view of each user is altered by one of these, drawn by chance: ``crop`` keeps a stretch, ``mask`` blanks
-            events out, ``reorder`` shuffles a stretch, ``dropout`` changes nothing.
-        kept: share of the events that a crop keeps.
-        masked: share of the events that are blanked out.
-        reordered: share of the events that are shuffled.
-        temperature: similarities are divided by it.
+        changes: augmentations; each view of each user uses one of them, sampled uniformly. ``crop`` keeps a contiguous
+            part, ``mask`` zeroes events, ``reorder`` shuffles a contiguous part, ``dropout`` changes nothing.
+        kept: share of events that ``crop`` keeps, above 0 and at most 1.
+        masked: share of events that ``mask`` zeroes, between 0 and 1.
+        reordered: share of events that ``reorder`` shuffles, between 0 and 1.
+        temperature: divides the similarities.
 
     Raises:
-        ValueError: no change is named or one is unknown, or a number is out of its range.
+        ValueError: ``changes`` is empty or holds an unknown name, or a number is out of its range.
     """
 
     auxiliary = True
 
     def __init__(
         self,
-        changes: list[Change] = ["crop", "mask", "reorder"],  # noqa: B006 (read only)
+        changes: list[Augmentation] = ["crop", "mask", "reorder"],  # noqa: B006 (read only)
         kept: float = 0.6,
         masked: float = 0.3,
         reordered: float = 0.6,
         temperature: float = 0.1,
     ) -> None:
         super().__init__()
-        known: dict[str, Callable[[View], View]] = {
-            "crop": lambda view: views.crop(view, kept),
-            "mask": lambda view: views.mask(view, masked),
-            "reorder": lambda view: views.reorder(view, reordered),
-            "dropout": lambda view: view,
+        available: dict[str, Callable[[History], History]] = {
+            "crop": lambda history: augmentations.crop(history, kept),
+            "mask": lambda history: augmentations.mask(history, masked),
+            "reorder": lambda history: augmentations.reorder(history, reordered),
+            "dropout": lambda history: history,
         }
-        if not changes or set(changes) - set(known):
-            raise ValueError(f"changes must be some of {', '.join(known)}, not {list(changes)}")
-        positive(kept=kept, temperature=temperature)
+        if not changes or set(changes) - set(available):
+            raise ValueError(f"changes must be one or more of {', '.join(available)}, not {list(changes)}")
+        require_positive(kept=kept, temperature=temperature)
         if not (kept <= 1 and 0 <= masked <= 1 and 0 <= reordered <= 1):
-            raise ValueError(f"kept ({kept}), masked ({masked}) and reordered ({reordered}) must be shares")
-        self.changes = [known[name] for name in changes]
+            raise ValueError(f"kept ({kept}), masked ({masked}) and reordered ({reordered}) must be between 0 and 1")
+        self.augmentations = [available[name] for name in changes]
         self.temperature = temperature
 
     def forward(self, step: Step) -> Tensor:
-        read = torch.cat([self.read(step), self.read(step)])
+        views = torch.cat([self.encode_view(step), self.encode_view(step)])
         users = len(step.event_embeddings)
-        itself = torch.eye(2 * users, dtype=torch.bool, device=read.device)
-        logits = (dots(read, read) / self.temperature).masked_fill(itself, -torch.inf)
-        return F.cross_entropy(logits, torch.arange(2 * users, device=read.device).roll(users))
+        is_self = torch.eye(2 * users, dtype=torch.bool, device=views.device)
+        logits = (dot_products(views, views) / self.temperature).masked_fill(is_self, -torch.inf)
+        return F.cross_entropy(logits, torch.arange(2 * users, device=views.device).roll(users))
 
-    def read(self, step: Step) -> Tensor:
-        """``[B, D]``, or ``[B, K·D]``, of unit length: what the dynamics makes of one view of each user."""
-        history = View(step.event_embeddings, step.batch.dt, step.batch.mask)
-        chosen = torch.randint(len(self.changes), (len(history.x),), device=history.x.device)
+    def encode_view(self, step: Step) -> Tensor:
+        """Augment each history and return the normalised final state of the dynamics.
+
+        Args:
+            step: the training step.
+
+        Returns:
+            ``[B, D]``, or ``[B, K·D]`` with K interests, of unit length.
+        """
+        history = History(step.event_embeddings, step.batch.dt, step.batch.mask)
+        choice = torch.randint(len(self.augmentations), (len(history.x),), device=history.x.device)
         view = history
-        for i, change in enumerate(self.changes):
-            view = view.where(chosen == i, change(history))
+        for i, augment in enumerate(self.augmentations):
+            view = view.replace_where(choice == i, augment(history))
         z = step.run_dynamics(*view)
         last = z[torch.arange(len(z), device=z.device), view.mask.sum(1) - 1]
         return F.normalize(last.flatten(1), dim=-1)

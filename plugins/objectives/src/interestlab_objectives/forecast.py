@@ -1,4 +1,4 @@
-"""What a user will turn to in the days to come."""
+"""Forecast of the categories of a user's coming days."""
 
 from typing import Literal
 
@@ -8,29 +8,30 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives.checks import positive
-from interestlab_objectives.dots import dots
+from interestlab_objectives.argument_checks import require_positive
+from interestlab_objectives.dot_products import dot_products
 
 
 class Forecast(Objective):
-    """The distribution over categories of a user's next days.
+    """Cross-entropy of the categories of the user's events within the next days.
 
-    A category is the mean of its items' vectors, and its score that of an item there: ``softmax(z · c / temperature)``. So a
-    forecast adds no weights, and items are ranked by the same interest. The loss of a position is the cross-entropy with the
-    shares of the categories among the user's events of the window after it; a position whose window holds none has no loss.
-    The last event of training is in no window.
+    The vector of a category is the mean of its items' vectors, and the forecast is ``softmax(z · c / temperature)``. The
+    objective therefore adds no weights, and the same interest ranks items. The target of a position is the distribution of
+    categories among the user's events in the window after it; a position whose window is empty has no loss. The last event
+    of a training history lies in no window.
 
-    Beside an objective of the batch, take the candidates of the batch too: the objectives of a model share what the most
-    demanding of them asks.
+    To combine it with an objective that uses the items of the batch, set ``candidates=batch`` here too: the objectives of a
+    model share the larger of the candidate sets that they ask for.
 
     Args:
-        field: of the items, what a category is.
-        window: days.
-        candidates: whose vectors make a category: of all items, or of those of the batch, which is cheaper.
-        temperature: dot products are divided by it. 0.07 suits vectors of unit length; 1.0 suits plain dot products.
+        field: item field that holds the category.
+        window: length of the window in days.
+        candidates: items whose vectors are averaged: ``catalogue`` for all items, ``batch`` for those of the batch, which is
+            cheaper.
+        temperature: divides the dot products. 0.07 suits unit vectors, 1.0 suits plain dot products.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is not positive.
     """
 
     def __init__(
@@ -41,41 +42,53 @@ class Forecast(Objective):
         temperature: float = 0.07,
     ) -> None:
         super().__init__()
-        positive(window=window, temperature=temperature)
+        require_positive(window=window, temperature=temperature)
         self.field, self.fields, self.candidates = field, [field], candidates
         self.window, self.temperature = window, temperature
 
     def forward(self, step: Step) -> Tensor:
         batch, codes = step.batch, step.candidates.field_codes[self.field]
-        categories, places = torch.unique(codes, return_inverse=True)
-        table = means(step.candidates.embeddings, places, len(categories))
-        category = places[step.candidates.index_of(batch.items)]
-        ahead = coming(batch.dt, batch.mask & (codes >= 0)[step.candidates.index_of(batch.items)], self.window)
-        due = step.target_mask & ahead.any(-1)
-        logits = (dots(step.user_states[due], table) / self.temperature).masked_fill(categories < 0, -torch.inf)
-        users = due.nonzero()[:, 0]
-        losses = -F.log_softmax(logits, -1).gather(1, category[users]).masked_fill(~ahead[due], 0.0).sum(1)
-        return (losses / ahead[due].sum(1)).sum() / max(len(losses), 1)
+        categories, category_index = torch.unique(codes, return_inverse=True)
+        category_vectors = group_means(step.candidates.embeddings, category_index, len(categories))
+        event_candidates = step.candidates.index_of(batch.items)
+        event_categories = category_index[event_candidates]
+        in_window = events_in_window(batch.dt, batch.mask & (codes >= 0)[event_candidates], self.window)
+        has_loss = step.target_mask & in_window.any(-1)
+        logits = dot_products(step.user_states[has_loss], category_vectors) / self.temperature
+        logits = logits.masked_fill(categories < 0, -torch.inf)
+        users = has_loss.nonzero()[:, 0]
+        log_probabilities = F.log_softmax(logits, -1).gather(1, event_categories[users])
+        losses = -log_probabilities.masked_fill(~in_window[has_loss], 0.0).sum(1)
+        return (losses / in_window[has_loss].sum(1)).sum() / max(len(losses), 1)
 
 
-def means(vectors: Tensor, groups: Tensor, count: int) -> Tensor:
-    """``[count, D]`` mean vector of each group, of vectors ``[C, D]`` whose groups are ``groups [C]``, in float32 at least."""
+def group_means(vectors: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Average vectors by group in float32 or wider.
+
+    Args:
+        vectors: ``[C, D]``.
+        groups: ``[C]`` int64 group of each vector, from 0 to ``count - 1``.
+        count: number of groups.
+
+    Returns:
+        ``[count, D]``.
+    """
     vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     total = vectors.new_zeros(count, vectors.shape[1]).index_add(0, groups, vectors)
     return total / torch.bincount(groups, minlength=count).unsqueeze(1).to(vectors.dtype)
 
 
-def coming(dt: Tensor, held: Tensor, window: float) -> Tensor:
-    """Which events lie in the window after each event.
+def events_in_window(dt: Tensor, valid: Tensor, window: float) -> Tensor:
+    """Mark the later events within a time window after each event.
 
     Args:
         dt: ``[B, T]`` days since the previous event.
-        held: ``[B, T]`` bool, which events count.
-        window: days.
+        valid: ``[B, T]`` bool, True for events that count.
+        window: length of the window in days.
 
     Returns:
-        ``[B, T, T]`` bool, from, to.
+        ``[B, T, T]`` bool: entry ``[b, i, j]`` is True if valid event j comes after event i and within the window.
     """
     time = dt.double().cumsum(1)
-    later = torch.ones(dt.shape[1], dt.shape[1], dtype=torch.bool, device=dt.device).triu(1)
-    return later & (time.unsqueeze(1) - time.unsqueeze(2) <= window) & held.unsqueeze(1)
+    is_later = torch.ones(dt.shape[1], dt.shape[1], dtype=torch.bool, device=dt.device).triu(1)
+    return is_later & (time.unsqueeze(1) - time.unsqueeze(2) <= window) & valid.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Binary cross-entropy that sampling does not make overconfident."""
+"""Generalised binary cross-entropy, calibrated for negative sampling."""
 
 from typing import Literal
 
@@ -7,26 +7,30 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives.checks import positive
-from interestlab_objectives.logit import Logit
-from interestlab_objectives.negatives import scores
+from interestlab_objectives.argument_checks import require_positive
+from interestlab_objectives.negatives import mean_or_zero, score_with_negatives
+from interestlab_objectives.scaled_logit import ScaledLogit
 
 
 class Gbce(Objective):
-    """Generalised binary cross-entropy of gSASRec (Petrov and Macdonald 2023, arXiv 2308.07192).
+    """Generalised binary cross-entropy (gBCE, as in gSASRec), which corrects the overconfidence of negative sampling.
 
-    ``-(β log σ(s_wanted) + Σ log(1 - σ(s_drawn))) / (n + 1)``, with ``β = α (t (1 - 1/α) + 1/α)`` and α the share of the
-    catalogue that is drawn. Where few negatives are drawn, plain binary cross-entropy believes everything likely; the power β
-    of the positive takes that back. The scores have a learnt scale and bias, which the paper's plain dot products do without.
+    The loss is ``-(β log σ(s_target) + Σ log(1 - σ(s_negative))) / (n + 1)`` with ``β = α (t (1 - 1/α) + 1/α)``, where α is
+    the share of the catalogue that is sampled. With few negatives, plain binary cross-entropy overestimates every
+    probability; the exponent β of the positive term corrects this. Unlike the paper's plain dot products, the scores have a
+    learnt scale and bias.
+
+    Source: Petrov and Macdonald 2023, arXiv 2308.07192.
 
     Args:
-        negatives: items drawn for each user and step.
-        calibration: ``t`` of the paper: 0 is plain binary cross-entropy, 1 calibrates fully.
-        candidates: ``catalogue`` draws from all items; ``batch`` from those of the batch, of which popular ones are more.
-        temperature: 1 / scale of the scores at the start.
+        negatives: items sampled per user and step, n.
+        calibration: ``t`` of the paper, between 0 (plain binary cross-entropy) and 1 (full calibration).
+        candidates: ``catalogue`` samples from all items; ``batch`` samples from the items of the batch, which favours
+            popular items.
+        temperature: initial value of 1 / scale of the scores.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -37,16 +41,16 @@ class Gbce(Objective):
         temperature: float = 0.07,
     ) -> None:
         super().__init__()
-        positive(negatives=negatives)
+        require_positive(negatives=negatives)
         if not 0 <= calibration <= 1:
-            raise ValueError(f"calibration must lie between 0 and 1, not {calibration}")
+            raise ValueError(f"calibration must be between 0 and 1, not {calibration}")
         self.negatives, self.calibration, self.candidates = negatives, calibration, candidates
-        self.logit = Logit(temperature)
+        self.logit = ScaledLogit(temperature)
 
     def forward(self, step: Step) -> Tensor:
-        found = scores(step, self.negatives)
+        scores = score_with_negatives(step, self.negatives)
         share = min(self.negatives / max(step.candidates.catalogue_size - 1, 1), 1.0)
-        power = share * (self.calibration * (1 - 1 / share) + 1 / share)
-        drawn = self.negatives * found.mean(F.softplus(self.logit(found.drawn)))
-        losses = (power * F.softplus(-self.logit(found.wanted)) + drawn) / (self.negatives + 1)
-        return losses.sum() / max(len(losses), 1)
+        exponent = share * (self.calibration * (1 - 1 / share) + 1 / share)
+        negative_loss = self.negatives * scores.mean_over_negatives(F.softplus(self.logit(scores.negative)))
+        losses = (exponent * F.softplus(-self.logit(scores.positive)) + negative_loss) / (self.negatives + 1)
+        return mean_or_zero(losses)

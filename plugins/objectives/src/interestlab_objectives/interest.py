@@ -1,4 +1,4 @@
-"""Whether this user wants this item."""
+"""A calibrated probability of interest in an item."""
 
 from typing import Literal
 
@@ -7,38 +7,40 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives.checks import positive
-from interestlab_objectives.logit import Logit
-from interestlab_objectives.negatives import scores
+from interestlab_objectives.argument_checks import require_positive
+from interestlab_objectives.negatives import mean_or_zero, score_with_negatives
+from interestlab_objectives.scaled_logit import ScaledLogit
 
 
 class Interest(Objective):
-    """The probability that this user wants this item: ``σ(scale · score + bias)``, scale and bias learnt.
+    """The probability that a user wants an item: ``σ(scale · score + bias)`` with learnt scale and bias.
 
-    Binary cross-entropy of the next item against items drawn evenly, which together weigh as much as the one. So ½ says that
-    the item is as likely to be what the user wants as an item drawn by chance is; it is not the share of users who will buy.
+    Trained with binary cross-entropy of the next item against uniformly sampled items, whose mean weighs as much as the
+    target. A probability of ½ therefore means that the item is as likely to be the target as a randomly sampled item; it is
+    not the share of users who will buy the item.
 
     Args:
-        negatives: items drawn for each user and step.
-        candidates: ``catalogue`` draws from all items; ``batch`` from those of the batch, of which popular ones are more.
-        temperature: 1 / scale at the start. 0.07 suits vectors of unit length; 1.0 suits plain dot products.
+        negatives: items sampled per user and step.
+        candidates: ``catalogue`` samples from all items; ``batch`` samples from the items of the batch, which favours
+            popular items.
+        temperature: initial value of 1 / scale. 0.07 suits unit vectors, 1.0 suits plain dot products.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is not positive.
     """
 
     def __init__(
         self, negatives: int = 256, candidates: Literal["catalogue", "batch"] = "catalogue", temperature: float = 0.07
     ) -> None:
         super().__init__()
-        positive(negatives=negatives)
+        require_positive(negatives=negatives)
         self.negatives, self.candidates = negatives, candidates
-        self.logit = Logit(temperature)
+        self.logit = ScaledLogit(temperature)
 
     def forward(self, step: Step) -> Tensor:
-        found = scores(step, self.negatives)
-        losses = F.softplus(-self.logit(found.wanted)) + found.mean(F.softplus(self.logit(found.drawn)))
-        return losses.sum() / max(len(losses), 1)
+        scores = score_with_negatives(step, self.negatives)
+        negative_loss = scores.mean_over_negatives(F.softplus(self.logit(scores.negative)))
+        return mean_or_zero(F.softplus(-self.logit(scores.positive)) + negative_loss)
 
     def probability(self, score: Tensor) -> Tensor:
         return self.logit(score).sigmoid()

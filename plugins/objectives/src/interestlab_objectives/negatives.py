@@ -1,4 +1,4 @@
-"""Items that a user did not choose, drawn by chance."""
+"""Uniform negative sampling."""
 
 from typing import NamedTuple
 
@@ -6,38 +6,65 @@ import torch
 from torch import Tensor
 
 from interestlab.step import Step
-from interestlab_objectives.dots import dots
+from interestlab_objectives.dot_products import dot_products
 
 
-class Scores(NamedTuple):
-    """Dot products of the M known positions of a step.
+class SampledScores(NamedTuple):
+    """Scores of the targets and of sampled negatives at the M positions of a step that have a target.
 
     Attributes:
-        wanted: ``[M]`` with the target.
-        drawn: ``[M, n]`` with the negatives of the user.
-        counted: ``[M, n]`` bool, False where the negative is an item that the user has.
+        positive: ``[M]`` score of the target.
+        negative: ``[M, n]`` scores of the n negatives of the user.
+        valid: ``[M, n]`` bool, False where the sampled item is one of the user's own items, which is no negative.
     """
 
-    wanted: Tensor
-    drawn: Tensor
-    counted: Tensor
+    positive: Tensor
+    negative: Tensor
+    valid: Tensor
 
-    def mean(self, losses: Tensor) -> Tensor:
-        """``[M]`` mean of ``losses [M, n]`` over the negatives that count; 0 where none does."""
-        return (losses * self.counted).sum(1) / self.counted.sum(1).clamp(min=1)
+    def mean_over_negatives(self, losses: Tensor) -> Tensor:
+        """Average the losses of each position over its valid negatives.
+
+        Args:
+            losses: ``[M, n]`` loss of each negative.
+
+        Returns:
+            ``[M]``; 0 where a position has no valid negative.
+        """
+        return (losses * self.valid).sum(1) / self.valid.sum(1).clamp(min=1)
 
 
-def scores(step: Step, n: int) -> Scores:
-    """Scores of the targets and of ``n`` negatives a user, drawn evenly from the candidates, one set for all its positions.
+def score_with_negatives(step: Step, num_negatives: int) -> SampledScores:
+    """Score the targets and negatives sampled uniformly from the candidates.
 
-    Memory: users × ``n`` × the larger of ``D`` and ``T``.
+    All positions of a user share one set of negatives. Memory is proportional to
+    ``users · num_negatives · max(D, T)``.
+
+    Args:
+        step: the training step.
+        num_negatives: negatives per user, n.
+
+    Returns:
+        dot products of the user states with the targets and with the negatives.
     """
     batch, candidates = step.batch, step.candidates
-    drawn = torch.randint(len(candidates.items), (len(batch.users), n), device=step.user_states.device)
-    own = torch.cat([batch.items.masked_fill(~batch.mask, -1), batch.targets], 1)
-    counted = (candidates.items[drawn].unsqueeze(-1) != own.unsqueeze(1)).all(-1)
-    wanted = dots(
+    sampled = torch.randint(len(candidates.items), (len(batch.users), num_negatives), device=step.user_states.device)
+    own_items = torch.cat([batch.items.masked_fill(~batch.mask, -1), batch.targets], 1)
+    valid = (candidates.items[sampled].unsqueeze(-1) != own_items.unsqueeze(1)).all(-1)
+    positive = dot_products(
         step.user_states[step.target_mask].unsqueeze(1), candidates.embeddings[step.target_index].unsqueeze(1)
     ).flatten()
-    against = dots(step.user_states, candidates.embeddings[drawn])
-    return Scores(wanted, against[step.target_mask], counted.unsqueeze(1).expand_as(against)[step.target_mask])
+    negative = dot_products(step.user_states, candidates.embeddings[sampled])
+    return SampledScores(positive, negative[step.target_mask], valid.unsqueeze(1).expand_as(negative)[step.target_mask])
+
+
+def mean_or_zero(losses: Tensor) -> Tensor:
+    """Average a loss over positions, giving 0 for a step without targets.
+
+    Args:
+        losses: ``[M]``, one per position.
+
+    Returns:
+        scalar.
+    """
+    return losses.sum() / max(len(losses), 1)

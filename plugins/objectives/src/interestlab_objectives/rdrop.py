@@ -1,4 +1,4 @@
-"""Two readings of one history must agree."""
+"""Consistency under dropout (R-Drop)."""
 
 import torch
 from torch import Tensor
@@ -6,37 +6,40 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives.checks import positive
-from interestlab_objectives.dots import dots
+from interestlab_objectives.argument_checks import require_positive
+from interestlab_objectives.dot_products import dot_products
 
 
 class Rdrop(Objective):
-    """R-Drop (Liang et al. 2021, arXiv 2106.14448): the divergence between what two dropouts of the dynamics expect.
+    """An auxiliary term: the predictions of two dropout passes over one history agree (R-Drop).
 
-    ``½ (KL(p ‖ q) + KL(q ‖ p))`` of the softmax over the candidates. Zero for a dynamics without dropout. The paper's
-    second cross-entropy is left out.
+    The loss is the symmetric divergence ``½ (KL(p ‖ q) + KL(q ‖ p))`` between the two softmax distributions over the
+    candidates. It is zero for a dynamics without dropout. Unlike the paper, it does not add the cross-entropy of the second
+    pass.
+
+    Source: Liang et al. 2021, arXiv 2106.14448.
 
     Args:
-        temperature: dot products are divided by it.
-        positions: how many positions of a step, drawn by chance, are compared: their logits exist at once, twice.
+        temperature: divides the dot products.
+        positions: number of randomly sampled positions of a step to compare; two sets of their logits are in memory at once.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is not positive.
     """
 
     auxiliary = True
 
     def __init__(self, temperature: float = 0.07, positions: int = 256) -> None:
         super().__init__()
-        positive(positions=positions, temperature=temperature)
+        require_positive(positions=positions, temperature=temperature)
         self.temperature, self.positions = temperature, positions
 
     def forward(self, step: Step) -> Tensor:
-        known = step.target_mask.nonzero()
-        chosen = known[torch.randperm(len(known), device=known.device)[: self.positions]].unbind(1)
-        p, q = (
-            F.log_softmax(dots(z[chosen], step.candidates.embeddings) / self.temperature, -1)
+        targets = step.target_mask.nonzero()
+        sampled = targets[torch.randperm(len(targets), device=targets.device)[: self.positions]].unbind(1)
+        log_p, log_q = (
+            F.log_softmax(dot_products(z[sampled], step.candidates.embeddings) / self.temperature, -1)
             for z in (step.user_states, step.with_event_embeddings(step.event_embeddings).user_states)
         )
         # KL(p‖q) + KL(q‖p) = Σ (p - q)(log p - log q)
-        return ((p.exp() - q.exp()) * (p - q)).sum() / (2 * max(len(p), 1))
+        return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / (2 * max(len(log_p), 1))

@@ -1,27 +1,29 @@
-"""Which item comes next, told apart from a sample of the catalogue."""
+"""Sampled softmax."""
 
-from interestlab_objectives.checks import positive
+from interestlab_objectives.argument_checks import require_positive
 from interestlab_objectives.next_item import NextItem
 
 
 class SampledSoftmax(NextItem):
-    """Softmax cross-entropy of the next item against the items of the batch and others, drawn evenly at each step.
+    """Softmax cross-entropy of the next item, against the items of the batch and uniformly sampled items.
 
-    For catalogues too large to encode each step, whose rare items would never meet in a batch. Each candidate's logit is
-    corrected by how likely it is to be one (Bengio and Senécal 2008, "Adaptive importance sampling to accelerate training of
-    a neural probabilistic language model"), so that the scores that are best for the full softmax
-    are best here, though the value is less.
+    For catalogues that are too large to encode in each step, and whose rare items would never appear in a batch. The logit
+    of each candidate is corrected by its log inclusion probability, so that the optimal scores are those of the full
+    softmax, although the loss is lower.
+
+    Source: Bengio and Senécal 2008, "Adaptive importance sampling to accelerate training of a neural probabilistic language
+    model".
 
     Args:
-        num_sampled: items drawn each step, for all users together.
-        temperature: dot products are divided by it. 0.07 suits vectors of unit length; 1.0 suits plain dot products.
-        chunk_elements: logits that exist at once.
+        num_sampled: items sampled per step, shared by all users.
+        temperature: divides the dot products. 0.07 suits unit vectors, 1.0 suits plain dot products.
+        chunk_elements: logits in memory at once.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is not positive.
     """
 
     def __init__(self, num_sampled: int = 1024, temperature: float = 0.07, chunk_elements: int = 2**22) -> None:
         super().__init__("batch", temperature, log_q=True, chunk_elements=chunk_elements)
-        positive(num_sampled=num_sampled)
+        require_positive(num_sampled=num_sampled)
         self.num_sampled = num_sampled

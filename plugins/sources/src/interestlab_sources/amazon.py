@@ -12,9 +12,9 @@ import polars as pl
 
 from interestlab.contract import EventLog, Source
 from interestlab_sources.jsonl import NoRecordError, parse_object, text
-from interestlab_sources.lines import chunks, fault
+from interestlab_sources.lines import chunks, decoding_error
 from interestlab_sources.paths import readable
-from interestlab_sources.table import Table, joined
+from interestlab_sources.table import Table, concat_rejected
 
 _REVIEW = ("user_id", "item_id", "timestamp", "rating", "text", "summary")
 _ITEM = ("item_id", "title", "description", "brand", "category", "price")
@@ -47,7 +47,7 @@ class Amazon(Source):
         return EventLog(
             events=events.rows().with_columns(event=pl.lit("review")),
             items=None if items is None else items.rows(),
-            rejected=joined([events, items]),
+            rejected=concat_rejected([events, items]),
         )
 
 
@@ -81,7 +81,7 @@ def _parse(line: bytes) -> dict[str, Any]:
             value = ast.literal_eval(line.decode().strip())
         return parse_object(orjson.dumps(value))  # through JSON, so that only JSON's types come out
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise NoRecordError(fault(line) or "neither JSON nor a Python literal") from error
+        raise NoRecordError(decoding_error(line) or "neither JSON nor a Python literal") from error
 
 
 def _review(record: dict[str, Any]) -> Row:

@@ -12,12 +12,12 @@ from interestlab_sources.columns import REQUIRED, check_mapping, check_required,
 from interestlab_sources.jsonl import read_jsonl
 from interestlab_sources.parquet import scan_parquet
 from interestlab_sources.paths import readable
-from interestlab_sources.quoted import read_quoted
+from interestlab_sources.quoted_csv import read_quoted_csv
 from interestlab_sources.table import Table
 
 _LINE_BASED: dict[str, Callable[[Path], Table]] = {
-    ".csv": partial(read_quoted, separator=","),
-    ".tsv": partial(read_quoted, separator="\t"),
+    ".csv": partial(read_quoted_csv, separator=","),
+    ".tsv": partial(read_quoted_csv, separator="\t"),
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
 }

@@ -7,7 +7,7 @@ import orjson
 
 from interestlab.errors import DataError
 from interestlab_sources.columns import MOST_COLUMNS
-from interestlab_sources.lines import chunks, fault
+from interestlab_sources.lines import chunks, decoding_error
 from interestlab_sources.table import Table
 
 
@@ -24,7 +24,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise NoRecordError(fault(line) or f"not JSON: {error.msg} at column {error.colno}") from error
+        raise NoRecordError(decoding_error(line) or f"not JSON: {error.msg} at column {error.colno}") from error
     if not isinstance(value, dict):
         raise NoRecordError("not a JSON object")
     return value

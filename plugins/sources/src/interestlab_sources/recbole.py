@@ -6,9 +6,9 @@ from interestlab.contract import EventLog, Source
 from interestlab.errors import DataError
 from interestlab_sources.columns import REQUIRED, check_header, check_mapping, check_required, rename, renamed
 from interestlab_sources.delimited import add_delimited
-from interestlab_sources.lines import fault
+from interestlab_sources.lines import LineReader, decoding_error
 from interestlab_sources.paths import expanded, readable
-from interestlab_sources.table import Table, joined
+from interestlab_sources.table import Table, concat_rejected
 
 _TYPES = ("token", "token_seq", "float", "float_seq")
 _USUAL = {
@@ -49,7 +49,7 @@ class RecBole(Source):
             new = renamed(table.columns, _usual(table) | self.columns)
             check_required(table.path, new, required)
             frames.append(rename(table.rows(), new))
-        return EventLog(events=frames[0], items=frames[1] if len(frames) > 1 else None, rejected=joined(tables))
+        return EventLog(events=frames[0], items=frames[1] if len(frames) > 1 else None, rejected=concat_rejected(tables))
 
 
 def _inter(path: Path) -> Path:
@@ -79,7 +79,7 @@ def _usual(table: Table) -> dict[str, str]:
 
 def _read(path: Path) -> Table:
     table = Table(path)
-    lines = table.lines()
+    lines = LineReader(table.blocks())
     names = _header(path, next((line for _, line in lines if line.strip()), b""))
     table.add([], {name: [] for name in names})
     add_delimited(table, lines, "\t", names)
@@ -87,7 +87,7 @@ def _read(path: Path) -> Table:
 
 
 def _header(path: Path, line: bytes) -> list[str]:
-    if reason := fault(line):
+    if reason := decoding_error(line):
         raise DataError(f"{path}: no header ({reason}); its first line must name the columns as name:type")
     names = []
     for field in line.decode().strip("\r").split("\t"):

@@ -1,4 +1,4 @@
-"""What was read from one file: its rows, and the lines that are none."""
+"""What was read from one file: its rows, and the rejected lines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ import polars as pl
 
 from interestlab.errors import DataError
 from interestlab_sources import lines
-from interestlab_sources.lines import Line, numbered_lines
+from interestlab_sources.lines import Block, Line, line_blocks, numbered_lines
 from interestlab_sources.spool import Spool
 
 ORIGIN = ("file", "line")
-"""Where a row came from. A column of the data that has one of these names gives way."""
+"""Where a row came from. A data column with one of these names is dropped."""
 
 
 class Table:
@@ -19,7 +19,11 @@ class Table:
 
     Args:
         path: the file.
-        columns: those that the table has even without a row.
+        columns: names of columns that the table has even without a row.
+
+    Attributes:
+        path: the file.
+        columns: names of the columns so far, as the keys of a dict.
     """
 
     def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
@@ -30,49 +34,68 @@ class Table:
         self._pending: list[tuple[int, str]] = []
 
     def lines(self) -> Iterator[Line]:
-        """The file's lines; a break in it is rejected here."""
+        """Read the file's lines, and reject those that cannot be read."""
         return numbered_lines(self.path, self.reject)
 
+    def blocks(self) -> Iterator[Block]:
+        """Read the file as blocks of lines, and reject lines that cannot be read."""
+        return line_blocks(self.path, self.reject)
+
     def add(self, numbers: Sequence[int], values: Mapping[str, Sequence[str | None]]) -> None:
-        """Append the rows that stand at the lines ``numbers``, one sequence of texts a column."""
+        """Append rows.
+
+        Args:
+            numbers: line number of each row.
+            values: column -> one text per row.
+        """
         values = {name: texts for name, texts in values.items() if name not in ORIGIN}
         schema = dict.fromkeys(values, pl.String) | {"line": pl.Int64}
         self.add_frame(pl.DataFrame({**values, "line": numbers}, schema=schema))
 
     def add_frame(self, frame: pl.DataFrame) -> None:
-        """Append rows as a frame of texts with the column ``line``."""
+        """Append rows.
+
+        Args:
+            frame: columns of text, and ``line``.
+        """
+        frame = frame.drop("file", strict=False)
         self.columns |= dict.fromkeys(name for name in frame.columns if name != "line")
         self._rows.add(frame)
 
     def reject(self, line: int, reason: str) -> None:
-        """Note that ``line`` is no row."""
+        """Record that a line is not a row.
+
+        Args:
+            line: its number.
+            reason: why.
+        """
         self._pending.append((line, reason))
         if len(self._pending) >= lines.CHUNK:
             self._flush()
 
     def first_reason(self) -> str | None:
-        """Why the first rejected line was rejected, if there is one."""
+        """Return why the first rejected line was rejected, if there is one."""
         self._flush()
         first = self._rejected.lazy().head(1).collect()
         return None if first.is_empty() else f"line {first['line'][0]}: {first['reason'][0]}"
 
     def rows(self) -> pl.LazyFrame:
-        """The rows, all columns texts, with ``file`` and ``line``.
+        """Return the rows, with ``file`` and ``line``; all other columns are text.
 
         Raises:
-            DataError: the file holds neither a row nor a rejected line.
+            DataError: the file contains neither a row nor a rejected line.
         """
         self._flush()
         if not self._rows.rows and not self._rejected.rows:
             raise DataError(f"{self.path}: no rows; check that it is the right file")
-        return self._named(self._rows)
+        return self._with_file(self._rows)
 
     def rejected(self) -> pl.LazyFrame:
-        """``file``, ``line``, ``reason`` of each line that is no row."""
+        """Return ``file``, ``line`` and ``reason`` of each rejected line."""
         self._flush()
-        return self._named(self._rejected).select("file", "line", "reason")
+        return self._with_file(self._rejected).select("file", "line", "reason")
 
-    def _named(self, spool: Spool) -> pl.LazyFrame:
+    def _with_file(self, spool: Spool) -> pl.LazyFrame:
         return spool.lazy().with_columns(file=pl.lit(str(self.path), dtype=pl.String))
 
     def _flush(self) -> None:
@@ -81,6 +104,10 @@ class Table:
             self._pending = []
 
 
-def joined(tables: Sequence[Table | None]) -> pl.LazyFrame:
-    """The rejected lines of several files."""
+def concat_rejected(tables: Sequence[Table | None]) -> pl.LazyFrame:
+    """Return the rejected lines of several files.
+
+    Args:
+        tables: one per file; None is skipped.
+    """
     return pl.concat([table.rejected() for table in tables if table is not None])

@@ -6,6 +6,7 @@ import polars as pl
 
 from interestlab.contract import EventLog, Source
 from interestlab_sources.delimited import add_delimited
+from interestlab_sources.lines import LineReader
 from interestlab_sources.paths import readable
 from interestlab_sources.table import Table
 
@@ -31,7 +32,7 @@ class Taobao(Source):
         (path,) = self.files()
         names = ("user_id", "item_id", "category", "event", "timestamp")
         table = Table(path, names)
-        add_delimited(table, table.lines(), ",", names)
+        add_delimited(table, LineReader(table.blocks()), ",", names)
         rows = table.rows()
         return EventLog(
             events=rows.drop("category").with_columns(pl.col("event").replace(_BEHAVIOURS)),

@@ -1,0 +1,1 @@
+"""What the benchmarks share: options, timing, memory, data, the reference model, tables, figures and provenance."""

@@ -1,0 +1,54 @@
+"""Spread the encoding of a backbone over the processes of a job. The backbone itself knows of one process only."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from lightning.pytorch.strategies import Strategy
+from torch import Tensor, nn
+
+from interestlab.distributed.collectives import all_max, encode_sharded
+from interestlab.distributed.fsdp import FSDP2Strategy, check_strategy, is_sharded
+from interestlab.distributed.rank import world_size
+from interestlab.errors import TrainingError
+from interestlab.model.backbone import InterestBackbone
+from interestlab.model.execution import LOCAL, EncoderExecution
+
+
+class DistributedExecution(EncoderExecution):
+    """Run encoders together with the other processes of the job.
+
+    Args:
+        device: the device that the processes communicate by.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def encode_shared(self, codes: np.ndarray, encode: Callable[[np.ndarray], Tensor]) -> Tensor:
+        return encode_sharded(codes, encode)
+
+    def count_chunks(self, encoder: nn.Module, chunks: int) -> int:
+        return all_max(chunks, self.device) if is_sharded(encoder) else chunks
+
+    def check_can_encode_alone(self, encoder: nn.Module) -> None:
+        if is_sharded(encoder):
+            raise TrainingError(
+                f"layers of {type(encoder).__name__} were frozen during training; freeze them before it, or use "
+                "--trainer.strategy=ddp."
+            )
+
+
+def parallelize(backbone: InterestBackbone, strategy: Strategy) -> None:
+    """Set how a backbone encodes under a strategy.
+
+    Args:
+        backbone: the backbone.
+        strategy: the strategy of the trainer, whose processes are connected.
+
+    Raises:
+        DataError: the strategy splits weights in a way that an evaluation cannot read.
+    """
+    check_strategy(strategy)
+    distributed = world_size() > 1 or isinstance(strategy, FSDP2Strategy)
+    backbone.set_execution(DistributedExecution(strategy.root_device) if distributed else LOCAL)

