@@ -1,13 +1,13 @@
 """Which package to install when a known plugin or library is absent. Importing this module imports nothing else."""
 
-PLUGINS = {
-    "encoders": "adalora adapter behaviour bitfit features frozen full ia3 id image lora peft side",
-    "fusion": "attention bottleneck concat film gated transformer",
-    "dynamics": "evolution ewma gru lru mamba momentum multi_interest ode time_transformer transformer",
-    "objectives": "bpr contrastive fgm forecast gbce interest next_item pgd rdrop sampled_softmax",
-    "sources": "amazon files recbole simulated taobao",
+DISTRIBUTIONS = {
+    "encoders": "interestlab-encoders",
+    "fusion": "interestlab-fusion",
+    "dynamics": "interestlab-dynamics",
+    "objectives": "interestlab-objectives",
+    "sources": "interestlab-sources",
 }
-"""Names of the project's own plugins by kind; ``interestlab-KIND`` is the distribution of each."""
+"""Kind of plugin -> the project's own distribution of that kind."""
 
 LIBRARIES = {
     "wandb": "interestlab[tracking]",
@@ -29,19 +29,6 @@ LIBRARIES = {
     "orjson": "interestlab-sources",
 }
 """Module of an optional library -> the requirement that brings it."""
-
-
-def distribution_of(kind: str, name: str) -> str | None:
-    """Return the distribution that brings a plugin of the project.
-
-    Args:
-        kind: such as ``encoders``.
-        name: of the plugin.
-
-    Returns:
-        the name of the distribution, or None if the project has no such plugin.
-    """
-    return f"interestlab-{kind}" if name in PLUGINS.get(kind, "").split() else None
 
 
 def library_hint(err: BaseException) -> str:

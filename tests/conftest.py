@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from interestlab.cli.train import InterestCLI, run
+from interestlab.cli.main import run
+from interestlab.training.lightning_cli import InterestCLI
 
 SHOP = [
     "--data.source=simulated",

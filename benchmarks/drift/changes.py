@@ -31,7 +31,7 @@ def evaluate_changes(options: argparse.Namespace, values: Values, log: PlantedLo
         before = np.round(share * length).astype(np.int64)
         window, late_sessions, has_enough = log.around(before, length - before)
         users = has_enough & (log.kind != "evolve")
-        window = window.only(users[window.user])
+        window = window.keep_events(users[window.user])
         offsets, labels, _ = label_sessions(window, log.interests)
         truth = np.where(users & (log.kind == "migrate"), np.diff(offsets) - late_sessions, -1)
         scanned = scan_users(offsets, labels, options.scans, LEVEL, seed)
@@ -64,7 +64,7 @@ def detect_online(window: SessionLog, interests: Interests, users: np.ndarray, s
         seed: seed of its calibration.
         most: users that it is calibrated on, at most.
     """
-    few = window.only(np.isin(window.user, users))
+    few = window.keep_events(np.isin(window.user, users))
     offsets, labels, _ = label_sessions(few, interests)
     watched = np.isin(np.arange(len(offsets) - 1), users)
     own_offsets = np.r_[0, np.cumsum(np.diff(offsets)[watched])]

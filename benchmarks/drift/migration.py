@@ -73,12 +73,12 @@ def evaluate_evidence(
     shift = STRENGTH * MOVED[key[1]]
     predicted = homogeneity_test_power(*effective_events, interests_per_user, shift, LEVEL, shares.two_largest)
     has_evidence = (
-        homogeneity_test_power(*effective_events, interests_per_user, Settings().shift, LEVEL, shares.two_largest)
+        homogeneity_test_power(*effective_events, interests_per_user, Settings().detectable_shift, LEVEL, shares.two_largest)
         >= TARGET_POWER
     )
     rows = {
-        "interests met": interests_per_user[migrators].mean(),
-        "worth": np.mean([events[migrators].mean() for events in effective_events]),
+        "interests": interests_per_user[migrators].mean(),
+        "effective": np.mean([events[migrators].mean() for events in effective_events]),
         "needed": np.mean([required_sample_size(int(k), shift, LEVEL) for k in interests_per_user[migrators]]),
         "predicted": predicted[migrators].mean(),
         "measured": (p[migrators] <= LEVEL).mean(),

@@ -82,7 +82,7 @@ class PlantedLog:
         position = np.arange(len(events.time)) - (events.offsets[:-1] + early)[events.user]
         has_enough = (early >= before) & (np.diff(events.offsets) - early >= after)
         in_window = (position >= -before[events.user]) & (position < after[events.user])
-        window = events.only(has_enough[events.user] & in_window)
+        window = events.keep_events(has_enough[events.user] & in_window)
         user = window.user[window.session_starts]
         is_late = window.time[window.session_starts] >= moment[user]
         return window, np.bincount(user[is_late], minlength=len(events.users)), has_enough

@@ -102,7 +102,7 @@ def momentum_tables(options: argparse.Namespace, values: Values) -> Iterable[Tab
 
 def evidence_tables(options: argparse.Namespace, values: Values) -> Iterable[Table]:
     """Return predicted and measured power."""
-    counts = ("interests met", "worth", "needed")
+    counts = ("interests", "effective", "needed")
     names = (*counts, "predicted", "measured", "answered", "measured, answered", "false, answered")
     forms = dict.fromkeys(counts, ".1f")
     rows = rows_by_window(options, values, "evidence", names, forms=forms)

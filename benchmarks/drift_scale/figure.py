@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.drift_scale.report import GOALS
 from benchmarks.harness.figures import BLUE, GREY, RED, create_figure, png_bytes, report_style
 
-PART_STYLES = (("users", "s-"), ("changed", "^--"), ("cluster_users", "v--"), ("flow_table", "D--"))
+PART_STYLES = (("users", "s-"), ("changes", "^--"), ("segments", "v--"), ("flows", "D--"))
 """Parts that get a line, and its style."""
 
 

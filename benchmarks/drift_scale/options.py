@@ -18,7 +18,9 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--events", type=float, default=50, help="mean events per user")
     parser.add_argument("--items", type=int, default=5_000, help="items of the catalogue")
     parser.add_argument("--visit", type=float, default=2, help="mean events per session; 1 costs most")
-    parser.add_argument("--shift", type=float, default=0.5, help="drift.shift; the larger, the more users are tested")
+    parser.add_argument(
+        "--shift", type=float, default=0.5, help="drift.detectable_shift; the larger, the more users are tested"
+    )
     add_clock_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the log")
     parser.add_argument("--cache", type=Path, help="folder of the stores; default: a temporary one")

@@ -2,39 +2,22 @@
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from benchmarks.harness.memory import process_peak
 from benchmarks.harness.timing import Stopwatch
 from interestlab.data.datamodule import InterestData
 from interestlab.drift import analysis
+from interestlab.drift.context import Context
 from interestlab.drift.interests import build_interests
+from interestlab.drift.section import Section
 from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
 from interestlab.drift.vectors import cooccurrence_vectors, reduce_dimensions
 from interestlab_sources.simulated import Simulated
-
-PARTS = (
-    "build_session_log",
-    "half_the_sessions",
-    "catalogue_shift",
-    "users",
-    "cluster_users",
-    "rank_brands",
-    "changed",
-    "examples",
-    "label_sessions",
-    "shares_over_time",
-    "trends",
-    "flow_table",
-    "segment_table",
-    "moves_table",
-    "audiences",
-    "landscape",
-)
-"""Functions of the analysis that are timed; the rest of its time is its own."""
 
 
 def peak_gib() -> float:
@@ -59,20 +42,28 @@ def build_store(options: argparse.Namespace, users: int) -> dict[str, Any]:
 
 
 def analyse_log(options: argparse.Namespace, users: int) -> dict[str, Any]:
-    """Analyse the log of a size, and return the seconds and peak memory of the whole and of each part."""
+    """Analyse the log of a size, and return the seconds and peak memory of the whole and of each section."""
     data, stopwatch = simulated_data(options, users), Stopwatch(options.clock)
-    log, settings, start = data.log, Settings(shift=options.shift), stopwatch.now()
+    log, settings, start = data.log, Settings(detectable_shift=options.shift), stopwatch.now()
     session_log = build_session_log(log, settings.session_gap)
     vectors, _ = reduce_dimensions(cooccurrence_vectors(session_log, settings.column, seed=settings.seed))
     interests = build_interests(session_log, vectors, settings)
     ready = {"seconds": stopwatch.now() - start, "gib": peak_gib()}
 
     parts: dict[str, dict[str, float]] = {}
-    for name in PARTS:
-        setattr(analysis, name, timed(name, getattr(analysis, name), parts, stopwatch))
+    compute = analysis.compute_section
+
+    def timed_section(section: Section, context: Context) -> dict[str, pl.DataFrame]:
+        section_start = stopwatch.now()
+        tables = compute(section, context)
+        parts[section.name] = {"seconds": stopwatch.now() - section_start, "gib": peak_gib()}
+        return tables
+
+    analysis.compute_section = timed_section
     analysis_start = stopwatch.now()
-    result = analysis.analyse(log, interests, settings, data.fingerprint)
+    result = analysis.analyse(log, session_log, interests, settings, data.fingerprint)
     seconds = stopwatch.now() - analysis_start
+    analysis.compute_section = compute
     with tempfile.TemporaryDirectory() as folder:
         result.write(Path(folder))
     return {
@@ -85,22 +76,6 @@ def analyse_log(options: argparse.Namespace, users: int) -> dict[str, Any]:
         "total_seconds": stopwatch.now() - start,
         "gib": peak_gib(),
     }
-
-
-def timed(
-    name: str, function: Callable[..., Any], parts: dict[str, dict[str, float]], stopwatch: Stopwatch
-) -> Callable[..., Any]:
-    """Return a function that adds its time and the process's peak to ``parts[name]``."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        start = stopwatch.now()
-        result = function(*args, **kwargs)
-        part = parts.setdefault(name, {"seconds": 0.0, "gib": 0.0})
-        part["seconds"] += stopwatch.now() - start
-        part["gib"] = peak_gib()
-        return result
-
-    return run
 
 
 STAGES = {"build": build_store, "analysis": analyse_log}

@@ -9,13 +9,13 @@ from benchmarks.finetuning_cost.options import parse_options
 from benchmarks.finetuning_cost.report import print_results
 from benchmarks.harness.provenance import write_results
 from benchmarks.harness.tables import make_progress
-from interestlab.cli.train import quiet
+from interestlab.training.fit import hide_expected_messages
 
 
 def main(arguments: list[str]) -> None:
     """Run the benchmark."""
     options = parse_options(arguments)
-    quiet()
+    hide_expected_messages()
     with tempfile.TemporaryDirectory() as folder, make_progress() as progress:
         results = measure(options, Path(folder), progress)
     write_results(options.out, results)

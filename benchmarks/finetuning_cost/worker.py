@@ -21,8 +21,8 @@ from benchmarks.finetuning_cost.plain_model import PlainModel
 from benchmarks.finetuning_cost.same_model import CompareLosses
 from benchmarks.harness.memory import release_free_memory
 from benchmarks.harness.timing import Stopwatch
-from interestlab.cli.train import quiet
 from interestlab.training.callbacks.cost import peak_memory
+from interestlab.training.fit import hide_expected_messages
 
 
 class Worker:
@@ -78,7 +78,7 @@ def run_worker(side: str, options: argparse.Namespace, folder: Path, batches: li
 
 def silence_output() -> None:
     """Leave the terminal to the process that shows the progress."""
-    quiet()
+    hide_expected_messages()
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process lives)
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", category=FutureWarning)

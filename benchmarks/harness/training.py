@@ -5,9 +5,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from interestlab.cli.train import loggers
 from interestlab.training.callbacks.cost import Cost
 from interestlab.training.callbacks.run_folder import RunFolder
+from interestlab.training.loggers import create_loggers
 
 
 def make_trainer(run_dir: Path, callback: Callback, seed: int, accelerator: str, **options: Any) -> Trainer:
@@ -24,7 +24,7 @@ def make_trainer(run_dir: Path, callback: Callback, seed: int, accelerator: str,
         accelerator=accelerator,
         devices=1,
         default_root_dir=run_dir,
-        logger=loggers(["csv"], run_dir),
+        logger=create_loggers(["jsonl"], run_dir),
         callbacks=[RunFolder(run_dir, "{}", seed), Cost(run_dir), callback],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

@@ -7,7 +7,8 @@ Both train ``id`` + ``transformer`` + full cross-entropy (cosine, temperature 0.
   with the same batches in the same order, the same loss function and AdamW. After one warm-up epoch each, the two take
   turns epoch by epoch. The result is the median of the ratios of neighbouring epochs, since other work on the machine slows
   both alike. The framework's time is all the time between the ends of two epochs, so Lightning's work between epochs
-  counts. Validation and checkpoints are off, since the bare loop has none. ``--bar`` includes Lightning's progress bar.
+  counts. Validation and checkpoints are off, since the bare loop has none. On a busy machine ``--clock=processor`` counts
+  processor time instead. ``--bar`` includes Lightning's progress bar.
 - **same model**: the bare loop copies the weights, and in the warm-up seeds the dropout as the framework does. The losses of
   the first step and of the step after the first update must agree; if they do not, the benchmark stops.
 - **padding**: share of padding in the events of the training batches.

@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> None:
 
     from benchmarks.overhead.measure import measure
     from benchmarks.overhead.report import print_results
-    from interestlab.cli.train import quiet
+    from interestlab.training.fit import hide_expected_messages
 
-    quiet()
+    hide_expected_messages()
     with tempfile.TemporaryDirectory() as folder, make_progress(TimeRemainingColumn(), disable=options.bar) as progress:
         results = measure(options, Path(folder), progress)
     write_results(options.out, results)

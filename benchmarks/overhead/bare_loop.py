@@ -48,9 +48,10 @@ class BareLoop:
     Args:
         data: log and settings; the loop makes its own batches of them, in the order in which the framework makes them.
         progress: shows the steps.
+        clock: name of the clock.
     """
 
-    def __init__(self, data: InterestData, progress: Progress) -> None:
+    def __init__(self, data: InterestData, progress: Progress, clock: str) -> None:
         dataset = HistoryDataset(data.log, "train", data.max_history, data.exclude_history)
         self.sampler = LengthBucketSampler(dataset.lengths, data.batch_events, shuffle=True, seed=data.seed)
         self.loader: DataLoader[Batch] = DataLoader(
@@ -60,14 +61,14 @@ class BareLoop:
             pin_memory=torch.cuda.is_available(),
             num_workers=data.num_workers,
         )
-        self.progress, self.seed = progress, data.seed
+        self.progress, self.seed, self.clock = progress, data.seed, clock
 
     def copy_weights(self, model: InterestModel) -> None:
         """Copy the weights of the framework's model, before its first step."""
         with torch.no_grad():
             vectors = model.backbone.embed_items(np.arange(len(model.log_q)))  # in the order of the catalogue, not of the field
         self.device = model.device
-        self.stopwatch = Stopwatch(device=self.device)
+        self.stopwatch = Stopwatch(self.clock, self.device)
         self.model = BareModel(len(vectors), deepcopy(model.backbone.dynamics)).to(self.device).train()
         self.model.embedding.weight.data.copy_(vectors)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)

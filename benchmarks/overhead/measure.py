@@ -48,7 +48,7 @@ def measure(options: argparse.Namespace, folder: Path, progress: Progress) -> di
     data, second_seconds = load_first_batch(options, folder / "cache")
     progress.remove_task(task)
 
-    bare_loop = BareLoop(data, progress)
+    bare_loop = BareLoop(data, progress, options.clock)
     batches = describe_batches(bare_loop)
     turns = AlternateEpochs(bare_loop, progress)
     train(options, data, turns, folder / "run")
@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace, folder: Path, progress: Progress) -> di
     settings = {"dim": DIM, "max_history": MAX_HISTORY}
     return {
         "log": {k: data.log.meta[k] for k in ("source", "users", "items", "events")},
-        "settings": settings | {k: getattr(options, k) for k in ("batch_events", "epochs", "bar")},
+        "settings": settings | {k: getattr(options, k) for k in ("batch_events", "epochs", "bar", "clock")},
         "ratio": summarize(paired_ratios(bare, framework)) | {"goal": RATIO_GOAL},
         "targets_per_second": {
             "framework": batches["targets"] / statistics.median(framework),

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import overhead
-from benchmarks.harness.options import add_log_options, check_log_options, make_parser
+from benchmarks.harness.options import (
+    add_clock_option,
+    add_log_options,
+    check_clock_option,
+    check_log_options,
+    make_parser,
+)
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -20,6 +26,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3, help="pairs of epochs after the warm-up")
     parser.add_argument("--batch_events", type=int, default=2048, help="events per batch, padding included")
     parser.add_argument("--bar", action="store_true", help="include Lightning's progress bar, in place of the benchmark's own")
+    add_clock_option(parser)
     parser.add_argument("--accelerator", default="auto", help="accelerator of the trainer: auto, cpu or gpu")
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights")
     options = parser.parse_args(arguments)
@@ -29,6 +36,10 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--against_options needs --against")
     if options.against and not (options.against / "benchmarks").is_dir():
         parser.error(f"--against: {options.against} is no checkout with a folder benchmarks/")
+    if options.clock == "processor":
+        import torch
+
+        check_clock_option(parser, options, torch.get_num_threads(), torch.cuda.is_available() and options.accelerator != "cpu")
     check_log_options(parser, options)
     options.run_arguments = comparison.parse_known_args(arguments)[1]
     return options

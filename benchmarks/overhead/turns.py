@@ -8,7 +8,6 @@ from rich.progress import Progress
 from torch import Tensor
 
 from benchmarks.harness.reference import check_same_losses, relative_differences
-from benchmarks.harness.timing import Stopwatch
 from benchmarks.overhead.bare_loop import BareLoop, name_epoch
 from interestlab.training.lightning_module import InterestModel
 
@@ -35,7 +34,7 @@ class AlternateEpochs(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bare_loop.copy_weights(cast(InterestModel, pl_module))
-        self.stopwatch = Stopwatch(device=pl_module.device)
+        self.stopwatch = self.bare_loop.stopwatch
         self.start = self.stopwatch.now()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,24 +1,26 @@
-"""``interestlab doctor``: what a bug report needs."""
+"""Print what a bug report needs."""
 
-import argparse
 import os
 import platform
 import sys
 from pathlib import Path
 
-from interestlab.errors import PluginError
+from interestlab.config.parser import CommandParser
+from interestlab.errors import DataError, PluginError
 from interestlab.registry import REGISTRIES, limit_note
 
 
 def run(args: list[str]) -> None:
-    """Print versions, devices, plugins that do not import, and the places that are written to; or hash a store."""
-    parser = argparse.ArgumentParser("interestlab doctor", description="Print what a bug report needs.")
-    parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="compare every store in DIR with the hashes of what was built"
-    )
-    options = parser.parse_args(args[1:])
+    """Print versions, devices, plugins that do not import, and the folders that are written to; or check stores.
+
+    Args:
+        args: the options.
+    """
+    parser = CommandParser("interestlab doctor", description="Print what a bug report needs.")
+    parser.add_argument("--store", type=Path | None, help="check every store below this folder against its hashes instead")
+    options = parser.parse_args(args)
     if options.store is not None:
-        stores(options.store)
+        check_stores(options.store)
         return
     import torch
 
@@ -32,7 +34,7 @@ def run(args: list[str]) -> None:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     print(f"gpu                 {', '.join(gpus) or 'none'} (CUDA {torch.version.cuda or 'not built in'})")
     cache = resolve_cache_dir(None)
-    print(f"cache               {cache} ({'can' if writable(cache) else 'CANNOT'} be written)")
+    print(f"cache               {cache} ({'can' if is_writable(cache) else 'CANNOT'} be written)")
     print(f"wandb               {'key set' if os.environ.get('WANDB_API_KEY') else 'no key in the environment: offline'}")
     broken = 0
     for registry in REGISTRIES.values():
@@ -48,30 +50,38 @@ def run(args: list[str]) -> None:
         print(f"plugins             {limit}")
 
 
-def stores(folder: Path) -> None:
-    """Compare every file of every store in a folder with its hash.
+def check_stores(folder: Path) -> None:
+    """Compare every file of every store below a folder with its hash.
+
+    Args:
+        folder: searched for stores.
 
     Raises:
-        SystemExit: 2, after a line for each store that is not as it was written.
+        DataError: a store was altered, or there is none.
     """
-    from interestlab.errors import DataError
     from interestlab.utils import artifact_store
 
-    found = sorted(path.parent for path in folder.rglob(artifact_store.MANIFEST_NAME))
-    wrong = 0
-    for one in found:
+    stores = sorted(path.parent for path in folder.rglob(artifact_store.MANIFEST_NAME))
+    altered = 0
+    for store in stores:
         try:
-            artifact_store.check_manifest(one, all_hashes=True)
+            artifact_store.check_manifest(store, all_hashes=True)
         except DataError as err:
-            wrong += 1
+            altered += 1
             print(f"interestlab: {err}", file=sys.stderr)
-    print(f"{len(found)} stores in {folder}, {wrong} not as they were written")
-    if wrong or not found:
-        raise SystemExit(2)
+    if altered:
+        raise DataError(f"{altered} of {len(stores)} stores in {folder} were altered; delete them to build them again.")
+    if not stores:
+        raise DataError(f"there is no store in {folder}; give the folder of --data.cache_dir.")
+    print(f"{len(stores)} stores in {folder}, all as they were written")
 
 
-def writable(folder: Path) -> bool:
-    """Whether a folder, or the nearest one above it that is there, can be written."""
+def is_writable(folder: Path) -> bool:
+    """Return whether a folder, or its nearest existing parent, can be written.
+
+    Args:
+        folder: need not exist.
+    """
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)

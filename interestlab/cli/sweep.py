@@ -1,158 +1,220 @@
-"""``interestlab sweep FILE``: run all trials of a sweep file, or what is left of them, and report what they say together."""
+"""Run the trials of a sweep file that are left to run, and compare all of them."""
 
-import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from interestlab.config.parser import CommandParser
+from interestlab.errors import DataError
 
 if TYPE_CHECKING:
     from interestlab.sweep.spec import Spec
     from interestlab.sweep.trials import Trial
 
-ENGINES = ("local", "ray", "wandb")
-
 
 def run(args: list[str]) -> None:
     """Run a sweep.
 
-    Raises:
-        SystemExit: 1 where a trial failed, 130 after Ctrl-C; 2 and one line where the user can mend what is wrong.
-    """
-    options = parser().parse_args(args[1:])
-    from interestlab.config.one_line_errors import told_in_one_line  # the help comes without waiting for torch
+    Args:
+        args: the options.
 
-    with told_in_one_line():
-        try:
-            failed = sweep(options)
-        except KeyboardInterrupt:
-            print("interestlab: stopped; the same command goes on from here.", file=sys.stderr)
-            raise SystemExit(130) from None
-    if failed:
+    Raises:
+        DataError: an option or the sweep file cannot be used.
+        SystemExit: 1 where a trial failed, 130 after Ctrl-C.
+    """
+    options = sweep_parser().parse_args(args)
+    try:
+        has_failed = sweep(options)
+    except KeyboardInterrupt:
+        print("interestlab: stopped; the same command continues the sweep.", file=sys.stderr)
+        raise SystemExit(130) from None
+    if has_failed:
         raise SystemExit(1)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
-    made = argparse.ArgumentParser("interestlab sweep", description="Run all trials of a sweep file, and compare them.")
-    made.add_argument("file", type=Path, metavar="FILE", help="the sweep file")
-    made.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="settings of all trials")
-    made.add_argument("--seeds", type=numbers, metavar="0,1,2", help="in the place of the file's")
-    made.add_argument("--out", type=Path, metavar="DIR", help="folder of the sweep; default runs/NAME")
-    made.add_argument("--workers", type=int, default=1, help="trials at a time; they share the cores (default 1)")
-    made.add_argument("--engine", choices=ENGINES, default="local", help="what runs the trials (default local)")
-    alone = made.add_mutually_exclusive_group()
-    alone.add_argument("--trial", metavar="ID", help="run this one alone, and report nothing")
-    alone.add_argument("--retry", metavar="ID", help="run this one again, alone; `failed`: all that failed")
-    made.add_argument("--dry_run", action="store_true", help="list the trials, and run nothing")
-    made.add_argument("--no_report", action="store_true", help="write the table of results alone")
-    return made
+def sweep_parser() -> CommandParser:
+    """Return the parser of the options."""
+    parser = CommandParser("interestlab sweep", description="Run all trials of a sweep file, and compare them.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the sweep file")
+    parser.add_argument("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="settings of all trials")
+    parser.add_argument("--seeds", metavar="0,1,2", help="seeds instead of those of the file")
+    parser.add_argument("--out", type=Path | None, metavar="DIR", help="folder of the sweep (default runs/NAME)")
+    parser.add_argument("--workers", type=int, default=1, help="number of trials at a time; they share the cores")
+    parser.add_argument("--engine", type=Literal["local", "ray", "wandb"], default="local", help="what runs the trials")
+    parser.add_argument("--trial", type=str | None, metavar="ID", help="run only this trial, without a report")
+    parser.add_argument("--retry", type=str | None, metavar="ID", help="run only this trial again; `failed`: all that failed")
+    parser.add_argument("--dry_run", action="store_true", help="list the trials, and run nothing")
+    parser.add_argument("--no_report", action="store_true", help="write only the table of results")
+    return parser
 
 
-def numbers(text: str) -> list[int]:
-    """Numbers between commas."""
-    return [int(part) for part in text.split(",")]
+def sweep(options: Any) -> bool:
+    """Run a sweep.
 
+    Args:
+        options: as the parser returns them.
 
-def sweep(options: argparse.Namespace) -> bool:
-    """Run a sweep; whether a trial of those that were to be run failed."""
-    import importlib
+    Returns:
+        Whether one of the trials that were to be run failed.
 
-    from interestlab.cli.check import check
-    from interestlab.errors import DataError
+    Raises:
+        DataError: an option or the sweep file cannot be used.
+    """
+    # Imported here, so that the help appears without waiting for torch.
     from interestlab.sweep import running
     from interestlab.sweep.display import Display
     from interestlab.sweep.engines import wandb
     from interestlab.sweep.spec import read
-    from interestlab.sweep.trials import chosen, expand
+    from interestlab.sweep.trials import expand
+    from interestlab.sweep.validation import check_trials
     from interestlab.utils.atomic_files import write_text_atomic
 
     if options.workers < 1:
         raise DataError("--workers must be at least 1.")
-    spec = read(options.file, assignments(options.set), options.seeds)
+    if options.trial and options.retry:
+        raise DataError("--trial and --retry exclude each other; give one.")
+    spec = read(options.file, assignments(options.set or []), seeds(options.seeds))
     folder = (options.out or Path("runs") / spec.name).resolve()
     if (folder / "config.yaml").exists():
         raise DataError(f"{folder} holds a run; give another --out.")
-    every = expand(spec)
-    if options.retry == "failed":
-        wanted = [t for t in every if (ended := running.record(folder, t.id)) and ended.status == "failed"]
-    else:
-        one = options.trial or options.retry
-        wanted = [chosen(every, one)] if one else every
+    trials = expand(spec)
+    selected = select(trials, folder, options.trial or options.retry)
     try:
-        check(wanted, spec.metrics)
+        check_trials(selected, spec.metrics)
     except DataError as err:
         raise DataError(f"{options.file}: {err}") from err
     if options.dry_run:
-        show(spec, wanted, folder)
+        print_trials(spec, selected, folder)
         return False
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomic(folder / "sweep.yaml", spec.dump())
-    wandb.write(every, folder)
+    wandb.write(trials, folder)
     if options.retry:
-        for trial in wanted:
+        for trial in selected:
             running.forget(folder, trial.id)
-    states = {trial.id: ended.status for trial in wanted if (ended := running.record(folder, trial.id))}
-    counts = [list(states.values()).count(status) for status in ("done", "failed")]
-    with Display(len(wanted), *counts) as display:
+    statuses = {trial.id: record.status for trial in selected if (record := running.read_record(folder, trial.id))}
+    counts = [list(statuses.values()).count(status) for status in ("done", "failed")]
+    with Display(len(selected), *counts) as display:
         engine = importlib.import_module(f"interestlab.sweep.engines.{options.engine}")
-        engine.run([trial for trial in wanted if trial.id not in states], folder, options.workers, display)
-    return tell(spec, every, wanted, folder, report=not (options.no_report or options.trial))
+        engine.run([trial for trial in selected if trial.id not in statuses], folder, options.workers, display)
+    return report(spec, trials, selected, folder, write_page=not (options.no_report or options.trial))
 
 
-def tell(spec: "Spec", every: "Sequence[Trial]", wanted: "Sequence[Trial]", folder: Path, *, report: bool) -> bool:
-    """Write the table of results and the report, and say what there is; whether a wanted trial failed."""
+def select(trials: "Sequence[Trial]", folder: Path, name: str | None) -> "Sequence[Trial]":
+    """Return the trials that ``--trial`` or ``--retry`` names.
+
+    Args:
+        trials: all of the sweep.
+        folder: of the sweep.
+        name: an id, ``failed``, or None for all.
+
+    Raises:
+        DataError: there is no such trial.
+    """
+    from interestlab.sweep import running
+    from interestlab.sweep.trials import find_trial
+
+    if name == "failed":
+        return [t for t in trials if (record := running.read_record(folder, t.id)) and record.status == "failed"]
+    return [find_trial(trials, name)] if name else trials
+
+
+def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]", folder: Path, *, write_page: bool) -> bool:
+    """Write the table of results and the report, and print where they are.
+
+    Args:
+        spec: the sweep.
+        trials: all of the sweep.
+        selected: those that were to be run.
+        folder: of the sweep.
+        write_page: write the report too.
+
+    Returns:
+        Whether a selected trial failed.
+    """
     import polars as pl
     from filelock import FileLock
 
     from interestlab.sweep import tracking
-    from interestlab.sweep.table import gather
+    from interestlab.sweep.table import results_table
 
-    with FileLock(folder / "results.lock"):  # another process may end its part of the sweep just now
-        results = gather(spec, every, folder)
+    with FileLock(folder / "results.lock"):  # another process may end its part of the sweep at the same time
+        results = results_table(spec, trials, folder)
         draft = folder / ".results.parquet"
         results.write_parquet(draft)
         draft.replace(folder / "results.parquet")
-        told = [f"{count} {status}" for status, count in results["status"].value_counts().sort("status").iter_rows()]
-        print(f"{', '.join(told)}: {folder / 'results.parquet'}", file=sys.stderr)
-        mine = results.filter(pl.col("trial").is_in([trial.id for trial in wanted]))
-        failed = mine.filter(pl.col("status") == "failed")
+        counts = [f"{count} {status}" for status, count in results["status"].value_counts().sort("status").iter_rows()]
+        print(f"{', '.join(counts)}: {folder / 'results.parquet'}", file=sys.stderr)
+        failed = results.filter(pl.col("trial").is_in([trial.id for trial in selected]), pl.col("status") == "failed")
         for trial, reason in failed.select("trial", "reason").iter_rows():
             print(f"failed: {trial}: {reason}", file=sys.stderr)
         if failed.height:
             print("--retry=failed runs those again.", file=sys.stderr)
-        if report:
+        if write_page:
             from interestlab.sweep.report import write_report
 
             print(f"the report is {write_report(folder)}", file=sys.stderr)
-            tracking.follow(spec, folder)
+            tracking.log_report(spec, folder)
     return bool(failed.height)
 
 
-def show(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
-    """Print the trials and how they stand."""
+def print_trials(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
+    """Print the trials and their status.
+
+    Args:
+        spec: the sweep.
+        trials: to print.
+        folder: of the sweep.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    from interestlab.sweep.running import record
+    from interestlab.sweep.running import read_record
 
     table = Table("trial", *spec.axes, "seed", "status", title=f"{spec.name}: {len(trials)} trials in {folder}")
     for trial in trials:
-        ended = record(folder, trial.id)
-        table.add_row(trial.id, *trial.labels.values(), str(trial.seed), ended.status if ended else "missing")
+        record = read_record(folder, trial.id)
+        table.add_row(trial.id, *trial.labels.values(), str(trial.seed), record.status if record else "missing")
     Console().print(table)
 
 
-def assignments(told: list[str]) -> dict[str, Any]:
-    """Settings as typed: ``KEY=VALUE``, the value as YAML has it."""
-    from jsonargparse import get_loader
+def assignments(texts: list[str]) -> dict[str, Any]:
+    """Return the settings of ``--set``.
 
-    from interestlab.errors import DataError
+    Args:
+        texts: each ``KEY=VALUE``, the value in YAML.
 
-    made = {}
-    for text in told:
+    Raises:
+        DataError: one is not of that form.
+    """
+    import yaml
+
+    from interestlab.config.safe_yaml import config_text
+
+    settings = {}
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise DataError(f"--set {text}: it must be KEY=VALUE.")
-        made[key.lstrip("-")] = get_loader("yaml")(value)
-    return made
+        try:
+            settings[key.lstrip("-")] = config_text(value)
+        except yaml.YAMLError as err:
+            raise DataError(f"--set {text[:200]}: {' '.join(str(err).split())}") from err
+    return settings
+
+
+def seeds(text: str | None) -> list[int] | None:
+    """Return the seeds of ``--seeds``.
+
+    Args:
+        text: numbers separated by commas.
+
+    Raises:
+        DataError: one is not a number.
+    """
+    try:
+        return None if text is None else [int(part) for part in str(text).split(",")]
+    except ValueError as err:
+        raise DataError(f"--seeds={text}: give whole numbers separated by commas, such as 0,1,2.") from err

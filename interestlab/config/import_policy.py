@@ -1,13 +1,14 @@
-"""Which modules a config or a checkpoint may name: a file from a stranger must not run code that nobody asked for."""
+"""Limit the modules that a config or a checkpoint may name: a file from a stranger must not run code on its own."""
 
 import os
 import re
 
-from interestlab.errors import PluginError
+from interestlab.config.arguments import extract
+from interestlab.errors import DataError, PluginError
 from interestlab.registry import REGISTRIES
 
 ALLOW = "INTERESTLAB_ALLOW"
-"""The environment variable that names further modules, with commas between them."""
+"""Environment variable with the names of further modules, separated by commas."""
 
 OPTION = "--allow_import"
 
@@ -20,32 +21,39 @@ TRUSTED = (
     "torch.optim",
     "torch.distributed.fsdp",
 )
-"""What the settings of a run are made of, beside the plugins."""
+"""Modules that every config may name, beside those of the installed plugins."""
 
 _LAMBDA = ("callbacks.LambdaCallback", "callbacks.lambda_function")
 DENIED = ["*", *(f"{top}.{path}" for top in ("lightning.pytorch", "pytorch_lightning") for path in _LAMBDA)]
-"""All else. A LambdaCallback calls whatever function its arguments name."""
+"""Everything else. A LambdaCallback calls any function that its arguments name."""
 
 
-_given: set[str] = set()  # jsonargparse remembers what it was given before, in one process
+_allowed_before: set[str] = set()  # jsonargparse remembers earlier calls of one process
 
 
 def restrict() -> None:
-    """Let jsonargparse import what is trusted, what installed plugins bring and what the user allows; nothing else."""
-    from jsonargparse import set_parsing_settings  # not above: `interestlab plugins` does not wait for it
+    """Let jsonargparse import what is trusted, what installed plugins bring and what the user allows, and nothing else."""
+    from jsonargparse import set_parsing_settings  # not at the top: `interestlab plugins` starts without it
 
-    entries = [entry for kind in REGISTRIES.values() for name in kind.names() for entry in kind.entry_points(name)]
-    now = allowed()
+    modules = allowed()
     set_parsing_settings(
-        import_path_denylist=[*DENIED, *_given],
-        import_path_allowlist=[*TRUSTED, *sorted({entry.module.partition(".")[0] for entry in entries}), *now],
+        import_path_denylist=[*DENIED, *_allowed_before],
+        import_path_allowlist=[*TRUSTED, *_plugin_modules(), *modules],
         instantiate_subclass_spec_in_any=False,
     )
-    _given.update(now)
+    _allowed_before.update(modules)
+
+
+def is_allowed(path: str) -> bool:
+    """Return whether a config may name a class path. The longest matching entry decides, as in jsonargparse."""
+    entries = dict.fromkeys((*TRUSTED, *_plugin_modules(), *allowed()), True) | dict.fromkeys(DENIED, False)
+    parts = path.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((entries[prefix] for prefix in prefixes if prefix in entries), False)
 
 
 def allowed() -> list[str]:
-    """The modules that the user allows.
+    """Return the modules that the user allows.
 
     Raises:
         PluginError: one is not the name of a module.
@@ -57,39 +65,44 @@ def allowed() -> list[str]:
     return names
 
 
-def taken(args: list[str]) -> list[str]:
-    """A command line without :data:`OPTION`, which is kept in :data:`ALLOW`: no config can set it, and processes inherit it.
+def take_option(args: list[str]) -> list[str]:
+    """Move :data:`OPTION` from a command line to :data:`ALLOW`: no config can set it, and child processes inherit it.
+
+    Args:
+        args: the command line.
+
+    Returns:
+        The rest of the command line.
 
     Raises:
-        PluginError: what is allowed is not the name of a module.
+        PluginError: its value is not the name of a module.
     """
-    rest: list[str] = []
-    names: list[str] = []
-    given = iter(args)
-    for arg in given:
-        if arg == OPTION:
-            names.append(next(given, ""))
-        elif arg.startswith(f"{OPTION}="):
-            names.append(arg.partition("=")[2])
-        else:
-            rest.append(arg)
-    if names:
-        os.environ[ALLOW] = ",".join([*filter(None, [os.environ.get(ALLOW)]), *names])
+    try:
+        pairs, rest = extract(args, {OPTION})
+    except DataError as err:
+        raise PluginError(str(err)) from err
+    if pairs:
+        os.environ[ALLOW] = ",".join([*filter(None, [os.environ.get(ALLOW)]), *(value for _, value in pairs)])
     allowed()
     return rest
 
 
-def mended(message: str) -> str:
-    """An error of jsonargparse; where it is about an import that is not allowed, one line that says how to allow it."""
-    found = re.search(r"Importing '([\w.]+)' is not allowed", message)
-    return refusal(found[1]) if found else message
+def explain(message: str) -> str:
+    """Return an error of jsonargparse; for one about a denied import, a line that says how to allow it."""
+    match = re.search(r"Importing '([\w.]+)' is not allowed", message)
+    return refusal(match[1]) if match else message
 
 
 def refusal(path: str) -> str:
-    """What is said of a path that may not be imported."""
+    """Return the error message for a class path that a config may not name."""
     if any(path == entry or path.startswith(f"{entry}.") for entry in DENIED[1:]):
-        return f"{path} is named, which calls whatever function its arguments name, so no config may name it; write a callback."
+        return f"{path} calls any function that its arguments name, so no config may name it; write a callback instead."
     return (
-        f"{path} is named, which is no part of interestlab, of its installed plugins or of Lightning's parts for configs, "
-        f"so it is not imported; if you trust it, add {OPTION} {path.rpartition('.')[0]}, or set {ALLOW}."
+        f"{path} is not part of interestlab, its installed plugins or Lightning's configurable parts, so it is not imported; "
+        f"if you trust it, add {OPTION} {path.rpartition('.')[0]}, or set {ALLOW}."
     )
+
+
+def _plugin_modules() -> list[str]:
+    entries = (entry for kind in REGISTRIES.values() for name in kind.names() for entry in kind.entry_points(name))
+    return sorted({entry.module.partition(".")[0] for entry in entries})

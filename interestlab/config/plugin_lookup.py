@@ -1,31 +1,37 @@
-"""Which plugin a name means on the command line."""
+"""Find the plugin that a name on the command line refers to, whatever its kind."""
+
+import difflib
 
 from interestlab.errors import PluginError
 from interestlab.registry import REGISTRIES, Registry, limit_note
 
 
 def find(name: str) -> tuple[Registry, str]:
-    """The registry that holds ``NAME`` or ``KIND.NAME``.
+    """Return the registry of a plugin, and the plugin's name in it.
+
+    Args:
+        name: ``NAME`` or ``KIND.NAME``.
 
     Raises:
-        PluginError: no kind holds it, or several do.
+        PluginError: no kind has the name, or several do.
     """
-    found, short = holders(name), name.rpartition(".")[2]
-    if len(found) > 1:
-        raise PluginError(f"'{name}' is the name of several kinds; say {' or '.join(f'{r.kind}.{short}' for r in found)}.")
-    if not found:
-        import difflib
-
+    matches, short = registries_with(name), name.rpartition(".")[2]
+    if len(matches) > 1:
+        raise PluginError(f"several kinds have a '{name}'; say {' or '.join(f'{r.kind}.{short}' for r in matches)}.")
+    if not matches:
         known = [n for r in REGISTRIES.values() for n in r.names()]
         near = difflib.get_close_matches(short, known, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise PluginError(f"no plugin is called '{name}'.{hint} `interestlab plugins` lists them. {limit_note()}".rstrip())
-    return found[0], short
+    return matches[0], short
 
 
-def holders(name: str) -> list[Registry]:
-    """The registries that hold ``NAME`` or ``KIND.NAME``, the kind in the plural or, as for ``new``, in the singular."""
-    from interestlab.scaffold import KINDS
+def registries_with(name: str) -> list[Registry]:
+    """Return the registries that have a plugin.
 
-    said, _, short = name.rpartition(".")
-    return [kind.registry for kind in KINDS if short in kind.registry and said in ("", kind.word, kind.registry.kind)]
+    Args:
+        name: ``NAME`` or ``KIND.NAME``, the kind in the plural or in the singular: ``encoders.id`` or ``encoder.id``.
+    """
+    kind, _, short = name.rpartition(".")
+    registries = REGISTRIES.values()
+    return [r for r in registries if short in r and kind in ("", r.kind, r.kind.removesuffix("s"))]

@@ -1,4 +1,4 @@
-"""YAML from anywhere, held to a size and a depth before it is built: a few aliases can stand for billions of values."""
+"""Read YAML from untrusted files: size, nesting and numbers are limited before any value is built."""
 
 import re
 from pathlib import Path
@@ -9,93 +9,89 @@ from jsonargparse import get_loader, set_loader
 
 from interestlab.errors import DataError
 
-MOST_VALUES = 200_000
-DEEPEST = 60
-LONGEST_TEXT = 5_000_000
-LONGEST_NUMBER = 1000
+MAX_VALUES = 200_000
+MAX_DEPTH = 60
+MAX_CHARACTERS = 5_000_000
+MAX_NUMBER = 1000
 
 _BASE_60 = re.compile(r"[-+]?[0-9_]+:[0-9_:.]+")
-"""1:30:00 is a number, and one of many parts takes the square of its length."""
+"""1:30:00 is a number in YAML 1.1, and reading one takes quadratic time in its length."""
 
-_as_jsonargparse_reads = get_loader("yaml")
+_read_as_jsonargparse = get_loader("yaml")
 
 
 def install() -> None:
-    """Let every jsonargparse parser read YAML within the limits."""
-    set_loader("yaml", limited, exceptions=(yaml.YAMLError,))
+    """Make every jsonargparse parser read YAML within the limits."""
+    set_loader("yaml", config_text, exceptions=(yaml.YAMLError,))
 
 
-def limited(text: str) -> Any:
-    """What jsonargparse itself makes of ``text``, once it is known to be of bounded size.
-
-    Raises:
-        yaml.YAMLError: it is not YAML, or beyond the limits.
-    """
-    check(text)
-    return told_apart(_as_jsonargparse_reads, text)
-
-
-def load(text: str) -> Any:
-    """What ``yaml.safe_load`` makes of ``text``.
+def config_text(text: str) -> Any:
+    """Read a text in jsonargparse's dialect of YAML, in which ``1e-3`` is a number.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or beyond the limits.
+        yaml.YAMLError: the text is not YAML, or exceeds the limits.
     """
-    check(text)
-    return told_apart(yaml.safe_load, text)
-
-
-def file(path: Path) -> Any:
-    """What ``yaml.safe_load`` makes of a file.
-
-    Raises:
-        DataError: it cannot be read, is not YAML, or is beyond the limits.
-    """
+    check_limits(text)
     try:
-        return load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-        raise DataError(f"{path}: the config cannot be read: {' '.join(str(err).split())[:300]}.") from err
-
-
-def told_apart(loader: Any, text: str) -> Any:
-    """``loader(text)``, whose errors over single values (a date that is none, an int of a million digits) are YAML's own."""
-    try:
-        return loader(text)
+        return _read_as_jsonargparse(text)
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as err:
         raise yaml.YAMLError(f"a value cannot be read: {err}") from err
 
 
-def check(text: str) -> None:
-    """Count the values of a text with its aliases written out.
+def config_file(path: Path) -> Any:
+    """Read a config file.
 
     Raises:
-        yaml.YAMLError: they are too many, nested too deeply, or an alias holds itself; the text or a number is too long.
+        DataError: the file cannot be read, is not YAML, or exceeds the limits.
     """
-    if len(text) > LONGEST_TEXT:
-        raise yaml.YAMLError(f"over {LONGEST_TEXT:,} characters")
-    sizes: dict[str, int] = {}
-    stack: list[tuple[str | None, int]] = [(None, 0)]
+    try:
+        return config_text(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        raise DataError(f"{path}: the config cannot be read: {' '.join(str(err).split())[:300]}.") from err
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file; False for a text that no path can be."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def check_limits(text: str) -> None:
+    """Check the size and the nesting of a YAML text, with its aliases expanded.
+
+    The events of libyaml are counted instead of the nodes of a ``SafeLoader``: ``CSafeLoader`` composes nodes recursively
+    in C and crashes the process on a million brackets, and the loader in Python takes ten times as long.
+
+    Raises:
+        yaml.YAMLError: there are too many values, too many levels or a too long number, or an alias contains itself.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise yaml.YAMLError(f"over {MAX_CHARACTERS:,} characters")
+    sizes: dict[str, int] = {}  # number of values under each anchor
+    open_collections: list[tuple[str | None, int]] = [(None, 0)]  # anchor, and number of values so far
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         anchor, size = getattr(event, "anchor", None), 1
         if isinstance(event, yaml.CollectionStartEvent):
-            stack.append((anchor, 0))
-            if len(stack) > DEEPEST:
-                raise yaml.YAMLError(f"nested over {DEEPEST} deep")
+            open_collections.append((anchor, 0))
+            if len(open_collections) > MAX_DEPTH:
+                raise yaml.YAMLError(f"nested over {MAX_DEPTH} deep")
             continue
         if isinstance(event, yaml.AliasEvent):
             if anchor not in sizes:
-                raise yaml.YAMLError(f"*{anchor} holds itself, or stands for nothing")
+                raise yaml.YAMLError(f"*{anchor} contains itself, or has no anchor")
             size = sizes[anchor]
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, held = stack.pop()
-            size = held + 1
+            anchor, count = open_collections.pop()
+            size = count + 1
         elif not isinstance(event, yaml.ScalarEvent):
             continue
-        elif event.implicit[0] and len(event.value) > LONGEST_NUMBER and _BASE_60.fullmatch(event.value):
-            raise yaml.YAMLError(f"a number of over {LONGEST_NUMBER:,} characters")
+        elif event.implicit[0] and len(event.value) > MAX_NUMBER and _BASE_60.fullmatch(event.value):
+            raise yaml.YAMLError(f"a number of over {MAX_NUMBER:,} characters")
         if anchor and not isinstance(event, yaml.AliasEvent):
             sizes[anchor] = size
-        name, held = stack.pop()
-        stack.append((name, held + size))
-        if held + size > MOST_VALUES:
-            raise yaml.YAMLError(f"over {MOST_VALUES:,} values with its aliases written out")
+        parent, count = open_collections.pop()
+        open_collections.append((parent, count + size))
+        if count + size > MAX_VALUES:
+            raise yaml.YAMLError(f"over {MAX_VALUES:,} values with its aliases expanded")

@@ -1,34 +1,24 @@
-"""One analysis of drift: a store and its interests -> tables."""
+"""Run the sections of an analysis of drift and collect their tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from interestlab.data.event_store import EventStore
-from interestlab.drift import timelines
-from interestlab.drift.changes import label_sessions
-from interestlab.drift.changes.table import changed, examples
-from interestlab.drift.flow_table import flow_table
+from interestlab.drift.context import Context
 from interestlab.drift.interests import Interests
-from interestlab.drift.landscape import landscape
 from interestlab.drift.limitations import list_limitations
-from interestlab.drift.model.table import model_view
 from interestlab.drift.model.trajectory import ModelView
-from interestlab.drift.population import calendar_edges, catalogue_shift, shares_over_time, trends
-from interestlab.drift.profiles import audiences, rank_brands, segment_table
-from interestlab.drift.segmentation import Segmentation, cluster_users, moves_table
-from interestlab.drift.session_log import build_session_log
+from interestlab.drift.section import Section
+from interestlab.drift.section_registry import load_sections, order_by_dependency
+from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
-from interestlab.drift.shares import InterestShares, half_the_sessions, sessions_since
-from interestlab.drift.users import users
-from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
-from interestlab.errors import DataError
+from interestlab.errors import PluginError
 from interestlab.utils.versions import package_versions
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")
@@ -36,122 +26,122 @@ PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "r
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an analysis found.
+    """The result of an analysis.
 
     Attributes:
-        tables: frames by name: ``users``, ``flows``, ``changes``, ``segments``, ``moves``, ``audiences``, ``shares``,
-            ``trends``, ``map``, ``timelines``, and ``model`` where there is one. Their columns are told in ``docs/drift.md``.
-        meta: of what, by which rule, and what cannot be said.
+        tables: frames by name; ``docs/drift.md`` describes their columns.
+        meta: the data, the settings, the versions, and what the log cannot show.
+        csv: names of the tables that are also written as CSV.
     """
 
     tables: Mapping[str, pl.DataFrame]
     meta: Mapping[str, Any]
+    csv: frozenset[str] = frozenset()
 
     def write(self, folder: Path) -> None:
-        """Write every table as Parquet, the audiences as CSV too, and ``meta.json``."""
+        """Write every table as Parquet, and ``meta.json``.
+
+        Args:
+            folder: created if it does not exist.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in self.tables.items():
             table.write_parquet(folder / f"{name}.parquet")
-        self.tables["audiences"].write_csv(folder / "audiences.csv")
+            if name in self.csv:
+                table.write_csv(folder / f"{name}.csv")
         (folder / "meta.json").write_text(json.dumps(self.meta, indent=1, ensure_ascii=False), "utf-8")
 
 
 def analyse(
-    store: EventStore, interests: Interests, settings: Settings, fingerprint: Mapping[str, Any], seen: ModelView | None = None
+    store: EventStore,
+    log: SessionLog,
+    interests: Interests,
+    settings: Settings,
+    fingerprint: Mapping[str, Any],
+    model: ModelView | None = None,
+    sections: Sequence[Section] | None = None,
 ) -> Analysis:
-    """Analyse the drift of everyone in a store.
+    """Analyse how the interests of all users of a log changed.
 
-    Costs events x permutations in time; users are tested :data:`interestlab.drift.users.BLOCK` at a time.
+    Time grows with events x permutations; memory does not grow with the number of users, who are tested in blocks.
 
     Args:
-        store: the histories.
-        interests: of its items.
-        settings: what counts as what.
+        store: histories.
+        log: the same events by session (:func:`interestlab.drift.session_log.build_session_log`).
+        interests: interest of each item.
+        settings: of the analysis.
         fingerprint: of the data, for the report.
-        seen: a trained model, whose own view is told too.
+        model: a trained model of the same log, whose own view is reported too.
+        sections: which to compute; None: all.
+
+    Returns:
+        The tables of all sections.
 
     Raises:
-        DataError: no event is of an item that has an interest, or the date of ``at`` is none.
+        DataError: no event is of an item that has an interest, or ``settings.boundary`` is not a date.
+        PluginError: a section computes tables that differ from their schema.
     """
-    whole = build_session_log(store, settings.session_gap)
-    held = whole.only(interests.of[whole.item] >= 0)
-    if not len(held.time):
-        raise DataError("no event is of an item that has an interest; choose others with --drift.interests.")
-    moment = parse_date(settings.at)
-    shares = InterestShares(held, interests, half_the_sessions(held) if moment is None else sessions_since(held, moment))
-    edges = calendar_edges(held, settings.windows)
-    ratio = catalogue_shift(shares, edges)
-    rng = np.random.default_rng([settings.seed, 1])
+    context = Context(store, log, interests, settings, model)
+    csv: set[str] = set()
+    for section in order_by_dependency(load_sections() if sections is None else sections):
+        if section.applies(context):
+            context.tables.update(compute_section(section, context))
+            csv |= {name for name, table in section.tables.items() if table.csv}
+    return Analysis(dict(context.tables), describe_analysis(context, fingerprint), frozenset(csv))
 
-    people = users(shares, ratio, settings)
-    answered = np.flatnonzero((people["verdict"] != INSUFFICIENT_EVIDENCE).to_numpy())
-    found = cluster_users(shares, ratio, settings.segments, settings.permutations, rng, settings.seed)
-    people = people.with_columns(_segment(found, of).alias(name) for name, of in _SEGMENTS.items())
-    brand, brands = rank_brands(held)
-    changes = changed(store, held, interests, answered, settings)
-    shown = examples(changes, people, settings.examples)
-    labels = label_sessions(held, interests)[1]
-    halfway = int(np.median(held.time))
-    kinds = [("interest", held, interests.of[held.item], interests.names)]
-    if brands:
-        branded = held.only(brand[held.item] >= 0)
-        kinds.append(("brand", branded, brand[branded.item], brands))
-    tables = {
-        "users": people,
-        "shares": pl.concat(shares_over_time(of, label, names, edges, kind) for kind, of, label, names in kinds),
-        "trends": pl.concat(
-            trends(of, label, names, halfway, kind, settings.significance_level) for kind, of, label, names in kinds
-        ),
-        "flows": flow_table(shares, ratio, edges, settings, rng),
-        "changes": changes,
-        "segments": segment_table(shares, found, people, brand, brands),
-        "moves": moves_table(found),
-        "audiences": audiences(held, interests, people, brand, brands),
-        "map": landscape(held, interests, edges, people, settings.examples),
-        "timelines": timelines.sessions(store, held, labels, interests.names, shown, changes),
-    }
-    if seen is not None:
-        tables["model"] = model_view(seen, shares, answered)
-    times = [datetime.fromtimestamp(int(t), UTC).isoformat() for t in (held.time.min(), held.time.max())]
-    meta = {
+
+def compute_section(section: Section, context: Context) -> dict[str, pl.DataFrame]:
+    """Compute the tables of one section and check them against their schemas.
+
+    Args:
+        section: the section.
+        context: of the analysis; needs the tables of the sections in ``section.after``.
+
+    Returns:
+        Frames by name.
+
+    Raises:
+        PluginError: tables or columns differ from what the section declares.
+    """
+    tables = section.compute(context)
+    if set(tables) != set(section.tables):
+        raise PluginError(f"the drift section {section.name} computes {sorted(tables)}, but declares {sorted(section.tables)}.")
+    for name, table in tables.items():
+        declared = section.tables[name].schema
+        if table.schema != declared:
+            wrong = (
+                sorted(str(column) for column in set(table.schema.items()) ^ set(declared.items())) or "the order of columns"
+            )
+            raise PluginError(f"the table {name} of the drift section {section.name} differs from its schema: {wrong}.")
+    return tables
+
+
+def describe_analysis(context: Context, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what ``meta.json`` records.
+
+    Args:
+        context: after all sections were computed.
+        fingerprint: of the data.
+    """
+    log, settings, users = context.log, context.settings, context.table("users")
+    first, last = (datetime.fromtimestamp(int(t), UTC).isoformat() for t in (log.time.min(), log.time.max()))
+    flows = context.tables.get("flows")
+    sampled = 0 if flows is None else int(flows.filter(pl.col("step") == -1)["users"].to_numpy().max(initial=0))
+    return {
         **{name: fingerprint.get(name) for name in ("source", "users", "items", "events")},
-        "first": times[0],
-        "last": times[1],
-        "interests": interests.rule,
+        "first": first,
+        "last": last,
+        "interests": context.interests.rule,
         "fingerprint": {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in fingerprint.items()},
         "settings": asdict(settings),
         "seed": settings.seed,
         "permutations": settings.permutations,
         "windows": settings.windows,
-        "level": settings.significance_level,
-        "answered": len(answered),
-        "sampled_for_flows": int(tables["flows"].filter(pl.col("step") == -1)["users"].to_numpy().max(initial=0)),
-        "model": seen and type(seen.frozen.dynamics).__name__.lower(),
-        "notes": list_limitations(held, whole, interests, shares.intraclass_correlation, people, settings),
-        "dropped_events": len(whole.time) - len(held.time),
+        "significance_level": settings.significance_level,
+        "answered": len(context.answered),
+        "sampled_for_flows": sampled,
+        "model": context.model and type(context.model.frozen.dynamics).__name__.lower(),
+        "notes": list_limitations(context, users),
+        "dropped_events": len(context.all_events.time) - len(log.time),
         "versions": package_versions(PACKAGES),
     }
-    return Analysis(tables, meta)
-
-
-_SEGMENTS = {"segment": "of", "segment_before": "before", "segment_after": "after"}
-
-
-def _segment(found: Segmentation, of: str) -> pl.Series:
-    index = getattr(found, of)
-    return pl.Series([found.names[s] if s >= 0 else None for s in index], dtype=pl.String)
-
-
-def parse_date(date: str | None) -> int | None:
-    """A date of ISO 8601 as unix seconds; one without a time zone is UTC.
-
-    Raises:
-        DataError: it is none.
-    """
-    if date is None:
-        return None
-    try:
-        told = datetime.fromisoformat(date)
-    except ValueError as err:
-        raise DataError(f"--drift.at={date} is no date; write 2014-01-01.") from err
-    return int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())

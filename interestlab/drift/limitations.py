@@ -1,58 +1,56 @@
-"""What cannot be said from a log."""
+"""List what a log cannot show, for the top of the report."""
 
 import numpy as np
 import polars as pl
 
-from interestlab.drift.interests import Interests
+from interestlab.drift.context import Context
 from interestlab.drift.population import format_day
-from interestlab.drift.session_log import SessionLog
-from interestlab.drift.settings import Settings
 from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
 from interestlab.stats.power import required_sample_size
 
+SHORT_LOG_DAYS = 30
+DAY = 86_400
 
-def list_limitations(
-    held: SessionLog, whole: SessionLog, interests: Interests, likeness: float, people: pl.DataFrame, settings: Settings
-) -> list[str]:
-    """Sentences on what cannot be said.
+
+def list_limitations(context: Context, users: pl.DataFrame) -> list[str]:
+    """Write one sentence or two about each limitation of the log.
 
     Args:
-        held: the events that were analysed.
-        whole: all events.
-        interests: of the items.
-        likeness: of the events of one session.
-        people: the table of users.
-        settings: of the analysis.
+        context: of the analysis.
+        users: the table of users.
+
+    Returns:
+        Sentences, the most important first.
     """
-    unknown = int((people["verdict"] == INSUFFICIENT_EVIDENCE).sum())
-    seen = people.filter(pl.col("events") > 0)
-    need = required_sample_size(5, settings.shift, settings.significance_level)
-    days = (held.time.max() - held.time.min()) / 86_400
-    told = [
-        f"{unknown:,} of {people.height:,} users have too few events to be answered: to see {settings.shift:.0%} of the "
-        f"attention move, one who meets 5 interests needs up to {need} independent events on each side, with more even more; "
-        f"the median user has {np.median(seen['events'].to_numpy()):.0f} events in "
-        f"{np.median(seen['sessions'].to_numpy()):.0f} sessions."
+    log, settings, all_events = context.log, context.settings, len(context.all_events.time)
+    unanswered = int((users["verdict"] == INSUFFICIENT_EVIDENCE).sum())
+    active = users.filter(pl.col("events") > 0)
+    needed = required_sample_size(5, settings.detectable_shift, settings.significance_level)
+    days = (log.time.max() - log.time.min()) / DAY
+    notes = [
+        f"{unanswered:,} of {users.height:,} users have too few events for a verdict: to detect that "
+        f"{settings.detectable_shift:.0%} of the events move to another interest, a user with 5 interests needs up to {needed} "
+        f"independent events in each window, and more with more interests; the median user has "
+        f"{np.median(active['events'].to_numpy()):.0f} events in {np.median(active['sessions'].to_numpy()):.0f} sessions."
     ]
-    if days < 30:
-        told.append(
-            f"The log spans {days:.0f} days: what looks like a change may be a passing need, a weekend or one purchase."
+    if days < SHORT_LOG_DAYS:
+        notes.append(f"The log spans {days:.0f} days: an apparent change may be a passing need, a weekend or one purchase.")
+    if len(log.session_starts) < 0.75 * len(log.time):
+        notes.append(
+            f"{len(log.time):,} events form {len(log.session_starts):,} sessions, and the tests permute sessions. Events of "
+            f"one session are similar (intraclass correlation {context.shares.intraclass_correlation:.2f}), so a session "
+            "counts for fewer independent events than it contains."
         )
-    if len(held.session_starts) < 0.75 * len(held.time):
-        told.append(
-            f"{len(held.time):,} events make {len(held.session_starts):,} sessions, which are what the tests "
-            f"permute. Two events of "
-            f"one are alike (correlation {likeness:.2f}), so a session is worth fewer independent events than it has."
-        )
-    if gone := len(whole.time) - len(held.time):
-        told.append(f"{gone:,} of {len(whole.time):,} events are of items without an interest, and left out.")
-    if np.isnan(held.depth).all() or len(np.unique(held.depth[~np.isnan(held.depth)])) < 2:
-        told.append("The log does not tell types of events apart, so nothing can be said of the depth of the funnel.")
-    if len(held.time) > 1 and (np.diff(held.time) % 86_400 == 0).mean() > 0.99:
-        told.append("Times are days, so the order within a day is not known; a day counts as one session.")
-    told.append(
-        f"Interests are {interests.rule}. Others would give other shares; a migration is between these, and what moved within "
-        f"one counts as evolution. The log is from {format_day(held.time.min())} to {format_day(held.time.max())}."
+    if dropped := all_events - len(log.time):
+        notes.append(f"{dropped:,} of {all_events:,} events are of items without an interest and were left out.")
+    if np.isnan(log.depth).all() or len(np.unique(log.depth[~np.isnan(log.depth)])) < 2:
+        notes.append("The log does not distinguish types of events, so the depth of the funnel is unknown.")
+    if len(log.time) > 1 and (np.diff(log.time) % DAY == 0).mean() > 0.99:
+        notes.append("Times are days: the order of events within a day is unknown, and a day counts as one session.")
+    notes.append(
+        f"The interests are {context.interests.rule}. Other interests would give other shares: movement between interests "
+        f"counts as migration, movement within one as evolution. The log is from {format_day(log.time.min())} to "
+        f"{format_day(log.time.max())}."
     )
-    told.append("These are observations: that attention moved does not tell why, nor what a campaign would do.")
-    return told
+    notes.append("These are observations: they show neither why interests moved nor what a campaign would change.")
+    return notes

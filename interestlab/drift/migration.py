@@ -1,4 +1,4 @@
-"""Whether a user's attention moved between interests, how much, and from where to where."""
+"""Test whether a user's events moved between interests, by how much, and from which interest to which."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,21 @@ from interestlab.stats.permutation import monte_carlo_p_values, permutation_repl
 
 @dataclass(frozen=True)
 class Migration:
-    """The migration of each of U users between two windows; NaN (and -1) where a user has only one.
+    """The migration of each of U users between two windows; NaN (and -1) for a user with one window.
 
     Attributes:
         tv: ``[U]`` total variation of the shares.
         js: ``[U]`` Jensen-Shannon divergence, bits.
-        span: ``[U]`` largest standardised rise and fall together.
-        p_tv, p_js, p_span: ``[U]`` p-value of each, by permuting the user's sessions.
-        tv_by_chance: ``[U]`` mean total variation of the permuted sessions: what noise alone makes.
-        floor: ``[U]`` the least p-value that the permutations could have given.
-        excess: ``[U]`` ``span`` less its mean by chance, in standard deviations by chance: a score that ranks users.
-        moved: ``[U]`` share of the attention beyond what the whole catalogue's drift would have moved.
-        source, destination: ``[U]`` interest of the largest fall and of the largest rise, beyond the catalogue's drift.
+        span: ``[U]`` largest standardised rise plus largest standardised fall of a share.
+        p_tv: ``[U]`` p-value of ``tv``, by permuting the user's sessions.
+        p_js: ``[U]`` p-value of ``js``.
+        p_span: ``[U]`` p-value of ``span``.
+        tv_by_chance: ``[U]`` mean total variation over the permutations, which noise alone produces.
+        floor: ``[U]`` smallest p-value that the permutations can give.
+        excess: ``[U]`` ``span`` minus its permutation mean, in permutation standard deviations: a score that ranks users.
+        moved: ``[U]`` share of the events that moved, beyond the catalogue shift.
+        source: ``[U]`` interest with the largest fall, beyond the catalogue shift.
+        destination: ``[U]`` interest with the largest rise.
     """
 
     tv: np.ndarray
@@ -45,49 +48,52 @@ def measure_migration(
     rng: np.random.Generator,
     ratio: np.ndarray | None = None,
 ) -> Migration:
-    r"""Test every user's migration, with the drift of the whole catalogue taken out.
+    r"""Test every user's migration, corrected for the catalogue shift.
 
-    The null says that what a user likes did not change: :math:`P(k \mid t) \propto \theta_k\,\pi_k(t)`, with :math:`\pi_k` the
-    share of an interest among all users. Sessions are permuted between the windows (never single events: those of one session
-    hang together), and a permutation counts by how likely it is under that null,
+    Under the null hypothesis the user's preferences did not change: :math:`P(k \mid t) \propto \theta_k\,\pi_k(t)`, with
+    :math:`\pi_k` the share of an interest among all users. Sessions are permuted between the windows (never single events,
+    since the events of a session are correlated), and a permutation is weighted by its likelihood under the null,
 
     .. math:: w = \prod_{s \in \text{second}} \prod_k r_{k}^{c_{sk}/c_s}, \qquad r_k = \pi'_k/\pi_k.
 
-    What moved is told against :math:`p^*_k \propto p_k r_k`, the shares of a user who only went along.
+    What moved is measured against :math:`p^*_k \propto p_k r_k`, the shares of a user who followed the catalogue shift.
 
     Args:
-        shares: of the users in two windows.
-        draws: permutations.
+        shares: of users in two windows.
+        draws: number of permutations.
         rng: draws them.
-        ratio: ``[P]`` :math:`r_k` for each pair; None: the catalogue stands still.
+        ratio: ``[P]`` catalogue shift :math:`r_k` of each pair; None for no shift.
+
+    Returns:
+        Sizes and p-values.
     """
     users = len(shares.log.users)
-    groups, cells = shares.session_groups
+    groups, features = shares.session_groups
     weight = None if ratio is None else shares.log_weights(ratio)
-    seen = np.full((3, users), np.nan)
-    p, (chance, floor, excess) = seen.copy(), np.full((3, users), np.nan)
-    for index, values, weights in permutation_replicates(groups, cells, _statistics, draws, rng, weight):
-        seen[:, index], p[:, index] = values[:, 0], monte_carlo_p_values(values, weights)
+    observed = np.full((3, users), np.nan)
+    p, (chance, floor, excess) = observed.copy(), np.full((3, users), np.nan)
+    for index, values, weights in permutation_replicates(groups, features, _statistics, draws, rng, weight):
+        observed[:, index], p[:, index] = values[:, 0], monte_carlo_p_values(values, weights)
         floor[index] = weights[0] / weights.sum(0)
-        drawn, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
-        mean = (drawn * mass).sum(1)
-        spread = np.sqrt((((drawn - mean[:, None]) ** 2) * mass).sum(1))
+        permuted, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
+        mean = (permuted * mass).sum(1)
+        spread = np.sqrt((((permuted - mean[:, None]) ** 2) * mass).sum(1))
         chance[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
-    moved, source, destination = moves(shares, ratio)
-    whole = ~np.isnan(seen[0])
+    moved, source, destination = measure_moves(shares, ratio)
+    tested = ~np.isnan(observed[0])
     return Migration(
-        tv=seen[0],
-        js=seen[1],
-        span=seen[2],
+        tv=observed[0],
+        js=observed[1],
+        span=observed[2],
         p_tv=p[0],
         p_js=p[1],
         p_span=p[2],
         tv_by_chance=chance,
         floor=floor,
         excess=excess,
-        moved=np.where(whole, moved, np.nan),
-        source=np.where(whole, source, -1),
-        destination=np.where(whole, destination, -1),
+        moved=np.where(tested, moved, np.nan),
+        source=np.where(tested, source, -1),
+        destination=np.where(tested, destination, -1),
     )
 
 
@@ -96,23 +102,39 @@ def _statistics(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([total_variation(p, p2), jensen_shannon(p, p2), standardised_range(first, second)])
 
 
-def moves(shares: InterestShares, ratio: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``[U]`` share of the attention that moved beyond the catalogue's drift, and between which interests most of it."""
+def measure_moves(shares: InterestShares, ratio: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Measure the share of the events that moved beyond the catalogue shift, and between which interests.
+
+    Args:
+        shares: of users in two windows.
+        ratio: ``[P]`` catalogue shift of each pair; None for no shift.
+
+    Returns:
+        ``[U]`` share that moved, interest with the largest fall, and interest with the largest rise (-1 if nothing moved).
+    """
     p, p2 = shares.shares
     if ratio is not None:
         p = p * ratio
-        p = p / np.maximum(shares.total(p), 1e-12)[shares.user]
+        p = p / np.maximum(shares.sum_by_user(p), 1e-12)[shares.user]
     change = p2 - p
-    moved = shares.total(np.abs(change)) / 2
-    still = moved < 1e-9  # from nowhere to nowhere
-    source, destination = (np.where(still, -1, least(shares, order)) for order in (change, -change))
+    moved = shares.sum_by_user(np.abs(change)) / 2
+    unchanged = moved < 1e-9
+    source, destination = (np.where(unchanged, -1, interest_of_minimum(shares, order)) for order in (change, -change))
     return moved, source, destination
 
 
-def least(shares: InterestShares, value: np.ndarray) -> np.ndarray:
-    """``[U]`` the interest of each user's pair of least value; -1 for a user without pairs."""
+def interest_of_minimum(shares: InterestShares, value: np.ndarray) -> np.ndarray:
+    """Find the interest with the smallest value among each user's pairs.
+
+    Args:
+        shares: of users in two windows.
+        value: ``[P]``.
+
+    Returns:
+        ``[U]`` interest; -1 for a user without pairs.
+    """
     order = np.lexsort((value, shares.user))
-    held = np.diff(shares.offsets) > 0
+    present = np.diff(shares.offsets) > 0
     out = np.full(len(shares.log.users), -1)
-    out[held] = shares.interest[order[shares.offsets[:-1][held]]]
+    out[present] = shares.interest[order[shares.offsets[:-1][present]]]
     return out

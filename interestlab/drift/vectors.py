@@ -1,4 +1,4 @@
-"""Where each item lies: by a frozen text encoder, by a trained model, or by who meets it."""
+"""Vectors of the items: from a frozen text encoder, or from which users they have in common."""
 
 import numpy as np
 import polars as pl
@@ -12,78 +12,86 @@ from interestlab.model.chunking import EncoderChunking
 from interestlab.model.disk_cache import cached_vectors, is_frozen
 
 WIDTH = 32
-"""Dimensions that are kept: distances in more cost more and, of text vectors, say little else."""
+"""Dimensions after reduction: more cost more and, for text vectors, hardly change the distances."""
 
 
 def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.ndarray:
-    """``[I, out_dim]`` float32 vectors of the items by a constant encoder, from disk where they were made before.
+    """Encode the items with a frozen encoder, or read the vectors from the cache.
 
-    Of a field of the events, such as users' own words, an item has the mean over its events of training.
+    For a field of the events, such as the users' own words, an item gets the mean over its training events.
 
     Args:
-        data: whose items.
-        log: of its events.
-        encoder: reads one field and has nothing to train.
+        data: with the items.
+        log: its events.
+        encoder: reads one field and has no trainable parameters.
+
+    Returns:
+        ``[I, out_dim]`` float32 vectors; zeros if unknown.
 
     Raises:
-        DataError: the encoder is to be trained, or reads several fields.
+        DataError: the encoder has trainable parameters, or reads several fields.
     """
     encoder.build(data.cardinalities, WIDTH)
     if not is_frozen(encoder):
-        raise DataError(f"{type(encoder).__name__} has weights to be trained; interests need vectors that stay: take `frozen`.")
+        raise DataError(
+            f"{type(encoder).__name__} has trainable weights; interests need a frozen encoder, such as --encoder=frozen."
+        )
     if len(encoder.fields) != 1:
         raise DataError(f"interests need an encoder of one field, not of {', '.join(encoder.fields) or 'none'}.")
     (field,) = encoder.fields
     feature = data.feature(encoder, field)
-    held = cached_vectors(encoder, feature, EncoderChunking())
+    values = cached_vectors(encoder, feature, EncoderChunking())
     if field.startswith("item."):
-        return np.where((feature.codes >= 0)[:, None], held[np.maximum(feature.codes, 0)], np.float32(0))
-    told = log.train & (feature.codes[log.row] >= 0)
-    out = np.zeros((log.items.height, held.shape[1]), np.float32)
-    np.add.at(out, log.item[told], held[feature.codes[log.row[told]]])
-    return out / np.maximum(1, np.bincount(log.item[told], minlength=len(out)))[:, None].astype(np.float32)
+        return np.where((feature.codes >= 0)[:, None], values[np.maximum(feature.codes, 0)], np.float32(0))
+    known = log.in_training & (feature.codes[log.event_index] >= 0)
+    out = np.zeros((log.items.height, values.shape[1]), np.float32)
+    np.add.at(out, log.item[known], values[feature.codes[log.event_index[known]]])
+    return out / np.maximum(1, np.bincount(log.item[known], minlength=len(out)))[:, None].astype(np.float32)
 
 
 def cooccurrence_vectors(log: SessionLog, column: str = "category", width: int = WIDTH, seed: int = 0) -> np.ndarray:
-    r"""``[I, width]`` float32 unit vectors of items that lie near each other when the same users meet them.
+    r"""Compute vectors that are close for items with the same users.
 
-    Correspondence analysis (Greenacre 1984) of how often users met them in training, :math:`n_{ui}`, which is spectral
-    clustering of users and items as one graph (Dhillon 2001):
+    Correspondence analysis (Greenacre 1984) of the number of training events of each user and item, :math:`n_{ui}`, which is
+    spectral clustering of users and items as one graph (Dhillon 2001):
 
     .. math:: \frac{n_{ui}}{\sqrt{n_{u\cdot}\, n_{\cdot i}}} \approx U \Sigma V^\top
 
-    An item lies at its row of :math:`V\Sigma`, without the first column, which only says how much everyone meets it. Items of
-    one value of ``column`` count as one, where most items have a value: single items are met too seldom. What training never
-    met has a vector of zeros. Costs events x width.
+    The vector of an item is its row of :math:`V\Sigma` without the first column, which only measures popularity. If most items
+    have a value of ``column``, items of one value share a vector, since single items have too few users. Time grows with
+    events x width.
 
     Args:
-        log: whose training events count.
+        log: its training events are counted.
         column: of the items, such as ``category``.
         width: dimensions.
         seed: of the factorisation.
 
+    Returns:
+        ``[I, width]`` float32 unit vectors; zeros for items that do not occur in training.
+
     Raises:
-        DataError: hardly anything is met by the same users.
+        DataError: there are too few users or items.
     """
     from sklearn.utils.extmath import randomized_svd
 
-    unit, many = _units(log.items, column)
-    user, met = log.user[log.train], unit[log.item[log.train]]
-    matrix = sparse.csr_array((np.ones(len(user)), (user, met)), (len(log.users), many))
+    unit, count = _number_units(log.items, column)
+    user, occurring = log.user[log.in_training], unit[log.item[log.in_training]]
+    matrix = sparse.csr_array((np.ones(len(user)), (user, occurring)), (len(log.users), count))
     users, units = (np.maximum(np.asarray(matrix.sum(axis)).ravel(), 1) for axis in (1, 0))
     width = min(width, *(side - 2 for side in matrix.shape))
     if width < 2:
-        raise DataError("too few users and items to say which are near each other; give a text encoder with --encoder.")
+        raise DataError("too few users and items to compute which are similar; give a text encoder with --encoder.")
     scaled = sparse.diags_array(users**-0.5) @ matrix @ sparse.diags_array(units**-0.5)
     _, s, v = randomized_svd(scaled, width + 1, random_state=seed)
-    found = (v[1:].T * s[1:])[unit]
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    known = (length > 1e-9) & (np.bincount(met, minlength=many)[unit] > 0)[:, None]
-    return np.where(known, found / np.maximum(length, 1e-9), 0).astype(np.float32)
+    vectors = (v[1:].T * s[1:])[unit]
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = (length > 1e-9) & (np.bincount(occurring, minlength=count)[unit] > 0)[:, None]
+    return np.where(known, vectors / np.maximum(length, 1e-9), 0).astype(np.float32)
 
 
-def _units(items: pl.DataFrame, column: str) -> tuple[np.ndarray, int]:
-    """``[I]`` the value of a column as a number, where most items have one, or the item itself; and how many there are."""
+def _number_units(items: pl.DataFrame, column: str) -> tuple[np.ndarray, int]:
+    """``[I]`` number of each item's value of a column, if most items have one, else of the item itself; and the count."""
     if column in items.columns and items[column].null_count() * 2 < items.height:
         own = pl.concat([items[column].cast(pl.String).fill_null("item " + items["item_id"])])
         codes = own.rank("dense").to_numpy().astype(np.int64) - 1
@@ -92,16 +100,21 @@ def _units(items: pl.DataFrame, column: str) -> tuple[np.ndarray, int]:
 
 
 def reduce_dimensions(vectors: np.ndarray, width: int = WIDTH) -> tuple[np.ndarray, float]:
-    """``[I, width]`` float32 the main axes of vectors, and the share of the variance around their mean that these keep.
+    """Project vectors on their main axes, without centring: a vector of zeros, which means unknown, stays one.
 
-    The axes are not centred, so a vector of zeros, where nothing is known, stays one.
+    Args:
+        vectors: ``[I, D]``.
+        width: dimensions to retain.
+
+    Returns:
+        ``[I, width]`` float32, and the share of the variance around the mean that is retained.
     """
     if vectors.shape[1] <= width:
         return np.asarray(vectors, np.float32), 1.0
     known = vectors.any(1)
-    held = np.asarray(vectors[known], np.float64)
-    basis = np.linalg.eigh(held.T @ held)[1][:, -width:]
+    values = np.asarray(vectors[known], np.float64)
+    basis = np.linalg.eigh(values.T @ values)[1][:, -width:]
     out = np.zeros((len(vectors), width), np.float32)
-    out[known] = held @ basis
-    spread = [float(part.var(axis=0).sum()) if len(part) else 0.0 for part in (held @ basis, held)]
-    return out, spread[0] / max(spread[1], 1e-12)
+    out[known] = values @ basis
+    variance = [float(part.var(axis=0).sum()) if len(part) else 0.0 for part in (values @ basis, values)]
+    return out, variance[0] / max(variance[1], 1e-12)

@@ -1,10 +1,10 @@
-"""What may be said of a user, in the words of the tables and the page."""
+"""The verdicts about a user, as the tables and the page spell them."""
 
 MIGRATED, EVOLVED, BOTH = "migrated", "evolved", "migrated and evolved"
 NO_CHANGE, INSUFFICIENT_EVIDENCE = "no change seen", "not enough evidence"
 
 CHANGED = (MIGRATED, BOTH, EVOLVED)
-"""Verdicts that say that something changed."""
+"""Verdicts of users whose interests changed."""
 
 VERDICTS = (*CHANGED, NO_CHANGE, INSUFFICIENT_EVIDENCE)
-"""All, in the order in which the page tells them."""
+"""All verdicts, in the order of the page."""

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentParser
-
-from interestlab.config import import_policy, plugin_names, safe_yaml
+from interestlab.config import import_policy, safe_yaml
+from interestlab.config.parser import CommandParser, install
+from interestlab.config.plugin_options import write
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
 from interestlab.inference.recommender import Recommender
@@ -67,12 +66,12 @@ def load_model(file: Path) -> tuple[InterestModel, dict[str, Any]]:
     Raises:
         DataError: the file is damaged or no checkpoint, or its model cannot be made of the plugins that are installed.
     """
-    plugin_names.install()
+    install()
     kept = read_checkpoint(file)
     try:
         return InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True), kept
     except Exception as err:  # whatever a checkpoint of another form makes torch or a plugin raise
-        raise DataError(f"{file} cannot be loaded: {import_policy.mended(' '.join(str(err).split()))}") from err
+        raise DataError(f"{file} cannot be loaded: {import_policy.explain(' '.join(str(err).split()))}") from err
 
 
 def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
@@ -81,16 +80,18 @@ def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
     Raises:
         DataError: its config does not fit, or the files are not there.
     """
-    plugin_names.install()
-    parser = ArgumentParser(exit_on_error=False)
+    parser = CommandParser()
     parser.add_class_arguments(InterestData, "data")
     parser.add_argument("--config", action="config")
+    run = safe_yaml.config_file(config)
     try:
-        kept = safe_yaml.file(config)
-        data = kept["data"] | {"seed": kept["seed_everything"] if kept["data"]["seed"] is None else kept["data"]["seed"]}
-        told = parser.parse_args([f"--config={yaml.safe_dump({'data': data})}", *plugin_names.ordered(list(overrides))])
-        return parser.instantiate_classes(told)["data"]
+        data = run["data"] | {"seed": run["seed_everything"] if run["data"]["seed"] is None else run["data"]["seed"]}
+        options = parser.parse_args([f"--config={write({'data': data})}", *overrides])
+    except Exception as err:  # a config that was edited by hand may contain anything
+        raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err
+    try:
+        return parser.instantiate(options)["data"]
     except DataError:
         raise
-    except Exception as err:  # a config that was changed by hand may hold anything
-        raise DataError(f"{config}: {import_policy.mended(' '.join(str(err).split()))}") from err
+    except Exception as err:
+        raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err

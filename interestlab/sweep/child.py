@@ -1,25 +1,45 @@
-"""``python -m interestlab.sweep.child fit ...``: the command line of a trial, which ends when its sweep does.
+"""The process of one trial, ``python -m interestlab.sweep.child RUN_DIR``: it fits, and ends when its sweep does.
 
-The sweep holds the other end of standard input and never writes: the end of that stream is the end of the sweep, however
-it came. So no trial that nobody watches goes on, while the same sweep, started again, runs it a second time.
+The first line of standard input is a JSON object with the trial's ``configs``, ``settings`` and ``log_level``. The sweep
+writes nothing more: the end of the stream means that the sweep has ended, for whatever reason. The trial then ends too, so that
+the same sweep, started again, does not run it a second time.
 """
 
+import json
 import os
 import signal
 import sys
 import threading
 
+from interestlab.config import logs
+from interestlab.config.one_line_errors import one_line_errors
+
 
 def end_with_the_sweep() -> None:
-    """Wait for the end of standard input, then leave at once."""
-    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter ends
+    """Wait for the end of standard input, then kill this process."""
+    while os.read(0, 1):  # not sys.stdin, whose lock would be taken when the interpreter ends
         pass
     os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
 
-if __name__ == "__main__":
-    threading.Thread(target=end_with_the_sweep, daemon=True).start()
-    sys.argv[0] = "interestlab"  # what errors are told by
-    from interestlab.cli.main import main
+def read_line() -> str:
+    """Read the first line of standard input, and no more than that."""
+    line = bytearray()
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    return line.decode("utf-8")
 
+
+def main() -> None:
+    """Fit the trial."""
+    trial = json.loads(read_line())
+    threading.Thread(target=end_with_the_sweep, daemon=True).start()
+    logs.configure(trial["log_level"])
+    with one_line_errors():
+        from interestlab.training.fit import fit
+
+        fit(trial["settings"], configs=trial["configs"], run_dir=sys.argv[1])
+
+
+if __name__ == "__main__":
     main()

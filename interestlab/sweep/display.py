@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: what is done, what runs for how long, and how long it will take."""
+"""Show the progress of a sweep: the trials that are done, those that are running, and the remaining time."""
 
 from types import TracebackType
 from typing import Self
@@ -12,12 +12,12 @@ from interestlab.sweep.trials import Trial
 
 
 class Display:
-    """Progress on standard error; a line for each trial that has ended.
+    """Progress bars on standard error, and a line for each trial that ends.
 
     Args:
-        total: trials of the sweep.
-        done: of them, before this process began.
-        failed: of them, likewise.
+        total: number of trials of the sweep.
+        done: number of them that were done before this process started.
+        failed: number of them that had failed before this process started.
     """
 
     def __init__(self, total: int, done: int, failed: int) -> None:
@@ -26,34 +26,43 @@ class Display:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[counts]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
             speed_estimate_period=float("inf"),  # a trial takes longer than the half minute that rich looks back
         )
-        self.whole = self.progress.add_task("trials", total=total, completed=done + failed, told=self.told)
+        self.total_task = self.progress.add_task("trials", total=total, completed=done + failed, counts=self.counts)
         self.running: dict[str, TaskID] = {}
 
     @property
-    def told(self) -> str:
-        """The counts."""
+    def counts(self) -> str:
+        """Return the numbers of trials that are done and that failed."""
         return f"{self.done}/{self.total} done" + (f", {self.failed} failed" if self.failed else "")
 
     def __enter__(self) -> Self:
         self.progress.start()
-        self.progress.advance(self.whole, 0)  # from here on the speed is measured
+        self.progress.advance(self.total_task, 0)  # starts the measurement of the speed
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.progress.stop()
 
     def started(self, trial: Trial) -> None:
-        """A trial runs."""
-        self.running[trial.id] = self.progress.add_task(f"  {escape(trial.id)}", total=None, told="")
+        """Show a trial that started.
+
+        Args:
+            trial: the trial.
+        """
+        self.running[trial.id] = self.progress.add_task(f"  {escape(trial.id)}", total=None, counts="")
 
     def ended(self, trial: Trial, record: Record | None) -> None:
-        """A trial has ended; without a record, in another process."""
+        """Show that a trial ended.
+
+        Args:
+            trial: the trial.
+            record: how it ended; None where another process runs it.
+        """
         self.progress.remove_task(self.running.pop(trial.id))
         if record is None:
             return
@@ -63,9 +72,14 @@ class Display:
         else:
             self.failed += 1
             self.console.print(f"[red]failed[/] {escape(trial.id)}: {escape(str(record.reason))}", soft_wrap=True)
-        self.progress.update(self.whole, advance=1, told=self.told)
+        self.progress.update(self.total_task, advance=1, counts=self.counts)
 
     def lost(self, trial: Trial, why: str) -> None:
-        """A trial ended without a word, and is left to the next sweep."""
+        """Show that a trial ended without a record, and is left to the next sweep.
+
+        Args:
+            trial: the trial.
+            why: the reason.
+        """
         self.progress.remove_task(self.running.pop(trial.id))
         self.console.print(f"[red]lost[/] {escape(trial.id)}: {escape(why)}", soft_wrap=True)

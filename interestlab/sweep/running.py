@@ -1,10 +1,11 @@
-"""One trial of a sweep: claimed by a lock, run as a process of its own, written down when it has ended.
+"""Run one trial of a sweep: claim it by a lock, fit it in a process of its own, and record how it ended.
 
 In the sweep's folder a trial has ``trials/ID``, the folder of its run, and beside it ``ID.log`` and ``ID.lock``. It is done
-or failed when ``trials/ID/trial.json`` says so; what lies in a folder without it was left by a process that was killed.
+or failed when ``trials/ID/trial.json`` says so; a folder without that file was left by a process that was killed.
 """
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -31,11 +32,11 @@ class Record:
 
     Attributes:
         trial: its id.
-        labels: of each axis.
+        labels: label of each axis.
         seed: of the run.
-        status: ``done``, with metrics; or ``failed``.
+        status: ``done``, with metrics, or ``failed``.
         reason: why it failed.
-        seconds: that its process took.
+        seconds: run time of its process.
     """
 
     trial: str
@@ -47,29 +48,54 @@ class Record:
 
 
 def run_folder(folder: Path, trial: str) -> Path:
-    """The folder of a trial's run."""
+    """Return the folder of a trial's run.
+
+    Args:
+        folder: of the sweep.
+        trial: its id.
+    """
     return folder / "trials" / trial
 
 
 def log_file(folder: Path, trial: str) -> Path:
-    """What a trial printed."""
+    """Return the file with the output of a trial.
+
+    Args:
+        folder: of the sweep.
+        trial: its id.
+    """
     return folder / "trials" / f"{trial}.log"
 
 
 def lock(folder: Path, trial: str) -> FileLock:
-    """Held by the process that runs a trial; the system lets it go when that process ends, however it ends."""
+    """Return the lock of the process that runs a trial. The system releases it when that process ends, however it ends.
+
+    Args:
+        folder: of the sweep.
+        trial: its id.
+    """
     (folder / "trials").mkdir(parents=True, exist_ok=True)
     return FileLock(folder / "trials" / f"{trial}.lock", timeout=0)
 
 
-def record(folder: Path, trial: str) -> Record | None:
-    """How a trial ended; None where it has not."""
+def read_record(folder: Path, trial: str) -> Record | None:
+    """Return how a trial ended, or None where it has not.
+
+    Args:
+        folder: of the sweep.
+        trial: its id.
+    """
     file = run_folder(folder, trial) / "trial.json"
     return Record(**json.loads(file.read_text("utf-8"))) if file.exists() else None
 
 
 def forget(folder: Path, trial: str) -> None:
-    """Let a trial that ended be run again, unless another process just does."""
+    """Let a trial that ended run again, unless another process is running it.
+
+    Args:
+        folder: of the sweep.
+        trial: its id.
+    """
     try:
         with lock(folder, trial):
             (run_folder(folder, trial) / "trial.json").unlink(missing_ok=True)
@@ -78,71 +104,104 @@ def forget(folder: Path, trial: str) -> None:
 
 
 def command(trial: Trial, folder: Path) -> list[str]:
-    """The process of a trial."""
-    return [sys.executable, "-m", "interestlab.sweep.child", *trial.arguments(run_folder(folder, trial.id))]
+    """Return the command of a trial's process, which reads its settings from standard input.
+
+    Args:
+        trial: one of the sweep.
+        folder: of the sweep.
+    """
+    return [sys.executable, "-m", "interestlab.sweep.child", str(run_folder(folder, trial.id))]
 
 
 def environment(trial: Trial, threads: int) -> dict[str, str]:
-    """The environment of a trial's process; what the user has set stays."""
+    """Return the environment of a trial's process; variables that the user has set stay.
+
+    Args:
+        trial: one of the sweep.
+        threads: that it may use.
+    """
     ours = {"OMP_NUM_THREADS": str(threads), "WANDB_RUN_GROUP": trial.sweep, "WANDB_JOB_TYPE": "trial", "PYTHONUNBUFFERED": "1"}
     return ours | os.environ
 
 
 class Running:
-    """A trial that this process has claimed and started."""
+    """A trial that this process has claimed and started.
 
-    def __init__(self, trial: Trial, folder: Path, threads: int, held: FileLock) -> None:
-        self.trial, self.held = trial, held
+    Args:
+        trial: one of the sweep.
+        folder: of the sweep.
+        threads: that it may use.
+        claimed: its lock, which is released when the trial ends.
+    """
+
+    def __init__(self, trial: Trial, folder: Path, threads: int, claimed: FileLock) -> None:
+        self.trial, self.claimed = trial, claimed
         self.folder, self.log = run_folder(folder, trial.id), log_file(folder, trial.id)
         discard(self.folder)
         with self.log.open("w", encoding="utf-8") as log:
-            log.write(f"$ interestlab {shlex.join(trial.arguments(self.folder))}\n")
+            log.write(f"$ interestlab fit {shlex.join(trial.arguments(self.folder))}\n")
             log.flush()
-            self.began = time.monotonic()
+            self.started = time.monotonic()
             self.process = subprocess.Popen(
                 command(trial, folder),
-                stdin=subprocess.PIPE,  # see `child`
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment(trial, threads),
-                start_new_session=True,  # Ctrl-C is the sweep's: it stops its trials itself
+                start_new_session=True,  # Ctrl-C is for the sweep, which stops its trials itself
             )
+        self._send_settings()
+
+    def _send_settings(self) -> None:
+        """Write the settings to the process, and leave the stream open: its end would end the process."""
+        level = logging.getLevelName(logging.getLogger("interestlab").getEffectiveLevel()).lower()
+        settings = {"settings": self.trial.fit_settings, "configs": [str(file) for file in self.trial.base]}
+        assert self.process.stdin
+        with suppress(BrokenPipeError):  # it has ended already, and its log says why
+            self.process.stdin.write(json.dumps(settings | {"log_level": level}).encode() + b"\n")
+            self.process.stdin.flush()
 
     @classmethod
     def claim(cls, trial: Trial, folder: Path, threads: int) -> Self | None:
-        """Start a trial, unless it has ended or another process runs it."""
+        """Start a trial, unless it has ended or another process runs it.
+
+        Args:
+            trial: one of the sweep.
+            folder: of the sweep.
+            threads: that it may use.
+        """
         with ExitStack() as stack:
             try:
-                held = lock(folder, trial.id)
-                stack.enter_context(held)
+                claimed = lock(folder, trial.id)
+                stack.enter_context(claimed)
             except Timeout:
                 return None
-            if record(folder, trial.id):
+            if read_record(folder, trial.id):
                 return None
-            running = cls(trial, folder, threads, held)
-            stack.pop_all()  # held until the trial ends
+            running = cls(trial, folder, threads, claimed)
+            stack.pop_all()  # the lock stays until the trial ends
             return running
 
-    def ended(self) -> bool:
-        """Whether the process has ended."""
+    def has_ended(self) -> bool:
+        """Return whether the process has ended."""
         return self.process.poll() is not None
 
     def finish(self) -> Record:
-        """Wait for the end, and write down how it was."""
+        """Wait for the end of the process, and record it."""
         code = self.process.wait()
-        done = code == 0 and (self.folder / "metrics.json").exists()
-        reason = None if done else f"{last_words(self.log)} ({ending(code)})"
-        seconds = round(time.monotonic() - self.began, 1)
+        is_done = code == 0 and (self.folder / "metrics.json").exists()
+        reason = None if is_done else f"{failure_message(self.log)} ({describe_exit(code)})"
+        seconds = round(time.monotonic() - self.started, 1)
         trial = self.trial
-        made = Record(trial.id, trial.labels, trial.seed, "done" if done else "failed", reason, seconds)
+        record = Record(trial.id, trial.labels, trial.seed, "done" if is_done else "failed", reason, seconds)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(self.folder / "trial.json", json.dumps(asdict(made), indent=1, ensure_ascii=False))
+        write_text_atomic(self.folder / "trial.json", json.dumps(asdict(record), indent=1, ensure_ascii=False))
         self.release()
-        return made
+        return record
 
     def kill(self) -> None:
         """End the process, and leave the trial to the next sweep."""
-        if not self.ended():
+        if not self.has_ended():
             if hasattr(os, "killpg"):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
@@ -150,14 +209,24 @@ class Running:
         self.release()
 
     def release(self) -> None:
-        """Let others have the trial."""
+        """Let other processes claim the trial."""
         if self.process.stdin:
-            self.process.stdin.close()
-        self.held.release()
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+        self.claimed.release()
 
 
 def run(trial: Trial, folder: Path, threads: int) -> Record | None:
-    """Run one trial to its end; None where it is none of ours."""
+    """Run one trial to its end.
+
+    Args:
+        trial: one of the sweep.
+        folder: of the sweep.
+        threads: that it may use.
+
+    Returns:
+        How it ended; None where it had ended before, or another process runs it.
+    """
     running = Running.claim(trial, folder, threads)
     if running is None:
         return None
@@ -169,16 +238,24 @@ def run(trial: Trial, folder: Path, threads: int) -> Record | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove what a killed run left. It is moved away first, so that nothing is found half removed."""
+    """Remove the run of a killed process. It is renamed first, so that no half-removed run is ever read.
+
+    Args:
+        folder: of the run.
+    """
     if folder.exists():
-        left = folder.with_name(f"{folder.name}.left")
-        shutil.rmtree(left, ignore_errors=True)
-        folder.rename(left)
-        shutil.rmtree(left, ignore_errors=True)
+        renamed = folder.with_name(f"{folder.name}.left")
+        shutil.rmtree(renamed, ignore_errors=True)
+        folder.rename(renamed)
+        shutil.rmtree(renamed, ignore_errors=True)
 
 
-def ending(code: int) -> str:
-    """How a process ended, in words."""
+def describe_exit(code: int) -> str:
+    """Return how a process ended, in words.
+
+    Args:
+        code: its exit status; negative for a signal.
+    """
     if code >= 0:
         return f"exit status {code}" if code else "exit status 0, without metrics.json"
     name = signal.Signals(-code).name
@@ -186,15 +263,19 @@ def ending(code: int) -> str:
 
 
 ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b|interestlab[ \w]*: ")
-"""How the line begins that says why a Python program ended."""
+"""The beginning of a line that says why a Python program ended."""
 
 
-def last_words(log: Path) -> str:
-    """The line of a log that most likely says why it ends."""
+def failure_message(log: Path) -> str:
+    """Return the line of a log that most likely says why the process ended.
+
+    Args:
+        log: output of the process.
+    """
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2**16))
         text = file.read().decode("utf-8", errors="replace")
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n")
     lines = [line.strip() for line in plain.splitlines() if re.search(r"\w", line) and not line.startswith(("wandb:", "$ "))]
-    said = next((line for line in reversed(lines) if ERROR.match(line)), lines[-1] if lines else "it printed nothing")
-    return said[:500]
+    message = next((line for line in reversed(lines) if ERROR.match(line)), lines[-1] if lines else "it printed nothing")
+    return message[:500]

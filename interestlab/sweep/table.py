@@ -1,4 +1,4 @@
-"""The trials of a sweep as one table: what was asked, how it ended, what it measured and what it cost."""
+"""The trials of a sweep as one table: settings, status, metrics and costs."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from interestlab.sweep.running import record, run_folder
+from interestlab.sweep.running import read_record, run_folder
 from interestlab.sweep.spec import Spec
 from interestlab.sweep.trials import Trial
 
@@ -20,18 +20,26 @@ COSTS = {
     "seconds_per_epoch": pl.Float64,
     "peak_memory_mb": pl.Float64,
 }
-"""What ``cost.json`` of a run may tell."""
+"""Columns from ``cost.json`` of a run."""
 
 SEEDS = ("seed", "data_seed", "ties_seed")
-"""What tells the seeds of a sweep apart in a fingerprint, and not its data."""
+"""Entries of a fingerprint that differ between the seeds of a sweep, and say nothing about its data."""
 
 
-def gather(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataFrame:
-    """A row a trial of the spec: ``trial``, ``axis/NAME``, ``seed``, ``status`` (done, failed or missing), ``reason``,
-    ``fingerprint``, the metrics by their own names, the costs, and ``run``, its folder.
+def results_table(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataFrame:
+    """Collect the results of a sweep.
+
+    Args:
+        spec: the sweep.
+        trials: its trials.
+        folder: of the sweep.
+
+    Returns:
+        One row per trial: ``trial``, ``axis/NAME``, ``seed``, ``status`` (done, failed or missing), ``reason``,
+        ``fingerprint``, the metrics under their own names, the costs, and ``run``, the folder of its run.
     """
-    rows = [row(trial, folder) for trial in trials]
-    metrics = dict.fromkeys([*spec.metrics, *sorted({name for _, found in rows for name in found})], pl.Float64)
+    rows = [read_row(trial, folder) for trial in trials]
+    metrics = dict.fromkeys([*spec.metrics, *sorted({name for _, measured in rows for name in measured})], pl.Float64)
     schema = (
         {"trial": pl.String}
         | {f"axis/{axis}": pl.String for axis in spec.axes}
@@ -40,21 +48,29 @@ def gather(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataFrame:
         | COSTS
         | {"run": pl.String}
     )
-    return pl.DataFrame([told | found for told, found in rows], schema=schema)
+    return pl.DataFrame([row | measured for row, measured in rows], schema=schema)
 
 
-def row(trial: Trial, folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
-    """What is known of a trial, and its metrics."""
-    run, ended = run_folder(folder, trial.id), record(folder, trial.id)
-    told: dict[str, Any] = {"trial": trial.id, "seed": trial.seed, "run": run.relative_to(folder).as_posix()}
-    told |= {f"axis/{axis}": label for axis, label in trial.labels.items()}
-    told |= {"status": ended.status if ended else "missing", "reason": ended.reason if ended else None}
-    if ended is None or ended.status == "failed":
-        return told, {}
+def read_row(trial: Trial, folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """Read the results of one trial.
+
+    Args:
+        trial: the trial.
+        folder: of the sweep.
+
+    Returns:
+        The columns of its row apart from the metrics, and the metrics.
+    """
+    run, record = run_folder(folder, trial.id), read_record(folder, trial.id)
+    row: dict[str, Any] = {"trial": trial.id, "seed": trial.seed, "run": run.relative_to(folder).as_posix()}
+    row |= {f"axis/{axis}": label for axis, label in trial.labels.items()}
+    row |= {"status": record.status if record else "missing", "reason": record.reason if record else None}
+    if record is None or record.status == "failed":
+        return row, {}
     measured = json.loads((run / "metrics.json").read_text("utf-8"))
     fingerprint = {key: value for key, value in measured["fingerprint"].items() if key not in SEEDS}
-    told["fingerprint"] = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
+    row["fingerprint"] = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
     cost = run / "cost.json"
-    costs = json.loads(cost.read_text("utf-8")) if cost.exists() else {}  # older runs have none
-    told |= {name: costs[name] for name in COSTS if name in costs}
-    return told, {name: value for name, value in measured.items() if isinstance(value, int | float)}
+    costs = json.loads(cost.read_text("utf-8")) if cost.exists() else {}
+    row |= {name: costs[name] for name in COSTS if name in costs}
+    return row, {name: value for name, value in measured.items() if isinstance(value, int | float)}

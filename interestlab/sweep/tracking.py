@@ -1,4 +1,4 @@
-"""W&B: the runs of a sweep are one group, and so is what its report says."""
+"""Log the report of a sweep to W&B, in the group of its runs."""
 
 from pathlib import Path
 
@@ -7,14 +7,18 @@ import polars as pl
 from interestlab.sweep.spec import Spec
 
 PROJECT = "interestlab"
-"""That of the runs."""
+"""W&B project of the runs."""
 
 
-def follow(spec: Spec, folder: Path) -> bool:
-    """Log the comparison and its plots as a run of the sweep's group, where its trials log to W&B.
+def log_report(spec: Spec, folder: Path) -> bool:
+    """Log the comparison and its plots as a run of the sweep's group, if its trials log to W&B.
+
+    Args:
+        spec: the sweep.
+        folder: of the sweep, with its report.
 
     Returns:
-        whether it was logged.
+        Whether the report was logged.
     """
     if not any((folder / "trials").glob("*/wandb")):
         return False

@@ -1,4 +1,4 @@
-"""What a sweep runs: each combination of labels with each seed."""
+"""The trials of a sweep: each combination of labels with each seed."""
 
 import hashlib
 import json
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interestlab.config.arguments import from_settings
 from interestlab.errors import DataError
 from interestlab.sweep.spec import Settings, Spec, load
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One ``interestlab fit``.
+    """One fit.
 
     Attributes:
-        id: a name that is the same as long as what is run is the same.
-        sweep: the sweep's name.
-        labels: of each axis.
+        id: name of the trial, which is the same as long as its settings are the same.
+        sweep: name of the sweep.
+        labels: label of each axis.
         seed: of the run; ``data.seed`` follows it where no setting fixes it.
         base: config files.
-        settings: that win over them.
+        settings: options of ``fit`` that win over the config files.
     """
 
     id: str
@@ -32,65 +33,93 @@ class Trial:
     base: tuple[Path, ...]
     settings: Settings
 
+    @property
+    def fit_settings(self) -> Settings:
+        """Return all options of the fit, apart from its folder."""
+        # In a log file, a progress bar is one line per step.
+        return {"trainer.enable_progress_bar": False} | self.settings | {"seed_everything": self.seed}
+
     def arguments(self, run_dir: Path) -> list[str]:
-        """The command line of ``interestlab``."""
-        settings = {"trainer.enable_progress_bar": False} | self.settings  # in a file a bar is a line for each of its steps
-        return [
-            "fit",
-            *(f"--config={file}" for file in self.base),
-            *(f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()),
-            f"--seed_everything={self.seed}",
-            f"--run_dir={run_dir}",
-        ]
+        """Return the options of ``interestlab fit`` that run the trial from the command line.
+
+        Args:
+            run_dir: folder of its run.
+        """
+        return from_settings(self.fit_settings | {"run_dir": str(run_dir)}, self.base)
 
 
 def expand(spec: Spec) -> list[Trial]:
-    """All trials of a sweep. The first seed of every combination comes first, so that one that is stopped compares them all."""
-    base = [resolved(load(file), file.parent) for file in spec.base]
-    named = []
+    """Return all trials of a sweep.
+
+    The first seed of every combination comes first, so that a sweep that is stopped early compares all of them.
+
+    Args:
+        spec: the sweep.
+    """
+    base = [with_files(load(file), file.parent) for file in spec.base]
+    combinations = []
     for labels in spec.combinations:
         settings = spec.settings(labels)
-        told = json.dumps([labels, base, resolved(settings, Path())], sort_keys=True, ensure_ascii=False)
-        named.append((words(spec, labels), hashlib.sha256(told.encode()).hexdigest()[:8], labels, settings))
+        content = json.dumps([labels, base, with_files(settings, Path())], sort_keys=True, ensure_ascii=False)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+        combinations.append((readable_name(spec, labels), digest, labels, settings))
     return [
         Trial(f"{name}-seed{seed}-{digest}", spec.name, labels, seed, spec.base, settings)
         for seed in spec.seeds
-        for name, digest, labels, settings in named
+        for name, digest, labels, settings in combinations
     ]
 
 
-def chosen(trials: Sequence[Trial], name: str) -> Trial:
-    """The trial of that id.
+def find_trial(trials: Sequence[Trial], name: str) -> Trial:
+    """Return the trial with an id.
+
+    Args:
+        trials: of the sweep.
+        name: the id.
 
     Raises:
         DataError: there is none.
     """
-    found = next((trial for trial in trials if trial.id == name), None)
-    if found is None:
+    match = next((trial for trial in trials if trial.id == name), None)
+    if match is None:
         raise DataError(f"the sweep has no trial '{name}'; --dry_run lists them.")
-    return found
+    return match
 
 
-def words(spec: Spec, labels: Mapping[str, str]) -> str:
-    """The labels as the beginning of a file's name; a bare value has the end of its option before it."""
+def readable_name(spec: Spec, labels: Mapping[str, str]) -> str:
+    """Return labels as the beginning of a file name; a plain value follows the last part of its option's name.
+
+    Args:
+        spec: the sweep.
+        labels: label of each axis.
+    """
     parts = []
     for axis in sorted(labels):
-        bare = all(entry.keys() == {axis} for entry in spec.axes[axis].values())
-        parts.append(slug(f"{axis.rpartition('.')[2]}-{labels[axis]}" if bare else labels[axis]))
+        is_plain = all(entry.keys() == {axis} for entry in spec.axes[axis].values())
+        parts.append(slug(f"{axis.rpartition('.')[2]}-{labels[axis]}" if is_plain else labels[axis]))
     return "-".join(parts)[:120] or "all"
 
 
 def slug(text: str) -> str:
-    """A text as a part of a file's name."""
+    """Return a text as a part of a file name.
+
+    Args:
+        text: any text.
+    """
     return re.sub(r"[^\w.]+", "-", text, flags=re.ASCII).strip("-.")[:40] or "x"
 
 
-def resolved(value: Any, folder: Path) -> Any:
-    """A setting with the files that it names in the place of their names, so that a changed file is another setting."""
+def with_files(value: Any, folder: Path) -> Any:
+    """Return a setting with the content of the YAML files that it names, so that a changed file is another setting.
+
+    Args:
+        value: the setting.
+        folder: folder that the names are relative to.
+    """
     if isinstance(value, dict):
-        return {key: resolved(inner, folder) for key, inner in value.items()}
+        return {key: with_files(inner, folder) for key, inner in value.items()}
     if isinstance(value, list):
-        return [resolved(inner, folder) for inner in value]
+        return [with_files(inner, folder) for inner in value]
     if isinstance(value, str) and value.endswith((".yaml", ".yml")) and (folder / value).is_file():
-        return resolved(load(folder / value), (folder / value).parent)
+        return with_files(load(folder / value), (folder / value).parent)
     return value

@@ -12,6 +12,7 @@ from peft.tuners.adalora import AdaLoraModel
 from interestlab import encoders
 from interestlab.cli.main import main
 from interestlab.training.lightning_module import InterestModel
+from interestlab.training.loggers.jsonl import read_metrics
 
 # Without a metric to watch, the checkpoint is always of the last epoch.
 EPOCHS = [
@@ -33,7 +34,7 @@ def adalora(bert, tmp_path):
 
 
 def curve(folder):
-    return pl.read_csv(folder / "metrics.csv").filter(pl.col("train/rank_mean").is_not_null())
+    return read_metrics(folder / "metrics.jsonl").filter(pl.col("train/rank_mean").is_not_null())
 
 
 def state(folder):

@@ -9,7 +9,7 @@ import pytest
 from lightning.pytorch import Trainer
 
 from interestlab import objectives, sources
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 from interestlab.data.datamodule import InterestData
 from interestlab.registry import DYNAMICS, ENCODERS, FUSION
 from interestlab.training.lightning_module import InterestModel

@@ -1,12 +1,15 @@
-"""The commands that look."""
+"""The commands: how they are found, their help, and those that only print."""
 
+import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from interestlab.cli.main import COMMANDS, main
+import interestlab.cli
+from interestlab.cli.main import commands, main
 from interestlab.registry import REGISTRIES
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +27,7 @@ def test_listing_imports_no_plugin_and_no_torch():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize(("module", "extra"), [("scipy.stats", "drift"), ("wandb", "tracking")])
+@pytest.mark.parametrize(("module", "extra"), [("ruptures", "drift"), ("wandb", "tracking")])
 def test_an_absent_library_is_reported_with_its_extra(monkeypatch, capsys, module, extra):
     def absent(name):
         raise ModuleNotFoundError(f"No module named '{module}'", name=module)
@@ -80,13 +83,66 @@ def test_doctor(capsys):
 def test_the_top_help_names_every_command(capsys, args):
     main(args)
     out = capsys.readouterr().out
-    assert all(command in out for command in COMMANDS)
+    assert all(command in out for command in commands())
 
 
 def test_an_unknown_command_is_one_error():
     with pytest.raises(SystemExit) as done:
         main(["fti"])
     assert "no command 'fti'" in str(done.value)
+
+
+@pytest.mark.parametrize("args", [["data"], ["data", "descripe"]])
+def test_a_group_of_commands_names_them(capsys, args):
+    with pytest.raises(SystemExit) as done:
+        main(args)
+    assert done.value.code == 2
+    assert "data describe, data prepare" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as done:
+        main(["data", "--help"])
+    assert done.value.code == 0
+    out = capsys.readouterr().out
+    assert "data describe" in out
+    assert "drift" not in out
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_a_help_of_its_own_and_a_line_in_the_top_help(capsys, name):
+    with pytest.raises(SystemExit) as done:
+        main([*name.split(), "--help"])
+    assert done.value.code == 0
+    out = capsys.readouterr().out
+    assert "--log_level" in out
+    assert "--allow_import" in out
+    main([])
+    assert re.search(rf"^  {name}  +\w.*\w", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_new_command_is_one_new_file(tmp_path, monkeypatch, capsys):
+    (tmp_path / "count_words.py").write_text('"""Count words."""\n\n\ndef run(args):\n    print(len(args))\n')
+    (tmp_path / "broken.py").write_text('"""Import what is absent."""\n\nimport absent_module\n')
+    files = commands() | {file.stem.replace("_", " "): file for file in tmp_path.glob("*.py")}
+    monkeypatch.setattr("interestlab.cli.main.commands", lambda: files)
+    monkeypatch.setattr("interestlab.cli.__path__", [str(tmp_path), *interestlab.cli.__path__])
+    main(["count", "words", "a", "b"])
+    assert capsys.readouterr().out == "2\n"
+    main(["--help"])
+    out = capsys.readouterr().out
+    assert re.search(r"count words +Count words\.", out)
+    assert "Import what is absent." in out
+
+
+def test_log_levels(capsys):
+    logger = logging.getLogger("interestlab.test")
+    for args, levels in (([], "iw"), (["-v"], "diw"), (["--log_level=warning"], "w"), (["--log_level", "error"], "")):
+        main(["plugins", *args])
+        capsys.readouterr()
+        logger.debug("d"), logger.info("i"), logger.warning("w")
+        assert capsys.readouterr().err == "".join(f"{level}\n" for level in levels)
+    with pytest.raises(SystemExit) as done:
+        main(["plugins", "--log_level=loud"])
+    assert done.value.code == 2
+    assert "debug, info, warning, error" in capsys.readouterr().err
 
 
 def test_describe_and_prepare(capsys, tmp_path):

@@ -7,19 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interestlab.cli.drift import overrides
 from interestlab.cli.main import main
 from interestlab.drift.verdicts import BOTH, EVOLVED, INSUFFICIENT_EVIDENCE, MIGRATED
-from interestlab.errors import DataError
 
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)
 
 SHOP = [f"--data.source={name}" for name in ("simulated",)]
 SHOP += [f"--data.source.{k}={v}" for k, v in {"users": 40, "items": 64, "categories": 4, "events": 60, "visit": 1}.items()]
-QUICK = [
-    f"--drift.{k}={v}" for k, v in {"permutations": 49, "windows": 3, "flow_users": 20, "segments": 3, "examples": 3}.items()
-]
+SETTINGS = {"permutations": 49, "windows": 3, "flow_users": 20, "segments": 3, "example_users": 3}
+QUICK = [f"--drift.{name}={value}" for name, value in SETTINGS.items()]
 TIME = pl.Datetime("us", "UTC")
 TEXT, FLOAT, INT = pl.String, pl.Float64, pl.Int64
 SCHEMAS = {
@@ -86,7 +83,7 @@ SCHEMAS = {
 }
 META = {
     *("source", "users", "items", "events", "first", "last", "interests", "fingerprint", "seed", "permutations", "windows"),
-    *("level", "answered", "sampled_for_flows", "model", "notes", "dropped_events", "versions"),
+    *("significance_level", "answered", "sampled_for_flows", "model", "notes", "dropped_events", "versions"),
 }
 
 
@@ -191,13 +188,13 @@ def test_help_answers(capsys):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (["--drift.at=soon"], "--drift.at=soon is no date"),
+        (["--drift.boundary=soon"], "--drift.boundary=soon is not a date"),
         (["--drift.interests=taxonomy", "--drift.column=genre"], "no column genre"),
         (["--drift.interests=clusters", "--drift.clusters=1000"], "fewer than the 1000 interests"),
         (["--drift.permutations=3"], "permutations must be at least 19"),
         (["--drift.interests=tarot"], "drift.interests"),
         (["--drift.colour=red"], "colour"),
-        (["-c", "nowhere.yaml"], "nowhere.yaml: the config cannot be read"),
+        (["-c", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
 def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
@@ -207,8 +204,7 @@ def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
     err = capsys.readouterr().err.strip().splitlines()
     assert told in "\n".join(err)
     assert not [line for line in err if line.startswith("Traceback")]
-    if wrong[0].startswith(("--drift.at", "--drift.interests=c", "-c")):
-        assert len([line for line in err if line.startswith("interestlab:")]) == 1
+    assert len([line for line in err if line.startswith("interestlab:")]) == 1
     assert not Path("out").exists()
 
 
@@ -232,14 +228,6 @@ def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, told, capsys, tmp_pat
     assert len(err) == 1
     assert told in err[0]
     assert not list(tmp_path.glob("**/*.parquet"))
-
-
-def test_options_of_the_data_may_stand_apart_from_their_value():
-    typed = ["run", "--data.max_history", "-3", "--data.split_quantiles=[1,2]", "--out", "x", "--data.source.path", "a=b"]
-    told = ["--data.max_history=-3", "--data.split_quantiles=[1,2]", "--data.source.path=a=b"], ["run", "--out", "x"]
-    assert overrides(typed) == told
-    with pytest.raises(DataError, match="needs a value"):
-        overrides(["--data.split_quantiles"])
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])

@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 
 QUIET = "--trainer.enable_progress_bar=false"
 

@@ -17,7 +17,7 @@ def limit(monkeypatch):
 
 def forget():
     for registry in REGISTRIES.values():
-        vars(registry).pop("_found", None)
+        vars(registry).pop("_claims", None)
 
 
 NOTE = "INTERESTLAB_PLUGINS limits plugins to those of interestlab-dynamics, nowhere, of which nowhere is not installed."

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
 ITEMS = [f"i{n}" for n in range(8)]

@@ -1,11 +1,17 @@
 """Bare names, class paths and sub-config files, in YAML and as flags, with overrides in any order."""
 
+import sys
+from types import ModuleType
+
 import pytest
 import yaml
 
-from interestlab.cli.main import main
-from interestlab.cli.train import run
-from interestlab.config import plugin_names
+from interestlab.cli.main import main, run
+from interestlab.config import safe_yaml
+from interestlab.config.arguments import in_order
+from interestlab.config.plugin_names import resolve
+from interestlab.config.plugin_options import Resolver, write
+from interestlab.contract import Encoder
 from interestlab.registry import ENCODERS
 
 MODEL = ["--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"]
@@ -91,18 +97,23 @@ def test_switching_from_one_encoder_to_a_mapping(capsys, tmp_path, form):
     assert config["model"]["encoder"]["words"]["init_args"]["max_length"] == 5
 
 
-def test_a_file_of_the_same_name_is_not_meant(capsys, tmp_path):
+@pytest.mark.parametrize("form", ["flag", "yaml", "text"])
+def test_a_file_with_the_name_of_a_plugin_is_ignored(capsys, tmp_path, form):
     (tmp_path / "full").write_text("garbage: 1\n")
-    config = resolved(capsys, *MODEL, "--model.encoder=full")
-    assert config["model"]["encoder"]["class_path"] == "interestlab.encoders.full"
     (tmp_path / "c.yaml").write_text("model: {encoder: full}\n")
-    assert "write interestlab.encoders.full" in refused(capsys, *MODEL, f"--config={tmp_path / 'c.yaml'}")
+    args = {
+        "flag": "--model.encoder=full",
+        "yaml": f"--config={tmp_path / 'c.yaml'}",
+        "text": "--config={model: {encoder: full}}",
+    }
+    config = resolved(capsys, *MODEL, args[form])
+    assert config["model"]["encoder"]["class_path"] == "interestlab.encoders.full"
 
 
 def test_a_width_is_never_typed(fit):
     model = fit("--model.encoder=frozen", "--model.encoder.max_length=6", "--model.dynamics=ewma", "--model.dim=16").model
-    assert model.dynamics.dim == model.dim == 16
-    assert model.projections["main"].out_features == 16
+    assert model.backbone.dynamics.dim == 16
+    assert model.backbone.projections["main"].out_features == 16
 
 
 @pytest.mark.parametrize(
@@ -142,11 +153,92 @@ def test_what_is_typed_wins_wherever_it_stands(capsys, tmp_path):
 
 def test_order():
     args = ["fit", "--a.b.c=1", "--config", "x", "--a.b.d", "2", "--a.b=n", "--z=1"]
-    assert plugin_names.ordered(args) == ["fit", "--config", "x", "--z=1", "--a.b=n", "--a.b.c=1", "--a.b.d", "2"]
+    assert in_order(args) == ["fit", "--config", "x", "--z=1", "--a.b=n", "--a.b.c=1", "--a.b.d", "2"]
 
 
-def test_the_private_function_is_where_it_was():
+def test_no_private_function_of_jsonargparse_is_replaced():
     from jsonargparse import _typehints
 
-    plugin_names.install()
-    assert hasattr(_typehints.resolve_class_path_by_name, "__wrapped__")
+    assert not hasattr(_typehints.resolve_class_path_by_name, "__wrapped__")
+
+
+@pytest.mark.parametrize("arguments", ["{max_length: 5}", "{init_args: {max_length: 5}}"])
+def test_a_later_config_changes_arguments_of_the_plugin_of_an_earlier_one(capsys, tmp_path, arguments):
+    (tmp_path / "a.yaml").write_text("model: {encoder: full}\n")
+    (tmp_path / "b.yaml").write_text(f"model: {{encoder: {arguments}}}\n")
+    encoder = resolved(capsys, *MODEL, f"--config={tmp_path / 'a.yaml'}", f"--config={tmp_path / 'b.yaml'}")["model"]["encoder"]
+    assert encoder["class_path"] == "interestlab.encoders.full"
+    assert encoder["init_args"]["max_length"] == 5
+
+
+def test_an_argument_with_the_name_of_a_plugin_stays_text(capsys, tmp_path):
+    (tmp_path / "a.yaml").write_text("model: {encoder: {class_path: peft, init_args: {method: lora}}}\n")
+    (tmp_path / "b.yaml").write_text("model: {encoder: {method: ia3}}\n")
+    configs = [f"--config={tmp_path / name}" for name in ("a.yaml", "b.yaml")]
+    for args, method in ((configs[:1], "lora"), (configs, "ia3"), ([*configs, "--model.encoder.method=full"], "full")):
+        assert resolved(capsys, *MODEL, *args)["model"]["encoder"]["init_args"]["method"] == method
+
+
+@pytest.mark.parametrize("form", ["--model.encoder.text=full", "--model.encoder.text.class_path=full"])
+def test_one_encoder_of_a_mapping_is_replaced(capsys, tmp_path, form):
+    (tmp_path / "c.yaml").write_text("model: {encoder: {text: frozen, id: id}}\n")
+    encoders = resolved(capsys, f"--config={tmp_path / 'c.yaml'}", *MODEL, form)["model"]["encoder"]
+    assert [encoders[name]["class_path"] for name in ("text", "id")] == ["interestlab.encoders.full", "interestlab.encoders.id"]
+
+
+@pytest.mark.parametrize("form", ["yaml", "json", "flag"])
+def test_the_objective_of_an_auxiliary_term(capsys, tmp_path, form):
+    (tmp_path / "c.yaml").write_text("model: {auxiliary: {views: {objective: contrastive, weight: 0.2}}}\n")
+    json = "--model.auxiliary={views: {objective: contrastive, weight: 0.2}}"
+    yaml = f"--config={tmp_path / 'c.yaml'}"
+    args = {"yaml": [yaml], "json": [json], "flag": [yaml, "--model.auxiliary.views.objective=rdrop"]}[form]
+    objective = resolved(capsys, *MODEL, "--model.encoder=id", *args)["model"]["auxiliary"]["views"]["objective"]
+    assert objective["class_path"] == f"interestlab.objectives.{'rdrop' if form == 'flag' else 'contrastive'}"
+
+
+@pytest.mark.parametrize("args", [["--model=model.yaml", "--data=parts/data.yaml"], ["--config=parts/whole.yaml"]])
+def test_whole_groups_and_files_relative_to_their_config(capsys, tmp_path, args):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "model.yaml").write_text("{encoder: full, dynamics: ewma, objective: next_item}\n")
+    (tmp_path / "parts" / "encoder.yaml").write_text("{class_path: full, init_args: {max_length: 64}}\n")
+    (tmp_path / "parts" / "data.yaml").write_text("source: simulated\n")
+    whole = "{data: data.yaml, model: {encoder: encoder.yaml, dynamics: ewma, objective: next_item}}\n"
+    (tmp_path / "parts" / "whole.yaml").write_text(whole)
+    config = resolved(capsys, *args)
+    assert config["model"]["encoder"]["class_path"] == "interestlab.encoders.full"
+    assert config["data"]["source"]["class_path"] == "interestlab.sources.simulated"
+
+
+class Inner(Encoder):
+    """An encoder around another one.
+
+    Args:
+        inner: name or class of the other.
+        others: further ones by name.
+    """
+
+    def __init__(self, inner: Encoder, others: "dict[str, Encoder] | None" = None, note: str = "") -> None:
+        super().__init__()
+
+
+def test_plugins_in_the_arguments_of_a_plugin():
+    path = f"{__name__}.{Inner.__name__}"
+    spec = {"class_path": path, "init_args": {"inner": "id", "others": {"a": "full"}, "note": "id"}}
+    sys.modules[__name__] = sys.modules.get(__name__, ModuleType(__name__))
+    setattr(sys.modules[__name__], Inner.__name__, Inner)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INTERESTLAB_ALLOW", __name__.partition(".")[0])
+        arguments = resolve(spec, Encoder)["init_args"]
+        assert arguments == {"inner": "interestlab.encoders.id", "others": {"a": "interestlab.encoders.full"}, "note": "id"}
+        hints = {"encoder": Encoder | None}
+        line = Resolver(hints).command_line([f"--encoder={path}", "--encoder.inner=id", "--encoder.note", "id"])
+    assert line == [f"--encoder={path}", "--encoder.inner=interestlab.encoders.id", "--encoder.note", "id"]
+    assert resolve(spec, Encoder) == spec  # a class that no config may name is not imported
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": "1e-3", "b": 1e-5, "c": None, "d": [True, "yes"]}, {"a": float("nan")}, {1: "x", None: "1"}, {"a": "é\u202e"}],
+)
+def test_a_resolved_config_is_written_without_changing_a_value(value):
+    assert repr(safe_yaml.config_text(write(value))) == repr(value)

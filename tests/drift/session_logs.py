@@ -11,8 +11,10 @@ from interestlab.data.event_store import EventStore, PreparationSettings, write_
 from interestlab.data.histories import build_histories
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
+from interestlab.drift.context import Context
 from interestlab.drift.interests import Interests
 from interestlab.drift.session_log import DEFAULT_SESSION_GAP, SessionLog, number_sessions
+from interestlab.drift.settings import Settings
 from interestlab.drift.shares import InterestShares, half_the_sessions
 
 DAY = 86_400
@@ -53,12 +55,12 @@ def flat(
         users=pl.Series([f"u{u}" for u in range(len(many))], dtype=pl.String),
         items=items_of(int(item.max(initial=0)) + 1) if items is None else items,
         offsets=np.r_[0, np.cumsum(many)],
-        row=np.arange(len(user)),
+        event_index=np.arange(len(user)),
         time=time,
         item=item.astype(np.int32),
         session=number_sessions(user, time, session_gap),
         depth=np.full(len(user), np.nan, np.float32) if depth is None else np.asarray(depth, np.float32),
-        train=np.ones(len(user), bool) if train is None else train,
+        in_training=np.ones(len(user), bool) if train is None else train,
     )
 
 
@@ -133,3 +135,41 @@ def log_of(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None
         folder, told, PreparationSettings(), {"source": "made", "data": "0", "quarantined": 0, "rows": events.height}
     )
     return EventStore(folder)
+
+
+def context_of(log: SessionLog, interests: Interests, store: EventStore | None = None, **given: object) -> Context:
+    """A context of a log; what is given replaces settings, tables, or what the context would compute."""
+    settings, tables = given.pop("settings", Settings()), given.pop("tables", {})
+    context = Context(store, log, interests, settings, tables=tables)  # type: ignore[arg-type]
+    vars(context).update(given)
+    return context
+
+
+def changing_log(folder: Path, titles: bool = True, text: bool = True) -> EventStore:
+    """Two users: the first changes from lamps to drones in the third of five sessions."""
+    told = [("a", "lamp1", 0), ("a", "lamp2", 1), ("a", "drone1", 2), ("a", "drone2", 3), ("a", "drone1", 4), ("b", "lamp1", 5)]
+    events = pl.DataFrame(told, schema=["user_id", "item_id", "day"], orient="row").with_columns(
+        timestamp=START + pl.col("day") * DAY, event=pl.lit("view")
+    )
+    if text:
+        events = events.with_columns(text=pl.when(pl.col("day") == 3).then(pl.lit("battery of 2024 and the propeller")))
+    items = pl.DataFrame(
+        {"item_id": ["lamp1", "lamp2", "drone1", "drone2"], "title": ["Desk lamp", None, "Racing drone", "Tiny drone"]}
+    )
+    return log_of(folder, events, items if titles else None)
+
+
+def table_of_users(log: SessionLog, verdicts: Sequence[str], **columns: object) -> pl.DataFrame:
+    """As much of the table of users as the others read."""
+    many = len(log.users)
+    told = {
+        "source": "a",
+        "destination": "b",
+        "evolved_in": "c",
+        "q_migration": 0.01,
+        "q_evolution": 0.02,
+        "segment": "s",
+    } | columns
+    frame = pl.DataFrame({"user_id": log.users, "verdict": [verdicts[u % len(verdicts)] for u in range(many)]})
+    last = log.time[log.offsets[1:] - 1]
+    return frame.with_columns(last=pl.Series(last), **{k: pl.lit(v) for k, v in told.items()})

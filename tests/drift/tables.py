@@ -394,7 +394,7 @@ def made_meta(people: list[dict[str, Any]]) -> dict[str, Any]:
         "seed": 0,
         "permutations": 999,
         "windows": WINDOWS,
-        "level": LEVEL,
+        "significance_level": LEVEL,
         "answered": answered,
         "sampled_for_flows": min(answered, 2000),
         "model": None,

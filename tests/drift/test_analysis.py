@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from session_logs import DAY, START, log_of
 
-from interestlab.drift.analysis import analyse, parse_date
+from interestlab.drift.analysis import analyse
+from interestlab.drift.context import parse_date
 from interestlab.drift.interests import Interests, build_interests
 from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
@@ -17,7 +18,8 @@ from interestlab.errors import DataError
 for library in ("ot", "ruptures", "river"):
     pytest.importorskip(library)
 
-QUICK = {"permutations": 19, "windows": 3, "segments": 2, "flow_users": 5, "examples": 2, "clusters": 2, "leaves": 1}
+QUICK = {"permutations": 19, "windows": 3, "segments": 2, "flow_users": 5, "example_users": 2, "clusters": 2}
+QUICK |= {"leaves_per_cluster": 1}
 NAMES = {"users", "shares", "trends", "flows", "changes", "segments", "moves", "audiences", "map", "timelines"}
 FINGERPRINT = {"source": "made", "users": 0, "items": 0, "events": 0}
 
@@ -53,7 +55,7 @@ def analysed(log, settings=None, made=None, **given):
     settings = settings or Settings(**(QUICK | given))
     held = build_session_log(log, settings.session_gap)
     vectors = np.random.default_rng(0).normal(size=(log.items.height, 4)).astype(np.float32)
-    return analyse(log, made or build_interests(held, vectors, settings), settings, FINGERPRINT)
+    return analyse(log, held, made or build_interests(held, vectors, settings), settings, FINGERPRINT)
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +120,13 @@ def test_the_same_analysis_twice_is_the_same(log):
 
 
 def test_a_date_parts_everyone(log):
-    middle = analysed(log, at="2023-12-10").tables["users"]["middle"].drop_nulls()
+    middle = analysed(log, boundary="2023-12-10").tables["users"]["middle"].drop_nulls()
     assert middle.dt.strftime("%Y-%m-%d").unique().to_list() == ["2023-12-10"]
 
 
 @pytest.mark.parametrize("date", ["1999-01-01", "2099-01-01"])
 def test_a_date_before_or_after_everything_answers_nobody(log, date):
-    found = analysed(log, at=date)
+    found = analysed(log, boundary=date)
     assert set(found.tables["users"]["verdict"]) == {INSUFFICIENT_EVIDENCE}
     assert found.meta["answered"] == found.tables["moves"]["users"].sum() == 0
     assert found.tables["shares"].height
@@ -134,8 +136,8 @@ def test_a_date_before_or_after_everything_answers_nobody(log, date):
 
 
 def test_what_is_no_date_is_told_in_a_line(log):
-    with pytest.raises(DataError, match="at=soon is no date; write 2014-01-01"):
-        analysed(log, at="soon")
+    with pytest.raises(DataError, match="boundary=soon is not a date; write it as 2014-01-01"):
+        analysed(log, boundary="soon")
     assert parse_date(None) is None
     assert parse_date("1970-01-02") == DAY
     assert parse_date("1970-01-02T00:00:00+01:00") == DAY - 3600
@@ -231,7 +233,7 @@ def test_a_short_log_of_days_is_told_to_be_one(tmp_path):
         ({"windows": 1}, "windows must be at least 2"),
         ({"permutations": 5}, "permutations must be at least 19"),
         ({"significance_level": 1.0}, "significance_level must lie between 0 and 1"),
-        ({"shift": 0.0}, "shift must lie between 0 and 1"),
+        ({"detectable_shift": 0.0}, "detectable_shift must lie between 0 and 1"),
         ({"session_gap": -1}, "session_gap must be at least 0"),
         ({"seed": -1}, "seed must be at least 0"),
     ],

@@ -156,7 +156,7 @@ def test_items_of_which_nothing_is_known_do_not_make_evolution():
 def test_who_is_left_out_has_no_answer_and_others_keep_theirs():
     shopped = shop(K)
     shares = halved(drawn(alike(20, K, 1), 12, shopped, 2), shopped)
-    some = measure_evolution(shares.only(np.arange(20) < 10), 49, np.random.default_rng(0))
+    some = measure_evolution(shares.keep_users(np.arange(20) < 10), 49, np.random.default_rng(0))
     assert np.isnan(some.p_displacement[10:]).all()
     everyone = measure_evolution(shares, 49, np.random.default_rng(0))
     np.testing.assert_allclose(some.displacement[:10], everyone.displacement[:10], rtol=1e-5)

@@ -6,11 +6,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
-from session_logs import DAY, START, alike, drawn, halved, made, shop
+from session_logs import DAY, START, alike, context_of, drawn, halved, made, shop
 
 from interestlab.drift.flow import measure_flows, transport, transport_cost
-from interestlab.drift.flow_table import flow_rows, flow_table
 from interestlab.drift.population import calendar_edges, catalogue_shift
+from interestlab.drift.sections.flows import list_flows, measure_all_flows
 from interestlab.drift.settings import Settings
 
 pytest.importorskip("ot")
@@ -106,7 +106,7 @@ def test_a_flow_of_few_users_is_not_tested():
     found = whole(halved(made([[[0]] * 6 + [[4]] * 6] * 5), shop(K)))
     assert found.flow[0, 1] == pytest.approx(1)
     assert np.isnan(found.p).all()
-    assert flow_rows(found, shop(K).names).select("p").null_count().row(0) == (1,)
+    assert list_flows(found, shop(K).names).select("p").null_count().row(0) == (1,)
 
 
 def test_a_user_who_only_went_along_with_the_catalogue_lets_nothing_flow():
@@ -143,8 +143,13 @@ def test_the_table_tells_all_of_it_and_every_step():
     shares = halved(made([[[0]] * 20 + [[4]] * 20 for _ in range(8)]), shopped)
     edges = START + np.array([0, 10, 20, 30, 41]) * DAY
     settings = Settings(windows=4, flow_users=5)
-    ones = np.ones(len(shares.user))
-    table = flow_table(shares, ones, edges, settings, np.random.default_rng(0))
+
+    def measure(shares):
+        given = {"shares": shares, "shift_ratio": np.ones(len(shares.user)), "window_edges": edges}
+        context = context_of(shares.log, shopped, settings=settings, _segmented=(None, np.random.default_rng(0)), **given)
+        return measure_all_flows(context)
+
+    table = measure(shares)
     swung = table.filter(flow=1.0)
     assert swung["step"].to_list() == [-1, 1]  # over all, and between the second and the third window
     assert swung["source"].to_list() == ["interest 0"] * 2
@@ -152,13 +157,13 @@ def test_the_table_tells_all_of_it_and_every_step():
     assert swung["start"].dt.timestamp("ms").to_list() == [int(edges[0]) * 1000, int(edges[1]) * 1000]
     assert swung["end"].dt.timestamp("ms").to_list() == [int(edges[-1]) * 1000, int(edges[3]) * 1000]
     short = halved(made([[[0]]] * 3), shopped)  # of whom no windows can be compared
-    nobody = flow_table(short, np.ones(3), edges, settings, np.random.default_rng(0))
+    nobody = measure(short)
     assert nobody.schema == table.schema
     assert nobody.height == 0
 
 
 def test_no_flow_has_no_rows():
-    table = flow_rows(whole(halved(made([[[0], [0]]]), shop(2))), ["a", "b"])
+    table = list_flows(whole(halved(made([[[0], [0]]]), shop(2))), ["a", "b"])
     assert table.height == 0
     assert table.columns == ["source", "destination", "flow", "by_chance", "excess", "p", "users"]
 

@@ -36,13 +36,13 @@ def test_the_first_level_is_the_interest_and_the_path_the_leaf(shelves):
 
 
 def test_more_levels_make_more_interests(shelves):
-    found = taxonomy_interests(shelves, nowhere(shelves), level=2)
+    found = taxonomy_interests(shelves, nowhere(shelves), levels=2)
     assert set(found.names) == {"Audio > Headphones", "Audio > Speakers", "Home > Lamps", "Garden", "Toys"}
     assert found.of[1] == found.of[2]
 
 
 def test_the_smallest_are_one(shelves):
-    found = taxonomy_interests(shelves, nowhere(shelves), most=3)
+    found = taxonomy_interests(shelves, nowhere(shelves), max_interests=3)
     assert found.names == ["Audio", "Home", OTHER]
     assert found.of.tolist() == [0, 0, 0, 1, -1, 1, 2, 2]
     assert "3 interests" in found.rule
@@ -50,14 +50,14 @@ def test_the_smallest_are_one(shelves):
 
 def test_an_interest_called_other_does_not_share_its_name():
     log = met(items_of(4, category=["other", "a", "b", "c"]), [0, 0, 1, 1, 2, 3])
-    names = taxonomy_interests(log, nowhere(log), most=3).names
+    names = taxonomy_interests(log, nowhere(log), max_interests=3).names
     assert names == ["a", OTHER]  # what is called so is among the others
 
 
 def test_only_training_says_which_are_large():
     items, item = items_of(3, category=["a", "b", "c"]), [0, 0, 1, 2, 2, 2]
     train = np.array([True, True, True, False, False, False])
-    assert taxonomy_interests(met(items, item, train), np.zeros((3, 2)), most=2).names == ["a", OTHER]
+    assert taxonomy_interests(met(items, item, train), np.zeros((3, 2)), max_interests=2).names == ["a", OTHER]
 
 
 @pytest.mark.parametrize("path", ["", " > b", "/", "a > "])
@@ -91,8 +91,10 @@ def test_auto_takes_the_taxonomy_where_it_tells(category, taken):
     items = items_of(12) if category is None else items_of(12, category=category)
     log = met(items, range(12))
     vectors = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
-    assert build_interests(log, vectors, Settings(clusters=2, leaves=1, most=4)).rule.startswith(taken)
-    assert build_interests(log, vectors, Settings(interests="clusters", clusters=2, leaves=1)).rule.startswith("2 clusters")
+    assert build_interests(log, vectors, Settings(clusters=2, leaves_per_cluster=1, max_interests=4)).rule.startswith(taken)
+    assert build_interests(log, vectors, Settings(interests="clusters", clusters=2, leaves_per_cluster=1)).rule.startswith(
+        "2 clusters"
+    )
 
 
 def bunches(count=3, each=8, seed=0):

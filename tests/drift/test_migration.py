@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from session_logs import alike, drawn, flat, halved, items_of, made, shop
 
-from interestlab.drift.migration import measure_migration, moves
+from interestlab.drift.migration import measure_migration, measure_moves
 from interestlab.drift.population import calendar_edges, catalogue_shift
 from interestlab.drift.shares import InterestShares, half_the_sessions, sessions_since
 from interestlab.stats.divergence import jensen_shannon, standardised_range, total_variation
@@ -210,7 +210,7 @@ def test_one_interest_alone_can_only_stay():
     found = measure_migration(shares, 19, np.random.default_rng(0))
     assert not found.tv.any()
     assert (found.p_span == 1).all()
-    assert not moves(shares)[0].any()
+    assert not measure_moves(shares)[0].any()
 
 
 def test_an_empty_log_has_no_answers():

@@ -5,22 +5,22 @@ import polars as pl
 import pytest
 from session_logs import DAY, START, alike, drawn, flat, halved, made, shop
 
+from interestlab.drift.context import LabelledEvents
 from interestlab.drift.population import (
-    FEWEST,
     calendar_edges,
     catalogue_shift,
-    shares_over_time,
     to_datetimes,
-    trends,
     window_of,
 )
+from interestlab.drift.sections.shares import measure_shares
+from interestlab.drift.sections.trends import MIN_USERS, measure_trends
 
 K = 4
 NAMES = [f"interest {k}" for k in range(K)]
 
 
-def labels(log, interests):
-    return interests.of[log.item]
+def labelled(log, interests, names):
+    return LabelledEvents("interest", log, interests.of[log.item], names)
 
 
 def test_windows_are_of_equal_length_and_hold_every_event():
@@ -40,7 +40,7 @@ def test_a_log_of_one_moment_has_windows_too():
 def test_shares_are_means_over_users_and_not_over_events():
     shopped, log = shop(2), made([[[0] * 9, [4]], [[4], [4]], [[0]]])
     edges = np.array([START, START + DAY, START + 2 * DAY])
-    table = shares_over_time(log, labels(log, shopped), NAMES[:2], edges, "interest")
+    table = measure_shares(labelled(log, shopped, NAMES[:2]), edges)
     first, second = (table.filter(window=w).sort("name") for w in (0, 1))
     assert first["share"].to_list() == pytest.approx([2 / 3, 1 / 3])
     assert first["users"].to_list() == [3, 3]
@@ -51,7 +51,7 @@ def test_shares_are_means_over_users_and_not_over_events():
 
 def test_a_window_without_users_has_no_shares_and_one_user_no_interval():
     log = made([[[0], [], [], [4]]])
-    table = shares_over_time(log, labels(log, shop(2)), NAMES[:2], calendar_edges(log, 4), "interest")
+    table = measure_shares(labelled(log, shop(2), NAMES[:2]), calendar_edges(log, 4))
     assert table.filter(window=1).select("share", "low", "high").null_count().row(0) == (2, 2, 2)
     assert table.filter(window=0).select("share", "low", "high").null_count().row(0) == (0, 2, 2)
 
@@ -59,7 +59,7 @@ def test_a_window_without_users_has_no_shares_and_one_user_no_interval():
 def test_shares_add_up_to_1_and_intervals_hold_them():
     shopped = shop(K)
     log = drawn(alike(40, K, 1), 12, shopped, 2)
-    table = shares_over_time(log, labels(log, shopped), NAMES, calendar_edges(log, 3), "interest")
+    table = measure_shares(labelled(log, shopped, NAMES), calendar_edges(log, 3))
     assert table.group_by("window").agg(pl.col("share").sum())["share"].to_list() == pytest.approx([1, 1, 1])
     assert table.select(((pl.col("low") <= pl.col("share")) & (pl.col("share") <= pl.col("high"))).all()).item()
     assert table.select((pl.col("low") >= 0).all() & (pl.col("high") <= 1).all()).item()
@@ -70,14 +70,14 @@ def test_intervals_contain_the_truth_as_often_as_they_say():
     inside = []
     for seed in range(60):
         log = drawn(alike(60, K, seed, sharp), 6, shopped, 1000 + seed)
-        table = shares_over_time(log, labels(log, shopped), NAMES, calendar_edges(log, 2), "interest")
+        table = measure_shares(labelled(log, shopped, NAMES), calendar_edges(log, 2))
         inside.append(table.select((pl.col("low") <= 1 / K) & (pl.col("high") >= 1 / K)).to_series().to_numpy())
     assert np.mean(inside) == pytest.approx(0.95, abs=0.035)
 
 
 def test_an_interest_that_nobody_met_has_an_interval_all_the_same():
     log = made([[[0]]] * 20)
-    table = shares_over_time(log, labels(log, shop(2)), NAMES[:2], np.array([START, START + DAY]), "interest")
+    table = measure_shares(labelled(log, shop(2), NAMES[:2]), np.array([START, START + DAY]))
     none = table.filter(window=0, name="interest 1").row(0, named=True)
     assert none["share"] == none["low"] == 0
     assert 0.05 < none["high"] < 0.2
@@ -92,7 +92,7 @@ def test_what_emerges_and_what_fades_is_found():
     before, after = rng.dirichlet([4, 2, 2, 2], 150), rng.dirichlet([2, 4, 2, 2], 150)
     shares = np.repeat(np.stack([before, after], 1), 5, axis=1)
     log = drawn(shares, 10, shopped, 1)
-    table = trends(log, labels(log, shopped), NAMES, START + 5 * DAY, "interest", 0.05)
+    table = measure_trends(labelled(log, shopped, NAMES), START + 5 * DAY, 0.05)
     assert table["verdict"].to_list() == ["fading", "emerging", "", ""]
     assert table["change"].to_list()[0] == pytest.approx(-0.2, abs=0.08)
     np.testing.assert_allclose(table["share_late"] - table["share_early"], table["change"])
@@ -103,7 +103,7 @@ def test_where_nothing_changes_hardly_a_trend_is_told():
     shopped, told, p = shop(K), 0, []
     for seed in range(100):
         log = drawn(alike(60, K, seed), 8, shopped, 1000 + seed)
-        table = trends(log, labels(log, shopped), NAMES, START + 4 * DAY, "interest", 0.05)
+        table = measure_trends(labelled(log, shopped, NAMES), START + 4 * DAY, 0.05)
         told += int((table["verdict"] != "").any())
         p.append(table["p"].to_numpy())
     assert told <= 12
@@ -113,16 +113,16 @@ def test_where_nothing_changes_hardly_a_trend_is_told():
 def test_a_trend_that_everyone_follows_is_the_surest():
     shopped = shop(2)
     log = made([[[0], [4]]] * 50)
-    table = trends(log, labels(log, shopped), NAMES[:2], START + DAY, "interest", 0.05)
+    table = measure_trends(labelled(log, shopped, NAMES[:2]), START + DAY, 0.05)
     assert table["verdict"].to_list() == ["fading", "emerging"]
 
 
-@pytest.mark.parametrize("users", [FEWEST - 1, FEWEST])
+@pytest.mark.parametrize("users", [MIN_USERS - 1, MIN_USERS])
 def test_too_few_users_have_no_trend(users):
     log = made([[[0, 0, 4], [4, 4, 0]], [[0, 0, 0, 4], [4]]] * (users // 2) + [[[0], [4]]] * (users % 2))
-    table = trends(log, labels(log, shop(2)), NAMES[:2], START + DAY, "interest", 0.05)
-    assert (table.select("p", "q").null_count().row(0) == (2, 2)) == (users < FEWEST)
-    assert (table["verdict"] == "").all() == (users < FEWEST)
+    table = measure_trends(labelled(log, shop(2), NAMES[:2]), START + DAY, 0.05)
+    assert (table.select("p", "q").null_count().row(0) == (2, 2)) == (users < MIN_USERS)
+    assert (table["verdict"] == "").all() == (users < MIN_USERS)
 
 
 def test_the_drift_of_the_catalogue_is_that_of_everyones_shares():

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from interestlab.drift.report import write_report
-from interestlab.drift.report.landmarks import SIDES, sides
+from interestlab.drift.report.map_labels import SIDES, place_labels
 from interestlab.errors import DataError
 
 SPEC = importlib.util.spec_from_file_location("tables", Path(__file__).with_name("tables.py"))
@@ -218,7 +218,7 @@ def test_of_users_without_evidence_nothing_is_told(tmp_path):
     told = page.replace(next(data for _, data in Page(page).scripts if "plotly.js v" in data), "")
     assert "silent-" not in told
     assert "0.271828" not in told
-    assert f"of {users.filter(silent).height} there is not enough evidence" in " ".join(told.split())
+    assert f"for {users.filter(silent).height} there is not enough evidence" in " ".join(told.split())
 
 
 def test_the_page_counts_what_it_leaves_out(pages):
@@ -228,9 +228,9 @@ def test_the_page_counts_what_it_leaves_out(pages):
         found = flows.filter(pl.col("q") <= TABLES.LEVEL).height
         if found:
             assert f"{found} of {flows.height} flows from before to after have q ≤ 0.05" in words
-            assert f"The other {flows.height - found} are not told apart from chance" in words
+            assert f"The other {flows.height - found} cannot be distinguished from chance" in words
         else:
-            assert f"None of {flows.height} flows from before to after can be told from chance" in words
+            assert f"None of {flows.height} flows from before to after is significant" in words
         users = pl.read_parquet(pages[case].with_name("users.parquet"))
         for verdict, count in users["verdict"].value_counts().iter_rows():
             assert f"{verdict}: {count}" in words
@@ -283,9 +283,9 @@ def test_every_user_whose_history_was_asked_for_has_a_timeline(tmp_path):
 
 @pytest.mark.parametrize(("users", "q", "told"), [(30, 0.01, True), (30, 0.2, False), (1, 0.01, False)])
 def test_only_more_moves_than_by_chance_are_coloured(users, q, told):
-    from interestlab.drift.report.figures import excess
+    from interestlab.drift.sections.segments import colour_value
 
-    assert (excess({"users": users, "q": q, "by_chance": 10.0}, 0.05) > 0) is told
+    assert (colour_value({"users": users, "q": q, "by_chance": 10.0}, 0.05) > 0) is told
 
 
 def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):
@@ -299,8 +299,8 @@ def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):
 
 
 def test_names_on_the_map_avoid_each_other():
-    assert sides([], []) == []
+    assert place_labels([], []) == []
     near = [(0.0, 0.0), (0.02, 0.0), (1.0, 1.0)]
-    told = sides(near, ["a long name here", "another long name", "far"])
+    told = place_labels(near, ["a long name here", "another long name", "far"])
     assert set(told) <= set(SIDES)
     assert told[0] != told[1]

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 from session_logs import alike, drawn, flat, halved, made, shop
 
-from interestlab.drift.segmentation import cluster_users, compute_lifts, moves_table
+from interestlab.drift.sections.segments import list_moves
+from interestlab.drift.segmentation import cluster_users, compute_lifts
 
 K = 4
 
@@ -35,10 +36,10 @@ def test_moves_add_up_to_the_users_of_two_windows():
     shopped = shop(K)
     shares = halved(drawn(alike(150, K, 1), np.arange(150) % 9 + 1, shopped, 2), shopped)
     held = found(shares)
-    both = (shares.second > 0).sum()
+    both = (shares.sessions_after > 0).sum()
     assert held.moves.sum() == both
     assert held.moves_by_chance.sum() == pytest.approx(both)
-    assert ((held.before >= 0) == (shares.second > 0)).all()
+    assert ((held.before >= 0) == (shares.sessions_after > 0)).all()
     for s in range(len(held.names)):
         for t in range(len(held.names)):
             assert held.moves[s, t] == ((held.before == s) & (held.after == t)).sum()
@@ -91,7 +92,7 @@ def test_moves_beyond_chance_are_found():
     first = np.flatnonzero(kind == 0)[:30]
     swung[first, 8:] = np.roll(shares, 1, axis=2)[first]
     held = found(halved(drawn(swung, 16, shopped, 1), shopped))
-    table = moves_table(held)
+    table = list_moves(held)
     moved = table.filter(source="interest 0", destination="interest 1").row(0, named=True)
     assert moved["users"] > 2 * moved["by_chance"]
     assert moved["q"] < 0.01
@@ -132,7 +133,7 @@ def test_a_log_without_two_windows_has_segments_and_no_moves():
     assert set(held.before) == set(held.after) == {-1}
     assert held.moves.sum() == 0
     assert np.isfinite(held.p).all()
-    assert moves_table(held)["users"].sum() == 0
+    assert list_moves(held)["users"].sum() == 0
 
 
 def test_lifts_are_shares_over_those_of_everyone():

@@ -32,9 +32,9 @@ def test_offsets_say_where_users_and_sessions_begin(told):
 def test_a_log_of_some_events_keeps_the_users_and_numbers_its_sessions_anew(told, chance):
     held = made(told)
     kept = np.array([chance.random() < 0.5 for _ in held.time], bool)
-    some = held.only(kept)
+    some = held.keep_events(kept)
     assert some.users.to_list() == held.users.to_list()
-    for name in ("row", "time", "item", "user", "train"):
+    for name in ("event_index", "time", "item", "user", "in_training"):
         np.testing.assert_array_equal(getattr(some, name), getattr(held, name)[kept])
     together = held.session[kept]
     np.testing.assert_array_equal(np.diff(some.session) != 0, np.diff(together) != 0)
@@ -45,7 +45,7 @@ def test_a_log_of_some_events_keeps_the_users_and_numbers_its_sessions_anew(told
 def test_a_part_is_the_log_of_its_users(told, data):
     first = data.draw(st.integers(0, len(told)))
     last = data.draw(st.integers(first, len(told)))
-    part, alone = made(told).part(first, last), made(told[first:last])
+    part, alone = made(told).slice_users(first, last), made(told[first:last])
     assert part.users.to_list() == [f"u{u}" for u in range(first, last)]
     for name in ("time", "item", "session", "user", "offsets", "session_starts", "session_offsets"):
         np.testing.assert_array_equal(getattr(part, name), getattr(alone, name))
@@ -70,7 +70,7 @@ def test_a_log_becomes_a_session_log(tmp_path, events):
     assert held.time[a].tolist() == [100, 160, 5000, 9000]
     assert np.diff(held.session[a]).tolist() == [0, 1, 1]
     np.testing.assert_array_equal(held.depth[a], np.float32([0.5, 1, np.nan, 1]))  # of a type not known nothing is said
-    assert held.train[a].tolist() == [True, True, False, False]  # leave one out holds back the last two
+    assert held.in_training[a].tolist() == [True, True, False, False]  # leave one out holds back the last two
     assert held.items["item_id"].gather(held.item[a].tolist()).to_list() == ["y", "x", "x", "z"]
 
 

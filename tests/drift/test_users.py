@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from session_logs import alike, drawn, flat, halved, items_of, made, shop
 
-from interestlab.drift import users as module
 from interestlab.drift.population import calendar_edges, catalogue_shift
+from interestlab.drift.sections import users as module
+from interestlab.drift.sections.users import analyse_users
 from interestlab.drift.settings import Settings
 from interestlab.drift.shares import InterestShares, sessions_since
-from interestlab.drift.users import users
 from interestlab.drift.verdicts import BOTH, EVOLVED, INSUFFICIENT_EVIDENCE, MIGRATED, NO_CHANGE
 
 K = 4
@@ -26,7 +26,7 @@ def table(shares, settings=SETTINGS, drift=False):
     ratio = np.ones(len(shares.user))
     if drift:
         ratio = catalogue_shift(shares, calendar_edges(shares.log, 6))
-    return users(shares, ratio, settings)
+    return analyse_users(shares, ratio, settings)
 
 
 def planted(seed=0, each=100, sessions=60):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from interestlab import load
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 from interestlab.errors import DataError
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]

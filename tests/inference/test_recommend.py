@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import torch
 
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 from interestlab.registry import DYNAMICS
 
 

@@ -2,18 +2,18 @@
 
 import json
 
-import polars as pl
 import pytest
 import torch
 from lightning.pytorch import Trainer
 
 from interestlab import dynamics, encoders, objectives, sources
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 from interestlab.contract import Objective
 from interestlab.data.datamodule import InterestData
 from interestlab.registry import OBJECTIVES
 from interestlab.training.auxiliary import Auxiliary
 from interestlab.training.lightning_module import InterestModel
+from interestlab.training.loggers.jsonl import read_metrics
 
 
 class Fixed(Objective):
@@ -122,7 +122,7 @@ TERMS = {
 def test_fits_and_reloads_by_itself(fit, tmp_path):
     every_step = "--trainer.log_every_n_steps=1"
     fit("--model.encoder=id", "--model.dynamics=transformer", f"--model.auxiliary={json.dumps(TERMS)}", every_step, steps=2)
-    logged = pl.read_csv(tmp_path / "run" / "metrics.csv").drop_nulls("train/loss")
+    logged = read_metrics(tmp_path / "run" / "metrics.jsonl").drop_nulls("train/loss")
     assert len(logged) == 2
     assert all((logged[f"train/{name}"] > 0).all() for name in TERMS)
     (file,) = (tmp_path / "run").rglob("best.ckpt")

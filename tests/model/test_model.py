@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from interestlab import dynamics, encoders, fusion, objectives
-from interestlab.cli.train import run
+from interestlab.cli.main import run
 from interestlab.contract import EventLog, Source
 from interestlab.data.datamodule import InterestData
 from interestlab.training.lightning_module import InterestModel

@@ -165,30 +165,26 @@ def place(rng: random.Random, config: Any) -> None:
 
 @functools.cache
 def _fit() -> Any:
-    from interestlab.cli import train
-    from interestlab.cli.check import Parsing
+    from interestlab.training.fit import fit_parser
 
-    return train.run(["fit"], Parsing).parser
+    return fit_parser()
 
 
 def fit(file: Path) -> None:
     """Read a config as ``interestlab fit`` does."""
-    from interestlab.config import plugin_names
-    from interestlab.config.one_line_errors import told_in_one_line
+    from interestlab.config.one_line_errors import one_line_errors
 
     parser = _fit()
-    with told_in_one_line():
-        parser.parse_args(plugin_names.ordered(["fit", f"--config={file}"]))
+    with one_line_errors():
+        parser.parse_args(["fit", f"--config={file}"])
 
 
 @functools.cache
 def _data() -> Any:
-    from interestlab.config import plugin_names
-    from interestlab.config.parser import OneLineParser
+    from interestlab.config.parser import CommandParser
     from interestlab.data.datamodule import InterestData
 
-    plugin_names.install()
-    parser = OneLineParser("interestlab data")
+    parser = CommandParser("interestlab data", config_keys=("data",))
     parser.add_argument("-c", "--config", action="config")
     parser.add_class_arguments(InterestData, "data")
     return parser
@@ -196,10 +192,8 @@ def _data() -> Any:
 
 def data(file: Path) -> None:
     """Read a config as ``interestlab data`` does, and make what it names."""
-    from interestlab.cli.data import only
-    from interestlab.config import plugin_names
-    from interestlab.config.one_line_errors import told_in_one_line
+    from interestlab.config.one_line_errors import one_line_errors
 
     parser = _data()
-    with told_in_one_line():
-        parser.instantiate(parser.parse_args(plugin_names.ordered(only([f"--config={file}"], "data"))))
+    with one_line_errors():
+        parser.instantiate(parser.parse_args([f"--config={file}"]))

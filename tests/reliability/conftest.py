@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import polars as pl
 import pytest
 import torch
+
+from interestlab.training.loggers.jsonl import read_metrics
 
 SHOP = [
     *("--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"),
@@ -74,7 +75,7 @@ def differences(one, other, where=""):
 
 
 def curve(folder):
-    return pl.read_csv(folder / "metrics.csv", infer_schema=False).drop(TIMES, strict=False)
+    return read_metrics(folder / "metrics.jsonl").drop(TIMES, strict=False)
 
 
 def assert_same(whole, parted):

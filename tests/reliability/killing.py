@@ -19,7 +19,10 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from interestlab.cli import train
+from interestlab.config import logs
+from interestlab.config.one_line_errors import one_line_errors
+from interestlab.training import fit
+from interestlab.training.lightning_cli import InterestCLI
 from interestlab.training.lightning_module import InterestModel
 
 
@@ -67,7 +70,7 @@ def writing(name, number):
     torch.save = half
 
 
-class CLI(train.InterestCLI):
+class CLI(InterestCLI):
     when = ()
 
     def instantiate_classes(self):
@@ -84,7 +87,7 @@ class CLI(train.InterestCLI):
 
 def not_a_number(number):
     """Let the loss of the ``number``-th batch be NaN."""
-    whole = InterestModel.step
+    whole = InterestModel.make_step
 
     def step(self, batch):
         made = whole(self, batch)
@@ -92,7 +95,7 @@ def not_a_number(number):
             return made
         return replace(made, objective=lambda step: made.objective(step) * float("nan"))
 
-    InterestModel.step = step
+    InterestModel.make_step = step
 
 
 def child(args, when, log, folder, env):
@@ -108,7 +111,9 @@ def child(args, when, log, folder, env):
         writing(when[0], when[2])
     if when and when[0] == "NAN":
         not_a_number(when[2])
-    train.run(args, CLI)
+    logs.configure("info")
+    with one_line_errors():
+        fit.run(args, CLI)
 
 
 def main():

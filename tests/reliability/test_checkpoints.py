@@ -102,7 +102,7 @@ def test_lightning_reads_no_checkpoint_that_was_altered(tmp_path):
     raw = file.read_bytes()
     at = raw.index(torch.ones(500).numpy().tobytes())
     file.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
-    with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded: it is not as it was written"):
+    with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded: it was altered"):
         HashedCheckpointIO().load_checkpoint(file)
 
 

@@ -177,7 +177,7 @@ def test_no_hub_is_told_with_the_name_and_the_way_out(tmp_path, capsys, monkeypa
 @pytest.mark.slow
 def test_training_goes_on_without_an_answer_from_wandb(tmp_path):
     pytest.importorskip("wandb")
-    command = ["fit", *MODEL, *QUIET, *SHOP, "--loggers=[csv,wandb]", "--run_dir=run"]
+    command = ["fit", *MODEL, *QUIET, *SHOP, "--loggers=[jsonl,wandb]", "--run_dir=run"]
     silent = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
     began = time.monotonic()
     code = "import sys; from interestlab.cli.main import main; main(sys.argv[1:])"

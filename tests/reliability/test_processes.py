@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 import torch
 
+from interestlab.training.loggers.jsonl import read_metrics
+
 SHOP = [
     *("--data.source=simulated", "--data.source.users=37", "--data.source.items=40", "--data.source.events=6"),
     *("--data.max_history=8", "--data.batch_events=48", "--model.dim=12", "--trainer.max_steps=6"),
@@ -41,7 +43,7 @@ def text(model, method="full", **more):
 
 
 def curve(folder):
-    return pl.read_csv(folder / "metrics.csv")["train/loss"].drop_nulls().to_numpy()
+    return read_metrics(folder / "metrics.jsonl")["train/loss"].drop_nulls().to_numpy()
 
 
 def weights(folder):
@@ -129,7 +131,7 @@ def test_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
     cold = str(tmp_path / "cold cache")
     log = tmp_path / "jobs.log"
     more = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item"]
-    run(apart, tmp_path, "jobs", *more, "--loggers=[csv,wandb]", processes=3, INTERESTLAB_CACHE=cold)
+    run(apart, tmp_path, "jobs", *more, "--loggers=[jsonl,wandb]", processes=3, INTERESTLAB_CACHE=cold)
     assert {p.name for p in tmp_path.iterdir()} == {"jobs", "jobs.log", "cold cache"}, log.read_text()
     assert len(list((tmp_path / "jobs" / "wandb").glob("offline-run-*"))) == 1
     told, ranks = (tmp_path / "jobs" / name for name in ("metrics.json", "ranks.parquet"))

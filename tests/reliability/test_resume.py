@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from interestlab.training.callbacks.last_checkpoint import LATE, STOP, LastCheckpoint
+from interestlab.training.callbacks.last_checkpoint import SAVE, STOP, LastCheckpoint
 
 EPOCHS = 3
 METHODS = {
@@ -101,13 +101,13 @@ def test_terms_that_draw_by_chance_streams_and_negatives(apart, bert, tmp_path, 
 
 
 def test_a_checkpoint_is_due_after_some_minutes_and_on_sigterm(monkeypatch):
-    last, alone = LastCheckpoint("folder", minutes=1, resume=""), SimpleNamespace(world_size=1)
-    last.saved = 1000.0
-    for seconds, wish in ((59, 0), (61, LATE)):
+    last, alone = LastCheckpoint("folder", minutes=1, resume_command=""), SimpleNamespace(world_size=1)
+    last.saved_at = 1000.0
+    for seconds, request in ((59, 0), (61, SAVE)):
         monkeypatch.setattr(time, "monotonic", lambda now=1000.0 + seconds: now)
-        assert last.wish(alone) == wish
+        assert last.request(alone) == request
     last.stopping = True
-    assert last.wish(alone) == STOP
+    assert last.request(alone) == STOP
 
 
 def test_in_the_middle_of_gradient_accumulation_and_with_a_worker(apart, tmp_path, small, same):
@@ -188,7 +188,7 @@ def test_what_the_guard_refused_is_refused_again(apart, tmp_path, small):
 @pytest.mark.slow
 def test_a_resumed_run_is_the_same_run_of_wandb(apart, tmp_path, small):
     pytest.importorskip("wandb")
-    args = [*small, *ID, "--trainer.max_epochs=2", "--loggers=[csv,wandb]"]
+    args = [*small, *ID, "--trainer.max_epochs=2", "--loggers=[jsonl,wandb]"]
     assert apart("run", *args, when=("SIGTERM", "logging", 1)) == 143
     assert apart("run", *args, "--ckpt_path=last") == 0
     ids = [folder.name.rpartition("-")[2] for folder in (tmp_path / "run" / "wandb").glob("offline-run-*")]

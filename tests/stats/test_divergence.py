@@ -1,4 +1,4 @@
-"""Distances of distributions: what must hold of any."""
+"""Properties of distances between distributions."""
 
 import numpy as np
 from hypothesis import assume, given
@@ -13,14 +13,14 @@ from interestlab.stats.divergence import entropy, jensen_shannon, standardised_r
 @st.composite
 def pairs(draw):
     """Two rows of shares; zeros are likely."""
-    many = draw(st.integers(1, 8))
-    counts = draw(arrays(np.int64, (2, many), elements=st.integers(0, 12)))
+    size = draw(st.integers(1, 8))
+    counts = draw(arrays(np.int64, (2, size), elements=st.integers(0, 12)))
     assume(counts.sum(1).all())
     return counts / counts.sum(1, keepdims=True)
 
 
 @given(pairs())
-def test_distances_lie_between_0_and_1_and_know_no_direction(shares):
+def test_distances_are_symmetric_and_between_0_and_1(shares):
     for distance in (total_variation, jensen_shannon):
         there, back = distance(*shares), distance(*shares[::-1])
         assert 0 <= there <= 1 + 1e-12
@@ -28,34 +28,34 @@ def test_distances_lie_between_0_and_1_and_know_no_direction(shares):
 
 
 @given(pairs())
-def test_distances_are_0_for_equals_alone(shares):
+def test_distances_are_0_only_for_equal_distributions(shares):
     for distance in (total_variation, jensen_shannon):
         assert distance(shares[0], shares[0]) < 1e-12
         assert (distance(*shares) > 1e-9) == (np.abs(shares[0] - shares[1]).max() > 1e-9)
 
 
 @given(pairs())
-def test_jensen_shannon_is_that_of_scipy_and_within_its_bounds_by_total_variation(shares):
+def test_jensen_shannon_equals_scipy_and_is_bounded_by_total_variation(shares):
     js, tv = jensen_shannon(*shares), total_variation(*shares)
     np.testing.assert_allclose(js, jensenshannon(*shares, base=2) ** 2, atol=1e-7)
     assert js <= tv + 1e-9  # Lin 1991, theorem 3, in bits
     assert js >= tv**2 / (2 * np.log(2)) - 1e-9  # Pinsker's inequality on both halves
 
 
-def test_what_has_nothing_in_common_is_1_apart():
+def test_disjoint_distributions_have_distance_1():
     apart = np.array([0.5, 0.5, 0]), np.array([0, 0, 1])
     assert total_variation(*apart) == jensen_shannon(*apart) == 1
 
 
 @given(pairs())
-def test_entropy_is_that_of_scipy_and_at_most_that_of_equal_shares(shares):
+def test_entropy_equals_scipy_and_is_at_most_that_of_the_uniform_distribution(shares):
     np.testing.assert_allclose(entropy(shares), scipy_entropy(shares, base=2, axis=1), atol=1e-9)
     assert (entropy(shares) <= np.log2(shares.shape[1]) + 1e-9).all()
     assert (entropy(shares) >= -1e-12).all()
 
 
 @given(arrays(np.int64, (2, 5), elements=st.integers(0, 20)), st.permutations(range(5)))
-def test_span_knows_no_direction_and_no_order(counts, order):
+def test_standardised_range_is_symmetric_and_independent_of_order(counts, order):
     assume(counts.sum(1).all())
     there = standardised_range(*counts)
     assert there >= 0
@@ -63,8 +63,8 @@ def test_span_knows_no_direction_and_no_order(counts, order):
     np.testing.assert_allclose(standardised_range(*counts[:, list(order)]), there, atol=1e-9)
 
 
-def test_span_is_the_largest_rise_and_fall():
+def test_standardised_range_is_the_largest_rise_plus_the_largest_fall():
     first, second = np.array([8, 2, 2]), np.array([0, 6, 2])
     z = [(second[k] / 8 - first[k] / 12) / np.sqrt((first[k] + second[k]) / 20 * (1 / 12 + 1 / 8)) for k in range(3)]
     np.testing.assert_allclose(standardised_range(first, second), max(z) - min(z))
-    assert standardised_range(np.array([3]), np.array([5])) == 0  # one interest alone cannot give
+    assert standardised_range(np.array([3]), np.array([5])) == 0  # a single interest has nothing to exchange

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from interestlab.data.event_store import PreparationSettings, open_event_store
 from interestlab.drift.changes import label_sessions
-from interestlab.drift.interests import taxonomy
+from interestlab.drift.interests import taxonomy_interests
 from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
 from interestlab.stats.heavy_ball import fit_momentum, log_likelihood
-from interestlab_sources.momentum import GAIN, follow, popularity
+from interestlab_sources.momentum import GAIN, sample_popularity, simulate_categories
 from interestlab_sources.simulated import Simulated
 
 
 def simulate(alpha: float, beta: float, users: int = 400, steps: float = 25, interests: int = 8, seed: int = 0):
     rng = np.random.default_rng(seed)
     lengths = 2 + rng.poisson(rng.gamma(2.0, (steps - 2) / 2, size=users))
-    return offsets_of(lengths), follow(rng, lengths, popularity(rng, interests), alpha, beta)
+    return offsets_of(lengths), simulate_categories(rng, lengths, sample_popularity(rng, interests), alpha, beta)
 
 
 def offsets_of(lengths) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_an_exponential_average_has_no_momentum():
 def test_recovers_the_parameters_from_an_event_log(tmp_path):
     source = Simulated(users=400, visit=1.0, events=30, momentum=(0.5, 0.3), seed=1)
     log = build_session_log(open_event_store(source, PreparationSettings(), tmp_path, 0.0))
-    interests = taxonomy(log, np.zeros((log.items.height, 1), np.float32))
+    interests = taxonomy_interests(log, np.zeros((log.items.height, 1), np.float32))
     fit = fit_momentum(*label_sessions(log, interests)[:2], len(interests))
     assert fit.alpha_low < 0.5 < fit.alpha_high
     assert fit.beta_low < 0.3 < fit.beta_high

@@ -1,4 +1,4 @@
-"""The permutation kernel against a loop that permutes one group after the other."""
+"""The vectorised permutation test against all partitions of one group after the other."""
 
 from itertools import combinations
 
@@ -18,14 +18,14 @@ from interestlab.stats.permutation import (
 )
 
 
-def apart(first, second):
-    """Two statistics: how far the shares are apart, and what the second window holds of the first feature."""
+def two_statistics(first, second):
+    """The distance of the shares, and the count of the first feature in the second window."""
     p, p2 = (c / np.maximum(c.sum(-1, keepdims=True), 1) for c in (first, second))
     return np.stack([np.abs(p2 - p).sum(-1), second[..., 0]])
 
 
-def some(sizes, second, features, seed):
-    """Groups of units, each with counts of a few features; as cells and as a dense array."""
+def random_groups(sizes, second, features, seed):
+    """Groups of units with counts of a few features, in sparse and in dense form."""
     rng = np.random.default_rng(seed)
     units = int(sum(sizes))
     dense = rng.integers(0, 4, (units, features)) * (rng.random((units, features)) < 0.6)
@@ -37,22 +37,24 @@ def some(sizes, second, features, seed):
 def collected(groups, cells, draws, seed, weight=None):
     values = np.full((2, 1 + draws, len(groups.second)), np.nan)
     weights = np.full((1 + draws, len(groups.second)), np.nan)
-    for index, found, told in permutation_replicates(groups, cells, apart, draws, np.random.default_rng(seed), weight):
-        values[:, :, index], weights[:, index] = found, told
+    for index, found, likelihood in permutation_replicates(
+        groups, cells, two_statistics, draws, np.random.default_rng(seed), weight
+    ):
+        values[:, :, index], weights[:, index] = found, likelihood
     return values, weights
 
 
 def observed(dense, groups, g):
     at, end = groups.offsets[g], groups.offsets[g + 1]
-    return apart(dense[at : end - groups.second[g]].sum(0), dense[end - groups.second[g] : end].sum(0))
+    return two_statistics(dense[at : end - groups.second[g]].sum(0), dense[end - groups.second[g] : end].sum(0))
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 7)), min_size=1, max_size=8), st.integers(1, 4), st.integers(0, 999)
 )
-def test_the_first_row_is_what_was_observed_and_groups_of_one_window_are_passed_over(shapes, features, seed):
-    groups, cells, dense = some([n for n, _ in shapes], [m for _, m in shapes], features, seed)
+def test_the_first_row_is_the_observed_statistic_and_groups_with_one_window_are_skipped(shapes, features, seed):
+    groups, cells, dense = random_groups([n for n, _ in shapes], [m for _, m in shapes], features, seed)
     values, weights = collected(groups, cells, 5, seed)
     for g, (units, second) in enumerate(shapes):
         if 0 < second < units:
@@ -62,42 +64,42 @@ def test_the_first_row_is_what_was_observed_and_groups_of_one_window_are_passed_
             assert np.isnan(values[:, :, g]).all()
 
 
-def exact(dense, groups, g, weight=None):
-    """Of every partition of a group: the statistics, and how likely it is; the observed one is the last."""
+def all_partitions(dense, groups, g, weight=None):
+    """Statistics and weights of all partitions of a group; the observed partition is the last."""
     at, end = groups.offsets[g], groups.offsets[g + 1]
     units, rows = np.arange(end - at), dense[at:end]
     tilt = np.zeros(len(units)) if weight is None else weight[at:end]
     found = []
     for late in combinations(units, groups.second[g]):
         inside = np.isin(units, late)
-        found.append((apart(rows[~inside].sum(0), rows[inside].sum(0)), np.exp(tilt[inside].sum())))
+        found.append((two_statistics(rows[~inside].sum(0), rows[inside].sum(0)), np.exp(tilt[inside].sum())))
     return np.array([f for f, _ in found]), np.array([w for _, w in found])
 
 
 @pytest.mark.parametrize("tilted", [False, True])
-def test_p_values_are_those_of_all_partitions(tilted):
-    groups, cells, dense = some([4, 6, 5, 6, 4], [2, 3, 1, 2, 2], 3, 7)
+def test_p_values_converge_to_those_of_all_partitions(tilted):
+    groups, cells, dense = random_groups([4, 6, 5, 6, 4], [2, 3, 1, 2, 2], 3, 7)
     weight = np.random.default_rng(1).normal(0, 0.7, len(dense)).astype(np.float32) if tilted else None
     draws = 20_000
     values, weights = collected(groups, cells, draws, 3, weight)
     p = monte_carlo_p_values(values, weights)
     for g in range(len(groups.second)):
-        statistics, likely = exact(dense, groups, g, weight)
-        wanted = ((statistics >= statistics[-1] - 1e-6) * likely[:, None]).sum(0) / likely.sum()
-        np.testing.assert_allclose(p[:, g], wanted, atol=0.02)  # 4 standard errors of 20,000 draws
+        statistics, weight_of = all_partitions(dense, groups, g, weight)
+        expected = ((statistics >= statistics[-1] - 1e-6) * weight_of[:, None]).sum(0) / weight_of.sum()
+        np.testing.assert_allclose(p[:, g], expected, atol=0.02)  # 4 standard errors of 20,000 draws
 
 
-def test_every_partition_is_as_likely():
+def test_all_partitions_are_equally_likely():
     chosen = np.concatenate(list(random_partitions(5, 2, 20_000, np.random.default_rng(0))))
     assert chosen[0].tolist() == [0, 0, 0, 1, 1]
     assert (chosen.sum(1) == 2).all()
-    _, many = np.unique(chosen[1:], axis=0, return_counts=True)
-    assert len(many) == 10
-    assert np.abs(many - 2000).max() < 5 * np.sqrt(2000)
+    _, counts = np.unique(chosen[1:], axis=0, return_counts=True)
+    assert len(counts) == 10
+    assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
 
 
-def test_weights_of_0_are_none_and_a_constant_weight_changes_nothing():
-    groups, cells, dense = some([5, 7, 7], [2, 3, 3], 3, 0)
+def test_constant_log_odds_change_nothing():
+    groups, cells, dense = random_groups([5, 7, 7], [2, 3, 3], 3, 0)
     plain = collected(groups, cells, 50, 1)
     for level in (0.0, 2.5):
         weighted = collected(groups, cells, 50, 1, np.full(len(dense), level, np.float32))
@@ -110,37 +112,37 @@ def test_a_p_value_is_never_0_and_counts_ties():
     np.testing.assert_allclose(monte_carlo_p_values(values)[:, 0], [1 / 3, 1])
 
 
-def test_how_many_groups_are_held_at_once_changes_nothing_that_was_observed(monkeypatch):
-    groups, cells, _ = some([6] * 30 + [9] * 10, [3] * 30 + [4] * 10, 4, 5)
-    whole = collected(groups, cells, 400, 0)
+def test_the_tile_size_does_not_change_the_observed_statistics(monkeypatch):
+    groups, cells, _ = random_groups([6] * 30 + [9] * 10, [3] * 30 + [4] * 10, 4, 5)
+    untiled = collected(groups, cells, 400, 0)
     monkeypatch.setattr(permutation, "_TILE", 401 * 4 * 2)
-    parts = collected(groups, cells, 400, 0)
-    np.testing.assert_allclose(whole[0][:, 0], parts[0][:, 0])
-    assert np.abs(monte_carlo_p_values(whole[0]) - monte_carlo_p_values(parts[0])).max() < 0.15
+    tiled = collected(groups, cells, 400, 0)
+    np.testing.assert_allclose(untiled[0][:, 0], tiled[0][:, 0])
+    assert np.abs(monte_carlo_p_values(untiled[0]) - monte_carlo_p_values(tiled[0])).max() < 0.15
 
 
-def test_vectors_are_summed_as_counts_are():
-    groups, cells, dense = some([5, 6], [2, 3], 3, 2)
+def test_dense_rows_give_the_same_as_sparse_counts():
+    groups, cells, dense = random_groups([5, 6], [2, 3], 3, 2)
     vectors = UnitFeatures(np.arange(len(dense)), np.zeros(len(dense), np.int64), dense.astype(np.float32))
-    for told, wanted in zip(collected(groups, vectors, 30, 4), collected(groups, cells, 30, 4), strict=True):
-        np.testing.assert_allclose(told, wanted, atol=1e-6)
+    for dense_result, sparse_result in zip(collected(groups, vectors, 30, 4), collected(groups, cells, 30, 4), strict=True):
+        np.testing.assert_allclose(dense_result, sparse_result, atol=1e-6)
 
 
-def test_groups_that_are_left_out_are_not_tested_and_others_stay():
-    groups, cells, _ = some([5, 5, 6], [2, 2, 3], 3, 2)
+def test_restrict_to_skips_the_other_groups():
+    groups, cells, _ = random_groups([5, 5, 6], [2, 2, 3], 3, 2)
     values, _ = collected(groups.restrict_to(np.array([True, False, True])), cells, 9, 0)
     assert np.isnan(values[0, 0]).tolist() == [False, True, False]
 
 
-def test_nothing_to_test_yields_nothing():
+def test_without_units_nothing_is_yielded():
     empty = UnitFeatures(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     groups = Groups(np.zeros(4, np.int64), np.zeros(3, np.int64))
-    assert not list(permutation_replicates(groups, empty, apart, 9, np.random.default_rng(0)))
+    assert not list(permutation_replicates(groups, empty, two_statistics, 9, np.random.default_rng(0)))
 
 
-def test_unshared_draws_are_each_groups_own_in_another_order():
-    groups, cells, _ = some([6] * 50, [3] * 50, 3, 5)
-    ((_, values, weights),) = permutation_replicates(groups, cells, apart, 99, np.random.default_rng(0))
+def test_independent_replicates_reorder_each_group_separately():
+    groups, cells, _ = random_groups([6] * 50, [3] * 50, 3, 5)
+    ((_, values, weights),) = permutation_replicates(groups, cells, two_statistics, 99, np.random.default_rng(0))
     mixed = independent_replicates(values, np.random.default_rng(1), weights)
     np.testing.assert_array_equal(mixed[:, 0], values[:, 0])
     for g in range(50):
@@ -149,7 +151,7 @@ def test_unshared_draws_are_each_groups_own_in_another_order():
     assert (mixed != values).any((0, 1)).all()
 
 
-def test_unshared_draws_are_as_likely_as_their_weights():
+def test_independent_replicates_are_resampled_in_proportion_to_their_weights():
     values = np.tile(np.arange(4.0)[None, :, None], (1, 1, 2_000))
     weights = np.tile(np.array([1.0, 1, 2, 5])[:, None], (1, 2_000))
     mixed = independent_replicates(values, np.random.default_rng(0), weights)[0]

@@ -10,7 +10,7 @@ import yaml
 
 from interestlab.metrics import TargetRanks, per_user_metrics
 from interestlab.sweep import running
-from interestlab.sweep.spec import parsed
+from interestlab.sweep.spec import parse
 from interestlab.sweep.trials import Trial, expand
 
 FINGERPRINT = {"source": "files", "data": "1c8d", "users": 4, "k_core": 0}
@@ -85,6 +85,6 @@ def stubbed(monkeypatch):
 
     def make(seeds=(0,), **methods) -> list[Trial]:
         axes = {"method": {name: {"quality": 0.5} | settings for name, settings in methods.items()}}
-        return expand(parsed({"name": "stub", "axes": axes, "seeds": list(seeds)}, Path()))
+        return expand(parse({"name": "stub", "axes": axes, "seeds": list(seeds)}, Path()))
 
     return make

@@ -66,7 +66,7 @@ def test_the_help_answers(capsys):
     [
         ({"set": {"model.optim.lrr": 1}}, "model.optim.lrr: unrecognized arguments"),
         ({"set": {"model.optim.lr": "high"}}, "model.optim.lr: "),
-        ({"set": {"data.source": None}}, "model.dynamics=ewma: "),
+        ({"set": {"data.source": None}}, "data.source: "),
         ({"set": {"data.source": "nowhere"}}, "data.source: no interestlab.sources plugin is called 'nowhere'"),
         ({"axes": {"m": {"a": {"model.dynamics": "ewma", "model.dynamics.alph": 1}}}}, "model.dynamics.alph: "),
         (
@@ -90,7 +90,7 @@ def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
     ("args", "said"),
     [
         (["--set", "model.dim"], "--set model.dim: it must be KEY=VALUE"),
-        (["--set", "model.dynamics=ewma"], "model.dynamics: it is varied by the axis"),
+        (["--set", "model.dynamics=ewma"], "model.dynamics: the axis"),
         (["--workers=0"], "--workers must be at least 1"),
         (["--trial=x"], "the sweep has no trial 'x'"),
         (["--retry=x"], "the sweep has no trial 'x'"),
@@ -114,7 +114,7 @@ def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
 def swept(tmp_path_factory, cache):
     """A tiny sweep that ran: its folder, its file, and what it printed."""
     folder = tmp_path_factory.mktemp("swept")
-    file = written(folder, set={"loggers": ["csv", "wandb"]})
+    file = written(folder, set={"loggers": ["jsonl", "wandb"]})
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as err:
         patch.setenv("INTERESTLAB_CACHE", str(cache))
         patch.setenv("WANDB_MODE", "offline")
@@ -171,7 +171,9 @@ def test_another_file_of_the_name_adds_trials_and_a_failed_one_is_the_exit_statu
         table = pl.read_parquet("runs/tiny/results.parquet")
         return dict(zip(table["axis/model.dynamics"], table["status"], strict=True))
 
-    monkeypatch.setattr("interestlab.cli.check.check", lambda *_: None)  # no option of `fit` tells a stub what to do
+    monkeypatch.setattr(
+        "interestlab.sweep.validation.check_trials", lambda *_: None
+    )  # no option of `fit` tells a stub what to do
     mended = tmp_path / "mended"
     good, bad = {"quality": 0.5}, {"quality": 0.5, "fail": str(mended)}
     main(["sweep", written(tmp_path, axes={"model.dynamics": {"ewma": good}}), "--no_report"])
@@ -200,7 +202,7 @@ def test_ctrl_c_says_that_the_sweep_can_go_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as done:
         main(["sweep", written(tmp_path)])
     assert done.value.code == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
@@ -228,7 +230,7 @@ def test_a_killed_sweep_ends_its_trials_and_goes_on(tmp_path):
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    while subprocess.run(["pgrep", "-f", f"run_dir={out}"], check=False, capture_output=True).returncode == 0:
+    while subprocess.run(["pgrep", "-f", f"interestlab.sweep.child {out}"], check=False, capture_output=True).returncode == 0:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     (kept,) = out.glob("trials/*/trial.json")

@@ -16,7 +16,7 @@ from interestlab.sweep.engines import wandb as wandb_engine
 def go(engine, trials, folder):
     with Display(len(trials), 0, 0) as display:
         engine.run(trials, folder, 1, display)
-    return {trial.labels["method"]: running.record(folder, trial.id) for trial in trials}
+    return {trial.labels["method"]: running.read_record(folder, trial.id) for trial in trials}
 
 
 class LostNode(Exception):

@@ -8,13 +8,13 @@ from filelock import Timeout
 
 from interestlab.sweep import running
 from interestlab.sweep.display import Display
-from interestlab.sweep.engines import cores, local, threads
+from interestlab.sweep.engines import cores, local, threads_per_trial
 
 
 def go(trials, folder, workers=1):
     with Display(len(trials), 0, 0) as display:
         local.run(trials, folder, workers, display)
-    return {trial.labels["method"]: running.record(folder, trial.id) for trial in trials}
+    return {trial.labels["method"]: running.read_record(folder, trial.id) for trial in trials}
 
 
 def ran(folder):
@@ -119,14 +119,14 @@ def test_ctrl_c_kills_the_trials_and_leaves_them_to_the_next_sweep(stubbed, tmp_
         with pytest.raises(KeyboardInterrupt):
             go(trials, tmp_path, 2)
     assert [process.poll() for process in processes] == [-signal.SIGKILL] * 2
-    assert [running.record(tmp_path, trial.id) for trial in trials] == [None, None]
+    assert [running.read_record(tmp_path, trial.id) for trial in trials] == [None, None]
     assert go(stubbed(a={}, b={}), tmp_path)["a"].status == "done"
 
 
 def test_cores_are_shared(monkeypatch, stubbed):
     (trial,) = stubbed(a={})
-    assert threads(1) == cores()
-    assert threads(10**6) == 1
+    assert threads_per_trial(1) == cores()
+    assert threads_per_trial(10**6) == 1
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
     told = running.environment(trial, 3)
@@ -151,9 +151,9 @@ def test_cores_are_shared(monkeypatch, stubbed):
         ("", "it printed nothing"),
     ],
 )
-def test_last_words(tmp_path, log, said):
+def test_failure_message(tmp_path, log, said):
     (tmp_path / "log").write_text(log, newline="")
-    assert running.last_words(tmp_path / "log").startswith(said)
+    assert running.failure_message(tmp_path / "log").startswith(said)
 
 
 def test_the_record_is_json(stubbed, tmp_path):

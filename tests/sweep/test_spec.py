@@ -30,7 +30,7 @@ def write(tmp_path):
 @pytest.mark.parametrize("said", ["ckpt_path: x.ckpt", "test_after_fit: false", "checkpoint: {dirpath: here}"])
 def test_a_base_says_nothing_that_all_trials_would_share(write, tmp_path, said):
     (tmp_path / "base.yaml").write_text(said + "\n")
-    with pytest.raises(DataError, match="which would be one for all trials"):
+    with pytest.raises(DataError, match="which all trials would share"):
         read(write(base="base.yaml"))
 
 
@@ -66,34 +66,34 @@ def test_what_a_sweep_dumps_says_the_same(write, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"axis": {}}, "'axis' is no key of a sweep; did you mean axes"),
+        ({"axis": {}}, "'axis' is not a key of a sweep; did you mean axes"),
         ({"name": ...}, "name: "),
         ({"name": "a/b"}, "name: "),
         ({"base": "no.yaml"}, "base: "),
         ({"base": 3}, "base: "),
         ({"set": [1]}, "set: it must be a mapping"),
-        ({"set": {"run_dir": "x"}}, "set.run_dir: the sweep itself gives --run_dir"),
+        ({"set": {"run_dir": "x"}}, "set.run_dir: the sweep itself sets --run_dir"),
         ({"set": {"--model.dim": 8}}, "set: '--model.dim' must be an option of `interestlab fit` without its dashes"),
-        ({"set": {"trainer.max_epochs": 2}}, "budget.max_epochs: set says trainer.max_epochs too"),
+        ({"set": {"trainer.max_epochs": 2}}, "budget.max_epochs: set gives trainer.max_epochs too"),
         ({"axes": {"model.dim": []}}, "axes.model.dim: it is empty"),
         ({"axes": {"method": {}}}, "axes.method: it is empty"),
         ({"axes": {"method": "slow"}}, "axes.method: it must be a list of values, or a mapping"),
         ({"axes": {"method": {"slow": 3}}}, "axes.method.slow: it must be a mapping of settings, not 3"),
-        ({"axes": {"model.dim": [8, 8]}}, "axes.model.dim: '8' is there twice"),
+        ({"axes": {"model.dim": [8, 8]}}, "axes.model.dim: '8' appears twice"),
         (
             {"axes": {"model.dim": [8], "size": {"small": {"model.dim": 8}}}},
-            "axes.size: model.dim is set by the axis model.dim",
+            "axes.size: the axis model.dim sets model.dim",
         ),
         ({"axes": {"seed_everything": [1]}}, "axes.seed_everything.1.seed_everything: the sweep itself"),
         ({"seeds": []}, "seeds: "),
         ({"seeds": 3}, "seeds: "),
         ({"seeds": [True]}, "seeds: "),
-        ({"seeds": [1, 1]}, "seeds: one of [1, 1] is there twice"),
+        ({"seeds": [1, 1]}, "seeds: one of [1, 1] appears twice"),
         ({"baseline": {"methods": "slow"}}, "baseline.methods: there is no such axis; the axes are method, model.dim"),
-        ({"baseline": {"method": "slw"}}, "baseline.method: 'slw' is no label of it; it has slow, fast"),
-        ({"baseline": {"method": "slow"}}, "baseline: it must be one combination that is run, a label of each axis; 2"),
-        ({"baseline": {"method": "fast", "model.dim": 16}}, "baseline: it must be one combination that is run"),
-        ({"exclude": [{"method": "x"}]}, "exclude.method: 'x' is no label of it"),
+        ({"baseline": {"method": "slw"}}, "baseline.method: 'slw' is not one of its labels, which are slow, fast"),
+        ({"baseline": {"method": "slow"}}, "baseline: it must match one combination"),
+        ({"baseline": {"method": "fast", "model.dim": 16}}, "baseline: it must match one combination"),
+        ({"exclude": [{"method": "x"}]}, "exclude.method: 'x' is not one of its labels"),
         ({"exclude": [{}]}, "exclude: an entry names no axis"),
         ({"exclude": {"method": "slow"}}, "exclude: it must be a list of mappings"),
         ({"exclude": [{"method": "slow"}, {"method": "fast"}]}, "exclude: nothing is left to run"),
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_one_line_with_file_and_key(write, changes, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: a\naxes:\n  m:\n    x: {}\n    x: {}\n", "line 5: 'x' is there twice"),
+        ("name: a\naxes:\n  m:\n    x: {}\n    x: {}\n", "line 5: 'x' appears twice"),
         ("name: [", "cannot be read"),
         ("- a", "must be a mapping"),
     ],
@@ -134,7 +134,7 @@ def test_what_is_typed_wins(write):
     assert spec.set == {"data.source": "simulated", "data.source.users": 9, "model.top_k": 5}
     assert spec.budget == {"max_epochs": 1}
     assert spec.seeds == (7,)
-    with pytest.raises(DataError, match=r"model\.dim: it is varied by the axis model.dim"):
+    with pytest.raises(DataError, match=r"model\.dim: the axis model\.dim varies it"):
         read(file, {"model.dim": 4})
 
 

@@ -8,20 +8,20 @@ import polars as pl
 from interestlab.sweep import running
 from interestlab.sweep.display import Display
 from interestlab.sweep.engines import local
-from interestlab.sweep.spec import parsed
-from interestlab.sweep.table import gather
+from interestlab.sweep.spec import parse
+from interestlab.sweep.table import results_table
 from interestlab.sweep.trials import expand
 
 
 def test_a_row_a_trial(stubbed, tmp_path):
     told = {"done": {"quality": 0.25}, "failed": {"quality": 1, "fail": "no"}, "missing": {"quality": 1}}
-    spec = parsed({"name": "stub", "axes": {"method": told}, "seeds": [0, 1]}, Path())
+    spec = parse({"name": "stub", "axes": {"method": told}, "seeds": [0, 1]}, Path())
     trials = expand(spec)
     with Display(2, 0, 0) as display:
         local.run(trials[:2], tmp_path, 2, display)
     (left,) = {t.id for t in trials if t.labels["method"] == "missing" and t.seed == 0}
     running.run_folder(tmp_path, left).mkdir()  # of a killed process
-    table = gather(spec, trials, tmp_path)
+    table = results_table(spec, trials, tmp_path)
     assert table["trial"].to_list() == [trial.id for trial in trials]
     assert table["axis/method"].to_list() == ["done", "failed", "missing"] * 2
     assert table["seed"].to_list() == [0, 0, 0, 1, 1, 1]
@@ -36,7 +36,7 @@ def test_a_row_a_trial(stubbed, tmp_path):
 
 
 def test_a_sweep_that_has_not_run(stubbed, tmp_path):
-    spec = parsed({"name": "stub", "metrics": ["test/mrr@5"]}, Path())
-    table = gather(spec, expand(spec), tmp_path)
+    spec = parse({"name": "stub", "metrics": ["test/mrr@5"]}, Path())
+    table = results_table(spec, expand(spec), tmp_path)
     assert table["status"].to_list() == ["missing"]
     assert table["test/mrr@5"].to_list() == [None]

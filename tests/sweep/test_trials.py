@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interestlab.errors import DataError
-from interestlab.sweep.spec import parsed
-from interestlab.sweep.trials import chosen, expand
+from interestlab.sweep.spec import parse
+from interestlab.sweep.trials import expand, find_trial
 
 NAMES = st.text(min_size=1, max_size=6)
 VALUES = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=4), st.lists(st.integers(), max_size=2))
@@ -27,11 +27,11 @@ def sweeps(draw):
 
 
 def labels_of(axis):
-    return list(parsed({"name": "a", "axes": {"x": axis}}, Path()).axes["x"])
+    return list(parse({"name": "a", "axes": {"x": axis}}, Path()).axes["x"])
 
 
 def ids(told):
-    return [trial.id for trial in expand(parsed(told, Path()))]
+    return [trial.id for trial in expand(parse(told, Path()))]
 
 
 def backwards(told):
@@ -59,8 +59,8 @@ def test_without_what_is_excluded(told, data):
     if len(labels) == 1:
         return
     out = data.draw(st.sampled_from(labels))
-    left = expand(parsed(told | {"exclude": [{axis: out}]}, Path()))
-    assert {trial.id for trial in left} == {t.id for t in expand(parsed(told, Path())) if t.labels[axis] != out}
+    left = expand(parse(told | {"exclude": [{axis: out}]}, Path()))
+    assert {trial.id for trial in left} == {t.id for t in expand(parse(told, Path())) if t.labels[axis] != out}
     assert len(left) * len(labels) == len(ids(told)) * (len(labels) - 1)
 
 
@@ -72,13 +72,13 @@ def test_ids_do_not_depend_on_the_order_of_keys(told):
 
 def test_ids_are_readable():
     axes = {"method": {"lora": {"model.encoder": "lora"}}, "model.optim.lr": [0.001]}
-    (trial,) = expand(parsed({"name": "a", "axes": axes, "seeds": [3]}, Path()))
+    (trial,) = expand(parse({"name": "a", "axes": axes, "seeds": [3]}, Path()))
     assert trial.id.startswith("lora-lr-0.001-seed3-")
     assert len(trial.id) == len("lora-lr-0.001-seed3-") + 8
 
 
 def test_all_seeds_of_a_combination_share_its_settings_and_the_first_seed_comes_first():
-    trials = expand(parsed({"name": "a", "axes": {"model.dim": [8, 16]}, "seeds": [1, 0]}, Path()))
+    trials = expand(parse({"name": "a", "axes": {"model.dim": [8, 16]}, "seeds": [1, 0]}, Path()))
     assert [(trial.labels["model.dim"], trial.seed) for trial in trials] == [("8", 1), ("16", 1), ("8", 0), ("16", 0)]
     assert trials[0].settings == trials[2].settings
 
@@ -102,9 +102,8 @@ def test_an_id_changes_with_the_settings_and_with_the_files_that_they_name(tmp_p
 def test_the_command_line_of_a_trial(tmp_path):
     (tmp_path / "base.yaml").write_text("model: {dim: 8}\n")
     settings = {"model.encoder": {"id": "id"}, "model.dynamics": "ewma", "model.fusion": None, "data.k_core": 5}
-    (trial,) = expand(parsed({"name": "a", "base": "base.yaml", "set": settings, "seeds": [2]}, tmp_path))
+    (trial,) = expand(parse({"name": "a", "base": "base.yaml", "set": settings, "seeds": [2]}, tmp_path))
     assert trial.arguments(Path("runs/x")) == [
-        "fit",
         f"--config={tmp_path / 'base.yaml'}",
         "--trainer.enable_progress_bar=false",
         '--model.encoder={"id": "id"}',
@@ -118,4 +117,4 @@ def test_the_command_line_of_a_trial(tmp_path):
 
 def test_a_trial_that_is_not_there():
     with pytest.raises(DataError, match="no trial 'x'"):
-        chosen(expand(parsed({"name": "a"}, Path())), "x")
+        find_trial(expand(parse({"name": "a"}, Path())), "x")

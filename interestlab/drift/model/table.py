@@ -34,8 +34,8 @@ def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl
         ``last_destination``: what the last :data:`LAST` events changed, null for users of no more than these.
     """
     log, interests = shares.log, shares.interests
-    begins = log.session_starts[log.session_offsets[users + 1] - shares.second[users]]
-    before, after = log.row[begins - 1], log.row[log.offsets[users + 1] - 1]
+    begins = log.session_starts[log.session_offsets[users + 1] - shares.sessions_after[users]]
+    before, after = log.event_index[begins - 1], log.event_index[log.offsets[users + 1] - 1]
     parts = []
     step = max(1, CELLS // (len(interests) * interests.vectors.shape[1]))
     for first in range(0, len(users), step):

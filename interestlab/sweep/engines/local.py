@@ -1,4 +1,4 @@
-"""Trials as processes of this machine, some at a time."""
+"""Run trials as processes of this machine, some at a time."""
 
 import time
 from collections import deque
@@ -6,27 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from interestlab.sweep.display import Display
-from interestlab.sweep.engines import threads
+from interestlab.sweep.engines import threads_per_trial
 from interestlab.sweep.running import Running
 from interestlab.sweep.trials import Trial
 
-PAUSE = 0.1
-"""Seconds between two looks at the processes."""
+POLL_SECONDS = 0.1
 
 
 def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -> None:
-    """Run the trials that nobody else runs, ``workers`` at a time."""
+    """Run the trials that no other process runs.
+
+    Args:
+        trials: to run.
+        folder: of the sweep.
+        workers: number of trials at a time.
+        display: shows their progress.
+    """
     waiting, running = deque(trials), list[Running]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                if started := Running.claim(waiting.popleft(), folder, threads(workers)):
-                    running.append(started)
-                    display.started(started.trial)
-            for one in [one for one in running if one.ended()]:
-                running.remove(one)
-                display.ended(one.trial, one.finish())
-            time.sleep(PAUSE)
+                if claimed := Running.claim(waiting.popleft(), folder, threads_per_trial(workers)):
+                    running.append(claimed)
+                    display.started(claimed.trial)
+            for ended in [trial for trial in running if trial.has_ended()]:
+                running.remove(ended)
+                display.ended(ended.trial, ended.finish())
+            time.sleep(POLL_SECONDS)
     finally:
-        for one in running:
-            one.kill()
+        for trial in running:
+            trial.kill()

@@ -1,4 +1,4 @@
-"""Trials as runs of a W&B sweep: its server hands out their ids, and any agent that sees the sweep's folder runs them."""
+"""Run trials as runs of a W&B sweep: its server hands out their ids, and any agent that sees the sweep's folder runs them."""
 
 import os
 import sys
@@ -18,36 +18,52 @@ FILE = "wandb-sweep.yaml"
 
 
 def config(trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
-    """A W&B sweep over the ids of trials."""
-    one = ["sweep", str(folder / "sweep.yaml"), f"--out={folder}", "${args}"]
+    """Return the config of a W&B sweep over the ids of trials.
+
+    Args:
+        trials: of the sweep.
+        folder: of the sweep.
+    """
+    run_one = ["sweep", str(folder / "sweep.yaml"), f"--out={folder}", "${args}"]
     return {
         "project": PROJECT,
         "name": trials[0].sweep,
         "program": "interestlab",
         "method": "grid",
         "parameters": {"trial": {"values": [trial.id for trial in trials]}},
-        "command": ["${env}", sys.executable, "-m", "interestlab", *one],
+        "command": ["${env}", sys.executable, "-m", "interestlab", *run_one],
     }
 
 
 def write(trials: Sequence[Trial], folder: Path) -> None:
-    """Write the W&B sweep into the sweep's folder, for ``wandb sweep FILE``."""
+    """Write the config of the W&B sweep into the sweep's folder, for ``wandb sweep FILE``.
+
+    Args:
+        trials: of the sweep.
+        folder: of the sweep.
+    """
     write_text_atomic(folder / FILE, yaml.safe_dump(config(trials, folder), sort_keys=False))
 
 
 def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -> None:  # noqa: ARG001 (each agent is one)
-    """Create a W&B sweep over these trials and be its first agent, until it has no more of them.
+    """Create a W&B sweep over trials, and work as its first agent until it has no more of them.
+
+    Args:
+        trials: to run.
+        folder: of the sweep.
+        workers: ignored; start more agents instead.
+        display: stopped, as the agent writes to the terminal itself.
 
     Raises:
-        DataError: W&B is not installed, or no server is to be reached.
+        DataError: W&B is not installed or offline.
     """
     file = folder / FILE
     try:
         import wandb
     except ModuleNotFoundError as err:
         raise DataError("the engine wandb is not installed: pip install 'interestlab[tracking]'.") from err
-    if os.environ.get("WANDB_MODE", "online") != "online":  # also set where there is no key: see `interestlab.cli.train`
-        raise DataError(f"a W&B sweep needs its server, and W&B is offline here; elsewhere, `wandb sweep {file}` starts it.")
+    if os.environ.get("WANDB_MODE", "online") != "online":  # set by `training.fit` where there is no key
+        raise DataError(f"a W&B sweep needs its server, and W&B is offline here; start it elsewhere: wandb sweep {file}")
     if trials:
-        display.progress.stop()  # the agent writes to the terminal itself
+        display.progress.stop()
         wandb.agent(wandb.sweep(config(trials, folder), project=PROJECT), project=PROJECT)

@@ -1,4 +1,4 @@
-"""What a training cost: ``cost.json``, and targets a second and memory in the curve."""
+"""Record the cost of training in ``cost.json``, and its speed and memory in the metrics of each epoch."""
 
 import json
 import statistics
@@ -15,20 +15,20 @@ from interestlab.utils.atomic_files import write_text_atomic
 
 
 class Cost(Callback):
-    """Measures training alone, without the validation inside of an epoch, over all parts of a run that was resumed.
+    """Measure training, without the validation inside an epoch, over all parts of a resumed run.
 
     Args:
-        folder: of the run, as the first process has it.
+        folder: folder of the run, in the first process.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.targets, self.seconds, self.began = torch.zeros((), dtype=torch.int64), 0.0, 0.0
+        self.targets, self.seconds, self.started = torch.zeros((), dtype=torch.int64), 0.0, 0.0
         self.epochs: list[float] = []
         self.prepared = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        running = time.perf_counter() - self.began
+        running = time.perf_counter() - self.started
         return {
             "epochs": self.epochs,
             "seconds": self.seconds + running,
@@ -41,15 +41,15 @@ class Cost(Callback):
         self.targets = torch.tensor(state_dict["targets"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now = time.perf_counter()
-        self.prepared = self.prepared or now - self.began
-        self.targets, self.began = self.targets.to(pl_module.device), now
+        self.prepared = self.prepared or now - self.started
+        self.targets, self.started = self.targets.to(pl_module.device), now
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.targets, self.seconds, self.began = self.targets.to(pl_module.device) * 0, 0.0, time.perf_counter()
+        self.targets, self.seconds, self.started = self.targets.to(pl_module.device) * 0, 0.0, time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,13 +57,13 @@ class Cost(Callback):
         self.targets += (batch.targets >= 0).sum()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.seconds += time.perf_counter() - self.began
+        self.seconds += time.perf_counter() - self.started
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seconds = self.seconds + time.perf_counter() - self.began
+        seconds = self.seconds + time.perf_counter() - self.started
         pl_module.log("train/targets_per_second", self.targets.item() * trainer.world_size / seconds)
         pl_module.log("train/peak_memory_mb", peak_memory())
         self.epochs.append(seconds)
@@ -89,7 +89,7 @@ class Cost(Callback):
 
 
 def peak_memory() -> float:
-    """Peak memory of this process in MiB: of the GPU where there is one, else of the machine."""
+    """Return the peak memory of this process in MiB: of the GPU if there is one, otherwise of the machine."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     import resource

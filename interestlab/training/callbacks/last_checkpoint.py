@@ -1,5 +1,6 @@
-"""``last.ckpt``: where a run that was killed goes on."""
+"""``last.ckpt``: the checkpoint from which a killed run resumes."""
 
+import logging
 import signal
 import sys
 import threading
@@ -13,28 +14,29 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
-from interestlab.training.callbacks.resume_position import go_on, settle
-from interestlab.training.loggers.curve import Curve
+from interestlab.training.callbacks.resume_position import move_to_step_boundary, resume_position
 from interestlab.training.run_state import is_fast_dev_run
 
-LATE, STOP = 1, 2
-"""What a process wishes before a step: that a checkpoint be made, or that the training end with one."""
+log = logging.getLogger(__name__)
+
+SAVE, STOP = 1, 2
+"""What a process requests before a step: write a checkpoint, or write one and end the training."""
 
 
 class LastCheckpoint(Callback):
-    """Keeps ``last.ckpt`` where the training is: at each start of an epoch, after each validation, by time, and on SIGTERM.
+    """Write ``last.ckpt`` at the start of each epoch, after each validation, after some minutes, and on SIGTERM.
 
-    It is made just before a step, when all that went before is over and logged, so that whatever comes after is done once.
+    It is written just before a training step, when everything before is done and logged, so that nothing is done twice.
 
     Args:
-        folder: of the checkpoints.
-        minutes: between two checkpoints at most, but for the length of a step or a validation.
-        resume: the command that goes on from the checkpoint.
+        folder: folder of the checkpoints.
+        minutes: longest time between two checkpoints, apart from the length of a step or a validation.
+        resume_command: command that resumes the run, for the message after SIGTERM.
     """
 
-    def __init__(self, folder: str, minutes: float, resume: str) -> None:
-        self.path, self.minutes, self.resume = f"{folder}/last.ckpt", minutes, resume
-        self.due, self.stopping, self.saved = False, False, 0.0
+    def __init__(self, folder: str, minutes: float, resume_command: str) -> None:
+        self.path, self.minutes, self.resume_command = f"{folder}/last.ckpt", minutes, resume_command
+        self.due, self.stopping, self.saved_at = False, False, 0.0
         self.handler: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -44,9 +46,9 @@ class LastCheckpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.fit_loop.is_resuming:
-            go_on(trainer)
-        self.saved = time.monotonic()
-        # Lightning's own handler ends the training in the middle of what has to be done between two steps.
+            resume_position(trainer)
+        self.saved_at = time.monotonic()
+        # Lightning's own handler ends the training in the middle of the work between two steps.
         if threading.current_thread() is threading.main_thread():
             self.handler = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
 
@@ -56,10 +58,10 @@ class LastCheckpoint(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if is_fast_dev_run(trainer) or batch_idx % trainer.accumulate_grad_batches:
             return
-        wish = self.wish(trainer)
-        if wish or self.due or batch_idx == 0:
+        request = self.request(trainer)
+        if request or self.due or batch_idx == 0:
             self.save(trainer)
-        if wish == STOP:
+        if request == STOP:
             self.stop(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -67,76 +69,90 @@ class LastCheckpoint(Callback):
             signal.signal(signal.SIGTERM, self.handler)
         if not is_fast_dev_run(trainer):
             self.save(trainer)
-        if self.wish(trainer) == STOP:
+        if self.request(trainer) == STOP:
             self.stop(trainer)
 
-    def wish(self, trainer: Trainer) -> int:
-        """What the processes wish, by the one that wishes most."""
-        wish = STOP if self.stopping else LATE if time.monotonic() - self.saved > 60 * self.minutes else 0
+    def request(self, trainer: Trainer) -> int:
+        """Return the strongest request of all processes: :data:`STOP`, :data:`SAVE` or 0.
+
+        Args:
+            trainer: of the run.
+        """
+        is_late = time.monotonic() - self.saved_at > 60 * self.minutes
+        request = STOP if self.stopping else SAVE if is_late else 0
         if trainer.world_size == 1:
-            return wish
-        told = torch.tensor(wish, device=trainer.strategy.root_device)
-        return int(trainer.strategy.reduce(told, reduce_op="max"))
+            return request
+        return int(trainer.strategy.reduce(torch.tensor(request, device=trainer.strategy.root_device), reduce_op="max"))
 
     # ---- what
 
     def save(self, trainer: Trainer) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint.
+
+        Args:
+            trainer: of the run.
+        """
         trainer.save_checkpoint(self.path, weights_only=False)
-        self.due, self.saved = False, time.monotonic()
+        self.due, self.saved_at = False, time.monotonic()
+        log.debug(f"{self.path} written at epoch {trainer.current_epoch}, step {trainer.global_step}")
 
     def stop(self, trainer: Trainer) -> None:
-        """Leave as a process does that SIGTERM ended.
+        """Exit with the status of a process that SIGTERM ended.
+
+        Args:
+            trainer: of the run.
 
         Raises:
             SystemExit: always, with 143.
         """
         if trainer.is_global_zero:
-            where = f"epoch {trainer.current_epoch}, step {trainer.global_step}"
-            print(f"interestlab: stopped by SIGTERM at {where}; `{self.resume}` goes on from there.", file=sys.stderr)
+            position = f"epoch {trainer.current_epoch}, step {trainer.global_step}"
+            print(f"interestlab: stopped by SIGTERM at {position}; resume with `{self.resume_command}`.", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        settle(checkpoint, trainer.accumulate_grad_batches)
-        for logger in trainer.loggers:
-            if isinstance(logger, Curve):
-                checkpoint["rows"] = logger.rows
+        move_to_step_boundary(checkpoint, trainer.accumulate_grad_batches)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != TrainerFn.FITTING:
             return
-        for logger in trainer.loggers:
-            # One of an earlier version, or of a run without a curve, does not say how many there were: all are kept.
-            if isinstance(logger, Curve):
-                logger.keep(checkpoint.get("rows"))
         for callback in trainer.checkpoint_callbacks:
             folder = getattr(callback, "dirpath", None)
-            held = checkpoint["callbacks"].get(callback.state_key)
-            if folder and held and Path(str(trainer.ckpt_path)).resolve().parent == Path(folder):
-                checkpoint["callbacks"][callback.state_key] = moved(held, folder)
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if folder and state and Path(str(trainer.ckpt_path)).resolve().parent == Path(folder):
+                checkpoint["callbacks"][callback.state_key] = with_folder(state, folder)
         for stopping in trainer.early_stopping_callbacks:
-            if held := checkpoint["callbacks"].get(stopping.state_key):
-                held["patience"] = stopping.patience  # what is typed wins, as everywhere
-                reason = EarlyStoppingReason(held["stopping_reason"])
-                patient = reason is EarlyStoppingReason.PATIENCE_EXHAUSTED and held["wait_count"] < stopping.patience
-                over = reason is not EarlyStoppingReason.NOT_STOPPED and not patient
-                trainer.should_stop = trainer.should_stop or over
+            if state := checkpoint["callbacks"].get(stopping.state_key):
+                state["patience"] = stopping.patience  # options win over the checkpoint, as everywhere
+                reason = EarlyStoppingReason(state["stopping_reason"])
+                has_patience = reason is EarlyStoppingReason.PATIENCE_EXHAUSTED and state["wait_count"] < stopping.patience
+                is_over = reason is not EarlyStoppingReason.NOT_STOPPED and not has_patience
+                trainer.should_stop = trainer.should_stop or is_over
 
 
-def moved(state: Any, folder: str) -> Any:
-    """What a ModelCheckpoint kept, of the place where its folder is now: of another folder it would forget what was best."""
+def with_folder(state: Any, folder: str) -> Any:
+    """Return the state of a ModelCheckpoint with the present folder of its files: in another it forgets the best score.
+
+    Args:
+        state: from the checkpoint, whose ``dirpath`` is the folder when it was written.
+        folder: present folder.
+    """
     old = state["dirpath"]
 
-    def here(value: Any) -> Any:
+    def replace(value: Any) -> Any:
         if isinstance(value, dict):
-            return {here(key): here(kept) for key, kept in value.items()}
+            return {replace(key): replace(item) for key, item in value.items()}
         return folder + value.removeprefix(old) if isinstance(value, str) and f"{value}/".startswith(f"{old}/") else value
 
-    return here(state)
+    return replace(state)
 
 
 @rank_zero_only
-def forget_parts(folder: Path) -> None:
-    """Remove what a kill in the middle of writing a checkpoint left; a run writes every other file again, by the same name."""
+def remove_partial_checkpoints(folder: Path) -> None:
+    """Remove checkpoints that a kill left half written; a run writes every other file again, under the same name.
+
+    Args:
+        folder: folder of the checkpoints.
+    """
     for part in folder.glob(".*.ckpt.part"):
         part.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
-"""One folder a run: what it was told, what it ran on, what it measured."""
+"""Write the folder of a run: its config, versions, metrics and predictions."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,14 +19,16 @@ from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import atomic_write, write_text_atomic
 from interestlab.utils.versions import run_versions
 
+log = logging.getLogger(__name__)
+
 
 class RunFolder(Callback):
-    """Keeps ``config.yaml``, ``versions.json``, ``metrics.json`` and the Parquet files of a run.
+    """Write ``config.yaml``, ``versions.json``, ``metrics.json`` and the Parquet files of a run.
 
     Args:
-        folder: of the run.
-        config: the resolved config, as YAML.
-        seed: the run was seeded with.
+        folder: folder of the run.
+        config: resolved config, as YAML.
+        seed: seed of the run.
     """
 
     def __init__(self, folder: Path, config: str, seed: int) -> None:
@@ -35,10 +38,15 @@ class RunFolder(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.folder = trainer.strategy.broadcast(self.folder)
         if stage == "fit" and trainer.is_global_zero and not is_fast_dev_run(trainer):
-            self.begin(trainer, pl_module)
+            self.write_settings(trainer, pl_module)
 
-    def begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write down what the run was told and what it runs on."""
+    def write_settings(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the config of the run and the versions that it runs with.
+
+        Args:
+            trainer: of the run.
+            pl_module: the model.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(self.folder / "config.yaml", self.config)
         write_text_atomic(self.folder / "versions.json", json.dumps(run_versions(), indent=1))
@@ -46,36 +54,45 @@ class RunFolder(Callback):
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
 
-    # ---- what was measured
+    # ---- metrics
 
     def fingerprint(self, trainer: Trainer) -> dict[str, Any]:
-        """What the run's numbers must be told with."""
+        """Return the settings that decide whether the metrics of two runs can be compared.
+
+        Args:
+            trainer: of the run.
+        """
         return cast(Any, trainer).datamodule.fingerprint | {"seed": self.seed}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["fingerprint"] = self.fingerprint(trainer)
 
-    def told(self, trainer: Trainer, part: str) -> dict[str, float]:
-        """The metrics of one part, printed with their intervals and fingerprint."""
-        measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(part)}
+    def print_and_return(self, trainer: Trainer, prefix: str) -> dict[str, float]:
+        """Print the metrics of one split, and return them.
+
+        Args:
+            trainer: of the run.
+            prefix: of the names of the metrics, ``val/`` or ``test/``.
+        """
+        measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefix)}
         model = cast(InterestModel, trainer.lightning_module)
-        tell(measured, model.intervals, model.popularity if part == "test/" else {}, self.fingerprint(trainer))
+        print_metrics(measured, model.intervals, model.popularity if prefix == "test/" else {}, self.fingerprint(trainer))
         return measured
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and trainer.validating:
-            self.told(trainer, "val/")
+            self.print_and_return(trainer, "val/")
 
     @rank_zero_only
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model, data = cast(InterestModel, pl_module), cast(Any, trainer).datamodule
-        measured = self.told(trainer, "test/")
+        measured = self.print_and_return(trainer, "test/")
         if is_fast_dev_run(trainer):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
-        told = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
-        write_text_atomic(self.folder / "metrics.json", json.dumps(told, indent=1, ensure_ascii=False))
+        content = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
+        write_text_atomic(self.folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
         places = model.ranks.gather()
         ranks = pl.DataFrame(
             {
@@ -87,7 +104,7 @@ class RunFolder(Callback):
         )
         with atomic_write(self.folder / "ranks.parquet", "wb") as file:
             ranks.write_parquet(file)
-        Console(stderr=True).print(f"the run is in {self.folder}")
+        log.info(f"the run is in {self.folder}")
 
     # ---- predictions
 
@@ -97,14 +114,14 @@ class RunFolder(Callback):
         self.predictions.append(tuple(t.cpu() for t in outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        log = cast(Any, trainer).datamodule.log
+        events = cast(Any, trainer).datamodule.log
         users, items, scores = (torch.cat(t) for t in zip(*self.predictions, strict=True))
         k = items.shape[1]
         frame = pl.DataFrame(
             {
-                "user_id": log.users.gather(users.repeat_interleave(k).numpy()),
+                "user_id": events.users.gather(users.repeat_interleave(k).numpy()),
                 "rank": torch.arange(1, k + 1).repeat(len(users)).numpy(),
-                "item_id": log.items["item_id"].gather(items.flatten().numpy()),
+                "item_id": events.items["item_id"].gather(items.flatten().numpy()),
                 "score": scores.flatten().numpy(),
             }
         ).filter(pl.col("score").is_finite())
@@ -117,17 +134,24 @@ class RunFolder(Callback):
         if trainer.is_global_zero:
             written = {self.folder / "predictions.parquet", *self.folder.glob("predictions-[0-9]*.parquet")}
             for stale in written - {self.folder / part for part in names}:
-                stale.unlink(missing_ok=True)  # of another number of processes
-        Console(stderr=True).print(f"{frame.height:,} predictions are in {self.folder / name}")
+                stale.unlink(missing_ok=True)  # of an earlier job with another number of processes
+        log.info(f"{frame.height:,} predictions are in {self.folder / name}")
 
 
-def tell(
+def print_metrics(
     measured: dict[str, float],
     intervals: Mapping[str, tuple[float, float]],
     popularity: Mapping[str, float],
     fingerprint: dict[str, Any],
 ) -> None:
-    """Print metrics with their intervals, those of ranking by popularity, and the fingerprint that they can be compared by."""
+    """Print metrics with their intervals and, where given, the metrics of ranking by popularity.
+
+    Args:
+        measured: mean of each metric over the users.
+        intervals: 95% interval of each mean.
+        popularity: metrics of ranking by popularity.
+        fingerprint: settings that decide whether the metrics can be compared with those of another run.
+    """
     table = Table("metric", "mean over users", "95% interval", caption=" · ".join(f"{k}={v}" for k, v in fingerprint.items()))
     if popularity:
         table.add_column("popularity")

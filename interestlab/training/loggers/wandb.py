@@ -1,4 +1,4 @@
-"""Lightning's W&B logger, which works offline where the server gives no answer: training does not depend on it."""
+"""Lightning's W&B logger, which continues offline when the server does not answer."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
-PATIENCE = 30
-"""Seconds that the server has to answer when a run begins."""
+TIMEOUT = 30
+"""Seconds that the server has to answer when a run starts."""
 
 
 class PatientWandbLogger(WandbLogger):
-    """As Lightning's, but offline after :data:`PATIENCE` seconds without an answer."""
+    """Log to W&B; offline after :data:`TIMEOUT` seconds without an answer, so that training does not depend on the server."""
 
     @property
     @rank_zero_experiment
@@ -19,12 +19,12 @@ class PatientWandbLogger(WandbLogger):
         import wandb
 
         if self._experiment is None:
-            self._wandb_init.setdefault("settings", wandb.Settings(init_timeout=PATIENCE))
+            self._wandb_init.setdefault("settings", wandb.Settings(init_timeout=TIMEOUT))
         try:
             return super().experiment
         except wandb.errors.CommError as err:
             rank_zero_warn(
-                f"W&B gives no answer ({' '.join(str(err).split())[:200]}); the run is written offline, and "
+                f"W&B does not answer ({' '.join(str(err).split())[:200]}); the run is written offline, and "
                 "`wandb sync` uploads it later."
             )
             self._wandb_init["mode"] = "offline"

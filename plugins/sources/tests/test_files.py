@@ -3,7 +3,7 @@ import pytest
 
 from interestlab.errors import DataError
 from interestlab_sources import quoted_csv
-from interestlab_sources.columns import MOST_COLUMNS
+from interestlab_sources.columns import MAX_COLUMNS
 from interestlab_sources.files import Files
 
 CSV = 'user_id,item_id,timestamp,text\nu1,i1,1,"so, good"\nu2,i2,2,\n'
@@ -164,7 +164,7 @@ def test_an_unnamed_column_gets_a_name(write):
         ("a.parquet", "no parquet"),
         ("a.parquet", b"PAR1" + bytes(100) + b"PAR1"),
         ("a.xlsx", "x"),
-        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MOST_COLUMNS + 1))),
+        ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MAX_COLUMNS + 1))),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_the_file(write, name, content):
@@ -180,7 +180,7 @@ def test_a_damaged_page_of_parquet_is_a_data_error(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[20:2000] = bytes(1980)
     path.write_bytes(raw)
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match="corrupted"):
         Files(str(path)).read()
 
 

@@ -8,7 +8,7 @@ import pytest
 from interestlab.errors import DataError
 from interestlab_sources import lines, spool
 from interestlab_sources.lines import numbered_lines
-from interestlab_sources.paths import readable
+from interestlab_sources.paths import check_readable
 from interestlab_sources.table import Table
 
 
@@ -83,37 +83,37 @@ def test_gzip_members_in_a_row_are_one_file(write):
 @pytest.mark.parametrize("path", ["nowhere.csv", "", ".", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
 def test_paths_that_are_no_file(path):
     with pytest.raises(DataError):
-        readable(path)
+        check_readable(path)
 
 
 def test_paths_with_spaces_unicode_and_home(write, tmp_path, monkeypatch):
     write("my data/购物 [1].csv", "a")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert readable("~/my data/购物 [1].csv").is_file()
+    assert check_readable("~/my data/购物 [1].csv").is_file()
 
 
 def test_empty_file(write):
     with pytest.raises(DataError, match="is empty"):
-        readable(write("a.csv", ""))
+        check_readable(write("a.csv", ""))
 
 
 def test_rows_that_outgrow_the_memory_move_to_disk_in_order(monkeypatch, tmp_path):
-    monkeypatch.setattr(spool, "LIMIT", 100)
+    monkeypatch.setattr(spool, "MEMORY_LIMIT", 100)
     table = Table(tmp_path / "a")
     for i in range(50):
         table.add([i], {"a" if i % 2 else "b": [str(i)]})
-    assert table._rows._written
+    assert table._rows._files
     rows = table.rows().collect()
     assert rows["line"].to_list() == list(range(50))
     assert rows.select(pl.coalesce("a", "b")).to_series().to_list() == [str(i) for i in range(50)]
 
 
 def test_progress_shows_only_for_long_reads_on_a_terminal(write, monkeypatch, capsys):
-    monkeypatch.setattr("interestlab_sources.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("interestlab_sources.progress.DELAY", 0.0)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     read(write("big.json", "a\n" * 10))
     assert "reading big.json" in capsys.readouterr().err
-    monkeypatch.setattr("interestlab_sources.progress.PATIENCE", 60.0)
+    monkeypatch.setattr("interestlab_sources.progress.DELAY", 60.0)
     read(write("big.json", "a\n" * 10))
     assert capsys.readouterr().err == ""

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from interestlab.errors import DataError
-from interestlab_sources.momentum import follow
+from interestlab_sources.momentum import simulate_categories
 from interestlab_sources.simulated import Simulated
 from interestlab_sources.words import CATEGORIES, LEAVES
 
@@ -161,7 +161,7 @@ def test_momentum_carries_on():
     """After A and then B, at a step near one, an average has forgotten A; momentum moves on towards it."""
 
     def back(alpha: float) -> float:
-        x = follow(np.random.default_rng(0), np.full(20_000, 3), np.full(4, 0.25), alpha, 0.9).reshape(-1, 3)
+        x = simulate_categories(np.random.default_rng(0), np.full(20_000, 3), np.full(4, 0.25), alpha, 0.9).reshape(-1, 3)
         turned = x[:, 0] != x[:, 1]
         return np.mean(x[turned, 2] == x[turned, 0])
 

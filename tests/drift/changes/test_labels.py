@@ -22,12 +22,12 @@ def panel_of(users: list[list[list[int]]]) -> SessionLog:
         users=pl.Series([str(u) for u in range(len(users))]),
         items=pl.DataFrame({"item_id": list("abcde")}),
         offsets=np.cumsum([0, *(sum(map(len, user)) for user in users)]),
-        row=np.arange(len(item)),
+        event_index=np.arange(len(item)),
         time=none,
         item=item,
         session=np.repeat(np.arange(sum(map(len, users))), [len(s) for user in users for s in user]),
         depth=none,
-        train=none > 0,
+        in_training=none > 0,
     )
 
 

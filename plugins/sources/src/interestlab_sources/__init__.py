@@ -1,1 +1,1 @@
-"""Sources of interestlab: event logs as they are published."""
+"""Sources of interestlab: published datasets, tables of any kind, and a simulated shop."""

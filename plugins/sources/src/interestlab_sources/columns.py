@@ -1,4 +1,4 @@
-"""The user's names of columns -> the common schema."""
+"""Map the columns of a user's files to the common schema."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -9,46 +9,54 @@ from interestlab.errors import DataError
 
 REQUIRED = ("user_id", "item_id", "timestamp")
 
-
-MOST_COLUMNS = 1000
-"""A file with more columns holds no table of a log: each becomes a field, and they would fill the memory."""
+MAX_COLUMNS = 1000
+"""A file with more columns is not the table of a log; each would become a field, and together they would fill the memory."""
 
 
 def check_header(path: object, names: Sequence[str]) -> None:
-    """Refuse a header that names a column twice, or more columns than :data:`MOST_COLUMNS`.
+    """Check that column names are distinct, and at most :data:`MAX_COLUMNS`.
+
+    Args:
+        path: of the file, for the error.
+        names: of its columns.
 
     Raises:
-        DataError: with the columns that stand there twice.
+        DataError: names the duplicates.
     """
-    if len(names) > MOST_COLUMNS:
-        raise DataError(f"{path}: the header names {len(names):,} columns, over {MOST_COLUMNS:,}; leave out what is not needed")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{path}: the header names {', '.join(twice)} twice; rename one")
+    if len(names) > MAX_COLUMNS:
+        raise DataError(f"{path}: the header names {len(names):,} columns, over {MAX_COLUMNS:,}; remove those you do not need")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path}: the header names {', '.join(duplicates)} twice; rename one")
 
 
 def check_mapping(columns: Mapping[str, str], tables: Mapping[str, Collection[str]]) -> None:
-    """Refuse a mapping from a column that no file has.
+    """Check that every mapped column exists in at least one file.
 
     Args:
         columns: common name -> name in the file.
         tables: path -> its columns.
 
     Raises:
-        DataError: with the columns there are and the nearest of them.
+        DataError: lists the available columns and suggests the most similar.
     """
-    known = dict.fromkeys(name for names in tables.values() for name in names)
+    available = dict.fromkeys(name for names in tables.values() for name in names)
     for common, name in columns.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise DataError(f"{' and '.join(tables)}: no column '{name}' for {common}; {hint}columns: {', '.join(known)}")
+        if name not in available:
+            similar = difflib.get_close_matches(name, available, n=1)
+            hint = f"did you mean '{similar[0]}'? " if similar else ""
+            raise DataError(f"{' and '.join(tables)}: no column '{name}' for {common}; {hint}columns: {', '.join(available)}")
 
 
 def check_required(path: object, names: Collection[str], required: Collection[str]) -> None:
-    """Refuse a table without the columns that the common schema demands.
+    """Check that a table has the required columns of the common schema.
+
+    Args:
+        path: of the file, for the error.
+        names: of its columns, after mapping.
+        required: names that must be among them.
 
     Raises:
-        DataError: with the columns there are.
+        DataError: lists the available columns.
     """
     if missing := [name for name in required if name not in names]:
         raise DataError(
@@ -57,16 +65,28 @@ def check_required(path: object, names: Collection[str], required: Collection[st
         )
 
 
-def renamed(names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """New name -> old name of every column that stays.
+def map_names(names: Collection[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Apply a mapping to the columns of a file.
 
-    A mapped column takes its common name, also from a column that bore it; the others keep theirs.
+    A mapped column takes its common name, and an unmapped column of that name is dropped; the others keep their names.
+
+    Args:
+        names: of the file's columns.
+        columns: common name -> name in the file; pairs whose column the file lacks are ignored.
+
+    Returns:
+        New name -> name in the file.
     """
     mapped = {common: name for common, name in columns.items() if name in names}
-    rest = {name: name for name in names if name not in mapped and name not in mapped.values()}
-    return mapped | rest
+    others = {name: name for name in names if name not in mapped and name not in mapped.values()}
+    return mapped | others
 
 
-def rename(frame: pl.LazyFrame, new: Mapping[str, str]) -> pl.LazyFrame:
-    """``frame`` under the names of :func:`renamed`, with ``file`` and ``line``."""
-    return frame.select(*(pl.col(old).alias(name) for name, old in new.items()), "file", "line")
+def rename(frame: pl.LazyFrame, names: Mapping[str, str]) -> pl.LazyFrame:
+    """Select and rename columns, and keep ``file`` and ``line``.
+
+    Args:
+        frame: rows of a file.
+        names: of :func:`map_names`.
+    """
+    return frame.select(*(pl.col(old).alias(new) for new, old in names.items()), "file", "line")

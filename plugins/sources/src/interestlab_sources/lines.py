@@ -67,7 +67,7 @@ def line_blocks(path: Path, reject: Reject) -> Iterator[Block]:
                 return
             if not piece:
                 break
-            bar.at(raw.tell())
+            bar.update(raw.tell())
             if b"\n" not in piece:
                 unfinished_size += len(piece)
                 unfinished.append(piece)

@@ -1,4 +1,4 @@
-"""Parquet files: typed, so their rows are handed on as they are."""
+"""Scan Parquet files. Their columns are typed already, so rows are passed on as they are."""
 
 from pathlib import Path
 
@@ -9,20 +9,27 @@ from interestlab_sources.table import ORIGIN
 
 
 def scan_parquet(path: Path) -> tuple[pl.LazyFrame, list[str]]:
-    """The rows with ``file`` and ``line`` (the row's number, from 1), and the names of the file's own columns.
+    """Scan a Parquet file.
+
+    Args:
+        path: a readable file.
+
+    Returns:
+        The rows with ``file`` and ``line`` (row number, from 1), and the names of the file's own columns.
 
     Raises:
-        DataError: the file is not Parquet, is damaged, or has no rows.
+        DataError: the file is not Parquet, is corrupted, or has no rows.
     """
     try:
-        # glob: brackets in a path are part of it. Every page is unpacked once, since a damaged one would otherwise only
-        # show as a traceback in the middle of whatever comes after.
+        # glob=False: brackets in a path are part of it. Decode every page once, since a corrupted one would otherwise
+        # raise in the middle of whatever reads the frame later.
         frame = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = [name for name in frame.collect_schema().names() if name not in ORIGIN]
-        height = frame.select(pl.len(), pl.all().null_count().name.suffix("_nulls")).collect(engine="streaming").item(0, 0)
+        decoded = frame.select(pl.len(), pl.all().null_count().name.suffix("_nulls")).collect(engine="streaming")
+        height = decoded.item(0, 0)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: is not Parquet, or is damaged ({reason}); fetch or write it again") from error
+        raise DataError(f"{path}: is not Parquet, or is corrupted ({reason}); download or write it again") from error
     if not height:
         raise DataError(f"{path}: no rows; check that it is the right file")
     rows = frame.select(names).with_row_index("line", offset=1)

@@ -1,12 +1,15 @@
-"""Paths as users type them, checked before anything is read."""
+"""Check paths that users give, before anything is read."""
 
 from pathlib import Path
 
 from interestlab.errors import DataError
 
 
-def expanded(path: str) -> Path:
-    """``path`` with ``~`` resolved.
+def expand_user(path: str) -> Path:
+    """Replace ``~`` by a home folder.
+
+    Args:
+        path: as the user gave it.
 
     Raises:
         DataError: ``~name`` names no user.
@@ -17,24 +20,30 @@ def expanded(path: str) -> Path:
         raise DataError(f"{path}: {error}; write the path out") from error
 
 
-def readable(path: str | Path) -> Path:
-    """``path`` as a file that opens and is not empty.
+def check_readable(path: str | Path) -> Path:
+    """Check that a path is a file that can be opened and is not empty.
+
+    Args:
+        path: as the user gave it.
+
+    Returns:
+        The path with ``~`` replaced.
 
     Raises:
-        DataError: it is missing, a folder, empty, or may not be read.
+        DataError: the file is missing, a folder, empty, or cannot be opened.
     """
-    found = expanded(str(path))
+    file_path = expand_user(str(path))
     try:
-        if found.is_dir():
-            raise DataError(f"{found}: is a folder; name the file in it")
-        with found.open("rb") as file:
+        if file_path.is_dir():
+            raise DataError(f"{file_path}: is a folder; name a file in it")
+        with file_path.open("rb") as file:
             empty = not file.read(1)
     except FileNotFoundError as error:
-        raise DataError(f"{found}: no such file; check the path") from error
+        raise DataError(f"{file_path}: no such file; check the path") from error
     except DataError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise DataError(f"{found}: cannot be opened ({error}); check the path and its permissions") from error
+        raise DataError(f"{file_path}: cannot be opened ({error}); check the path and its permissions") from error
     if empty:
-        raise DataError(f"{found}: is empty; fetch it again")
-    return found
+        raise DataError(f"{file_path}: is empty; download it again")
+    return file_path

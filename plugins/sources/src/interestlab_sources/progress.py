@@ -1,4 +1,4 @@
-"""A bar for long reads, by bytes of the file, since the number of lines is unknown until the end."""
+"""Progress bar for reading large files, in bytes, since the number of lines is unknown until the end."""
 
 import time
 from pathlib import Path
@@ -8,16 +8,20 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-PATIENCE = 2.0
-"""Seconds without a bar: a read that is over by then needs none."""
+DELAY = 2.0
+"""Seconds before the bar appears."""
 
 
 class ByteBar:
-    """Shows how far a file is read once that takes over :data:`PATIENCE` seconds, on a terminal only."""
+    """Progress bar that appears after :data:`DELAY` seconds, and only on a terminal.
+
+    Args:
+        path: the file that is read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._due = time.monotonic() + PATIENCE
+        self._due = time.monotonic() + DELAY
         self._progress: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -27,8 +31,12 @@ class ByteBar:
         if self._progress is not None:
             self._progress.stop()
 
-    def at(self, position: int) -> None:
-        """Report that the first ``position`` bytes are read."""
+    def update(self, position: int) -> None:
+        """Show the progress.
+
+        Args:
+            position: number of bytes that have been read.
+        """
         if self._progress is None:
             if time.monotonic() < self._due:
                 return
@@ -36,7 +44,7 @@ class ByteBar:
         self._progress.update(self._progress.task_ids[0], completed=position)
 
     def _start(self) -> Progress:
-        console = Console(stderr=True)  # stdout belongs to the command's answer
+        console = Console(stderr=True)  # stdout is for the command's result
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         progress.add_task(f"reading {self._path.name}", total=self._path.stat().st_size)

@@ -1,4 +1,4 @@
-"""What the simulated users write."""
+"""Ratings and texts of the simulated reviews."""
 
 import numpy as np
 
@@ -21,21 +21,24 @@ _CHINESE = (
 def write_reviews(
     rng: np.random.Generator, shop: Shop, item: Ints, event: Ints, chinese: Bools
 ) -> tuple[list[int | None], list[str | None]]:
-    """Rating (1 to 5) and words of each event that is a review, None for the others.
+    """Sample a rating (1 to 5) and a text for each review.
 
     Args:
-        rng: the source of chance.
+        rng: random generator.
         shop: the items.
-        item: ``[E]``
-        event: ``[E]`` index into the events' names.
+        item: ``[E]`` item of each event.
+        event: ``[E]`` index into the event types.
         chinese: ``[E]`` whether the user writes Chinese.
+
+    Returns:
+        Ratings and texts of all events, None for those that are not reviews.
     """
     ratings: list[int | None] = [None] * item.size
     texts: list[str | None] = [None] * item.size
-    written = np.flatnonzero(event == EVENTS.index("review"))
-    stars = rng.choice(5, size=written.size, p=_RATINGS) + 1
-    picks = rng.integers(12, size=(written.size, 3))  # 12: a multiple of every list's length
-    for at, rating, pick in zip(written, stars, picks, strict=True):
+    reviews = np.flatnonzero(event == EVENTS.index("review"))
+    stars = rng.choice(5, size=reviews.size, p=_RATINGS) + 1
+    picks = rng.integers(12, size=(reviews.size, 3))  # 12 is a multiple of every list's length
+    for at, rating, pick in zip(reviews, stars, picks, strict=True):
         ratings[at] = int(rating)
         texts[at] = _review(shop, int(item[at]), bool(chinese[at]), int(rating) > 3, pick)
     return ratings, texts
@@ -47,5 +50,5 @@ def _review(shop: Shop, item: int, chinese: bool, happy: bool, pick: Ints) -> st
     openings = (_CHINESE if chinese else _ENGLISH)[happy]
     remarks = words.praise if happy else words.blame
     opening: str = openings[pick[0] % len(openings)].format(noun=words.nouns[leaf][shop.noun[item]])
-    said = list(dict.fromkeys(remarks[p % len(remarks)] for p in pick[1:]))
-    return opening + ("，".join(said) + "。" if chinese else f" {', '.join(said).capitalize()}.")
+    chosen = list(dict.fromkeys(remarks[p % len(remarks)] for p in pick[1:]))
+    return opening + ("，".join(chosen) + "。" if chinese else f" {', '.join(chosen).capitalize()}.")

@@ -1,4 +1,4 @@
-"""The simulated shop: items with words, popularity and companions."""
+"""The simulated shop: items with texts, popularity and companion items."""
 
 from dataclasses import dataclass
 
@@ -14,48 +14,63 @@ Bools = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Shop:
-    """The items, in the order of their leaves.
+    """The items, ordered by leaf.
 
     Attributes:
         frame: ``item_id``, ``title``, ``description``, ``brand``, ``category``, ``price``.
         leaf: ``[I]`` leaf of each item; leaf ``l`` belongs to category ``l // LEAVES``.
-        noun: ``[I]`` which of its leaf's nouns it is.
-        companion: ``[I]`` the item of the same leaf that goes with it: what is looked at next.
-        reach: ``[I]`` cumulative popularity, leaf ``l`` spanning ``(l, l + 1]``: Zipf within the leaf.
+        noun: ``[I]`` index of its noun among those of the leaf.
+        companion: ``[I]`` the item of the same leaf that users often view next.
+        cumulative: ``[I]`` cumulative popularity, Zipf within each leaf; leaf ``l`` spans ``(l, l + 1]``.
     """
 
     frame: pl.DataFrame
     leaf: Ints
     noun: Ints
     companion: Ints
-    reach: Floats
+    cumulative: Floats
 
-    def draw(self, leaf: Ints, u: Floats) -> Ints:
-        """An item of each of ``leaf`` by popularity, from ``u`` uniform in [0, 1)."""
+    def sample_items(self, leaf: Ints, uniform: Floats) -> Ints:
+        """Sample an item of each given leaf by popularity.
+
+        Args:
+            leaf: ``[n]`` leaves.
+            uniform: ``[n]`` uniform random numbers in [0, 1).
+
+        Returns:
+            ``[n]`` items.
+        """
         last = np.searchsorted(self.leaf, leaf, side="right") - 1
-        return np.minimum(np.searchsorted(self.reach, leaf + u, side="right"), last)
+        return np.minimum(np.searchsorted(self.cumulative, leaf + uniform, side="right"), last)
 
 
 def open_shop(rng: np.random.Generator, items: int, categories: int, chinese: float) -> Shop:
-    """A shop of ``items`` items over the leaves of the first ``categories``, a share of them titled in Chinese."""
+    """Create a shop.
+
+    Args:
+        rng: random generator.
+        items: number of items.
+        categories: number of categories, the first of the vocabulary.
+        chinese: share of items with Chinese titles.
+    """
     leaves = categories * LEAVES
     leaf = np.sort(np.arange(items) % leaves)
     noun, companion = np.zeros_like(leaf), np.zeros_like(leaf)
     weight = np.zeros(items)
     rows: list[dict[str, object]] = []
-    spoken = rng.random(items) < chinese
+    in_chinese = rng.random(items) < chinese
     for index in range(leaves):
-        here = np.flatnonzero(leaf == index)
-        popularity = 1 / rng.permutation(np.arange(1, here.size + 1))
-        weight[here] = popularity / popularity.sum()
-        ring = rng.permutation(here)
+        members = np.flatnonzero(leaf == index)
+        popularity = 1 / rng.permutation(np.arange(1, members.size + 1))
+        weight[members] = popularity / popularity.sum()
+        ring = rng.permutation(members)
         companion[ring] = np.roll(ring, 1)
-        combinations = rng.permutation(4 * 5 * 4)  # brands, traits, nouns: titles differ until all are used
-        for place, item in enumerate(here):
-            again, which = divmod(place, combinations.size)
+        combinations = rng.permutation(4 * 5 * 4)  # brands, traits, nouns: titles are distinct until all are used
+        for position, item in enumerate(members):
+            again, which = divmod(position, combinations.size)
             brand, rest = divmod(int(combinations[which]), 5 * 4)
             trait, noun[item] = divmod(rest, 4)
-            row = _item(index, bool(spoken[item]), brand, trait, int(noun[item]), again)
+            row = _item(index, bool(in_chinese[item]), brand, trait, int(noun[item]), again)
             price = round(float(np.exp(rng.normal(3.2 + 0.1 * (index % 7), 0.6))), 2)
             rows.append({"item_id": f"i{item + 1:05}", **row, "price": price})
     frame = pl.DataFrame(rows, schema_overrides={"price": pl.Float32})
@@ -63,7 +78,11 @@ def open_shop(rng: np.random.Generator, items: int, categories: int, chinese: fl
 
 
 def leaf_path(leaf: int) -> str:
-    """``category > leaf``, as in the items' column ``category``."""
+    """Return ``category > leaf``, as in the column ``category`` of the items.
+
+    Args:
+        leaf: its index.
+    """
     category = CATEGORIES[leaf // LEAVES]
     return f"{category.name} > {category.leaves[leaf % LEAVES]}"
 
@@ -88,4 +107,4 @@ def _item(leaf: int, chinese: bool, brand: int, trait: int, noun: int, again: in
 
 
 def _titled(words: str) -> str:
-    return " ".join(word[:1].upper() + word[1:] for word in words.split())  # title() would make a GPS a Gps
+    return " ".join(word[:1].upper() + word[1:] for word in words.split())  # str.title() would change GPS to Gps

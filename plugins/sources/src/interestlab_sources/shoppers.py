@@ -1,11 +1,11 @@
-"""The simulated users: what they want, when that changes, and what they therefore do."""
+"""The simulated users: their interests, when those change, and the events that follow from them."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from interestlab_sources.choice import choose
-from interestlab_sources.momentum import follow, popularity
+from interestlab_sources.choice import sample_rows
+from interestlab_sources.momentum import sample_popularity, simulate_categories
 from interestlab_sources.shop import Bools, Floats, Ints, Shop
 from interestlab_sources.words import LEAVES
 
@@ -16,24 +16,24 @@ EVENTS = ("view", "cart", "purchase", "review")
 _SHALLOW = np.array([0.55, 0.15, 0.10, 0.20])
 _DEEP = np.array([0.10, 0.25, 0.40, 0.25])
 
-_COMPANION = 0.5  # share of the steps within a session that go to the last item's companion
-_LONGEST = 4  # times the mean: events in a session
+_COMPANION = 0.5  # probability that the next item of a session is the companion of the last
+_LONGEST = 4  # longest session, as a multiple of the mean number of events
 
 
 @dataclass(frozen=True)
 class Shoppers:
-    """What was planted in each of U users.
+    """What is planted in each of U users.
 
     Attributes:
         kind: ``[U]`` index into :data:`KINDS`.
-        source: ``[U]`` the category that holds most of the user's attention.
-        destination: ``[U]`` the category that a migrator goes to; the leaf of ``source`` that an evolver settles in.
-        interests: ``[U, 2, C]`` share of attention of each category, before and after the change.
+        source: ``[U]`` the main category of the user's interest.
+        destination: ``[U]`` the category that a migrator moves to; the leaf of ``source`` that an evolver narrows down to.
+        interests: ``[U, 2, C]`` interest share of each category, before and after the change.
         depths: ``[U, 2, C, LEAVES]`` share of each leaf within its category, before and after.
-        appetite: ``[U, 2]`` how far down the funnel, from views (0) to purchases (1), before and after.
+        funnel_depth: ``[U, 2]`` position in the funnel, from views (0) to purchases (1), before and after.
         sessions: ``[U]`` number of sessions.
         change: ``[U]`` the first session after the change.
-        category: ``[S]`` of each session, user after user, where it does not follow from ``interests``.
+        category: ``[S]`` category of each session, ordered by user; None where it is sampled from ``interests``.
     """
 
     kind: Ints
@@ -41,7 +41,7 @@ class Shoppers:
     destination: Ints
     interests: Floats
     depths: Floats
-    appetite: Floats
+    funnel_depth: Floats
     sessions: Ints
     change: Ints
     category: Ints | None = None
@@ -52,12 +52,12 @@ class Visits:
     """The sessions, by user and time, and the events in them.
 
     Attributes:
-        user: ``[S]`` of each session.
+        user: ``[S]`` user of each session.
         start: ``[S]`` seconds since the shop opened.
-        after: ``[S]`` whether it follows its user's change.
-        session: ``[E]`` of each event.
-        offset: ``[E]`` seconds since its session began.
-        item: ``[E]``
+        after: ``[S]`` whether the session is after its user's change.
+        session: ``[E]`` session of each event.
+        offset: ``[E]`` seconds since the start of the session.
+        item: ``[E]`` item of each event.
         event: ``[E]`` index into :data:`EVENTS`.
     """
 
@@ -70,7 +70,7 @@ class Visits:
     event: Ints
 
 
-def plant(
+def plant_interests(
     rng: np.random.Generator,
     users: int,
     categories: int,
@@ -80,13 +80,24 @@ def plant(
     strength: float,
     moved: float,
 ) -> Shoppers:
-    """Users of ``sessions`` on average, of which exact shares migrate and evolve, each in the middle of its sessions."""
+    """Create users, of whom exact shares migrate and evolve, each in the middle of the history.
+
+    Args:
+        rng: random generator.
+        users: their number U.
+        categories: number of categories C.
+        sessions: mean number of sessions per user.
+        migrate: share of users who migrate.
+        evolve: share of users who evolve.
+        strength: interest share of the main category, and size of a change.
+        moved: share of ``strength`` that a migrator moves.
+    """
     kind = np.full(users, NULL)
     migrators, evolvers = round(users * migrate), round(users * evolve)
     kind[:migrators] = MIGRATE
     kind[migrators : migrators + evolvers] = EVOLVE
     kind = rng.permutation(kind)
-    everyone = np.arange(users)
+    all_users = np.arange(users)
 
     source = rng.integers(categories, size=users)
     elsewhere = (source + rng.integers(1, max(categories, 2), size=users)) % categories
@@ -94,18 +105,18 @@ def plant(
 
     before = (1 - strength) * rng.dirichlet(np.full(categories, 0.5), size=users)
     after = before.copy()
-    before[everyone, source] += strength
+    before[all_users, source] += strength
     taken = strength * np.where(kind == MIGRATE, moved, 0.0)
-    after[everyone, source] += strength - taken
-    after[everyone, elsewhere] += taken
+    after[all_users, source] += strength - taken
+    after[all_users, elsewhere] += taken
 
     broad = rng.dirichlet(np.full(LEAVES, 4.0), size=(users, categories))
     narrow = broad.copy()
-    deepens = np.flatnonzero(kind == EVOLVE)
-    narrow[deepens, source[deepens]] *= 1 - strength
-    narrow[deepens, source[deepens], leaf[deepens]] += strength
+    evolving = np.flatnonzero(kind == EVOLVE)
+    narrow[evolving, source[evolving]] *= 1 - strength
+    narrow[evolving, source[evolving], leaf[evolving]] += strength
 
-    # At least two, so that there is a before and an after.
+    # At least two sessions: one before and one after the change.
     number = 2 + rng.poisson(rng.gamma(2.0, max(sessions - 2, 0) / 2, size=users))
     change = np.clip((number * rng.uniform(0.35, 0.65, size=users)).astype(np.int64), 1, number - 1)
     return Shoppers(
@@ -114,23 +125,38 @@ def plant(
         destination=np.where(kind == MIGRATE, elsewhere, source * LEAVES + leaf),
         interests=np.stack([before, after], axis=1),
         depths=np.stack([broad, narrow], axis=1),
-        appetite=np.stack([np.zeros(users), np.where(kind == EVOLVE, strength, 0.0)], axis=1),
+        funnel_depth=np.stack([np.zeros(users), np.where(kind == EVOLVE, strength, 0.0)], axis=1),
         sessions=number,
         change=change,
     )
 
 
-def drift(rng: np.random.Generator, still: Shoppers, alpha: float, beta: float) -> Shoppers:
-    """The same users, but what they turn to follows the heavy ball: see :func:`interestlab_sources.momentum.follow`."""
-    base = popularity(rng, still.interests.shape[-1])
-    category = follow(rng, still.sessions, base, alpha, beta)
-    return replace(still, kind=np.full_like(still.kind, MOMENTUM), category=category)
+def add_momentum(rng: np.random.Generator, shoppers: Shoppers, alpha: float, beta: float) -> Shoppers:
+    """Let the interests of users follow heavy-ball momentum; see :func:`interestlab_sources.momentum.simulate_categories`.
+
+    Args:
+        rng: random generator.
+        shoppers: the users.
+        alpha: momentum.
+        beta: step size.
+
+    Returns:
+        The users, all of kind ``momentum``.
+    """
+    base = sample_popularity(rng, shoppers.interests.shape[-1])
+    category = simulate_categories(rng, shoppers.sessions, base, alpha, beta)
+    return replace(shoppers, kind=np.full_like(shoppers.kind, MOMENTUM), category=category)
 
 
-def visit(rng: np.random.Generator, shoppers: Shoppers, shop: Shop, seconds: int, mean: float) -> Visits:
-    """What the users do within ``seconds``: a session stays in one leaf and goes from items to their companions.
+def simulate_visits(rng: np.random.Generator, shoppers: Shoppers, shop: Shop, seconds: int, mean: float) -> Visits:
+    """Simulate the sessions and events of users. A session stays in one leaf, and often moves to the companion of an item.
 
-    A session has a geometric number of events, ``mean`` on average but for a cut at four times that.
+    Args:
+        rng: random generator.
+        shoppers: the users.
+        shop: the items.
+        seconds: length of the log.
+        mean: mean number of events per session before it is truncated; geometric, at most four times the mean.
     """
     users = shoppers.kind.size
     user = np.repeat(np.arange(users), shoppers.sessions)
@@ -142,22 +168,22 @@ def visit(rng: np.random.Generator, shoppers: Shoppers, shop: Shop, seconds: int
     start = ((arrives + (leaves - arrives) * rng.random(user.size)) * seconds).astype(np.int64)
     start = start[np.lexsort((start, user))]
 
-    now = after.astype(np.int64)
-    category = choose(shoppers.interests[user, now], rng) if shoppers.category is None else shoppers.category
-    leaf = category * LEAVES + choose(shoppers.depths[user, now, category], rng)
-    appetite = shoppers.appetite[user, now][:, None]
-    funnel = (1 - appetite) * _SHALLOW + appetite * _DEEP
+    phase = after.astype(np.int64)
+    category = sample_rows(shoppers.interests[user, phase], rng) if shoppers.category is None else shoppers.category
+    leaf = category * LEAVES + sample_rows(shoppers.depths[user, phase, category], rng)
+    depth = shoppers.funnel_depth[user, phase][:, None]
+    funnel = (1 - depth) * _SHALLOW + depth * _DEEP
 
     length = np.minimum(rng.geometric(1 / mean, size=user.size), round(_LONGEST * mean))
-    item, offset = shop.draw(leaf, rng.random(user.size)), np.zeros_like(start)
+    item, offset = shop.sample_items(leaf, rng.random(user.size)), np.zeros_like(start)
     steps = []
     for step in range(int(length.max())):
         if step:
-            follow = rng.random(user.size) < _COMPANION
-            item = np.where(follow, shop.companion[item], shop.draw(leaf, rng.random(user.size)))
+            to_companion = rng.random(user.size) < _COMPANION
+            item = np.where(to_companion, shop.companion[item], shop.sample_items(leaf, rng.random(user.size)))
             offset = offset + rng.integers(20, 300, size=user.size)
-        here = np.flatnonzero(length > step)
-        steps.append((here, offset[here], item[here], choose(funnel[here], rng)))
+        active = np.flatnonzero(length > step)
+        steps.append((active, offset[active], item[active], sample_rows(funnel[active], rng)))
     session, offset, item, event = (np.concatenate(part) for part in zip(*steps, strict=True))
     order = np.lexsort((offset, session))
     return Visits(user, start, after, session[order], offset[order], item[order], event[order])

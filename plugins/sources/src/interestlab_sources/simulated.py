@@ -1,4 +1,4 @@
-"""A simulated shop, in which it is known whose interests moved, when, and where to."""
+"""The source ``simulated``: a shop where it is known whose interests changed, when, and how."""
 
 import numpy as np
 import polars as pl
@@ -8,40 +8,50 @@ from interestlab.errors import DataError
 from interestlab_sources.momentum import GAIN
 from interestlab_sources.reviews import write_reviews
 from interestlab_sources.shop import leaf_path, open_shop
-from interestlab_sources.shoppers import EVENTS, EVOLVE, KINDS, MIGRATE, Shoppers, Visits, drift, plant, visit
+from interestlab_sources.shoppers import (
+    EVENTS,
+    EVOLVE,
+    KINDS,
+    MIGRATE,
+    Shoppers,
+    Visits,
+    add_momentum,
+    plant_interests,
+    simulate_visits,
+)
 from interestlab_sources.words import CATEGORIES, LEAVES
 
 _DAY = 86_400
-_MOST = 10_000  # events a user
+_MAX_EVENTS = 10_000  # per user
 
 
 class Simulated(Source):
-    """A shop whose users' interests migrate, evolve, or stay: the truth is planted and handed on.
+    """A shop whose users' interests migrate, evolve, or stay the same, with the ground truth.
 
-    A user gives ``strength`` of their attention to one category and the rest to others. At a moment in the middle of
-    their history a migrator's moves to another category; an evolver's narrows to one leaf of its category and goes down
-    the funnel from views to purchases. Sessions stay within a leaf and go from an item to its companion, so that order
-    tells something. Same arguments, same log.
+    A user has an interest share of ``strength`` in one category, and spreads the rest over the others. In the middle of the
+    history, a migrator's main interest moves to another category; an evolver's narrows down to one leaf of its category and
+    moves down the funnel from views to purchases. Sessions stay within a leaf and often move from an item to its companion,
+    so that the order of events is informative. The same arguments give the same log.
 
-    With ``momentum`` nobody migrates or evolves: the category of each session follows from those before it by the heavy
-    ball (:func:`interestlab_sources.momentum.follow`), every user is of the kind ``momentum``, and the truth also tells
-    ``alpha``, ``beta`` and ``gain``.
+    With ``momentum`` no user migrates or evolves: the category of each session depends on the previous sessions through
+    heavy-ball momentum (:func:`interestlab_sources.momentum.simulate_categories`), every user is of kind ``momentum``, and
+    the truth also contains ``alpha``, ``beta`` and ``gain``.
 
     Args:
         users: number of users.
-        items: number of items, at least 4 a category.
-        categories: number of categories, 2 to 20, of 4 leaves each.
-        events: mean number of events a user, at least 4; it varies widely.
-        migrate: share of the users who migrate.
-        evolve: share of the users who evolve; the others are the null.
-        strength: share of attention that the main interest holds and a change moves, 0 to 1.
-        moved: share of that attention which a migrator takes along, 0 to 1; the rest stays where it was.
-        visit: mean number of events a session, from 1 (each its own session) to half of ``events``.
-        momentum: (alpha, beta) of the heavy ball, alpha between -1 and 1, beta between 0 and 2 (1 + alpha).
-        chinese: share of users who write, and of items titled, in Chinese; the others are English.
+        items: number of items, at least 4 per category.
+        categories: number of categories, 2 to 20, with 4 leaves each.
+        events: mean number of events per user, at least 4; it varies widely.
+        migrate: share of users who migrate.
+        evolve: share of users who evolve; the interests of the others do not change.
+        strength: interest share of the main category, and size of a change, 0 to 1.
+        moved: share of the main interest that a migrator moves, 0 to 1; the rest stays in the old category.
+        visit: mean number of events per session, from 1 (every event is a session) to half of ``events``.
+        momentum: (alpha, beta): momentum between -1 and 1, step size between 0 and 2 (1 + alpha).
+        chinese: share of users who write Chinese, and of items with Chinese titles; the others are English.
         days: length of the log.
-        start: when it begins, in unix seconds.
-        seed: of the one random generator.
+        start: its first second, in unix seconds.
+        seed: of the random generator.
     """
 
     def __init__(
@@ -66,8 +76,8 @@ class Simulated(Source):
         for wrong, reason in (
             (users < 1, "users must be at least 1"),
             (not 2 <= categories <= len(CATEGORIES), f"categories must be 2 to {len(CATEGORIES)}"),
-            (items < categories * LEAVES, f"items must be at least {LEAVES} a category"),
-            (not 4 <= events <= _MOST, f"events must be 4 to {_MOST}"),
+            (items < categories * LEAVES, f"items must be at least {LEAVES} per category"),
+            (not 4 <= events <= _MAX_EVENTS, f"events must be 4 to {_MAX_EVENTS}"),
             (days < 1, "days must be at least 1"),
             (seed < 0, "seed must not be negative"),
             (not all(0 <= s <= 1 for s in shares), "shares must be 0 to 1, and migrate + evolve at most 1"),
@@ -86,14 +96,14 @@ class Simulated(Source):
         shop = open_shop(rng, self.items, self.categories, self.chinese)
         migrate, evolve = (0.0, 0.0) if self.momentum else (self.migrate, self.evolve)
         sessions = self.events / self.visit
-        shoppers = plant(rng, self.users, self.categories, sessions, migrate, evolve, self.strength, self.moved)
+        shoppers = plant_interests(rng, self.users, self.categories, sessions, migrate, evolve, self.strength, self.moved)
         if self.momentum:
-            shoppers = drift(rng, shoppers, *self.momentum)
-        visits = visit(rng, shoppers, shop, self.days * _DAY, self.visit)
-        speaks = rng.permutation(self.users) < round(self.users * self.chinese)
+            shoppers = add_momentum(rng, shoppers, *self.momentum)
+        visits = simulate_visits(rng, shoppers, shop, self.days * _DAY, self.visit)
+        writes_chinese = rng.permutation(self.users) < round(self.users * self.chinese)
 
         user = visits.user[visits.session]
-        rating, text = write_reviews(rng, shop, visits.item, visits.event, speaks[user])
+        rating, text = write_reviews(rng, shop, visits.item, visits.event, writes_chinese[user])
         events = pl.DataFrame(
             {
                 "user_id": self._ids()[user],
@@ -117,20 +127,20 @@ class Simulated(Source):
     def _truth(self, shoppers: Shoppers, visits: Visits) -> pl.DataFrame:
         changed = np.isin(shoppers.kind, (MIGRATE, EVOLVE))
         first = np.cumsum(shoppers.sessions) - shoppers.sessions
-        moment = self.start + visits.start[first + shoppers.change]
-        goals = zip(shoppers.kind, shoppers.destination, strict=True)
-        destination = [CATEGORIES[d].name if kind == MIGRATE else leaf_path(d) for kind, d in goals]
+        change_time = self.start + visits.start[first + shoppers.change]
+        destinations = zip(shoppers.kind, shoppers.destination, strict=True)
+        destination = [CATEGORIES[d].name if kind == MIGRATE else leaf_path(d) for kind, d in destinations]
         truth = pl.DataFrame(
             {
                 "user_id": self._ids(),
                 "kind": [KINDS[kind] for kind in shoppers.kind],
-                "timestamp": moment,
+                "timestamp": change_time,
                 "source": [CATEGORIES[category].name for category in shoppers.source],
                 "destination": destination,
             }
         )
-        told = pl.Series(changed)
-        truth = truth.with_columns(pl.when(told).then(pl.col(c)).alias(c) for c in ("timestamp", "source", "destination"))
+        mask = pl.Series(changed)
+        truth = truth.with_columns(pl.when(mask).then(pl.col(c)).alias(c) for c in ("timestamp", "source", "destination"))
         if self.momentum:
             alpha, beta = self.momentum
             truth = truth.with_columns(alpha=pl.lit(float(alpha)), beta=pl.lit(float(beta)), gain=pl.lit(GAIN))

@@ -1,46 +1,57 @@
-"""Frames that may outgrow the memory."""
+"""Collect frames that may not fit into memory."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 
-LIMIT = 256 << 20
-"""Bytes of frames that are held in memory before they move to disk."""
+MEMORY_LIMIT = 256 << 20
+"""Bytes of frames in memory before they are moved to disk."""
 
-_folders: list[TemporaryDirectory[str]] = []  # lazy frames point into these, so they live until the process ends
+_folders: list[TemporaryDirectory[str]] = []  # lazy frames scan these, so they exist until the process ends
 
 
 class Spool:
-    """Collects frames in order, in memory first and in temporary Parquet files beyond :data:`LIMIT`."""
+    """Frames in order: in memory first, and in temporary Parquet files beyond :data:`MEMORY_LIMIT`.
+
+    Args:
+        schema: columns that the result has even if no frame has them.
+
+    Attributes:
+        num_rows: rows so far.
+    """
 
     def __init__(self, schema: dict[str, type[pl.DataType]]) -> None:
-        self.rows = 0
+        self.num_rows = 0
         self._schema = schema
-        self._held: list[pl.DataFrame] = []
+        self._frames: list[pl.DataFrame] = []
         self._size = 0.0
         self._folder: Path | None = None
-        self._written: list[Path] = []
+        self._files: list[Path] = []
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Append ``frame``; its columns may differ from those before."""
-        self._held.append(frame)
-        self.rows += frame.height
+        """Append a frame.
+
+        Args:
+            frame: its columns may differ from those of other frames.
+        """
+        self._frames.append(frame)
+        self.num_rows += frame.height
         self._size += frame.estimated_size()
-        if self._size > LIMIT:
-            self._write()
+        if self._size > MEMORY_LIMIT:
+            self._move_to_disk()
 
     def lazy(self) -> pl.LazyFrame:
-        """All rows; at least the columns of the schema, null where a frame had none."""
-        scans = [pl.scan_parquet(path, glob=False) for path in self._written]
-        held = [frame.lazy() for frame in self._held]
-        return pl.concat([pl.LazyFrame(schema=self._schema), *scans, *held], how="diagonal")
+        """Return all rows; a column is null where a frame did not have it."""
+        scans = [pl.scan_parquet(path, glob=False) for path in self._files]
+        frames = [frame.lazy() for frame in self._frames]
+        return pl.concat([pl.LazyFrame(schema=self._schema), *scans, *frames], how="diagonal")
 
-    def _write(self) -> None:
+    def _move_to_disk(self) -> None:
         if self._folder is None:
             _folders.append(TemporaryDirectory(prefix="interestlab-"))
             self._folder = Path(_folders[-1].name)
-        path = self._folder / f"{len(self._written):05}.parquet"
-        pl.concat(self._held, how="diagonal").write_parquet(path, compression="lz4")
-        self._written.append(path)
-        self._held, self._size = [], 0.0
+        path = self._folder / f"{len(self._files):05}.parquet"
+        pl.concat(self._frames, how="diagonal").write_parquet(path, compression="lz4")
+        self._files.append(path)
+        self._frames, self._size = [], 0.0

@@ -86,7 +86,7 @@ class Table:
             DataError: the file contains neither a row nor a rejected line.
         """
         self._flush()
-        if not self._rows.rows and not self._rejected.rows:
+        if not self._rows.num_rows and not self._rejected.num_rows:
             raise DataError(f"{self.path}: no rows; check that it is the right file")
         return self._with_file(self._rows)
 

@@ -1,4 +1,4 @@
-"""Taobao's UserBehavior.csv."""
+"""The source ``taobao``: Taobao's UserBehavior.csv."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import polars as pl
 from interestlab.contract import EventLog, Source
 from interestlab_sources.delimited import add_delimited
 from interestlab_sources.lines import LineReader
-from interestlab_sources.paths import readable
+from interestlab_sources.paths import check_readable
 from interestlab_sources.table import Table
 
 _BEHAVIOURS = {"pv": "view", "cart": "cart", "fav": "favorite", "buy": "purchase"}
@@ -16,7 +16,7 @@ _BEHAVIOURS = {"pv": "view", "cart": "cart", "fav": "favorite", "buy": "purchase
 class Taobao(Source):
     """User behaviour from Taobao: ``user,item,category,behaviour,timestamp`` without a header, plain or gzip.
 
-    An item's category is the first that it is seen with. Source: https://tianchi.aliyun.com/dataset/649.
+    The category of an item is that of its first event. Source: https://tianchi.aliyun.com/dataset/649.
 
     Args:
         path: ``UserBehavior.csv``.
@@ -26,7 +26,7 @@ class Taobao(Source):
         self.path = path
 
     def files(self) -> list[Path]:
-        return [readable(self.path)]
+        return [check_readable(self.path)]
 
     def read(self) -> EventLog:
         (path,) = self.files()

@@ -1,4 +1,4 @@
-"""The vocabulary of the simulated shop, in English and Chinese."""
+"""Vocabulary of the simulated shop, in English and Chinese."""
 
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ class Words(NamedTuple):
     """A category in one language.
 
     Attributes:
-        brands: makers.
-        traits: adjectives before a noun.
-        praise: what a happy reviewer says of such a thing.
-        blame: what an unhappy one says.
-        nouns: things of each leaf, in the order of :attr:`Category.leaves`.
+        brands: brand names.
+        traits: adjectives in front of a noun.
+        praise: remarks in positive reviews.
+        blame: remarks in negative reviews.
+        nouns: products of each leaf, in the order of :attr:`Category.leaves`.
     """
 
     brands: list[str]
@@ -25,7 +25,7 @@ class Words(NamedTuple):
 
 
 class Category(NamedTuple):
-    """A category of the shop, its subcategories, and the words of both languages."""
+    """A category, its subcategories (leaves), and its words in both languages."""
 
     name: str
     leaves: list[str]
@@ -37,7 +37,7 @@ def _category(name: str, leaves: list[str], english: dict[str, Any], chinese: di
     return Category(name, leaves, Words(**english), Words(**chinese))
 
 
-CATEGORIES = [_category(**told) for told in yaml.safe_load((files(__package__) / "words.yaml").read_text("utf-8"))]
+CATEGORIES = [_category(**entry) for entry in yaml.safe_load((files(__package__) / "words.yaml").read_text("utf-8"))]
 
 LEAVES = 4
 """Subcategories of each category."""

@@ -1,0 +1,26 @@
+"""Print the arguments of one plugin."""
+
+import argparse
+import sys
+
+from interestlab.config.parser import CommandParser
+from interestlab.config.plugin_lookup import find
+from interestlab.registry import distribution
+
+
+def run(args: list[str]) -> None:
+    """Print where a plugin comes from, its description, and its arguments with types and defaults.
+
+    Args:
+        args: the options.
+    """
+    parser = CommandParser("interestlab plugins show", description="Print the arguments of one plugin.")
+    parser.add_argument("name", help="its name, or KIND.NAME where several kinds have the name")
+    registry, name = find(parser.parse_args(args).name)
+    cls = registry.load(name)
+    (ep,) = registry.entry_points(name)
+    arguments = CommandParser(prog=f"{registry.kind}.{name}", usage=argparse.SUPPRESS, add_help=False, epilog=None)
+    arguments.add_class_arguments(cls, fail_untyped=False)
+    print(f"{registry.kind}.{name}: {ep.value}, from {distribution(ep)}\n")
+    print((cls.__doc__ or "").strip().partition("\n\n")[0], "\n", sep="")
+    arguments.print_help(sys.stdout)

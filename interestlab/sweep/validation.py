@@ -1,0 +1,69 @@
+"""Check the settings of a sweep with the parser of ``interestlab fit``, before anything runs."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from interestlab.config.parser import CommandParser
+from interestlab.errors import DataError, PluginError
+from interestlab.sweep.trials import Trial
+from interestlab.training.fit import fit_parser
+
+
+def check_trials(trials: Sequence[Trial], metrics: Sequence[str]) -> None:
+    """Parse the settings of each distinct combination; no plugin is built, and no data is read.
+
+    Args:
+        trials: of the sweep.
+        metrics: that the sweep compares.
+
+    Raises:
+        DataError: an option is unknown, a value does not fit, or no trial would measure a metric.
+    """
+    parser = fit_parser()
+    for trial in {tuple(trial.labels.items()): trial for trial in trials}.values():
+        config = parse(parser, trial)
+        if isinstance(config, str):
+            raise DataError(f"{culprit(parser, trial, config)}: {config}")
+        for metric in metrics:
+            k = re.fullmatch(r".*@(\d+)", metric)
+            if k and int(k[1]) not in config.fit.model.ks:
+                raise DataError(f"metrics.{metric}: it is not measured; model.ks is {config.fit.model.ks}.")
+
+
+def parse(parser: CommandParser, trial: Trial) -> Namespace | str:
+    """Parse the settings of a trial.
+
+    Args:
+        parser: of ``interestlab fit``.
+        trial: one of the sweep.
+
+    Returns:
+        The config, or an error message.
+    """
+    try:
+        return parser.parse_args(["fit", *trial.arguments(Path(trial.id))])
+    except (DataError, PluginError) as err:
+        return str(err).replace("fit.", "")[:500]  # the parser names options as those of a subcommand
+
+
+def culprit(parser: CommandParser, trial: Trial, error: str) -> str:
+    """Return the setting that causes an error, which the parser does not always name; failing that, the trial's labels.
+
+    Args:
+        parser: of ``interestlab fit``.
+        trial: one with an error.
+        error: its message.
+    """
+    candidate = None
+    for key, value in trial.settings.items():
+        others = {k: v for k, v in trial.settings.items() if k != key}
+        without = parse(parser, replace(trial, settings=others))
+        if not isinstance(without, str):
+            return key
+        if without != error and str(value) in error:  # a required setting with a wrong value
+            candidate = key
+    return candidate or ", ".join(f"{axis}={label}" for axis, label in trial.labels.items()) or "all trials"

@@ -1,0 +1,123 @@
+"""Fit, validate, test and predict from Python: the functions behind the commands of these names, and behind sweeps."""
+
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from interestlab.config.arguments import from_settings
+from interestlab.config.parser import EVERY_COMMAND, CommandParser
+from interestlab.data.datamodule import InterestData
+from interestlab.registry import REGISTRIES
+from interestlab.training.lightning_cli import InterestCLI, Parser
+from interestlab.training.lightning_module import InterestModel
+from interestlab.training.run_arguments import add_checkpoint, add_run
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def fit(settings: Mapping[str, Any], *, configs: Sequence[str | Path] = (), run_dir: str | Path | None = None) -> InterestCLI:
+    """Train a model, and test its best checkpoint.
+
+    Stability: provisional.
+
+    Args:
+        settings: options of ``interestlab fit`` without their dashes, and their values, such as ``{"model.encoder": "id"}``.
+        configs: config files; the settings win over them, and a later file over an earlier one.
+        run_dir: folder to write the run into; default ``runs/TIME-NAME``.
+
+    Returns:
+        An object with the ``trainer``, ``model``, ``datamodule`` and ``run_dir`` of the run.
+
+    Raises:
+        DataError: a setting or the data cannot be used.
+        PluginError: a plugin is unknown, or does not import.
+        TrainingError: the result of the training cannot be trusted.
+    """
+    folder = {} if run_dir is None else {"run_dir": str(run_dir)}
+    return run(["fit", *from_settings({**settings, **folder}, configs)])
+
+
+def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        args: the command and its options.
+        cli: class that parses and runs them.
+
+    Returns:
+        An object with the trainer, model and data that ran.
+    """
+    hide_expected_messages()
+    set_environment()
+    try:
+        return _construct(cli, add_checkpoint(add_run(args)))
+    except SIGTERMException as err:  # Lightning would exit with status 0
+        raise SystemExit(128 + signal.SIGTERM) from err
+
+
+def fit_parser() -> CommandParser:
+    """Return the parser of ``interestlab fit``, which takes a command line that starts with ``fit``."""
+    set_environment()
+    cli = _construct(_ParserOnly, ["fit"])
+    # Otherwise a mistyped option could be taken for a longer one.
+    cli._parser("fit").allow_abbrev = False
+    return cast(Parser, cli.parser)
+
+
+class _ParserOnly(InterestCLI):
+    """Build the parser, and neither parse nor run anything."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        cast(Parser, parser).resolver = cast(Parser, self._parser("fit")).resolver
+        self.config = {"subcommand": None}
+
+    def _set_seed(self) -> None:
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+
+def _construct(cli: type[InterestCLI], args: list[str]) -> InterestCLI:
+    names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
+    epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME. {EVERY_COMMAND}"}
+    return cli(
+        InterestModel,
+        InterestData,
+        parser_class=Parser,
+        args=args,
+        seed_everything_default=0,
+        trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
+        save_config_callback=None,
+        auto_configure_optimizers=False,
+        parser_kwargs={command: dict(epilog) for command in COMMANDS},
+    )
+
+
+def set_environment() -> None:
+    """Set environment variables of libraries, where the user has not set them."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches may be assembled in forked processes
+    if not (os.environ.get("WANDB_API_KEY") or Path("~/.netrc").expanduser().exists()):
+        os.environ.setdefault("WANDB_MODE", "offline")
+
+
+def hide_expected_messages() -> None:
+    """Hide Lightning's advertisements, and warnings about things that are meant, such as frozen parts in evaluation mode."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Metrics are computed over all processes before they are logged.
+    warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # of a resumed run
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")

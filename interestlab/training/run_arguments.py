@@ -1,0 +1,59 @@
+"""Complete a command line of a run: the run folder and the checkpoint come first, as configs, and lose to what is typed."""
+
+import json
+from pathlib import Path
+
+from interestlab.config.arguments import last_value
+from interestlab.errors import DataError
+from interestlab.training.checkpoint_io import read_checkpoint
+
+
+def add_run(args: list[str]) -> list[str]:
+    """Add the config and the checkpoint of ``--run_dir``, for commands that read a run, and for a fit that resumes one.
+
+    Args:
+        args: the command line, which starts with the command.
+
+    Raises:
+        DataError: the folder holds no run, or no such checkpoint.
+    """
+    command, rest = args[0], args[1:]
+    folder = last_value(rest, "--run_dir")
+    if folder is None:
+        return args
+    checkpoint_name = last_value(rest, "--ckpt_path")
+    config = Path(folder) / "config.yaml"
+    if config.exists() and (command != "fit" or checkpoint_name):
+        rest = [f"--config={config}", *rest]
+        checkpoint_name = checkpoint_name or "best"
+    elif command != "fit" and checkpoint_name is None:
+        raise DataError(f"{folder} holds no config.yaml, so it is not the folder of a run; give that of a finished fit.")
+    if checkpoint_name in ("best", "last"):
+        checkpoint = Path(folder) / "checkpoints" / f"{checkpoint_name}.ckpt"
+        if command == "fit" and checkpoint_name == "last" and config.exists() and not checkpoint.exists():
+            return [command, *rest]  # killed before its first checkpoint
+        if not checkpoint.exists():
+            raise DataError(f"{checkpoint} does not exist; the run wrote no such checkpoint.")
+        rest = [*rest, f"--ckpt_path={checkpoint}"]
+    return [command, *rest]
+
+
+def add_checkpoint(args: list[str]) -> list[str]:
+    """Add the model of the checkpoint ``--ckpt_path`` as the first config, so that everything typed wins over it.
+
+    Args:
+        args: the command line, which starts with the command.
+
+    Raises:
+        DataError: the checkpoint is missing, damaged, or not one of interestlab.
+    """
+    path, folder = last_value(args[1:], "--ckpt_path"), last_value(args[1:], "--run_dir")
+    if path is None or (path == "last" and folder is not None and (Path(folder) / "config.yaml").exists()):
+        return args
+    if not Path(path).is_file():
+        raise DataError(f"--ckpt_path={path} is not a file; best and last need a --run_dir on the command line.")
+    saved = read_checkpoint(Path(path))["hyper_parameters"]
+    model = {key: value for key, value in saved.items() if key not in ("cardinalities", "_instantiator")}
+    for part in [part for part in ("fusion", "dynamics") if model[part]]:
+        model[part] = model[part] | {"init_args": {k: v for k, v in model[part]["init_args"].items() if k != "dim"}}
+    return [args[0], f"--config={json.dumps({'model': model})}", *args[1:]]
