@@ -24,7 +24,8 @@ def verdict(table: pl.DataFrame) -> pl.DataFrame:
     """Apply the rule: a drift-aware dynamics beats persistence and EWMA and passes the controls, over three seeds or more.
 
     A difference counts if neither the choice of users nor the seeds explain it: the bootstrap interval
-    over users of its mean over the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the gain over the model's
+    over users of its mean over the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the
+    gain over the model's
     own mean forecast must not be positive by that rule, else information leaks.
 
     Args:
