@@ -241,7 +241,7 @@ class Dynamics(Part):
 
     @abstractmethod
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        """Follow whole histories.
+        """Follow complete histories.
 
         Args:
             x: ``[B, T, D]`` embeddings of the events.
@@ -278,14 +278,14 @@ class Dynamics(Part):
         """Return the interest ``[B, D]`` of a state: after a step its ``z``, after :meth:`advance` the advanced interest.
 
         Args:
-            state: of B users.
+            state: state of B users.
         """
 
     def advance(self, state: State, dt: Tensor) -> State:
         """Let time pass without an event. By default the interest does not move.
 
         Args:
-            state: of B users; it must not be changed.
+            state: state of B users; it must not be changed.
             dt: ``[B]`` days.
 
         Returns:
@@ -304,7 +304,7 @@ class Objective(Plugin, nn.Module):
             encoded in each step). All objectives of a model share the candidates of the most demanding one.
         num_sampled: number of items that are sampled uniformly from the catalogue in each step and join those of the batch.
         fields: item fields whose codes it reads in ``step.candidates.field_codes``, such as ``item.category``.
-        auxiliary: True for a term that cannot train a model to rank by itself.
+        auxiliary: True for a term that cannot train a model to rank on its own.
     """
 
     candidates: Literal["batch", "catalogue"] = "batch"
@@ -324,7 +324,7 @@ class Objective(Plugin, nn.Module):
         """Return the probability that a user wants an item with a score.
 
         Args:
-            score: of any shape.
+            score: scores of any shape.
 
         Returns:
             Values in (0, 1) of the same shape.

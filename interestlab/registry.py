@@ -47,7 +47,7 @@ class Registry:
         for ep in entry_points(group=self.group):
             if limit and not (ep.dist and _canonical(ep.dist.name) in limit):
                 continue
-            # An editable install beside a build folder lists a distribution twice; the same claim counts once.
+            # An editable install next to a build folder lists a distribution twice; the same claim counts once.
             if all(distribution(ep) != distribution(other) for other in claims[ep.name]):
                 claims[ep.name].append(ep)
         return dict(claims)
@@ -60,7 +60,7 @@ class Registry:
         """Return all entry points with a name.
 
         Args:
-            name: of a plugin.
+            name: name of a plugin.
 
         Returns:
             One entry point, several if distributions compete for the name, or none.
@@ -74,7 +74,7 @@ class Registry:
         """Import a plugin.
 
         Args:
-            name: of the plugin.
+            name: name of the plugin.
 
         Returns:
             The plugin's class.
@@ -124,7 +124,7 @@ class Registry:
         """Load a plugin as a module's ``__getattr__`` must: with the errors of an attribute and of an import.
 
         Args:
-            name: of the plugin.
+            name: name of the plugin.
 
         Returns:
             The plugin's class.

@@ -1,7 +1,7 @@
 """Measure how interests migrated and evolved, in a log or in a run.
 
 ``interestlab drift`` analyses the log of ``--data`` options or of a config; ``interestlab drift RUN`` that of a run, together
-with what the run's model says.
+with the view of the run's model.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ from interestlab.inference.load import load
 from interestlab.utils.output_folders import default_folder, refuse_used
 
 DESCRIPTION = """Measure how interests moved (migration) and deepened (evolution): in the log of a config, or of a RUN, together
-with what its model says. `interestlab drift forecast RUN...` measures how well runs predict it."""
+with the view of its model. `interestlab drift forecast RUN...` measures how well runs predict it."""
 
 
 def run(args: list[str]) -> None:
@@ -53,10 +53,10 @@ def analyse_log(args: list[str]) -> None:
 
 
 def analyse_run(folder: Path, args: list[str]) -> None:
-    """Analyse the log of a run, and what its model says of it.
+    """Analyse the log of a run, and its model's view of the log.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         args: the options; those of the data override the run's.
     """
     data, rest = extract(args, prefix="--data.")
@@ -74,7 +74,7 @@ def drift_parser(*config_keys: str) -> CommandParser:
         config_keys: further keys of a config to read.
     """
     parser = CommandParser("interestlab drift [RUN]", description=DESCRIPTION, config_keys=("drift", "encoder", *config_keys))
-    parser.add_argument("-c", "--config", action="config", help="a config; its data, encoder and drift are read")
+    parser.add_argument("-c", "--config", action="config", help="a config file; only its data, encoder and drift keys are read")
     parser.add_argument("--out", type=Path | None, help="folder to write (default RUN/drift, or runs/TIME-drift)")
     parser.add_plugin_argument("--encoder", Encoder | None, f"{ENCODER_HELP}; for a run, by default its own model")
     parser.add_class_arguments(Settings, "drift")
@@ -85,10 +85,10 @@ def report(data: InterestData, settings: Settings, encoder: Encoder | None, seen
     """Analyse a log, write the tables and the page, and print a summary.
 
     Args:
-        data: of the log.
-        settings: of the analysis.
-        encoder: of the items; None: those of the model, or vectors of which users interact with them.
-        seen: what a model says of the log; None without a model.
+        data: the log.
+        settings: settings of the analysis.
+        encoder: encoder of the items; None: the item vectors of the model, or vectors by which users interact with each item.
+        seen: a trained model's view of the log; None without a model.
         out: folder to write.
     """
     from interestlab.drift.report import write_report

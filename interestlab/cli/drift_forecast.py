@@ -1,4 +1,4 @@
-"""Measure how well runs predict where interests go, beside baselines and negative controls."""
+"""Measure how well runs forecast users' interests, against baselines and negative controls."""
 
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from interestlab.errors import DataError
 from interestlab.utils.argument_checks import require_at_least
 from interestlab.utils.output_folders import default_folder, refuse_used
 
-DESCRIPTION = "Measure how well runs predict what users turn to: runs of one log, split by global_time, several seeds of each."
+DESCRIPTION = """Measure how well runs forecast users' interests. All runs need the same log, split by global_time; give several
+seeds of each model."""
 
 PRINTED_METRICS = {
     "log_loss": "log-loss",
@@ -28,7 +29,7 @@ PRINTED_METRICS = {
     "base_rate": "base rate",
     "skill_vector": "vector",
 }
-"""Metrics that are printed, and their titles; the file has all."""
+"""Titles of the printed metrics; the Parquet file has all metrics."""
 
 
 def run(args: list[str]) -> None:
@@ -43,7 +44,7 @@ def run(args: list[str]) -> None:
     data_options, rest = extract(args, prefix="--data.")
     parser = CommandParser("interestlab drift forecast", description=DESCRIPTION, config_keys=("drift", "encoder"))
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished fit")
-    parser.add_argument("-c", "--config", action="config", help="a config; its drift and encoder are read")
+    parser.add_argument("-c", "--config", action="config", help="a config file; only its drift and encoder keys are read")
     parser.add_argument("--out", type=Path | None, help="folder to write (default runs/TIME-forecast)")
     parser.add_argument("--windows", type=int, default=6, help="number of windows after the training cut")
     parser.add_argument("--horizons", type=list[int], default=[1, 2, 4], help="numbers of windows to predict ahead")
@@ -82,7 +83,7 @@ def means(table: pl.DataFrame) -> pl.DataFrame:
     """Return the printed metrics, means over the runs.
 
     Args:
-        table: of the forecasts.
+        table: table of the forecasts.
 
     Returns:
         One row per forecaster and control, one column per metric.
@@ -112,7 +113,7 @@ def markdown(table: pl.DataFrame) -> str:
     """Return the printed metrics as a Markdown table.
 
     Args:
-        table: of the forecasts.
+        table: table of the forecasts.
     """
     shown = means(table)
     lines = ["| " + " | ".join(shown.columns) + " |", "| " + " | ".join("---" for _ in shown.columns) + " |"]
@@ -133,8 +134,8 @@ def print_summary(table: pl.DataFrame, decisions: pl.DataFrame) -> None:
     """Print the metrics, and whether each dynamics is drift-aware.
 
     Args:
-        table: of the forecasts.
-        decisions: of the rule.
+        table: table of the forecasts.
+        decisions: result of :func:`interestlab.drift.forecast.verdict`.
     """
     shown, console = means(table), Console()
     printed = Table(*shown.columns, title="forecasts, means over the runs of each dynamics")

@@ -23,7 +23,7 @@ def run(args: list[str]) -> None:
     parser = CommandParser("interestlab export adapter", description="Write a fine-tuned encoder for other programs.")
     parser.add_argument("run", type=Path, help="folder of a run, or a checkpoint")
     parser.add_argument("--out", type=Path | None, help="folder to write (default RUN/adapter)")
-    parser.add_argument("--encoder", type=str | None, help="name of the encoder, where the model has several")
+    parser.add_argument("--encoder", type=str | None, help="name of the encoder, if the model has several")
     parser.add_argument(
         "--merged", action="store_true", help="write the complete text model, with the adapter merged into its weights"
     )
@@ -36,8 +36,8 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
 
     Args:
         run: folder of the run, or the checkpoint.
-        out: folder to write; None: ``adapter`` or ``merged`` beside the run's files.
-        name: of the encoder; None: the only one that was fine-tuned.
+        out: folder to write; None: ``adapter`` or ``merged`` next to the run's files.
+        name: name of the encoder; None: the only one that was fine-tuned.
         merged: write the complete text model instead of the adapter.
 
     Returns:

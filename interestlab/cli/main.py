@@ -65,7 +65,7 @@ def command_of(args: list[str]) -> str:
         args: the command line without the program's name.
 
     Raises:
-        SystemExit: there is no such command; with 0 where the help of a group such as ``data`` is asked for.
+        SystemExit: there is no such command; with 0 for the help of a group such as ``data``.
     """
     files = commands()
     for length in (2, 1):

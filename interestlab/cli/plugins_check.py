@@ -32,10 +32,10 @@ def run(args: list[str]) -> None:
         SystemExit: with 1 where a check fails.
     """
     parser = CommandParser("interestlab plugins check", description="Check that a plugin fulfils the contract.")
-    parser.add_argument("name", help="its name, KIND.NAME, or the path of a class")
-    parser.add_argument("--init_args", default="{}", help="arguments that its constructor needs, as JSON")
-    parser.add_argument("--expected_failures", default="{}", help="checks that may fail, and why, as JSON")
-    parser.add_argument("--values", help="five values for an encoder's preprocess, an empty one among them, as JSON")
+    parser.add_argument("name", help="name of the plugin, KIND.NAME, or the import path of a class")
+    parser.add_argument("--init_args", default="{}", help="constructor arguments, as a JSON object")
+    parser.add_argument("--expected_failures", default="{}", help="checks that may fail, with the reason, as a JSON object")
+    parser.add_argument("--values", help="five input values for an encoder, one of them empty, as a JSON list")
     options = parser.parse_args(args)
     plugin = load(options.name)
     init_args = read_mapping("--init_args", options.init_args)
@@ -149,7 +149,7 @@ def table(name: str, outcomes: list[Outcome]) -> Table:
 
     Args:
         name: title of the table.
-        outcomes: of the checks.
+        outcomes: outcomes of the checks.
     """
     result = Table("check", "promise", "", "message", title=Text(name))
     for outcome in outcomes:  # as Text, since rich would read [3, 4] as a style

@@ -16,7 +16,7 @@ def run(args: list[str]) -> None:
     parser = CommandParser("interestlab plugins new", description="Write a package of one new plugin, with tests that pass.")
     parser.add_argument("kind", help="encoder, fusion, dynamics, objective or source")
     parser.add_argument("name", help="name of the plugin, the package and its folder")
-    parser.add_argument("--out", type=Path, default=Path(), help="where to put the folder (default here)")
+    parser.add_argument("--out", type=Path, default=Path(), help="parent folder (default: the working directory)")
     options = parser.parse_args(args)
     try:
         folder = scaffold.write(options.kind, options.name, options.out)

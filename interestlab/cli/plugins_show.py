@@ -15,7 +15,7 @@ def run(args: list[str]) -> None:
         args: the options.
     """
     parser = CommandParser("interestlab plugins show", description="Print the arguments of one plugin.")
-    parser.add_argument("name", help="its name, or KIND.NAME where several kinds have the name")
+    parser.add_argument("name", help="name of the plugin, or KIND.NAME if several kinds have a plugin of this name")
     registry, name = find(parser.parse_args(args).name)
     cls = registry.load(name)
     (ep,) = registry.entry_points(name)

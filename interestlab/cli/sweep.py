@@ -38,14 +38,19 @@ def sweep_parser() -> CommandParser:
     """Return the parser of the options."""
     parser = CommandParser("interestlab sweep", description="Run all trials of a sweep file, and compare them.")
     parser.add_argument("file", type=Path, metavar="FILE", help="the sweep file")
-    parser.add_argument("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="settings of all trials")
-    parser.add_argument("--seeds", metavar="0,1,2", help="seeds instead of those of the file")
+    parser.add_argument("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="settings for all trials, over the file")
+    parser.add_argument("--seeds", metavar="0,1,2", help="seeds to use instead of those in the file")
     parser.add_argument("--out", type=Path | None, metavar="DIR", help="folder of the sweep (default runs/NAME)")
     parser.add_argument("--workers", type=int, default=1, help="number of trials at a time; they share the cores")
-    parser.add_argument("--engine", type=Literal["local", "ray", "wandb"], default="local", help="what runs the trials")
+    parser.add_argument(
+        "--engine",
+        type=Literal["local", "ray", "wandb"],
+        default="local",
+        help="where to run the trials",
+    )
     parser.add_argument("--trial", type=str | None, metavar="ID", help="run only this trial, without a report")
-    parser.add_argument("--retry", type=str | None, metavar="ID", help="run only this trial again; `failed`: all that failed")
-    parser.add_argument("--dry_run", action="store_true", help="list the trials, and run nothing")
+    parser.add_argument("--retry", type=str | None, metavar="ID", help="run only this trial again; `failed`: all failed trials")
+    parser.add_argument("--dry_run", action="store_true", help="list the trials without running them")
     parser.add_argument("--no_report", action="store_true", help="write only the table of results")
     return parser
 
@@ -78,7 +83,7 @@ def sweep(options: Any) -> bool:
     spec = read(options.file, assignments(options.set or []), seeds(options.seeds))
     folder = (options.out or Path("runs") / spec.name).resolve()
     if (folder / "config.yaml").exists():
-        raise DataError(f"{folder} holds a run; give another --out.")
+        raise DataError(f"{folder} contains a run; give another --out.")
     trials = expand(spec)
     selected = select(trials, folder, options.trial or options.retry)
     try:
@@ -107,7 +112,7 @@ def select(trials: "Sequence[Trial]", folder: Path, name: str | None) -> "Sequen
 
     Args:
         trials: all of the sweep.
-        folder: of the sweep.
+        folder: folder of the sweep.
         name: an id, ``failed``, or None for all.
 
     Raises:
@@ -128,7 +133,7 @@ def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]",
         spec: the sweep.
         trials: all of the sweep.
         selected: those that were to be run.
-        folder: of the sweep.
+        folder: folder of the sweep.
         write_page: write the report too.
 
     Returns:
@@ -166,7 +171,7 @@ def print_trials(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
     Args:
         spec: the sweep.
         trials: to print.
-        folder: of the sweep.
+        folder: folder of the sweep.
     """
     from rich.console import Console
     from rich.table import Table

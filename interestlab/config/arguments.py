@@ -74,7 +74,7 @@ def extract(
     Args:
         args: the command line.
         options: names of the options to take.
-        prefix: take every option that starts so as well.
+        prefix: also take every option with this prefix.
 
     Returns:
         Pairs of option and value, and the remaining command line.

@@ -9,7 +9,7 @@ def open_data(command: str, description: str, args: list[str]) -> InterestData:
 
     Args:
         command: name of the command, for its help.
-        description: of the command.
+        description: description of the command.
         args: its options.
 
     Raises:

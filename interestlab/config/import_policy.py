@@ -21,7 +21,7 @@ TRUSTED = (
     "torch.optim",
     "torch.distributed.fsdp",
 )
-"""Modules that every config may name, beside those of the installed plugins."""
+"""Modules that every config may name, besides those of the installed plugins."""
 
 _LAMBDA = ("callbacks.LambdaCallback", "callbacks.lambda_function")
 DENIED = ["*", *(f"{top}.{path}" for top in ("lightning.pytorch", "pytorch_lightning") for path in _LAMBDA)]
@@ -32,7 +32,7 @@ _allowed_before: set[str] = set()  # jsonargparse remembers earlier calls of one
 
 
 def restrict() -> None:
-    """Let jsonargparse import what is trusted, what installed plugins bring and what the user allows, and nothing else."""
+    """Let jsonargparse import only trusted modules, those of installed plugins and those that the user allows."""
     from jsonargparse import set_parsing_settings  # not at the top: `interestlab plugins` starts without it
 
     modules = allowed()

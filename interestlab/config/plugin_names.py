@@ -26,7 +26,7 @@ CONTRACT = "interestlab.contract"
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Stands for the constructor arguments of a class, given as a mapping without a class path."""
+    """The constructor arguments of a class, written as a mapping without a class path."""
 
     cls: type
 
@@ -41,7 +41,7 @@ def resolve(value: Any, hint: Hint, previous: Any = None, folder: Path | None = 
         folder: folder that the names of further config files are relative to; default the working directory.
 
     Returns:
-        The value with class paths for names, and with the content of each config file that stands in the place of a part.
+        The value with class paths for names, and with each config file name replaced by the content of the file.
 
     Raises:
         PluginError: a name is unknown, or its plugin does not import.
@@ -113,7 +113,7 @@ def hint_below(hint: Hint, key: str, previous: Any) -> Hint:
 
 
 def group_hints(hint: Hint) -> dict[str, Hint]:
-    """Return the type hints of the entries of a mapping that stands for a class or dataclass."""
+    """Return the type hints of the entries of a mapping that describes a class or dataclass."""
     for member in members(hint):
         if isinstance(member, Group):
             return constructor_hints(member.cls)
@@ -193,7 +193,7 @@ def _resolve_spec(value: dict[str, Any], registry: Registry, folder: Path | None
 
 
 def _resolve_arguments(value: dict[str, Any], cls: type, previous: Any, folder: Path | None) -> dict[str, Any]:
-    """Resolve arguments of a plugin, which stand under ``init_args``, or directly in the mapping."""
+    """Resolve arguments of a plugin, which are under ``init_args``, or directly in the mapping."""
     hints = constructor_hints(cls)
     before = previous.get("init_args", {}) if isinstance(previous, dict) else {}
 

@@ -15,7 +15,7 @@ def cast_columns(frame: pl.DataFrame, table: str, schema_columns: Collection[str
 
     Binary columns become text if they are valid UTF-8, durations become ISO 8601 text, and date columns become text if any
     of their dates lies outside the years 1 to 9999. A binary column that is neither UTF-8 nor part of the common schema is
-    left as it is.
+    left unchanged.
 
     Args:
         frame: events or items, as a source gave them.

@@ -43,7 +43,7 @@ class InterestData(LightningDataModule):
         num_workers: processes that assemble batches.
         max_bad_fraction: largest share of invalid rows; with more, reading stops with an error.
         cache_dir: folder of all stores; default ``$INTERESTLAB_CACHE``, else ``~/.cache/interestlab``.
-        seed: of shuffled ties and of the batches; on the command line it defaults to the seed of the run.
+        seed: seed of shuffled ties and of the batches; on the command line it defaults to the seed of the run.
     """
 
     def __init__(

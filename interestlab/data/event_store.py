@@ -40,7 +40,7 @@ class PreparationSettings:
             histories at the same two times.
         split_quantiles: for ``global_time``: share of all events before the validation window and before the test window.
         target_events: types of the events that can be a target; empty: all.
-        seed: of the shuffled ties.
+        seed: seed of the shuffled ties.
     """
 
     clean: Cleaning = field(default_factory=Cleaning)
@@ -72,7 +72,7 @@ class EventStore:
     """Histories on disk, memory-mapped.
 
     Args:
-        folder: of a store that :func:`open_event_store` built.
+        folder: folder of a store that :func:`open_event_store` built.
 
     Attributes:
         folder: the same folder.
@@ -186,7 +186,7 @@ def _without_location(value: Any, files: Sequence[Path]) -> Any:
     """Replace a path argument of a source by what decides how it is read, so that moving files does not rename the store.
 
     The content of the files is part of the fingerprint anyway. A file is replaced by its extension, a folder by the names
-    of its files, and any other value is returned as it is.
+    of its files, and any other value is returned unchanged.
     """
     path = Path(str(value)).expanduser()
     if path in files:
@@ -262,7 +262,7 @@ def summarize_quarantine(meta: dict[str, Any], quarantine_file: Path) -> str:
     """Describe how many rows are in quarantine, in one line.
 
     Args:
-        meta: of a store with at least one row in quarantine.
+        meta: metadata of a store with at least one row in quarantine.
         quarantine_file: where the rows are listed.
     """
     invalid, rows = meta["quarantined"], meta["rows"]
@@ -273,7 +273,7 @@ def check_quarantine_fraction(meta: dict[str, Any], quarantine_file: Path, max_f
     """Check that not too many rows are in quarantine.
 
     Args:
-        meta: of a store, perhaps not built yet.
+        meta: metadata of a store, perhaps not built yet.
         quarantine_file: where the rows are listed.
         max_fraction: largest allowed share of all rows.
 

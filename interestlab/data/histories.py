@@ -37,7 +37,7 @@ def build_histories(log: ValidatedLog, *, clean: Cleaning, k_core: int, min_hist
         k_core: remove users and items with fewer events, repeatedly; 0 removes none.
         min_history: remove users with fewer events.
         ties: order of a user's events that have the same timestamp.
-        seed: of ``ties="shuffle"``.
+        seed: seed of ``ties="shuffle"``.
 
     Returns:
         The histories; the catalogue contains the items that still have events.

@@ -85,7 +85,7 @@ def allocate(folder: Path, lengths: np.ndarray, shape: tuple[int, ...], dtype: s
     Args:
         folder: an existing folder.
         lengths: ``[size]`` int64 number of rows of each value.
-        shape: of one row.
+        shape: shape of one row.
         dtype: ``float32`` or ``bfloat16``, or any NumPy type.
 
     Returns:

@@ -18,7 +18,7 @@ class LengthBucketSampler(Sampler[list[int]]):
         lengths: ``[samples]`` int number of events of each sample.
         max_events: samples × longest history of a batch.
         shuffle: whether the composition and the order of the batches change with the epoch.
-        seed: of the shuffling.
+        seed: seed of the shuffling.
         rank: index of this process.
         world: number of processes.
     """
@@ -108,7 +108,7 @@ def _batch_boundaries(ascending: np.ndarray, max_events: int, min_samples: int) 
     Args:
         ascending: ``[samples]`` int lengths, sorted.
         max_events: samples × longest history of a batch.
-        min_samples: of each batch.
+        min_samples: smallest number of samples in each batch.
     """
     boundaries = [0]
     while (start := boundaries[-1]) < len(ascending):

@@ -60,7 +60,7 @@ def _format_spread(values: np.ndarray) -> str:
 
 
 def _summarize_texts(texts: pl.Series) -> str:
-    """Describe number, length and script of texts; the script stands for the language."""
+    """Describe number, length and script of texts; the script is a proxy for the language."""
     present = texts.drop_nulls()
     if present.is_empty():
         return "none"

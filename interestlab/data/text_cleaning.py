@@ -58,7 +58,7 @@ class Cleaning:
         """Clean one column; outside :data:`TEXT_COLUMNS` a URL or image name is only stripped.
 
         Args:
-            name: of a text column.
+            name: name of a text column.
         """
         text = pl.col(name)
         if name in TEXT_COLUMNS:

@@ -112,7 +112,7 @@ def _with_source_location(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _partition_rows(frame: pl.DataFrame, reasons: list[pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the valid rows and the quarantine; the first reason that is not null makes a row invalid."""
-    reason = frame.select(reason=pl.coalesce(reasons)).to_series()  # apart: a source may have a column of this name
+    reason = frame.select(reason=pl.coalesce(reasons)).to_series()  # separate: a source may have a column of this name
     invalid = frame.with_columns(reason).filter(reason.is_not_null())
     return frame.filter(reason.is_null()), invalid.select(pl.col(c).cast(t) for c, t in QUARANTINE_SCHEMA.items())
 

@@ -21,7 +21,7 @@ def all_sum(tensor: Tensor) -> Tensor:
     """Sum a tensor over all processes, without gradient.
 
     Args:
-        tensor: of the same shape in all processes.
+        tensor: tensor of the same shape in all processes.
 
     Returns:
         The sum; the tensor itself in a job of one process.
@@ -37,7 +37,7 @@ def all_max(number: int, device: torch.device) -> int:
     """Return the largest number of all processes.
 
     Args:
-        number: of this process.
+        number: the number of this process.
         device: the device that the processes communicate by.
     """
     if world_size() == 1:

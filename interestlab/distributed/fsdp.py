@@ -170,9 +170,9 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_state_dict_pre_hooks")
 
 @contextmanager
 def gathered_weights(module: nn.Module) -> Iterator[None]:
-    """Gather the full weights of a module. Inside the context they may be read, but neither changed nor kept.
+    """Gather the full weights of a module. Inside the context they may be read, but neither changed nor stored.
 
-    All processes have to enter and leave together. In between each may run the module by itself: the hooks that would
+    All processes have to enter and leave together. In between each may run the module alone: the hooks that would
     communicate are removed.
 
     Args:
@@ -224,7 +224,7 @@ def is_fsdp_hook(hook: Any) -> bool:
     """Return whether torch registered a hook to gather or free weights.
 
     Args:
-        hook: of a module.
+        hook: a hook of a module.
     """
     return str(getattr(hook, "__module__", "")).startswith("torch.distributed.fsdp")
 
@@ -237,7 +237,7 @@ def shard_like(value: Any, like: Tensor | None) -> Any:
         like: the parameter.
 
     Returns:
-        The shard, or the value as it is.
+        The shard, or the unchanged value.
     """
     if isinstance(like, DTensor) and isinstance(value, Tensor) and value.shape == like.shape:
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)

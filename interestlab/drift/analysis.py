@@ -69,16 +69,16 @@ def analyse(
         store: histories.
         log: the same events by session (:func:`interestlab.drift.session_log.build_session_log`).
         interests: interest of each item.
-        settings: of the analysis.
-        fingerprint: of the data, for the report.
-        model: a trained model of the same log, whose own view is reported too.
+        settings: settings of the analysis.
+        fingerprint: fingerprint of the data, for the report.
+        model: a trained model of the same log, whose view is reported too.
         sections: which to compute; None: all.
 
     Returns:
         The tables of all sections.
 
     Raises:
-        DataError: no event is of an item that has an interest, or ``settings.boundary`` is not a date.
+        DataError: no event has an item with an interest, or ``settings.boundary`` is not a date.
         PluginError: a section computes tables that differ from their schema.
     """
     context = Context(store, log, interests, settings, model)
@@ -95,7 +95,7 @@ def compute_section(section: Section, context: Context) -> dict[str, pl.DataFram
 
     Args:
         section: the section.
-        context: of the analysis; needs the tables of the sections in ``section.after``.
+        context: context of the analysis; needs the tables of the sections in ``section.after``.
 
     Returns:
         Frames by name.
@@ -121,7 +121,7 @@ def describe_analysis(context: Context, fingerprint: Mapping[str, Any]) -> dict[
 
     Args:
         context: after all sections were computed.
-        fingerprint: of the data.
+        fingerprint: fingerprint of the data.
     """
     log, settings, users = context.log, context.settings, context.table("users")
     first, last = (datetime.fromtimestamp(int(t), UTC).isoformat() for t in (log.time.min(), log.time.max()))

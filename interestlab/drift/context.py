@@ -1,4 +1,4 @@
-"""What every section of an analysis of drift shares: the log, its interests, the settings, and what is derived from them."""
+"""The shared inputs of all sections of a drift analysis: the log, its interests, the settings, and derived quantities."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,8 +60,8 @@ class Context:
         store: histories, with titles and the users' own words.
         all_events: the store's events by user and session.
         interests: interest of each item.
-        settings: of the analysis.
-        model: a trained model of the same log, if its own view is wanted.
+        settings: settings of the analysis.
+        model: a trained model of the same log, if its view is wanted.
         tables: tables of the sections that were computed so far.
     """
 
@@ -76,7 +76,7 @@ class Context:
         """Return a table of an earlier section.
 
         Args:
-            name: of the table.
+            name: name of the table.
 
         Raises:
             PluginError: no section has computed it yet.
@@ -89,7 +89,7 @@ class Context:
         """Create a generator whose draws depend on the seed and the name alone, not on other sections.
 
         Args:
-            name: of the section.
+            name: name of the section.
         """
         return np.random.default_rng([self.settings.seed, *name.encode()])
 

@@ -56,7 +56,7 @@ def measure_evolution(shares: InterestShares, draws: int, rng: np.random.Generat
     items within a leaf (``benchmarks/drift`` compares them).
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         draws: number of permutations.
         rng: draws them.
 
@@ -92,7 +92,7 @@ def evolution_p_values(shares: InterestShares, draws: int, rng: np.random.Genera
     """Compute only the p-value of :func:`measure_evolution`.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         draws: number of permutations.
         rng: draws them.
 
@@ -112,7 +112,7 @@ def sum_standardised(statistics: PairStatistics) -> np.ndarray:
     The observed value is standardised like a permuted one, so that a p-value of the sum is exact.
 
     Args:
-        statistics: of pairs of user and interest.
+        statistics: statistics of the pairs of user and interest.
 
     Returns:
         ``[1 + R, U]`` sums, first as observed.

@@ -87,7 +87,7 @@ def measure_flows(
     problems, some 20 microseconds each: sample the users.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         users: ``[n]`` indices of the users to include.
         cost: ``[K, K]`` of :func:`transport_cost`.
         ratio: ``[P]`` catalogue shift.

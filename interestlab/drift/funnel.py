@@ -12,7 +12,7 @@ def compare_depths(shares: InterestShares, draws: int, rng: np.random.Generator)
     """Compare the mean funnel depth of the two windows, by permuting sessions.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         draws: number of permutations.
         rng: draws them.
 
@@ -45,7 +45,7 @@ def compute_intensities(shares: InterestShares) -> tuple[np.ndarray, np.ndarray]
     """Compute events per day. The windows meet where the second begins, and each counts as at least one day.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
 
     Returns:
         ``[U]`` events per day before, and after; NaN for a user with one window.

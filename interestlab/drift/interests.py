@@ -101,7 +101,7 @@ def taxonomy_interests(
     Args:
         log: its training events determine which interests are large.
         vectors: ``[I, D]`` vector of each item.
-        column: of the items, such as ``category`` or ``brand``; levels are separated by ``>``, ``/`` or ``|``.
+        column: column of the items, such as ``category`` or ``brand``; levels are separated by ``>``, ``/`` or ``|``.
         levels: number of levels that define an interest.
         max_interests: the ``max_interests - 1`` largest are kept, and the others merged into ``other``.
 
@@ -141,7 +141,7 @@ def cluster_items(log: SessionLog, vectors: np.ndarray, count: int = 20, leaves:
         vectors: ``[I, D]``; items with a vector of zeros get no interest.
         count: number of interests.
         leaves: number of leaves in each.
-        seed: of the initial centres.
+        seed: seed of the initial centres.
 
     Returns:
         Interest and leaf of each item.
@@ -176,7 +176,7 @@ def assign_clusters(unit: np.ndarray, weight: np.ndarray, count: int, seed: int)
         unit: ``[n, D]`` vectors.
         weight: ``[n]`` of each vector.
         count: number of clusters.
-        seed: of the initial centres.
+        seed: seed of the initial centres.
 
     Returns:
         ``[n]`` cluster of each vector.

@@ -10,7 +10,7 @@ def count_leaves(shares: InterestShares) -> UnitFeatures:
     """Count the events of each leaf in each cell (a pair of user and interest in a session).
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
 
     Returns:
         Counts as features; leaves are numbered within the pair.
@@ -70,7 +70,7 @@ def leaf_entropies(shares: InterestShares) -> tuple[np.ndarray, np.ndarray]:
     """Compute each user's mean entropy over the leaves, weighted by events, of the interests that occur in both windows.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
 
     Returns:
         ``[U]`` bits before, and after; NaN if no interest occurs in both windows.

@@ -16,7 +16,7 @@ def list_limitations(context: Context, users: pl.DataFrame) -> list[str]:
     """Write one sentence or two about each limitation of the log.
 
     Args:
-        context: of the analysis.
+        context: context of the analysis.
         users: the table of users.
 
     Returns:

@@ -59,7 +59,7 @@ def measure_migration(
     What moved is measured against :math:`p^*_k \propto p_k r_k`, the shares of a user who followed the catalogue shift.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         draws: number of permutations.
         rng: draws them.
         ratio: ``[P]`` catalogue shift :math:`r_k` of each pair; None for no shift.
@@ -71,14 +71,14 @@ def measure_migration(
     groups, features = shares.session_groups
     weight = None if ratio is None else shares.log_weights(ratio)
     observed = np.full((3, users), np.nan)
-    p, (chance, floor, excess) = observed.copy(), np.full((3, users), np.nan)
+    p, (tv_by_chance, floor, excess) = observed.copy(), np.full((3, users), np.nan)
     for index, values, weights in permutation_replicates(groups, features, _statistics, draws, rng, weight):
         observed[:, index], p[:, index] = values[:, 0], monte_carlo_p_values(values, weights)
         floor[index] = weights[0] / weights.sum(0)
         permuted, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
         mean = (permuted * mass).sum(1)
         spread = np.sqrt((((permuted - mean[:, None]) ** 2) * mass).sum(1))
-        chance[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
+        tv_by_chance[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
     moved, source, destination = measure_moves(shares, ratio)
     tested = ~np.isnan(observed[0])
     return Migration(
@@ -88,7 +88,7 @@ def measure_migration(
         p_tv=p[0],
         p_js=p[1],
         p_span=p[2],
-        tv_by_chance=chance,
+        tv_by_chance=tv_by_chance,
         floor=floor,
         excess=excess,
         moved=np.where(tested, moved, np.nan),
@@ -106,7 +106,7 @@ def measure_moves(shares: InterestShares, ratio: np.ndarray | None = None) -> tu
     """Measure the share of the events that moved beyond the catalogue shift, and between which interests.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         ratio: ``[P]`` catalogue shift of each pair; None for no shift.
 
     Returns:
@@ -127,7 +127,7 @@ def interest_of_minimum(shares: InterestShares, value: np.ndarray) -> np.ndarray
     """Find the interest with the smallest value among each user's pairs.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         value: ``[P]``.
 
     Returns:

@@ -102,7 +102,7 @@ class Section:
         """Remove the rows of users whose evidence is insufficient, so that the report cannot show their numbers.
 
         Args:
-            name: of the table.
+            name: name of the table.
             table: as computed.
             users: rows of the table of users that may be shown.
 

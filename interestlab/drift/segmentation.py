@@ -56,12 +56,12 @@ def cluster_users(
     therefore leaves every user in their segment, and the pooled test is valid even if each user has too few events for a test.
 
     Args:
-        shares: of all users in two windows.
+        shares: interest shares of all users in two windows.
         ratio: ``[P]`` catalogue shift, which the change of a segment is corrected for.
         count: largest number of segments.
         draws: number of permutations.
         rng: draws them.
-        seed: of the initial centres.
+        seed: seed of the initial centres.
 
     Returns:
         Segments, moves and tests.

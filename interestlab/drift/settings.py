@@ -1,4 +1,4 @@
-"""Settings of an analysis of drift."""
+"""Settings of a drift analysis."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -63,9 +63,9 @@ def cooccurrence_vectors(log: SessionLog, column: str = "category", width: int =
 
     Args:
         log: its training events are counted.
-        column: of the items, such as ``category``.
+        column: column of the items, such as ``category``.
         width: dimensions.
-        seed: of the factorisation.
+        seed: seed of the factorisation.
 
     Returns:
         ``[I, width]`` float32 unit vectors; zeros for items that do not occur in training.

@@ -56,9 +56,9 @@ def permute_within_interests(
     """Permute the sessions that contain an interest, for each user and interest.
 
     Args:
-        shares: of users in two windows.
+        shares: interest shares of users in two windows.
         features: what is summed over each window, with ``shares.cell`` as units.
-        statistic: of the two sums.
+        statistic: computes the statistic from the two sums.
         count: number of values of the statistic, J.
         draws: number of permutations.
         rng: draws them.

@@ -56,10 +56,10 @@ class EventFeaturizer:
 
         Args:
             events: mappings or plain strings.
-            plain: key whose value a plain string is.
+            plain: key that a plain string is the value of.
 
         Raises:
-            DataError: ``events`` is not a list of events, or one has a key that is no column of the log.
+            DataError: ``events`` is not a list of events, or one has a key that is not a column of the log.
         """
         if isinstance(events, str | Mapping):
             raise DataError("a history is a list of events, not a single event; write [event].")
@@ -202,7 +202,7 @@ def make_column(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
     """Make a column of the type that the log has.
 
     Args:
-        name: of the column.
+        name: name of the column.
         values: one per event.
         dtype: the type.
 
@@ -232,7 +232,7 @@ def derive_time_features(times: Sequence[int | None], since: int | None) -> pl.D
 
 
 def to_unix_seconds(moment: Moment | None) -> int | None:
-    """Convert a moment to whole unix seconds. A ``datetime`` without a time zone is UTC, as in a log.
+    """Convert a moment to integer unix seconds. A ``datetime`` without a time zone is UTC, as in a log.
 
     Args:
         moment: unix seconds or a ``datetime``; None stays None.

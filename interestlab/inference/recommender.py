@@ -39,12 +39,12 @@ class UserState:
 
 
 class Recommender:
-    """A trained model that can be asked about any history.
+    """A trained model that recommends for any history.
 
     An **event** is a mapping of what is known about it: ``item_id``; the columns of an item outside of the catalogue
     (``title``, ``brand``, ...), or ``words`` for all of its texts at once; ``timestamp`` (unix seconds, or a ``datetime``);
     columns of the event (``text``, ``event``, ``rating``, ...) that the model reads. Absent keys count as missing values. A
-    key that is no column of the log is an error. A history is a list of events in order; without timestamps no time passes
+    key that is not a column of the log is an error. A history is a list of events in order; without timestamps no time passes
     between them.
 
     Stability: provisional.
@@ -66,7 +66,7 @@ class Recommender:
 
     @torch.no_grad()
     def state(self, history: Sequence[Event]) -> UserState:
-        """Compute the state of a user after a history, of which the last ``max_history`` events are read, as in training.
+        """Compute the state of a user after the last ``max_history`` events of a history, as in training.
 
         Args:
             history: events in order; a plain string is an item's id.
@@ -120,7 +120,7 @@ class Recommender:
         """Predict the probability that a user wants an item.
 
         Args:
-            history: events, or the state after them; a plain string stands for each text that the model reads of an item.
+            history: events, or the state after them; a plain string is used for every item text that the model reads.
             candidate: an item, or its words; it need not be in the catalogue.
             at: the moment of the prediction; None: that of the last event.
 

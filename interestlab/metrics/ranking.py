@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 TILE = 4_000_000
-"""Scores held in memory at once."""
+"""Number of scores in memory at once."""
 
 
 def score_tiles(user_states: Tensor, catalogue: Tensor, history_items: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -15,7 +15,7 @@ def per_user_metrics(ranks: TargetRanks, ks: Sequence[int]) -> dict[str, np.ndar
     it does not depend on the order of the catalogue.
 
     Args:
-        ranks: of the targets.
+        ranks: ranks of the targets.
         ks: cut-offs.
 
     Returns:

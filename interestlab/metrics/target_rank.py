@@ -38,7 +38,7 @@ class TargetRankMetric(Metric):
         """Add the ranks of a batch.
 
         Args:
-            ranks: of the users of the batch.
+            ranks: ranks of the users of the batch.
         """
         for name, value in ranks._asdict().items():
             getattr(self, name).append(value)

@@ -1,1 +1,1 @@
-"""The model as plain PyTorch: encoders, fusion heads and dynamics composed, and the frozen model made of them."""
+"""The model as plain PyTorch: encoders, fusion heads and dynamics composed, and the frozen model built from them."""

@@ -34,7 +34,7 @@ def split_into_chunks(codes: np.ndarray, rows: RaggedArray | None, max_tokens: i
     Args:
         codes: ``[U]`` int64 codes of the values.
         rows: the preprocessed values, whose lengths count; None where each value counts as one token.
-        max_tokens: maximum number of tokens per chunk, padding included; a longer value is a chunk by itself.
+        max_tokens: maximum number of tokens per chunk, padding included; a longer value forms a chunk of its own.
 
     Yields:
         ``[n]`` codes of one chunk, shortest values first.

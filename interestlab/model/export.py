@@ -27,7 +27,7 @@ class StepModule(nn.Module):
         """Follow one event of each user.
 
         Args:
-            state: of B users before the event, from :func:`flatten_state`.
+            state: state of B users before the event, from :func:`flatten_state`.
             event_embedding: ``[B, D]``.
             dt: ``[B]`` days since the previous event.
 

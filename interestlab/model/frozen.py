@@ -1,4 +1,4 @@
-"""The frozen model: a trained backbone with its catalogue encoded, ready to be evaluated, asked, exported or served.
+"""The frozen model: a trained backbone with its catalogue encoded, ready to be evaluated, queried, exported or served.
 
 The fusion head of events and the dynamics run in float64. A float32 result depends in its last bits on the shape of the
 batch, which would move one rank in some thousand; in float64 no rank depends on how users were batched.
@@ -33,7 +33,7 @@ class FrozenModel(nn.Module):
         items: ``[N, D]`` embedding of each item.
         similarity: how an interest and an item are compared.
         event_fusion: trained fusion head of events, in the dtype of ``items``; None where an event is its item alone.
-        event_streams: names of the event streams that the fusion head reads beside the item.
+        event_streams: names of the event streams that the fusion head reads besides the item.
         values: by event stream, ``[size, D]`` embedding of each distinct value; needed by :meth:`embed_events` alone.
     """
 
@@ -130,7 +130,7 @@ class FrozenModel(nn.Module):
     # ---- follow users
 
     def forward(self, event_embeddings: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        """Follow whole histories.
+        """Follow complete histories.
 
         Args:
             event_embeddings: ``[B, T, D]``.
@@ -169,7 +169,7 @@ class FrozenModel(nn.Module):
         """Follow one event of each user.
 
         Args:
-            state: of B users before the event; it is not changed.
+            state: state of B users before the event; it is not changed.
             event_embedding: ``[B, D]``.
             dt: ``[B]`` days since the previous event.
 
@@ -182,7 +182,7 @@ class FrozenModel(nn.Module):
         """Let time pass without an event.
 
         Args:
-            state: of B users; it is not changed.
+            state: state of B users; it is not changed.
             dt: ``[B]`` days.
         """
         return self.dynamics.advance(state, dt)
@@ -196,7 +196,7 @@ class FrozenModel(nn.Module):
         """Return the interest of a state.
 
         Args:
-            state: of B users.
+            state: state of B users.
 
         Returns:
             ``[B, D]``, or ``[B, K, D]``.
@@ -217,7 +217,7 @@ class FrozenModel(nn.Module):
         """Score items for users.
 
         Args:
-            interests: ``[B, D]``, or ``[B, K, D]`` of K interests, of which the best counts, ready to be compared.
+            interests: ``[B, D]``, or ``[B, K, D]`` for K interests per user (the best counts), ready to be compared.
             items: ``[M, D]`` ready to be compared; None for the whole catalogue.
 
         Returns:
@@ -315,7 +315,7 @@ def to_float64(x: Tensor) -> Tensor:
     """Convert a tensor to float64; on a device without float64 it stays as it is.
 
     Args:
-        x: of any shape.
+        x: tensor of any shape.
     """
     return x if x.device.type == "mps" else x.double()
 

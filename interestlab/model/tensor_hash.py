@@ -9,7 +9,7 @@ def hash_tensor(tensor: torch.Tensor) -> str:
     """Hash the elements of a tensor.
 
     Args:
-        tensor: of any shape, dtype and device.
+        tensor: tensor of any shape, dtype and device.
 
     Returns:
         The dtype and the SHA-256 of the bytes, with a space between them.
@@ -23,6 +23,6 @@ def dtype_name(tensor: torch.Tensor) -> str:
     """Return the name of a tensor's dtype, such as ``float32``.
 
     Args:
-        tensor: of any shape.
+        tensor: tensor of any shape.
     """
     return str(tensor.dtype).removeprefix("torch.")

@@ -59,10 +59,10 @@ def plural(value: int, noun: str) -> str:
 
 
 def clip(name: str, length: int = 26) -> str:
-    """Shorten a name to fit beside a figure.
+    """Shorten a name to fit next to a figure.
 
     Args:
-        name: of any length.
+        name: text of any length.
         length: most characters.
 
     Returns:
@@ -88,7 +88,7 @@ def markdown_row(cells: Sequence[str]) -> str:
     """Write a row of a Markdown table; line breaks and bars within a cell are replaced or escaped.
 
     Args:
-        cells: of the row.
+        cells: cells of the row.
 
     Returns:
         One line.

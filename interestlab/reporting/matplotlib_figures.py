@@ -72,7 +72,7 @@ def png_bytes(figure: Figure) -> bytes:
     """Render a figure; the same figure gives the same bytes.
 
     Args:
-        figure: of matplotlib.
+        figure: matplotlib figure.
 
     Returns:
         A PNG file.

@@ -94,7 +94,7 @@ def integer(value: int | None) -> str:
 
 
 def three_digits(value: float | None) -> str:
-    """Format a cost, such as seconds or MiB, to three significant digits, and to whole numbers from 100 on.
+    """Format a cost, such as seconds or MiB, to three significant digits, or without decimals from 100 on.
 
     Args:
         value: any number.

@@ -34,7 +34,7 @@ def render(template: str, **variables: Any) -> str:
 
     Args:
         template: text of the template.
-        **variables: of the template.
+        **variables: variables of the template.
 
     Returns:
         HTML.
@@ -46,7 +46,7 @@ def render(template: str, **variables: Any) -> str:
 
 
 def script_json(value: Any) -> str:
-    """Encode a value as JSON that may stand inside a ``<script>`` element, whatever text it contains.
+    """Encode a value as JSON that is safe inside a ``<script>`` element, whatever text it contains.
 
     Args:
         value: plain values, or a plotly figure.

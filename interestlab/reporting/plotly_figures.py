@@ -13,7 +13,7 @@ def create_figure(traces: list[Any], height: int, **layout: Any) -> go.Figure:
     """Create a plotly figure in the style of the reports.
 
     Args:
-        traces: of plotly.
+        traces: plotly traces.
         height: pixels.
         **layout: settings of plotly's layout, which replace the defaults; ``xaxis`` and ``yaxis`` are merged with them.
 

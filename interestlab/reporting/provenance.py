@@ -1,4 +1,4 @@
-"""Which versions made the runs of a report, beside those that made the report."""
+"""The package versions behind the runs of a report, and behind the report itself."""
 
 import json
 from collections.abc import Iterable, Sequence

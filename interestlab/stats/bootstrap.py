@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 TILE = 4_000_000
-"""Resampled counts held in memory at once."""
+"""Number of resampled counts in memory at once."""
 
 AVERAGE_PRECISION_DRAWS = 200
 """Most replicates of an average precision: each of them takes a pass over all cases."""
@@ -20,7 +20,7 @@ def bootstrap_mean_interval(values: np.ndarray, level: float = 0.95, draws: int 
         values: ``[users]`` one value per user.
         level: coverage of the interval.
         draws: bootstrap replicates.
-        seed: of the random draws.
+        seed: seed of the random draws.
 
     Returns:
         Lower and upper end of the interval.
@@ -45,7 +45,7 @@ def paired_bootstrap(
         difference: ``[users]`` metric of one model minus that of the other, per user.
         level: coverage of the interval.
         draws: bootstrap replicates.
-        seed: of the random draws.
+        seed: seed of the random draws.
 
     Returns:
         Lower and upper end of the interval, and the p-value.
@@ -82,7 +82,7 @@ class ClusterBootstrap:
     Args:
         users: ``[n]`` user of each case.
         draws: bootstrap replicates.
-        seed: of the random draws.
+        seed: seed of the random draws.
     """
 
     def __init__(self, users: np.ndarray, draws: int, seed: int) -> None:

@@ -27,7 +27,7 @@ class MomentumEstimate:
         gain: inverse temperature of the softmax over interests.
         alpha_low, alpha_high, beta_low, beta_high, gain_low, gain_high: ends of the intervals of coverage ``1 - level``.
         p: two-sided p-value of ``alpha = 0``: no momentum beyond an exponential average.
-        log_likelihood: of the labels, in nats.
+        log_likelihood: log-likelihood of the labels, in nats.
         num_users: users with labels.
         num_labels: labels of all users.
     """
@@ -135,7 +135,7 @@ def fit_momentum(offsets: np.ndarray, labels: np.ndarray, num_interests: int, le
     independent = float((counts * np.log(counts / len(labels))).sum())  # of labels drawn independently from the shares
     if fit.value - independent < chi2.isf(level, 3) / 2:
         raise DataError(
-            "labels depend on the ones before them no more than chance would give, so momentum cannot be estimated; add users "
+            "labels depend on the ones before them no more than at random, so momentum cannot be estimated; add users "
             "or choose other interests."
         )
     curvature = np.linalg.eigvalsh(-fit.hessian)

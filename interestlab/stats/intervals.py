@@ -14,7 +14,7 @@ class Estimate:
 
     Attributes:
         values: the sample, for instance one value per seed.
-        mean: of the values.
+        mean: mean of the values.
         half_width: the interval is ``mean ± half_width``; None for a single value, from which no variance can be estimated.
     """
 

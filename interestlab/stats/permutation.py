@@ -16,7 +16,7 @@ Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """``first [S, G, F], second [S, G, F] -> [J, S, G]``: J statistics of the sums over both windows, for S partitions."""
 
 _TILE = 2_000_000
-"""Numbers held in memory at once: S x G x F."""
+"""Numbers in memory at once: S x G x F."""
 
 
 class Groups(NamedTuple):
@@ -69,7 +69,7 @@ def permutation_replicates(
     Args:
         groups: N units in G groups.
         features: summed over the units of each window.
-        statistic: of the two sums.
+        statistic: computes the statistic from the two sums.
         draws: random partitions, R.
         rng: source of the partitions; a group's partitions do not depend on the values of other groups.
         log_odds: ``[N]`` log of how much likelier a unit is in the second window than in the first, under the null. None:
@@ -104,8 +104,8 @@ def random_partitions(units: int, second: int, draws: int, rng: np.random.Genera
     """Choose which units form the second window, uniformly among all subsets of its size.
 
     Args:
-        units: of a group.
-        second: units of the second window.
+        units: number of units in a group.
+        second: number of units in the second window.
         draws: random partitions.
         rng: source of randomness.
 

@@ -1,1 +1,1 @@
-"""Sweeps: many runs of ``interestlab fit`` from one file, and what they say together."""
+"""Sweeps: many runs of ``interestlab fit`` from one file, and the comparison of their results."""

@@ -23,7 +23,7 @@ def end_with_the_sweep() -> None:
 
 
 def read_line() -> str:
-    """Read the first line of standard input, and no more than that."""
+    """Read only the first line of standard input."""
     line = bytearray()
     while (byte := os.read(0, 1)) not in (b"", b"\n"):
         line += byte

@@ -26,7 +26,7 @@ def compare(folder: Path) -> Comparison:
     """Compare the trials of a sweep.
 
     Args:
-        folder: of the sweep; it contains ``sweep.yaml`` and ``results.parquet``.
+        folder: folder of the sweep; it contains ``sweep.yaml`` and ``results.parquet``.
 
     Returns:
         All configurations with their metrics, differences to the baseline and costs.
@@ -73,7 +73,7 @@ def check_trials(done: pl.DataFrame, axes: Sequence[str], metrics: Sequence[str]
     Args:
         done: the finished trials.
         axes: columns of the axis labels.
-        metrics: of the sweep.
+        metrics: metrics of the sweep.
 
     Raises:
         DataError: names the trial and the metric, or the two trials.
@@ -118,7 +118,7 @@ def find_baseline(baseline: Mapping[str, Any] | None, labels: Sequence[Mapping[s
 
     Args:
         baseline: label by axis, from ``sweep.yaml``.
-        labels: of all configurations.
+        labels: labels of all configurations.
 
     Returns:
         Its index, None if the sweep names none.
@@ -137,12 +137,12 @@ def find_baseline(baseline: Mapping[str, Any] | None, labels: Sequence[Mapping[s
 def summarise(
     trials: pl.DataFrame, labels: Mapping[str, str], metrics: Sequence[str], users: UserMetrics, is_baseline: bool
 ) -> Configuration:
-    """Summarise one configuration by itself and against the baseline.
+    """Summarise one configuration, alone and against the baseline.
 
     Args:
-        trials: of the configuration.
+        trials: trials of the configuration.
         labels: by axis.
-        metrics: of the sweep.
+        metrics: metrics of the sweep.
         users: metrics per user, with the baseline read.
         is_baseline: whether this configuration is the baseline.
 

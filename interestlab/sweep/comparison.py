@@ -80,7 +80,7 @@ class Comparison:
         axes: labels by axis, in order of appearance.
         configurations: in order of appearance.
         unfinished: ``trial``, ``seed``, ``status``, ``reason`` and the axes of every trial that failed or is missing.
-        fingerprint: of the data that all trials share; empty if no trial is finished.
+        fingerprint: fingerprint of the data that all trials share; empty if no trial is finished.
         users: number of test users; 0 if no metric is available per user.
         runs: folders of the finished trials.
     """

@@ -105,7 +105,7 @@ def markdown_table(comparison: Comparison) -> str:
     """Write the main table for a page of results.
 
     Args:
-        comparison: of a sweep.
+        comparison: comparison of a sweep.
 
     Returns:
         Markdown, with the data fingerprint below the table.

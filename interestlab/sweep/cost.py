@@ -36,8 +36,8 @@ def pareto_front(quality: Sequence[float], cost: Sequence[float]) -> list[bool]:
     """Return which points are on the Pareto front: no other is at least as good and as cheap, and strictly better in one.
 
     Args:
-        quality: of each point, higher is better.
-        cost: of each point, lower is better.
+        quality: quality of each point, higher is better.
+        cost: cost of each point, lower is better.
 
     Returns:
         One boolean per point.

@@ -20,14 +20,14 @@ from interestlab.sweep.comparison_table import COST_NAMES, short_name
 LABEL_DISTANCES = (8, 18, 30, 45, 60)
 LABEL_DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 LABEL_ALIGNMENT = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
-"""Candidate positions of a label beside its point: distances in points, directions, and the alignment for each direction."""
+"""Candidate positions of a label around its point: distances in points, directions, and the alignment for each direction."""
 
 
 def draw_plots(comparison: Comparison) -> dict[str, bytes]:
     """Draw all plots of a comparison.
 
     Args:
-        comparison: of a sweep.
+        comparison: comparison of a sweep.
 
     Returns:
         PNGs by file name; a plot without data is left out.
@@ -46,7 +46,7 @@ def plot_quality(comparison: Comparison) -> Figure | None:
     """Plot each seed, the mean and its interval, one panel per metric.
 
     Args:
-        comparison: of a sweep.
+        comparison: comparison of a sweep.
 
     Returns:
         None if no trial is finished.
@@ -74,7 +74,7 @@ def plot_pareto_front(comparison: Comparison, cost: str) -> Figure | None:
     """Plot the first metric against a cost, with the Pareto front.
 
     Args:
-        comparison: of a sweep.
+        comparison: comparison of a sweep.
         cost: one of :data:`interestlab.sweep.comparison.FRONT_COSTS`.
 
     Returns:
@@ -156,7 +156,7 @@ def plot_costs(comparison: Comparison) -> Figure | None:
     """Plot the costs and TPME, one panel for each that is known.
 
     Args:
-        comparison: of a sweep.
+        comparison: comparison of a sweep.
 
     Returns:
         None if no cost was recorded.

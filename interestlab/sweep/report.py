@@ -21,7 +21,7 @@ def write_report(folder: Path) -> Path:
     """Compare the trials of a sweep and write ``report/``: ``index.html``, ``table.md``, ``comparison.parquet`` and the plots.
 
     Args:
-        folder: of the sweep; it contains ``sweep.yaml`` and ``results.parquet``.
+        folder: folder of the sweep; it contains ``sweep.yaml`` and ``results.parquet``.
 
     Returns:
         Path of the page. The same folder gives the same bytes, except for the versions of packages on the page.
@@ -57,7 +57,7 @@ def comparison_frame(comparison: Comparison) -> pl.DataFrame:
     """Return the numbers of the main table without rounding.
 
     Args:
-        comparison: of a sweep.
+        comparison: comparison of a sweep.
 
     Returns:
         One row per configuration and metric.

@@ -1,6 +1,6 @@
 """Run one trial of a sweep: claim it by a lock, fit it in a process of its own, and record how it ended.
 
-In the sweep's folder a trial has ``trials/ID``, the folder of its run, and beside it ``ID.log`` and ``ID.lock``. It is done
+In the sweep's folder a trial has ``trials/ID``, the folder of its run, and next to it ``ID.log`` and ``ID.lock``. It is done
 or failed when ``trials/ID/trial.json`` says so; a folder without that file was left by a process that was killed.
 """
 
@@ -33,7 +33,7 @@ class Record:
     Attributes:
         trial: its id.
         labels: label of each axis.
-        seed: of the run.
+        seed: seed of the run.
         status: ``done``, with metrics, or ``failed``.
         reason: why it failed.
         seconds: run time of its process.
@@ -51,7 +51,7 @@ def run_folder(folder: Path, trial: str) -> Path:
     """Return the folder of a trial's run.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         trial: its id.
     """
     return folder / "trials" / trial
@@ -61,7 +61,7 @@ def log_file(folder: Path, trial: str) -> Path:
     """Return the file with the output of a trial.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         trial: its id.
     """
     return folder / "trials" / f"{trial}.log"
@@ -71,7 +71,7 @@ def lock(folder: Path, trial: str) -> FileLock:
     """Return the lock of the process that runs a trial. The system releases it when that process ends, however it ends.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         trial: its id.
     """
     (folder / "trials").mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def read_record(folder: Path, trial: str) -> Record | None:
     """Return how a trial ended, or None where it has not.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         trial: its id.
     """
     file = run_folder(folder, trial) / "trial.json"
@@ -93,7 +93,7 @@ def forget(folder: Path, trial: str) -> None:
     """Let a trial that ended run again, unless another process is running it.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         trial: its id.
     """
     try:
@@ -108,7 +108,7 @@ def command(trial: Trial, folder: Path) -> list[str]:
 
     Args:
         trial: one of the sweep.
-        folder: of the sweep.
+        folder: folder of the sweep.
     """
     return [sys.executable, "-m", "interestlab.sweep.child", str(run_folder(folder, trial.id))]
 
@@ -129,7 +129,7 @@ class Running:
 
     Args:
         trial: one of the sweep.
-        folder: of the sweep.
+        folder: folder of the sweep.
         threads: that it may use.
         claimed: its lock, which is released when the trial ends.
     """
@@ -167,7 +167,7 @@ class Running:
 
         Args:
             trial: one of the sweep.
-            folder: of the sweep.
+            folder: folder of the sweep.
             threads: that it may use.
         """
         with ExitStack() as stack:
@@ -221,7 +221,7 @@ def run(trial: Trial, folder: Path, threads: int) -> Record | None:
 
     Args:
         trial: one of the sweep.
-        folder: of the sweep.
+        folder: folder of the sweep.
         threads: that it may use.
 
     Returns:
@@ -241,7 +241,7 @@ def discard(folder: Path) -> None:
     """Remove the run of a killed process. It is renamed first, so that no half-removed run is ever read.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
     """
     if folder.exists():
         renamed = folder.with_name(f"{folder.name}.left")
@@ -263,11 +263,11 @@ def describe_exit(code: int) -> str:
 
 
 ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b|interestlab[ \w]*: ")
-"""The beginning of a line that says why a Python program ended."""
+"""Start of the log line that explains why a Python program ended."""
 
 
 def failure_message(log: Path) -> str:
-    """Return the line of a log that most likely says why the process ended.
+    """Return the log line that most likely explains why the process ended.
 
     Args:
         log: output of the process.

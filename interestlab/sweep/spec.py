@@ -109,7 +109,7 @@ def load(file: Path) -> dict[str, Any]:
         file: the file.
 
     Raises:
-        DataError: the file cannot be read, is not a mapping, or has a key twice, of which YAML would silently drop one.
+        DataError: the file cannot be read, is not a mapping, or has a key twice (YAML would silently drop one).
     """
     try:
         text = file.read_text("utf-8")
@@ -126,7 +126,7 @@ def refuse_duplicates(node: yaml.Node | None) -> None:
     """Refuse a mapping with the same key twice, at any depth.
 
     Args:
-        node: of the file.
+        node: YAML node of the file.
 
     Raises:
         DataError: naming the line and the key.
@@ -147,7 +147,7 @@ def override(content: dict[str, Any], overrides: Settings, seeds: Sequence[int] 
     """Return the content of a sweep file with other settings. Naming another plugin drops the file's arguments of the first.
 
     Args:
-        content: of the file.
+        content: content of the file.
         overrides: settings that win over it.
         seeds: seeds that replace its own; None: none.
 
@@ -173,7 +173,7 @@ def parse(content: Mapping[str, Any], folder: Path) -> Spec:
     """Check the content of a sweep file.
 
     Args:
-        content: of the file.
+        content: content of the file.
         folder: folder that its paths are relative to.
 
     Raises:
@@ -336,7 +336,7 @@ def mapping(content: Mapping[str, Any], key: str) -> dict[Any, Any]:
     """Return the mapping under a key, empty where the key is absent.
 
     Args:
-        content: of the file.
+        content: content of the file.
         key: the key.
 
     Raises:
@@ -352,7 +352,7 @@ def mappings(content: Mapping[str, Any], key: str) -> list[dict[Any, Any]]:
     """Return the list of mappings under a key, empty where the key is absent.
 
     Args:
-        content: of the file.
+        content: content of the file.
         key: the key.
 
     Raises:
@@ -368,7 +368,7 @@ def strings(content: Mapping[str, Any], key: str) -> list[str]:
     """Return the list of names under a key, empty where the key is absent.
 
     Args:
-        content: of the file.
+        content: content of the file.
         key: the key.
 
     Raises:

@@ -32,7 +32,7 @@ def results_table(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataF
     Args:
         spec: the sweep.
         trials: its trials.
-        folder: of the sweep.
+        folder: folder of the sweep.
 
     Returns:
         One row per trial: ``trial``, ``axis/NAME``, ``seed``, ``status`` (done, failed or missing), ``reason``,
@@ -56,7 +56,7 @@ def read_row(trial: Trial, folder: Path) -> tuple[dict[str, Any], dict[str, floa
 
     Args:
         trial: the trial.
-        folder: of the sweep.
+        folder: folder of the sweep.
 
     Returns:
         The columns of its row apart from the metrics, and the metrics.

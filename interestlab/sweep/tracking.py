@@ -15,7 +15,7 @@ def log_report(spec: Spec, folder: Path) -> bool:
 
     Args:
         spec: the sweep.
-        folder: of the sweep, with its report.
+        folder: folder of the sweep, with its report.
 
     Returns:
         Whether the report was logged.

@@ -21,7 +21,7 @@ class Trial:
         id: name of the trial, which is the same as long as its settings are the same.
         sweep: name of the sweep.
         labels: label of each axis.
-        seed: of the run; ``data.seed`` follows it where no setting fixes it.
+        seed: seed of the run; ``data.seed`` follows it where no setting fixes it.
         base: config files.
         settings: options of ``fit`` that win over the config files.
     """
@@ -74,7 +74,7 @@ def find_trial(trials: Sequence[Trial], name: str) -> Trial:
     """Return the trial with an id.
 
     Args:
-        trials: of the sweep.
+        trials: trials of the sweep.
         name: the id.
 
     Raises:

@@ -25,12 +25,12 @@ class UserMetrics:
     Only the baseline stays in memory, so memory does not grow with the number of trials.
 
     Args:
-        folder: of the sweep.
-        metrics: of the sweep; those that do not match :data:`PER_USER` are ignored.
+        folder: folder of the sweep.
+        metrics: metrics of the sweep; those that do not match :data:`PER_USER` are ignored.
 
     Attributes:
         names: the metrics that are available per user, with their match of :data:`PER_USER`.
-        user_ids: of every trial, sorted; empty until the first trial is read.
+        user_ids: user ids of every trial, sorted; empty until the first trial is read.
         baseline: ``[users, metrics]`` of the baseline, by seed.
     """
 
@@ -89,7 +89,7 @@ class UserMetrics:
             mean = float(values[match[1]].mean())
             if not abs(mean - trial[name]) <= TOLERANCE:
                 reported = f"trial {trial['trial']} reports {name} {trial[name]:.6f}"
-                raise DataError(f"{reported} but {file} gives {mean:.6f}: one of them is of another run or was modified")
+                raise DataError(f"{reported} but {file} gives {mean:.6f}: one of them comes from another run or was modified")
         return np.stack([values[match[1]] for match in self.names.values()], axis=1)
 
     def check_users(self, trial: str, user_ids: pl.Series) -> None:

@@ -17,7 +17,7 @@ def check_trials(trials: Sequence[Trial], metrics: Sequence[str]) -> None:
     """Parse the settings of each distinct combination; no plugin is built, and no data is read.
 
     Args:
-        trials: of the sweep.
+        trials: trials of the sweep.
         metrics: that the sweep compares.
 
     Raises:
@@ -38,7 +38,7 @@ def parse(parser: CommandParser, trial: Trial) -> Namespace | str:
     """Parse the settings of a trial.
 
     Args:
-        parser: of ``interestlab fit``.
+        parser: parser of ``interestlab fit``.
         trial: one of the sweep.
 
     Returns:
@@ -54,7 +54,7 @@ def culprit(parser: CommandParser, trial: Trial, error: str) -> str:
     """Return the setting that causes an error, which the parser does not always name; failing that, the trial's labels.
 
     Args:
-        parser: of ``interestlab fit``.
+        parser: parser of ``interestlab fit``.
         trial: one with an error.
         error: its message.
     """

@@ -21,7 +21,7 @@ ITEMS = 11
 class ExampleStep(NamedTuple):
     """A step as plain tensors.
 
-    ``z`` is a separate tensor rather than the output of :func:`run_dynamics`, so that it can be changed by itself.
+    ``z`` is a separate tensor rather than the output of :func:`run_dynamics`, so that it can be changed on its own.
     """
 
     z: Tensor

@@ -1,1 +1,1 @@
-"""What surrounds the model in a training run: optimisers, seeds, guards, checkpoints."""
+"""Training around the model: optimisers, seeds, checks, checkpoints."""

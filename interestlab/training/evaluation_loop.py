@@ -12,10 +12,10 @@ from interestlab.metrics import TargetRankMetric, TargetRanks, per_user_metrics,
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.frozen import FrozenModel, freeze, to_tensor
 from interestlab.stats.bootstrap import bootstrap_mean_interval
-from interestlab.training.hooks import HookRelay
+from interestlab.training.hooks import PluginHooks
 
 
-class EvaluationLoop(HookRelay):
+class EvaluationLoop(PluginHooks):
     """The part of the LightningModule that validates, tests and predicts. The model is frozen once per evaluation.
 
     Args:

@@ -112,7 +112,7 @@ def set_environment() -> None:
 
 
 def hide_expected_messages() -> None:
-    """Hide Lightning's advertisements, and warnings about things that are meant, such as frozen parts in evaluation mode."""
+    """Hide Lightning's advertisements, and warnings about intended behaviour, such as frozen modules in evaluation mode."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.getMessage())
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

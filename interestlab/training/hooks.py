@@ -13,7 +13,7 @@ from interestlab.contract import Part
 _MODE_HOOKS = ("_model_train", "_model_eval", "_model_zero_grad")
 
 
-class HookRelay(LightningModule):
+class PluginHooks(LightningModule):
     """A LightningModule whose hooks call the hooks of every plugin inside it, in the order of the module tree."""
 
     def parts(self) -> Iterator[Part]:
@@ -22,7 +22,7 @@ class HookRelay(LightningModule):
 
 
 def _make_hook(name: str) -> Callable[..., Any]:
-    def hook(self: HookRelay, *args: Any, **kwargs: Any) -> Any:
+    def hook(self: PluginHooks, *args: Any, **kwargs: Any) -> Any:
         results = [getattr(part, name)(*args, **kwargs) for part in self.parts()]
         return next((result for result in results if result is not None), None)  # -1 of on_train_batch_start skips the epoch
 
@@ -33,4 +33,4 @@ def _make_hook(name: str) -> Callable[..., Any]:
 
 _on_hooks = [name for hooks in (ModelHooks, CheckpointHooks) for name in vars(hooks) if name.startswith("on_")]
 for _name in ("setup", "configure_model", *(name for name in _on_hooks if not name.endswith(_MODE_HOOKS)), "teardown"):
-    setattr(HookRelay, _name, _make_hook(_name))
+    setattr(PluginHooks, _name, _make_hook(_name))

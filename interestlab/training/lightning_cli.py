@@ -94,10 +94,10 @@ class InterestCLI(LightningCLI):
         file = self.run_dir / "config.yaml"
         # The other processes of a job may find the config that the first has just written.
         if is_rank_zero() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
-            raise DataError(f"{self.run_dir} holds a run already; give another --run_dir, or resume it with --ckpt_path=last.")
+            raise DataError(f"{self.run_dir} already contains a run; give another --run_dir, or resume with --ckpt_path=last.")
         if config.ckpt_path == "last":  # killed before its first checkpoint; see add_run
             if is_rank_zero():
-                log.info(f"{self.run_dir} holds no checkpoint yet: the run starts anew.")
+                log.info(f"{self.run_dir} contains no checkpoint yet: the run starts from the beginning.")
             config.ckpt_path, self.resume = None, False
         if is_rank_zero() and not config.trainer.fast_dev_run:
             self._create_folder(file)

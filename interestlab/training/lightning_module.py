@@ -24,7 +24,7 @@ from interestlab.training.auxiliary import Auxiliary
 from interestlab.training.candidates import choose_candidates
 from interestlab.training.evaluation_loop import EvaluationLoop
 from interestlab.training.frozen_check import FrozenWeightCheck
-from interestlab.training.nonfinite import NonFiniteLossGuard
+from interestlab.training.nonfinite import NonFiniteLossCheck
 from interestlab.training.optimizers import Optim, make_optimizer, make_scheduler
 from interestlab.training.seeding import seed_everything_from
 from interestlab.utils.argument_checks import require_at_least
@@ -76,7 +76,7 @@ class InterestModel(EvaluationLoop):
         self._objectives = [objective, *(term.objective for term in auxiliary.values())]
         check_objectives(objective, auxiliary)
         encoders = dict(encoder) if isinstance(encoder, Mapping) else {"main": encoder}
-        # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its plugins by itself.
+        # Plain values only, so that a checkpoint loads with weights_only=True and rebuilds its plugins on its own.
         self.save_hyperparameters(
             {
                 "encoder": to_plain(encoder),
@@ -104,7 +104,7 @@ class InterestModel(EvaluationLoop):
         self.item_codes: dict[str, np.ndarray] = {}
         self._encoders = encoders
         self._frozen_check = FrozenWeightCheck({f"encoders.{key}": encoder for key, encoder in encoders.items()})
-        self._loss_guard = NonFiniteLossGuard()
+        self._loss_guard = NonFiniteLossCheck()
         self.log_q: Tensor
         self.register_buffer("log_q", torch.zeros(cardinalities["item.id"]), persistent=False)
 

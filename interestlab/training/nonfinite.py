@@ -13,7 +13,7 @@ from interestlab.errors import TrainingError
 from interestlab.training.run_state import is_fast_dev_run
 
 
-class NonFiniteLossGuard:
+class NonFiniteLossCheck:
     """Record the losses of an optimiser step and check them just before it.
 
     Reading each loss at once would make the host wait for the GPU; before the optimiser step it waits anyway.

@@ -95,7 +95,7 @@ def make_scheduler(optimizer: Optimizer, rates: list[Rates], kind: str, steps: f
 
     Args:
         optimizer: the optimiser.
-        rates: of each of its parameter groups.
+        rates: rates of each of its parameter groups.
         kind: ``constant`` or ``cosine``, after the warm-up.
         steps: optimiser steps of the training; infinite where unknown, which makes the rate constant.
     """

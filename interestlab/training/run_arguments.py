@@ -15,7 +15,7 @@ def add_run(args: list[str]) -> list[str]:
         args: the command line, which starts with the command.
 
     Raises:
-        DataError: the folder holds no run, or no such checkpoint.
+        DataError: the folder contains no run, or no such checkpoint.
     """
     command, rest = args[0], args[1:]
     folder = last_value(rest, "--run_dir")
@@ -27,7 +27,7 @@ def add_run(args: list[str]) -> list[str]:
         rest = [f"--config={config}", *rest]
         checkpoint_name = checkpoint_name or "best"
     elif command != "fit" and checkpoint_name is None:
-        raise DataError(f"{folder} holds no config.yaml, so it is not the folder of a run; give that of a finished fit.")
+        raise DataError(f"{folder} has no config.yaml, so it is not a run folder; give the folder of a finished fit.")
     if checkpoint_name in ("best", "last"):
         checkpoint = Path(folder) / "checkpoints" / f"{checkpoint_name}.ckpt"
         if command == "fit" and checkpoint_name == "last" and config.exists() and not checkpoint.exists():

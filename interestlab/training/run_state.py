@@ -1,4 +1,4 @@
-"""Questions about a run that several modules ask Lightning."""
+"""Properties of a run, read from Lightning."""
 
 from lightning.pytorch import Trainer
 

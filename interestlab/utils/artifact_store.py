@@ -66,7 +66,7 @@ def build_artifact(folder: Path, write: Callable[[Path], None]) -> Path:
     what a killed one left behind.
 
     Args:
-        folder: of the artifact.
+        folder: folder of the artifact.
         write: fills an empty folder with its files.
 
     Returns:
@@ -116,7 +116,7 @@ def compute_manifest(folder: Path) -> dict[str, tuple[int, str]]:
     """Compute the size in bytes and the SHA-256 of each file below a folder.
 
     Args:
-        folder: of an artifact.
+        folder: folder of an artifact.
     """
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return {file.relative_to(folder).as_posix(): (file.stat().st_size, _sha256(file)) for file in files}
@@ -126,7 +126,7 @@ def check_manifest(folder: Path, *, all_hashes: bool = False) -> None:
     """Compare an artifact with its manifest: all sizes, and the hashes of small files.
 
     Args:
-        folder: of the artifact.
+        folder: folder of the artifact.
         all_hashes: whether to compare the hashes of large files too.
 
     Raises:
@@ -161,8 +161,8 @@ def load(folder: Path, name: str) -> np.ndarray:
     """Memory-map one array, read-only and without pickle.
 
     Args:
-        folder: of the artifact.
-        name: of the file, without suffix.
+        folder: folder of the artifact.
+        name: name of the file, without suffix.
 
     Returns:
         The array.

@@ -19,7 +19,7 @@ def atomic_write(path: Path, mode: str = "w", hint: str = FREE_SPACE_HINT) -> It
     Args:
         path: the file to write or replace.
         mode: ``w`` for text, ``wb`` for bytes.
-        hint: what an error tells the user to do.
+        hint: advice for the user in an error.
 
     Yields:
         The open file.

@@ -16,14 +16,14 @@ def default_folder(name: str) -> Path:
 
 
 def refuse_used(folder: Path) -> None:
-    """Check that a folder holds no run and no sweep.
+    """Check that a folder contains neither a run nor a sweep.
 
     Args:
         folder: where results are to be written; need not exist.
 
     Raises:
-        DataError: the folder holds a run or a sweep.
+        DataError: the folder contains a run or a sweep.
     """
     for file, content in {"config.yaml": "run", "sweep.yaml": "sweep"}.items():
         if (folder / file).exists():
-            raise DataError(f"{folder} holds a {content}; give another --out.")
+            raise DataError(f"{folder} contains a {content}; give another --out.")

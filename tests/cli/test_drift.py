@@ -165,7 +165,7 @@ def test_a_run_tells_what_its_model_says_too(fit, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["drift", "run", "--out=run", *QUICK])
     assert ended.value.code == 2
-    assert "run holds a run; give another --out" in capsys.readouterr().err
+    assert "run contains a run; give another --out" in capsys.readouterr().err
 
 
 def test_a_run_of_which_nobody_has_enough_evidence(fit, tmp_path):
@@ -213,7 +213,7 @@ def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
     [
         (["--windows=0"], "--windows must be at least 1, not 0"),
         (["--horizons=[0]"], "--horizons must be at least 1, not 0"),
-        (["--out=swept"], "swept holds a sweep; give another --out"),
+        (["--out=swept"], "swept contains a sweep; give another --out"),
         (["--data.split_quantiles", "--windows=2"], "--data.split_quantiles needs a value: --data.split_quantiles=VALUE"),
         ([], "nowhere"),
     ],

@@ -89,7 +89,7 @@ def test_a_run_is_not_overwritten(fit, capsys):
     fit(*ID)
     with pytest.raises(SystemExit):
         fit(*ID)
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already contains a run" in capsys.readouterr().err
 
 
 def test_what_is_refused_is_no_run(fit, tmp_path):
@@ -189,7 +189,7 @@ def test_a_folder_without_a_run_is_one_line(capsys, command):
     with pytest.raises(SystemExit) as done:
         main([command, "--run_dir=nowhere"])
     assert done.value.code == 2
-    assert "nowhere holds no config.yaml" in capsys.readouterr().err
+    assert "nowhere has no config.yaml" in capsys.readouterr().err
 
 
 def test_a_checkpoint_with_a_pickle_in_it_is_refused(tmp_path, capsys):

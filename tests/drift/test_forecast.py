@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 
 from interestlab import load
 from interestlab.drift.forecast import forecast
-from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER, exchange
-from interestlab.drift.forecast.cases import Attended, attended, cases, windows
+from interestlab.drift.forecast.bench import CONTROLS, FROZEN, RANDOM_ENCODER, SHUFFLED_LABELS, SHUFFLED_ORDER, shuffle_labels
+from interestlab.drift.forecast.cases import InterestEvents, collect_cases, collect_events, windows
 from interestlab.drift.forecast.controls import random_encoder
-from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Ewma, Global, Mean, Model, Persistence, Tuned, mixes
+from interestlab.drift.forecast.forecasters import (
+    BASELINES,
+    Averaged,
+    Ewma,
+    Global,
+    Mean,
+    Model,
+    Persistence,
+    Tuned,
+    mixing_weights,
+)
 from interestlab.drift.forecast.skill import score, squared_error, tune
 from interestlab.drift.forecast.table import SCHEMA
 from interestlab.drift.forecast.verdict import BEATS, verdict
@@ -76,8 +86,8 @@ def bench(run):
     """A loaded run, its windows, and the cases to tune and to test on."""
     found = load(run())
     spans = windows(found.data, 6)
-    held = attended(found.data, interests(found.data, build_session_log(found.data.log)), spans)
-    tuning, testing = ([cases(held, w, 1) for w in part] for part in (range(spans.first, 0), range(spans.stop)))
+    held = collect_events(found.data, interests(found.data, build_session_log(found.data.log)), spans)
+    tuning, testing = ([collect_cases(held, w, 1) for w in part] for part in (range(spans.first, 0), range(spans.stop)))
     return found, spans, tuning, testing
 
 
@@ -88,7 +98,7 @@ def made(events, count=3):
     vectors = np.arange(count * 4, dtype=np.float32).reshape(-1, 2)
     held = Interests([*"abc"][:count], np.arange(count * 2) // 2, [], np.zeros(count * 2, int), vectors, "")
     offsets = np.searchsorted(user, np.arange(user.max() + 2))
-    return Attended(held, user, item, interest, window, offsets)
+    return InterestEvents(held, user, item, interest, window, offsets)
 
 
 # ---- windows and cases
@@ -108,7 +118,7 @@ def test_windows_meet_at_the_test_cut_and_those_before_it_follow_the_training(ru
 
 def test_a_case_knows_what_was_before_and_what_is_to_come():
     events = [(0, 0, -3), (0, 1, -1), (0, 1, -1), (0, 2, 0), (0, 0, 1), (1, 2, -2), (2, 0, 0), (3, 1, -1), (3, 1, 0), (3, 2, 0)]
-    found = cases(made(events), 0, 1)
+    found = collect_cases(made(events), 0, 1)
     assert found.users.tolist() == [0, 3]  # 1 is not there, and 2 was not before
     assert found.age[found.case == 0].tolist() == [2, 1, 0]
     assert found.counts.tolist() == [[0, 0, 1], [0, 1, 1]]
@@ -116,13 +126,13 @@ def test_a_case_knows_what_was_before_and_what_is_to_come():
     np.testing.assert_allclose(shares["persistence"], [[0, 1, 0], [0, 1, 0]])
     np.testing.assert_allclose(shares["mean"], [[1 / 3, 2 / 3, 0], [0, 1, 0]])
     np.testing.assert_allclose(shares["ewma"], [[1 / 7, 6 / 7, 0], [0, 1, 0]])
-    assert cases(made(events), 1, 2).users.tolist() == [0]
-    assert cases(made(events), 1, 2).age.tolist() == [2, 1, 0]  # window 0 is not known yet
+    assert collect_cases(made(events), 1, 2).users.tolist() == [0]
+    assert collect_cases(made(events), 1, 2).age.tolist() == [2, 1, 0]  # window 0 is not known yet
 
 
 def test_the_trend_of_the_population_goes_on():
     events = [(0, 0, -2), (0, 0, -2), (1, 1, -2), (0, 0, -1), (1, 1, -1), (1, 1, -1), (0, 0, 0), (1, 1, 0)]
-    found = cases(made(events, 2), 0, 1)
+    found = collect_cases(made(events, 2), 0, 1)
     flat, rising = (q[0] for q in Global().shares(found, [0.0, 1.0]))
     np.testing.assert_allclose(flat, [1.5 / 4, 2.5 / 4])
     ratio = np.array([1.5 / 2.5, 2.5 / 1.5])
@@ -132,7 +142,7 @@ def test_the_trend_of_the_population_goes_on():
 def test_expected_vectors_are_of_the_users_own_items_and_else_of_the_interest():
     events = [(0, 0, -2), (0, 1, -1), (0, 2, 0), (1, 1, -1), (1, 1, 0)]
     held = made(events)
-    found = cases(held, 0, 1)
+    found = collect_cases(held, 0, 1)
     vectors, item = held.interests.vectors, held.item
     shares = np.array([[0.5, 0.25, 0.25], [0, 1, 0]])
     own = 0.5 * vectors[item[0]] + 0.25 * vectors[item[1]] + 0.25 * vectors[4:].mean(0)
@@ -144,9 +154,9 @@ def test_expected_vectors_are_of_the_users_own_items_and_else_of_the_interest():
 
 
 def test_everyone_is_tuned_over_as_many_candidates():
-    assert {len(mixes(one)) * len(one.settings) for one in BASELINES} == {96}
-    assert len(mixes(Model.__new__(Model))) * len(Model.settings) == 96
-    assert all(mixes(one).min() > 0 for one in BASELINES)
+    assert {len(mixing_weights(one)) * len(one.settings) for one in BASELINES} == {96}
+    assert len(mixing_weights(Model.__new__(Model))) * len(Model.settings) == 96
+    assert all(mixing_weights(one).min() > 0 for one in BASELINES)
 
 
 # ---- scores
@@ -157,7 +167,7 @@ def test_everyone_is_tuned_over_as_many_candidates():
 def test_tuning_finds_the_least_loss_and_exchanging_targets_keeps_them(seed):
     rng = np.random.default_rng(seed)
     events = [(int(u), int(rng.integers(3)), int(rng.integers(-4, 2))) for u in rng.integers(8, size=80)]
-    found = cases(made(events), 0, 1)
+    found = collect_cases(made(events), 0, 1)
     if not len(found):
         return
     for forecaster in BASELINES:
@@ -165,12 +175,12 @@ def test_tuning_finds_the_least_loss_and_exchanging_targets_keeps_them(seed):
         told = score(forecaster, tuned, [found], 1)
         best = (told.loss / told.events).mean()
         for setting in forecaster.settings:
-            for mix in mixes(forecaster)[::5]:
+            for mix in mixing_weights(forecaster)[::5]:
                 other = score(forecaster, Tuned(setting, mix), [found], 1)
                 assert best <= (other.loss / other.events).mean() + 1e-12
-    other = found.exchanged(seed)
+    other = found.shuffle_targets(seed)
     np.testing.assert_array_equal(np.sort(other.events), np.sort(found.events))
-    np.testing.assert_array_equal(other.counts[other.told].sum(0), found.counts.sum(0))
+    np.testing.assert_array_equal(other.counts[other.target_case].sum(0), found.counts.sum(0))
 
 
 @settings(max_examples=25, deadline=None)
@@ -178,8 +188,10 @@ def test_tuning_finds_the_least_loss_and_exchanging_targets_keeps_them(seed):
 def test_over_all_exchanges_no_forecast_beats_its_own_mean(seed):
     """Not even one that knows the users, or the population of all times: what `global` could not promise."""
     rng = np.random.default_rng(seed)
-    found = cases(made([(int(u), int(rng.integers(3)), int(rng.integers(-4, 1))) for u in rng.integers(8, size=80)]), 0, 1)
-    turns = [replace(found, told=np.roll(np.arange(len(found)), turn)) for turn in range(len(found))]
+    found = collect_cases(
+        made([(int(u), int(rng.integers(3)), int(rng.integers(-4, 1))) for u in rng.integers(8, size=80)]), 0, 1
+    )
+    turns = [replace(found, target_case=np.roll(np.arange(len(found)), turn)) for turn in range(len(found))]
     for forecaster in BASELINES:
         tuned = Tuned(forecaster.settings[-1], 0.05)
 
@@ -195,7 +207,7 @@ def test_over_all_exchanges_no_forecast_beats_its_own_mean(seed):
 
 def test_a_migration_is_another_interest_on_top():
     events = [(0, 0, -2), (0, 0, -1), (0, 1, -1), (0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 1, 0), (1, 1, 0), (2, 0, -1), (2, 1, 0)]
-    told = score(Mean(), Tuned(0, 0.01), [cases(made(events), 0, 1)], 2)
+    told = score(Mean(), Tuned(0, 0.01), [collect_cases(made(events), 0, 1)], 2)
     assert told.moved.tolist() == [False, True, True]  # the first is a tie, which is no migration
     assert told.judged.tolist() == [True, True, False]
 
@@ -210,16 +222,16 @@ def test_a_model_that_reads_no_later_event_is_frozen_where_there_is_none(bench):
     alike = 0
     for one in [*tuning, *testing]:
         a, b = (next(m.shares(one, [1.0])) for m in (model, frozen))
-        same = model.last(one) == frozen.last(one)
+        same = model.last_rows(one) == frozen.last_rows(one)
         np.testing.assert_allclose(a[same], b[same], atol=1e-6)
         alike += same.sum()
-        none = frozen.last(one) < np.asarray(found.data.log.offsets)[one.users]
-        np.testing.assert_array_equal(b[none], np.tile(one.everyone, (none.sum(), 1)))
+        none = frozen.last_rows(one) < np.asarray(found.data.log.offsets)[one.users]
+        np.testing.assert_array_equal(b[none], np.tile(one.population_shares, (none.sum(), 1)))
         vector = [m.vector(one, Tuned(1.0, 0.2)) for m in (model, frozen)]
         np.testing.assert_allclose(vector[0][same], vector[1][same], atol=1e-6)
-        rows = model.last(one)
+        rows = model.last_rows(one)
         assert (found.data.log.time[rows] < spans.begin(one.window)).all()
-        assert (found.data.log.time[frozen.last(one)[~none]] < spans.begin(spans.first)).all()
+        assert (found.data.log.time[frozen.last_rows(one)[~none]] < spans.begin(spans.first)).all()
     assert alike
 
 
@@ -304,7 +316,7 @@ class Leak(Model):
 
     def shares(self, cases, settings):
         for q in super().shares(cases, settings):
-            peeked = cases.counts[cases.told] / cases.events[:, None]
+            peeked = cases.counts[cases.target_case] / cases.events[:, None]
             yield 0.9 * q + 0.1 * peeked
 
 
@@ -323,17 +335,17 @@ class Steady(Model):
 def test_a_leak_is_caught_and_knowing_everyone_is_none(run, monkeypatch, model, leaks, beats_everyone):
     monkeypatch.setattr("interestlab.drift.forecast.bench.Model", model)
     found = forecast([run("ewma", 0), run("ewma", 1)], interests, horizons=(1,), controls=(SHUFFLED_LABELS,), draws=100)
-    assert passed(verdict(found), "shuffled labels tell nothing") is not leaks
+    assert passed(verdict(found), "shuffled labels give no gain") is not leaks
     gain = found.filter(pl.col("run").is_null(), control=SHUFFLED_LABELS, metric="gain_global", forecaster="model")
     assert (gain["value"].item() > 0.005) is beats_everyone
 
 
 def test_a_window_of_one_user_has_no_labels_to_shuffle():
     events = [(0, 0, -2), (0, 1, 0), (0, 1, 1), (1, 0, -1), (1, 2, 1)]
-    ones = [cases(made(events), window, 1) for window in (0, 1)]
-    assert [one.window for one in exchange(ones, 0, "test")] == [1]
+    ones = [collect_cases(made(events), window, 1) for window in (0, 1)]
+    assert [one.window for one in shuffle_labels(ones, 0, "test")] == [1]
     with pytest.raises(DataError, match="no test window has two users"):
-        exchange(ones[:1], 0, "test")
+        shuffle_labels(ones[:1], 0, "test")
 
 
 def test_gains_and_losses_are_differences_of_losses(table):
@@ -405,7 +417,7 @@ def test_what_was_not_measured_is_not_passed(table):
     assert found.filter(pl.col("criterion") == "drift-aware")["passed"].to_list() == [False, False]
     assert passed(found.filter(pl.col("dynamics") == found["dynamics"][0]), "three seeds") is False
     without = verdict(table.filter(pl.col("control") != SHUFFLED_LABELS))
-    leaks = without.filter(criterion="shuffled labels tell nothing")
+    leaks = without.filter(criterion="shuffled labels give no gain")
     assert leaks["passed"].to_list() == [False, False]
     assert set(leaks["reason"]) == {"was not measured"}
 
@@ -417,8 +429,8 @@ def test_what_was_not_measured_is_not_passed(table):
     ("options", "arguments", "message"),
     [
         (["--data.split=leave_one_out"], {}, r"needs data.split=global_time, not leave_one_out"),
-        (CUT, {"count": 1}, r"no whole window of .* days lies in the validation part"),
-        (CUT, {"controls": ["shuffeld"]}, r"no control is called shuffeld; there are shuffled order"),
+        (CUT, {"count": 1}, r"no complete window of .* days fits into the validation part"),
+        (CUT, {"controls": ["shuffeld"]}, r"unknown control shuffeld; choose from shuffled order"),
     ],
 )
 def test_what_cannot_be_forecast_is_told_in_a_line(run, options, arguments, message):
@@ -442,5 +454,5 @@ def test_an_empty_test_window_is_told_in_a_line(run):
 
 def test_runs_of_different_logs_are_not_compared(run):
     other = run("ewma", 0, *CUT[:1], "--data.split_quantiles=[0.5,0.75]")
-    with pytest.raises(DataError, match=r"is of another log than .*\(split_quantiles differ\)"):
+    with pytest.raises(DataError, match=r"was trained on a different log than .*\(split_quantiles differ\)"):
         forecast([run(), other], interests, controls=(), draws=2)

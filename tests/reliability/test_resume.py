@@ -146,7 +146,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_al
     assert apart("parted", "--ckpt_path=last", when=("SIGKILL", "writing", 1)) == -9
     assert apart("parted", "--ckpt_path=last") == 0
     same(tmp_path / "whole", tmp_path / "parted")
-    assert "starts anew" in (tmp_path / "parted.log").read_text()
+    assert "starts from the beginning" in (tmp_path / "parted.log").read_text()
 
 
 def test_sigterm_in_the_test_is_told_by_the_status(apart, tmp_path, small, same):

@@ -123,7 +123,7 @@ rng = np.random.default_rng(0)
     [
         ([10] * 5, rng.integers(4, size=50), "too few"),
         ([2] * 300, rng.integers(4, size=600), "too few"),
-        ([20] * 100, rng.integers(4, size=2000), "no more than chance"),
+        ([20] * 100, rng.integers(4, size=2000), "no more than at random"),
         ([20] * 100, np.repeat(rng.integers(4, size=100), 20), "does not converge"),
         ([20] * 100, np.zeros(2000, int), "one interest"),
         ([20] * 100, np.full(2000, 4), "labels must be 0 to 3"),

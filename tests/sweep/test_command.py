@@ -94,7 +94,7 @@ def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
         (["--workers=0"], "--workers must be at least 1"),
         (["--trial=x"], "the sweep has no trial 'x'"),
         (["--retry=x"], "the sweep has no trial 'x'"),
-        (["--out=run"], "run holds a run"),
+        (["--out=run"], "run contains a run"),
     ],
 )
 def test_options_that_do_not_fit(capsys, tmp_path, args, said):

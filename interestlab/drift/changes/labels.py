@@ -7,7 +7,7 @@ from interestlab.drift.session_log import SessionLog
 
 
 def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the most frequent interest of each session; of equally frequent ones the first to occur.
+    """Find the most frequent interest of each session; the first to occur if several are equally frequent.
 
     Events of items without an interest are ignored, and a session of only such events is omitted. Events of one session are too
     correlated to be permuted one by one, so the tests permute these labels.
@@ -17,28 +17,28 @@ def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, n
         interests: interest of each item.
 
     Returns:
-        offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
+        Offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
         log of the first event of each labelled session.
     """
     interest = np.asarray(interests.of)[log.item]
-    held = np.flatnonzero(interest >= 0)
+    labelled = np.flatnonzero(interest >= 0)
     width = len(interests)
     pairs, first, count = np.unique(
-        log.session[held].astype(np.int64) * width + interest[held], return_index=True, return_counts=True
+        log.session[labelled].astype(np.int64) * width + interest[labelled], return_index=True, return_counts=True
     )
     session, label = np.divmod(pairs, max(1, width))
     order = np.lexsort((first, -count, session))
     best = order[np.flatnonzero(np.diff(session[order], prepend=-1))]
-    begins = np.flatnonzero(np.diff(log.session[held], prepend=-1))
-    sizes = np.bincount(log.user[held[begins]], minlength=len(log.users))
-    return np.concatenate([[0], np.cumsum(sizes)]), label[best], held[begins]
+    begins = np.flatnonzero(np.diff(log.session[labelled], prepend=-1))
+    sizes = np.bincount(log.user[labelled[begins]], minlength=len(log.users))
+    return np.concatenate([[0], np.cumsum(sizes)]), label[best], labelled[begins]
 
 
 def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the interest with the largest fall of its share at each change, and the one with the largest rise.
 
     With shares ``p`` of ``labels[start:position]`` and ``p'`` of ``labels[position:stop]``, the source is
-    ``argmax_k p_k - p'_k`` and the destination ``argmax_k p'_k - p_k``; of equal ones the interest with the lower index.
+    ``argmax_k p_k - p'_k`` and the destination ``argmax_k p'_k - p_k``; ties go to the lower index.
 
     Args:
         labels: ``[N]`` of all users.
@@ -47,7 +47,7 @@ def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop:
         stop: ``[C]`` index after the last label after it, above ``position``.
 
     Returns:
-        source ``[C]`` and destination ``[C]`` int64; -1 where no share changes.
+        Source ``[C]`` and destination ``[C]`` int64; -1 where no share changes.
     """
     sizes = stop - start
     change = np.repeat(np.arange(len(sizes)), sizes)

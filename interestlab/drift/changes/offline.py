@@ -11,22 +11,21 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
     r"""Divide a user's sessions into stretches of constant shares.
 
     By PELT (Killick, Fearnhead and Eckley 2012), as ``ruptures`` computes it. The division minimises the sum of squares of the
-    indicators of all interests around the shares of their stretch, plus ``threshold``
-    for each change:
+    indicators of all interests around the shares of their stretch, plus ``threshold`` for each change:
 
     .. math:: \sum_{\text{segments } s} \left(n_s - \sum_k c_{sk}^2 / n_s\right) + \text{threshold} \cdot \#\text{changes}.
 
     One change lowers the first term by ``T`` of :mod:`interestlab.drift.changes.scan`. With the permutation threshold of
-    :func:`~interestlab.drift.changes.scan.scan_users` a user without change therefore gets
-    one at the level asked for. Two or more
-    together can pay where none does alone, which in long histories adds about a hundredth; asked only for users whose scan is
-    significant, the level holds. Its pruning knows nothing of ``margin``: where thresholds are small beside it (below 4, of
-    histories of up to 30 sessions) one division in a hundred is not the least; of thresholds as permutations give them none was
-    met.
+    :func:`~interestlab.drift.changes.scan.scan_users`, a single change is therefore reported for users without a change at the
+    requested level. Two or more changes together can lower the sum where no single change does, which adds about one
+    percentage point in long histories; the level is exact if only users with a significant scan are divided.
+
+    PELT's pruning ignores ``margin``. With small thresholds (below 4, in histories of up to 30 sessions) about one division in
+    a hundred is not the minimum; no such case was seen with thresholds from permutations.
 
     Args:
         labels: ``[n]`` the interest of each session of one user.
-        threshold: penalty of a change, of this user.
+        threshold: penalty of a change, for this user.
         margin: smallest number of sessions in a stretch.
 
     Returns:
@@ -49,7 +48,7 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
 
 
 def find_offline(
-    offsets: np.ndarray, labels: np.ndarray, held: ScanResult, users: np.ndarray, margin: int = MARGIN
+    offsets: np.ndarray, labels: np.ndarray, scan: ScanResult, users: np.ndarray, margin: int = MARGIN
 ) -> pl.DataFrame:
     """List the changes of users whose scan is significant.
 
@@ -57,8 +56,8 @@ def find_offline(
 
     Args:
         offsets, labels: as for :func:`~interestlab.drift.changes.scan.scan_users`.
-        held: its result.
-        users: ``[S]`` int indices of the users, by p or by q.
+        scan: result of the scan.
+        users: ``[S]`` int indices of the users whose p or q is significant.
         margin: as for the scan.
 
     Returns:
@@ -66,7 +65,7 @@ def find_offline(
     """
     rows: list[tuple[int, int]] = []
     for user in np.asarray(users).tolist():
-        found = segments(labels[offsets[user] : offsets[user + 1]], held.threshold[user], margin)
-        rows += [(user, place) for place in (found if len(found) > 1 else [int(held.position[user])])]
+        changes = segments(labels[offsets[user] : offsets[user + 1]], scan.threshold[user], margin)
+        rows += [(user, session) for session in (changes if len(changes) > 1 else [int(scan.position[user])])]
     schema = {"user": pl.Int64, "session": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(seen=pl.col("session"))

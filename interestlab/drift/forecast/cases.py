@@ -17,7 +17,7 @@ class Windows:
     """Windows of equal length for everyone. Window 0 begins at the test cut; those before it have negative numbers.
 
     Attributes:
-        start: of window 0, unix seconds.
+        start: start of window 0, unix seconds.
         length: seconds.
         first: number of the first complete window after the training cut; negative.
         stop: number of complete windows after the test cut.
@@ -64,11 +64,11 @@ def windows(data: InterestData, count: int) -> Windows:
         The windows.
 
     Raises:
-        DataError: the log is not split by global time, or a part after the training cut holds no whole window.
+        DataError: the log is not split by global time, or a part after the training cut contains no complete window.
     """
     if data.preparation.split != "global_time":
         raise DataError(
-            f"a forecast needs data.split=global_time, not {data.preparation.split}; else training saw its windows."
+            f"a forecast needs data.split=global_time, not {data.preparation.split}: otherwise training has seen the windows."
         )
     times = np.asarray(data.log.time)
     valid, test = np.quantile(times, data.preparation.split_quantiles, method="higher").astype(float)
@@ -78,20 +78,20 @@ def windows(data: InterestData, count: int) -> Windows:
     if not before or not after:
         part, days = ("validation", test - valid) if not before else ("test", end - test)
         raise DataError(
-            f"no whole window of {length / 86_400:.3g} days lies in the {part} part of {days / 86_400:.3g} days; "
-            "take more windows, or other data.cuts."
+            f"no complete window of {length / 86_400:.3g} days fits into the {part} part of {days / 86_400:.3g} days; "
+            "use more windows, or other data.split_quantiles."
         )
     return Windows(test, length, -before, after)
 
 
 @dataclass(frozen=True)
-class Attended:
+class InterestEvents:
     """The events of a log that have an interest, by user and time.
 
     Attributes:
-        interests: which.
+        interests: interest of each item.
         user, item, interest, window: ``[E]`` int64 of each event.
-        offsets: ``[U + 1]`` where each user's begin.
+        offsets: ``[U + 1]`` index of each user's first event.
     """
 
     interests: Interests
@@ -103,7 +103,7 @@ class Attended:
 
     @cached_property
     def population(self) -> dict[int, np.ndarray]:
-        """Window -> ``[K]`` events of each interest, of all users."""
+        """By window, ``[K]`` number of events of each interest over all users."""
         count = len(self.interests)
         numbers, place = np.unique(self.window, return_inverse=True)
         sums = np.bincount(place * count + self.interest, minlength=len(numbers) * count).reshape(-1, count)
@@ -115,12 +115,12 @@ class Attended:
         return self.interests.centroids.astype(np.float32)
 
     def shares(self, window: int) -> np.ndarray:
-        """``[K]`` shares of the population in a window, half an event added to each so that none is 0."""
+        """Return ``[K]`` shares of the population in a window, with half an event added to each so that none is 0."""
         counts = self.population.get(window, np.zeros(len(self.interests))) + 0.5
         return counts / counts.sum()
 
 
-def attended(data: InterestData, interests: Interests, spans: Windows) -> Attended:
+def collect_events(data: InterestData, interests: Interests, spans: Windows) -> InterestEvents:
     """Collect the events of a log that have an interest.
 
     Args:
@@ -134,28 +134,28 @@ def attended(data: InterestData, interests: Interests, spans: Windows) -> Attend
     log = data.log
     users = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
     item = np.asarray(log.item).astype(np.int64)
-    kept = interests.of[item] >= 0
-    offsets = np.r_[0, np.cumsum(np.bincount(users[kept], minlength=len(log.offsets) - 1))]
-    window = spans.of(np.asarray(log.time))[kept]
-    return Attended(interests, users[kept], item[kept], interests.of[item[kept]], window, offsets)
+    has_interest = interests.of[item] >= 0
+    offsets = np.r_[0, np.cumsum(np.bincount(users[has_interest], minlength=len(log.offsets) - 1))]
+    window = spans.of(np.asarray(log.time))[has_interest]
+    return InterestEvents(interests, users[has_interest], item[has_interest], interests.of[item[has_interest]], window, offsets)
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Users with events before a moment and in a window after it.
+    """Users with events both before the moment of a forecast and in the window to forecast.
 
     Attributes:
-        attended: the events.
-        window: in which the target lies.
-        horizon: the moment is the beginning of window ``window - horizon + 1``: 1 says that the window begins there.
+        all_events: the events of the log.
+        window: number of the window to forecast.
+        horizon: number of windows ahead: the forecast is made at the beginning of window ``window - horizon + 1``.
         users: ``[N]`` int64 ascending.
-        case, interest, item, age, since: ``[M]`` int32 the past events: whose case, their interest and item, how many events of
-            the user came after, and in which window they lie.
-        counts: ``[N, K]`` the target: events of each interest in the window.
-        told: ``[N]`` which case's target each has; its own but for a control.
+        case, interest, item, age, since: ``[M]`` int32 of each past event: its case, interest and item, the number of later
+            past events of the user, and its window.
+        counts: ``[N, K]`` number of events of each interest in the window.
+        target_case: ``[N]`` the case whose window is the target of each case: the case itself, except in a control.
     """
 
-    attended: Attended
+    all_events: InterestEvents
     window: int
     horizon: int
     users: np.ndarray
@@ -165,7 +165,7 @@ class Cases:
     age: np.ndarray
     since: np.ndarray
     counts: np.ndarray
-    told: np.ndarray
+    target_case: np.ndarray
 
     def __len__(self) -> int:
         return len(self.users)
@@ -176,31 +176,31 @@ class Cases:
         return self.window - self.horizon
 
     @cached_property
-    def everyone(self) -> np.ndarray:
+    def population_shares(self) -> np.ndarray:
         """``[K]`` shares of the population in the last known window."""
-        return self.attended.shares(self.latest)
+        return self.all_events.shares(self.latest)
 
     @cached_property
     def target(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """``[P]`` case, interest and number of events of the targets."""
-        counts = self.counts[self.told]
+        """``[P]`` case, interest and number of events of every non-zero target count."""
+        counts = self.counts[self.target_case]
         case, interest = counts.nonzero()
         return case, interest, counts[case, interest].astype(float)
 
     @cached_property
     def events(self) -> np.ndarray:
-        """``[N]`` events of the target."""
-        return self.counts[self.told].sum(1).astype(float)
+        """``[N]`` number of events of the target."""
+        return self.counts[self.target_case].sum(1).astype(float)
 
     @property
     def target_vector(self) -> np.ndarray:
         """``[N, D]`` mean vector of the target's events."""
-        held = self.attended
-        here = np.flatnonzero(held.window == self.window)
-        place = np.searchsorted(self.users, held.user[here])
-        here, place = here[place < len(self)], place[place < len(self)]
-        mine = self.users[place] == held.user[here]
-        return self.mean_vector(place[mine], held.item[here[mine]])[self.told]
+        events = self.all_events
+        rows = np.flatnonzero(events.window == self.window)
+        case = np.searchsorted(self.users, events.user[rows])
+        rows, case = rows[case < len(self)], case[case < len(self)]
+        has_case = self.users[case] == events.user[rows]
+        return self.mean_vector(case[has_case], events.item[rows[has_case]])[self.target_case]
 
     @cached_property
     def last_active(self) -> np.ndarray:
@@ -209,7 +209,7 @@ class Cases:
         np.maximum.at(last, self.case, self.since)
         return self.since == last[self.case]
 
-    def weighed(self, weights: np.ndarray) -> np.ndarray:
+    def weighted_shares(self, weights: np.ndarray) -> np.ndarray:
         """Compute the shares of the interests among weighted past events.
 
         Args:
@@ -218,7 +218,7 @@ class Cases:
         Returns:
             ``[N, K]`` shares.
         """
-        count = len(self.attended.interests)
+        count = len(self.all_events.interests)
         cells = self.case * count + self.interest
         shares = np.bincount(cells, weights, len(self) * count).reshape(len(self), count)
         return shares / shares.sum(1, keepdims=True)
@@ -233,10 +233,10 @@ class Cases:
         Returns:
             ``[N, D]`` float32 mean vectors.
         """
-        many = np.bincount(case, minlength=len(self))
-        return self.summed(case, item, 1 / many[case])
+        num_events = np.bincount(case, minlength=len(self))
+        return self.sum_vectors(case, item, 1 / num_events[case])
 
-    def summed(self, case: np.ndarray, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def sum_vectors(self, case: np.ndarray, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Sum the vectors of weighted events.
 
         Args:
@@ -247,87 +247,87 @@ class Cases:
         Returns:
             ``[N, D]`` float32 sums.
         """
-        vectors = self.attended.interests.vectors
+        vectors = self.all_events.interests.vectors
         matrix = sp.csr_matrix((weights.astype(np.float32), (case, item)), shape=(len(self), len(vectors)))
         return matrix @ vectors.astype(np.float32, copy=False)
 
     def own_vector(self, shares: np.ndarray) -> np.ndarray:
-        r"""Compute the expected vector of shares, :math:`\sum_k q_k c_{uk}`.
+        r"""Compute the mean vector that forecast shares imply, :math:`\sum_k q_k c_{uk}`.
 
-        The centroid :math:`c_{uk}` is that of the user's own past events of the interest; without such events, that of the
-        interest's items.
+        The centroid :math:`c_{uk}` is the mean over the user's own past events of the interest or, without such events, over
+        the items of the interest.
 
         Args:
-            shares: ``[N, K]`` of each case.
+            shares: ``[N, K]`` forecast shares of each case.
 
         Returns:
             ``[N, D]`` vectors.
         """
-        count = len(self.attended.interests)
+        count = len(self.all_events.interests)
         cells = self.case * count + self.interest
-        met = np.bincount(cells, minlength=len(self) * count)
-        own = self.summed(self.case, self.item, shares.ravel()[cells] / met[cells])
-        others = np.where(met.reshape(shares.shape) > 0, 0, shares)
-        return own + others.astype(np.float32) @ self.attended.centroids
+        num_events = np.bincount(cells, minlength=len(self) * count)
+        own = self.sum_vectors(self.case, self.item, shares.ravel()[cells] / num_events[cells])
+        others = np.where(num_events.reshape(shares.shape) > 0, 0, shares)
+        return own + others.astype(np.float32) @ self.all_events.centroids
 
-    def exchanged(self, seed: int) -> "Cases":
+    def shuffle_targets(self, seed: int) -> "Cases":
         """Permute the targets randomly among the users.
 
         Args:
-            seed: of the permutation.
+            seed: seed of the permutation.
 
         Returns:
             The same cases with other targets.
         """
         order = np.random.default_rng([seed, self.window - self.latest, self.window & 0xFFFF]).permutation(len(self))
-        return replace(self, told=self.told[order])
+        return replace(self, target_case=self.target_case[order])
 
 
-def cases(held: Attended, window: int, horizon: int) -> Cases:
+def collect_cases(events: InterestEvents, window: int, horizon: int) -> Cases:
     """Collect the users with events in a window and before the moment of the forecast.
 
     Args:
-        held: events that have an interest.
-        window: number of the target's window.
-        horizon: windows ahead.
+        events: the events of the log that have an interest.
+        window: number of the window to forecast.
+        horizon: number of windows ahead.
 
     Returns:
         One case per user.
     """
-    count = len(held.interests)
-    past = held.window <= window - horizon
-    many = np.bincount(held.user[past], minlength=len(held.offsets) - 1)
-    here = held.window == window
-    active = np.bincount(held.user[here], minlength=len(many))
-    users = np.flatnonzero((many > 0) & (active > 0))
-    number = np.full(len(many), -1)
-    number[users] = np.arange(len(users))
-    here &= number[held.user] >= 0
-    cells = number[held.user[here]] * count + held.interest[here]
-    events = np.flatnonzero(past & (number[held.user] >= 0))
-    user = held.user[events]
+    count = len(events.interests)
+    is_past = events.window <= window - horizon
+    num_past = np.bincount(events.user[is_past], minlength=len(events.offsets) - 1)
+    in_window = events.window == window
+    num_in_window = np.bincount(events.user[in_window], minlength=len(num_past))
+    users = np.flatnonzero((num_past > 0) & (num_in_window > 0))
+    case_of = np.full(len(num_past), -1)
+    case_of[users] = np.arange(len(users))
+    in_window &= case_of[events.user] >= 0
+    cells = case_of[events.user[in_window]] * count + events.interest[in_window]
+    past = np.flatnonzero(is_past & (case_of[events.user] >= 0))
+    user = events.user[past]
     return Cases(
-        attended=held,
+        all_events=events,
         window=window,
         horizon=horizon,
         users=users,
-        case=number[user].astype(np.int32),
-        interest=held.interest[events].astype(np.int32),
-        item=held.item[events].astype(np.int32),
-        age=(many[user] - 1 - (events - held.offsets[user])).astype(np.int32),
-        since=held.window[events].astype(np.int32),
+        case=case_of[user].astype(np.int32),
+        interest=events.interest[past].astype(np.int32),
+        item=events.item[past].astype(np.int32),
+        age=(num_past[user] - 1 - (past - events.offsets[user])).astype(np.int32),
+        since=events.window[past].astype(np.int32),
         counts=np.bincount(cells, minlength=len(users) * count).astype(np.int32).reshape(len(users), count),
-        told=np.arange(len(users)),
+        target_case=np.arange(len(users)),
     )
 
 
-def nonempty(found: Iterable[Cases]) -> list[Cases]:
+def nonempty(windows: Iterable[Cases]) -> list[Cases]:
     """Drop windows without a case.
 
     Args:
-        found: cases by window.
+        windows: cases by window.
 
     Returns:
-        Those with at least one case.
+        The windows with at least one case.
     """
-    return [one for one in found if len(one)]
+    return [cases for cases in windows if len(cases)]

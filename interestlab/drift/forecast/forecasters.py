@@ -1,4 +1,4 @@
-"""Forecasters of the interests of a user in a coming window: baselines, and a trained model."""
+"""Forecast users' interests in a coming window: baselines, and a trained model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from interestlab.drift.model.trajectory import ModelView
 
 SETTINGS = 8
 MIXES = 12
-"""Every forecaster is tuned over ``SETTINGS * MIXES`` candidates: one without a setting has that many weights of mixing."""
+"""Every forecaster is tuned over ``SETTINGS * MIXES`` candidates; one without a setting tries that many mixing weights."""
 
 
 class Tuned(NamedTuple):
     """Parameters chosen on the validation windows.
 
     Attributes:
-        setting: of the forecaster.
+        setting: value of the forecaster's setting.
         mix: weight of the population's shares in the forecast.
     """
 
@@ -32,8 +32,8 @@ class Forecaster(ABC):
     """Forecasts shares of interests.
 
     Attributes:
-        name: in the table.
-        settings: values that are tried in tuning.
+        name: name of the forecaster in the table.
+        settings: values to try in tuning.
     """
 
     name: str
@@ -61,23 +61,23 @@ class Forecaster(ABC):
         Returns:
             ``[N, D]`` vectors.
         """
-        return cases.own_vector(mixed(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
+        return cases.own_vector(mix_in_population(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
 
 
-def mixes(forecaster: Forecaster) -> np.ndarray:
+def mixing_weights(forecaster: Forecaster) -> np.ndarray:
     """Return the mixing weights to try, denser near 0; all are positive, so that no loss is infinite.
 
     Args:
-        forecaster: one with more settings gets fewer weights.
+        forecaster: the forecaster; the more settings it has, the fewer weights it tries.
 
     Returns:
         Ascending weights.
     """
-    many = MIXES * SETTINGS // len(forecaster.settings)
-    return (np.arange(1, many + 1) / many) ** 2
+    count = MIXES * SETTINGS // len(forecaster.settings)
+    return (np.arange(1, count + 1) / count) ** 2
 
 
-def mixed(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
+def mix_in_population(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
     """Mix the population's shares into a forecast.
 
     Args:
@@ -88,7 +88,7 @@ def mixed(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
     Returns:
         ``[N, K]`` shares.
     """
-    return (1 - mix) * shares + mix * cases.everyone
+    return (1 - mix) * shares + mix * cases.population_shares
 
 
 class Persistence(Forecaster):
@@ -97,7 +97,7 @@ class Persistence(Forecaster):
     name = "persistence"
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        yield from (cases.weighed(cases.last_active.astype(float)) for _ in settings)
+        yield from (cases.weighted_shares(cases.last_active.astype(float)) for _ in settings)
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
         return cases.mean_vector(cases.case[cases.last_active], cases.item[cases.last_active])
@@ -109,33 +109,34 @@ class Mean(Forecaster):
     name = "mean"
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        yield from (cases.weighed(np.ones(len(cases.case))) for _ in settings)
+        yield from (cases.weighted_shares(np.ones(len(cases.case))) for _ in settings)
 
 
 class Ewma(Forecaster):
-    """Shares of the user's past events, of weight ``2^(-age / h)``; the setting h is the half-life in events."""
+    """Shares of the user's past events with weights ``2^(-age / h)``; the setting h is the half-life in events."""
 
     name = "ewma"
     settings = tuple(float(2**i) for i in range(SETTINGS))
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        yield from (cases.weighed(np.exp2(-cases.age / half)) for half in settings)
+        yield from (cases.weighted_shares(np.exp2(-cases.age / half)) for half in settings)
 
 
 class Global(Forecaster):
     r"""The population's last window times its trend, the same for everyone: :math:`q_k \propto p_k (p_k / p^-_k)^{\gamma h}`.
 
-    :math:`p^-` is the window before it, h the horizon; the setting is :math:`\gamma`, 0 for no trend.
+    :math:`p` are the shares of the last window, :math:`p^-` those of the window before it, and h is the horizon. The setting is
+    :math:`\gamma`; 0 means no trend.
     """
 
     name = "global"
     settings = tuple(i / (SETTINGS - 1) for i in range(SETTINGS))
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        held, known = cases.everyone, cases.latest - 1 in cases.attended.population
-        trend = held / cases.attended.shares(cases.latest - 1) if known else np.ones_like(held)
+        shares, known = cases.population_shares, cases.latest - 1 in cases.all_events.population
+        trend = shares / cases.all_events.shares(cases.latest - 1) if known else np.ones_like(shares)
         for gamma in settings:
-            q = held * trend ** (gamma * cases.horizon)
+            q = shares * trend ** (gamma * cases.horizon)
             yield np.broadcast_to(q / q.sum(), (len(cases), len(q)))
 
 
@@ -144,10 +145,10 @@ class Model(Forecaster):
 
     Args:
         view: the model.
-        spans: the windows, in which the cases lie that it is asked about.
-        shuffle: seed of a random order of the events that it reads; None: as they came.
-        frozen: whether it reads no event after the training cut; time passes all the same. A user without an event before
-            it is forecast as the population.
+        spans: the windows of the cases.
+        shuffle: seed of a random order in which the model reads the events; None: the original order.
+        frozen: whether the model reads no event after the training cut. Time still passes. For a user without an event before
+            the cut, the forecast is the population's shares.
     """
 
     name = "model"
@@ -161,38 +162,38 @@ class Model(Forecaster):
         self._scale = view.logit_scale
         self._known: dict[tuple[int, int], tuple[Tensor, np.ndarray]] = {}
 
-    def last(self, cases: Cases) -> np.ndarray:
-        """``[N]`` row of the last event that is read of each case; before the user's first where there is none."""
+    def last_rows(self, cases: Cases) -> np.ndarray:
+        """Return ``[N]`` row of the last event that is read of each user; the row before the user's first if none is."""
         log = self.view.data.log
-        many = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
+        num_read = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
         if self.frozen:
-            many = np.minimum(many, np.asarray(log.split_positions.train))
-        return np.asarray(log.offsets)[cases.users] + many[cases.users] - 1
+            num_read = np.minimum(num_read, np.asarray(log.split_positions.train))
+        return np.asarray(log.offsets)[cases.users] + num_read[cases.users] - 1
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
         z, known = self._states(cases)
-        interests = cases.attended.interests
+        interests = cases.all_events.interests
         scales = [self._scale * setting for setting in settings]
-        for told in implied_shares(z, self.view.catalogue, interests.of, len(interests), scales):
-            out = np.tile(cases.everyone, (len(cases), 1))
-            out[known] = told
+        for forecast in implied_shares(z, self.view.catalogue, interests.of, len(interests), scales):
+            out = np.tile(cases.population_shares, (len(cases), 1))
+            out[known] = forecast
             yield out
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """The mean of the items' vectors, each as probable as the model has it, with that of the population mixed in."""
+        """Forecast the mean vector: items weighted by the model's probabilities, mixed with the population's mean."""
         z, known = self._states(cases)
-        interests = cases.attended.interests
-        everyone = cases.everyone.astype(np.float32) @ cases.attended.centroids
-        out = np.tile(everyone, (len(cases), 1))
+        interests = cases.all_events.interests
+        population = cases.population_shares.astype(np.float32) @ cases.all_events.centroids
+        out = np.tile(population, (len(cases), 1))
         factor = self._scale * tuned.setting
         out[known] = expected(z, self.view.catalogue, interests.of, len(interests), interests.vectors, factor)
-        return (1 - tuned.mix) * out + tuned.mix * everyone
+        return (1 - tuned.mix) * out + tuned.mix * population
 
     def _states(self, cases: Cases) -> tuple[Tensor, np.ndarray]:
-        """Interests as they are compared, and ``[N]`` whose are known; followed once for all that asks."""
+        """Return the normalised interests of the users with any event, and ``[N]`` which users these are; cached."""
         key = cases.window, cases.horizon
         if key not in self._known:
-            last = self.last(cases)
+            last = self.last_rows(cases)
             known = last >= np.asarray(self.view.data.log.offsets)[cases.users]
             at = np.full(int(known.sum()), self.spans.begin(cases.window))
             self._known[key] = self.view.frozen.normalize(self.view.states(last[known], at, self.shuffle)), known
@@ -200,11 +201,12 @@ class Model(Forecaster):
 
 
 class Blend(Forecaster):
-    """A model and another forecaster, each as it was tuned; the setting is the weight of the model.
+    """A weighted mean of a model and another forecaster, both already tuned; the setting is the weight of the model.
 
     Args:
-        model: and ``other``: what is blended.
-        tuned: settings of the two.
+        model: the model.
+        other: the other forecaster.
+        tuned: tuned parameters of the model and of the other forecaster.
     """
 
     name = "mixed"
@@ -219,7 +221,7 @@ class Blend(Forecaster):
         yield from (weight * one + (1 - weight) * two for weight in settings)
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """The two vectors, blended as the shares are."""
+        """Return the weighted mean of the two vectors."""
         one, two = (
             part.vector(cases, Tuned(own.setting, tuned.mix))
             for part, own in zip((self.model, self.other), self.tuned, strict=True)
@@ -228,14 +230,14 @@ class Blend(Forecaster):
 
 
 class Averaged(Forecaster):
-    """What another forecaster says on average over the cases of a window, the same for everyone.
+    """The mean of another forecaster's shares over the cases of a window, the same for every user.
 
-    Where targets are exchanged among the cases, the other cannot be expected to beat it unless it knows whose is whose: by
-    Jensen's inequality the mean of -log q is at least -log of the mean.
+    If targets are shuffled among the cases, the other forecaster cannot be expected to beat this mean unless it knows which
+    target belongs to which user: by Jensen's inequality the mean of -log q is at least -log of the mean.
 
     Args:
         other: the forecaster.
-        tuned: how, with its share of the population.
+        tuned: its setting and mixing weight.
     """
 
     name = "own mean"
@@ -244,7 +246,7 @@ class Averaged(Forecaster):
         self.other, self.tuned = other, tuned
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        q = mixed(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
+        q = mix_in_population(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
         yield from (np.broadcast_to(q, (len(cases), len(q))) for _ in settings)
 
 

@@ -6,34 +6,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.forecast.cases import Cases
-from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mixed, mixes
+from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mix_in_population, mixing_weights
 
 
 def tune(forecaster: Forecaster, cases: Sequence[Cases]) -> Tuned:
     """Choose the setting and the mixing weight with the smallest log-loss, averaged over the users of the cases.
 
     Args:
-        forecaster: what is tuned.
+        forecaster: the forecaster to tune.
         cases: validation windows.
 
     Returns:
         Setting and weight.
     """
-    everyone = np.concatenate([one.everyone[one.target[1]] for one in cases])
+    population = np.concatenate([one.population_shares[one.target[1]] for one in cases])
     users = np.concatenate([one.users[one.target[0]] for one in cases])
-    many = np.concatenate([one.target[2] for one in cases])
-    weight = many / np.bincount(users, many)[users]
-    told: list[list[np.ndarray]] = [[] for _ in forecaster.settings]
+    counts = np.concatenate([one.target[2] for one in cases])
+    weight = counts / np.bincount(users, counts)[users]
+    forecasts: list[list[np.ndarray]] = [[] for _ in forecaster.settings]
     for one in cases:
         case, interest, _ = one.target
-        for held, shares in zip(told, forecaster.shares(one, forecaster.settings), strict=True):
-            held.append(shares[case, interest])
-    tried = (
-        (-(weight @ np.log((1 - mix) * p + mix * everyone)), setting, mix)
-        for setting, p in zip(forecaster.settings, map(np.concatenate, told), strict=True)
-        for mix in mixes(forecaster)
+        for parts, shares in zip(forecasts, forecaster.shares(one, forecaster.settings), strict=True):
+            parts.append(shares[case, interest])
+    candidates = (
+        (-(weight @ np.log((1 - mix) * p + mix * population)), setting, mix)
+        for setting, p in zip(forecaster.settings, map(np.concatenate, forecasts), strict=True)
+        for mix in mixing_weights(forecaster)
     )
-    _, setting, mix = min(tried)
+    _, setting, mix = min(candidates)
     return Tuned(setting, float(mix))
 
 
@@ -43,11 +43,11 @@ class Scores:
 
     Attributes:
         users: ``[n]`` user of each case.
-        events: ``[n]`` events of its target.
+        events: ``[n]`` number of events of its target.
         loss: ``[n]`` sum over those events of ``-log q``, in nats.
-        moves: ``[n]`` 1 - q of the interest that was largest in the user's past.
-        moved: ``[n]`` whether another was largest in the window.
-        judged: ``[n]`` whether the window has enough events to tell.
+        moves: ``[n]`` 1 - q of the interest with the largest share of the user's past.
+        moved: ``[n]`` whether another interest has the largest share of the window.
+        judged: ``[n]`` whether the window has enough events to decide this.
     """
 
     users: np.ndarray
@@ -65,21 +65,21 @@ def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], least: i
     largest.
 
     Args:
-        forecaster: what is scored.
+        forecaster: the forecaster to score.
         tuned: its setting and mixing weight.
         cases: test windows.
-        least: smallest number of events of a window that can show a migration.
+        least: smallest number of events with which a window counts as a migration or not.
 
     Returns:
         Scores of every case.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     for one in cases:
-        q = mixed(next(forecaster.shares(one, [tuned.setting])), one, tuned.mix)
-        case, interest, many = one.target
-        loss = np.bincount(case, -many * np.log(q[case, interest]), len(one))
-        top = one.weighed(np.ones(len(one.case))).argmax(1)
-        rows, counts = np.arange(len(one)), one.counts[one.told]
+        q = mix_in_population(next(forecaster.shares(one, [tuned.setting])), one, tuned.mix)
+        case, interest, target = one.target
+        loss = np.bincount(case, -target * np.log(q[case, interest]), len(one))
+        top = one.weighted_shares(np.ones(len(one.case))).argmax(1)
+        rows, counts = np.arange(len(one)), one.counts[one.target_case]
         moved = counts[rows, top] < counts.max(1)
         parts.append((one.users, one.events, loss, 1 - q[rows, top], moved, one.events >= least))
     return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -89,7 +89,7 @@ def squared_error(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases]) 
     """Compute the squared distance from the forecast vector to the mean vector of the target.
 
     Args:
-        forecaster: what is scored.
+        forecaster: the forecaster to score.
         tuned: its setting and mixing weight.
         cases: test windows.
 

@@ -6,13 +6,13 @@ from interestlab.drift.forecast.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LA
 from interestlab.stats.intervals import t_interval
 
 SEEDS = 3
-"""Smallest number of seeds: with fewer, other seeds may contradict."""
+"""Smallest number of seeds; with fewer, the result may not hold for other seeds."""
 
 BEATS = {
     ("", "gain_persistence"): "beats persistence",
     ("", "gain_ewma"): "beats the EWMA",
     (SHUFFLED_ORDER, "loss_added"): "needs the order of the events",
-    (RANDOM_ENCODER, "loss_added"): "needs what the encoder knows",
+    (RANDOM_ENCODER, "loss_added"): "needs what the encoder has learnt",
     (FROZEN, "loss_added"): "needs the events after the training cut",
 }
 """Differences that must be positive, by control and metric."""
@@ -21,15 +21,14 @@ SCHEMA = {"dynamics": pl.String(), "criterion": pl.String(), "passed": pl.Boolea
 
 
 def verdict(table: pl.DataFrame) -> pl.DataFrame:
-    """Apply the rule: a drift-aware dynamics beats persistence and EWMA and passes the controls, over three seeds or more.
+    """Decide which dynamics are drift-aware: they beat persistence and EWMA and pass the controls, over three seeds or more.
 
-    A difference counts if neither the choice of users nor the seeds explain it: the bootstrap interval
-    over users of its mean over the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the
-    gain over the model's
-    own mean forecast must not be positive by that rule, else information leaks.
+    A difference counts if neither the choice of users nor the seeds explain it: the bootstrap interval over users of its
+    mean over the seeds, and Student's interval over the seeds, are both above 0. With shuffled labels, the gain over the
+    model's own mean forecast must not be positive by this rule; otherwise information leaks.
 
     Args:
-        table: of :func:`interestlab.drift.forecast.forecast`.
+        table: result of :func:`interestlab.drift.forecast.forecast`.
 
     Returns:
         For each dynamics the criteria and, last, ``drift-aware``: ``dynamics``, ``criterion``, ``passed``, ``reason``.
@@ -38,15 +37,15 @@ def verdict(table: pl.DataFrame) -> pl.DataFrame:
     for name in table["dynamics"].drop_nulls().unique(maintain_order=True):
         own = table.filter(pl.col("dynamics") == name, pl.col("forecaster") == "model", pl.col("horizon") == 1)
         seeds = own.filter(pl.col("run").is_not_null())["seed"].n_unique()
-        found = [("three seeds", seeds >= SEEDS, f"{seeds} of at least {SEEDS} seeds")]
+        criteria = [("three seeds", seeds >= SEEDS, f"{seeds} of at least {SEEDS} seeds")]
         for (control, metric), criterion in BEATS.items():
-            found.append((criterion, *above(own, control, metric)))
-        leaks, told = above(own, SHUFFLED_LABELS, "gain_own_mean")
-        missing = told == MISSING
-        found.append(("shuffled labels tell nothing", not leaks and not missing, told))
-        failed = [criterion for criterion, passed, _ in found if not passed]
-        found.append(("drift-aware", not failed, f"fails: {', '.join(failed)}" if failed else "every criterion is met"))
-        rows += [(name, *one) for one in found]
+            criteria.append((criterion, *above(own, control, metric)))
+        leaks, reason = above(own, SHUFFLED_LABELS, "gain_own_mean")
+        missing = reason == MISSING
+        criteria.append(("shuffled labels give no gain", not leaks and not missing, reason))
+        failed = [criterion for criterion, passed, _ in criteria if not passed]
+        criteria.append(("drift-aware", not failed, f"fails: {', '.join(failed)}" if failed else "passes every criterion"))
+        rows += [(name, *one) for one in criteria]
     return pl.DataFrame(rows, SCHEMA, orient="row")
 
 
@@ -58,11 +57,11 @@ def above(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
 
     Args:
         own: rows of one dynamics.
-        control: of the rows.
+        control: control to select; empty for none.
         metric: the difference.
 
     Returns:
-        Whether it is, and its figures in words.
+        Whether it is positive, and a text with its figures.
     """
     rows = own.filter(pl.col("control") == control, pl.col("metric") == metric)
     each = rows.filter(pl.col("run").is_not_null()).unique("seed", maintain_order=True)["value"].drop_nulls().to_list()
@@ -70,8 +69,8 @@ def above(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
     if not each:
         return False, MISSING
     if len(each) < 2 or not mean.height:
-        return False, f"{each[0]:+.4f} nats, of one seed"
+        return False, f"{each[0]:+.4f} nats, from one seed"
     estimate, (low, high) = t_interval(each), mean.select("low", "high").row(0)
     assert estimate.half_width is not None
-    told = f"{estimate.mean:+.4f} nats; over users {low:+.4f} to {high:+.4f}, over seeds ± {estimate.half_width:.4f}"
-    return low > 0 and estimate.mean > estimate.half_width, told
+    reason = f"{estimate.mean:+.4f} nats; over users {low:+.4f} to {high:+.4f}, over seeds ± {estimate.half_width:.4f}"
+    return low > 0 and estimate.mean > estimate.half_width, reason

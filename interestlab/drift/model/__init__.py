@@ -1,1 +1,1 @@
-"""A trained model's own view of drift, on its trajectory."""
+"""A trained model's view of drift, on its trajectory."""

@@ -1,4 +1,4 @@
-"""What a model's interest says of the interests of the catalogue: their shares, their centroids, and what moved them."""
+"""Shares and centroids of the catalogue's interests that a model's user state implies, and how the last events changed them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import ModelView
 
 CELLS = 4_000_000
-"""Numbers that exist at once."""
+"""Number of scores in memory at once."""
 
 
 class Implied(NamedTuple):
@@ -29,19 +29,23 @@ class Implied(NamedTuple):
 
 
 def implied_shares(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, scales: Sequence[float]) -> np.ndarray:
-    r"""``[S, N, K]`` the model's own share of each interest, at several scales of the logits.
+    r"""Compute the share of each interest that a model predicts, at several scales of the logits.
 
     .. math:: q_k = \sum_{i \in k} \mathrm{softmax}_i(s \cdot \mathrm{score}(z, i))
 
-    over the items that have an interest. The score is the product of ``z`` and the item; of several interests of a user the
-    best counts, as in an evaluation. Users x catalogue exist :data:`CELLS` at a time.
+    over the items that have an interest. The score is the product of ``z`` and the item. For a user with several interest
+    vectors it is the maximum over them, as in an evaluation. Scores are computed for :data:`CELLS` pairs of user and item at a
+    time.
 
     Args:
-        z: ``[N, D]``, or ``[N, K', D]``, as it is compared (``model.compared``).
-        catalogue: ``[I, D]`` items, as they are compared.
+        z: ``[N, D]``, or ``[N, K', D]``, normalised by :meth:`interestlab.model.frozen.FrozenModel.normalize`.
+        catalogue: ``[I, D]`` normalised items.
         of: ``[I]`` interest of each item; -1 where it has none.
         count: K.
-        scales: of the logits, see :func:`interestlab.drift.model.scale.logit_scale`.
+        scales: S factors of the scores, see :func:`interestlab.drift.model.scale.logit_scale`.
+
+    Returns:
+        ``[S, N, K]`` shares.
     """
     out = np.zeros((len(scales), len(z), count))
     order, bounds = grouped(of, count)
@@ -52,48 +56,53 @@ def implied_shares(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, sca
 
 
 def implied(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, vectors: np.ndarray, factor: float = 1.0) -> Implied:
-    r"""Shares, and centroids :math:`\mu_k = \sum_{i \in k} \mathrm{softmax}_{i \in k}(s \cdot \mathrm{score}(z, i))\, v_i`.
+    r"""Compute the implied shares, and the centroid of each interest.
 
-    The centroids hold ``N x K x D`` numbers: give users in parts.
+    .. math:: \mu_k = \sum_{i \in k} \mathrm{softmax}_{i \in k}(s \cdot \mathrm{score}(z, i))\, v_i
+
+    The centroids have ``N x K x D`` numbers, so pass a part of the users at a time.
 
     Args:
-        z: as for :func:`implied_shares`, and so are ``catalogue``, ``of`` and ``count``.
-        vectors: ``[I, D]`` where each item lies.
-        factor: of the logits, see :func:`interestlab.drift.model.scale.logit_scale`.
+        z, catalogue, of, count: as for :func:`implied_shares`.
+        vectors: ``[I, D]`` vector of each item.
+        factor: factor of the scores, see :func:`interestlab.drift.model.scale.logit_scale`.
     """
     order, bounds = grouped(of, count)
-    held = torch.from_numpy(np.asarray(vectors, np.float64)[order])
-    shares, centroids = np.zeros((len(z), count)), np.zeros((len(z), count, held.shape[1]))
+    sorted_vectors = torch.from_numpy(np.asarray(vectors, np.float64)[order])
+    shares, centroids = np.zeros((len(z), count)), np.zeros((len(z), count, sorted_vectors.shape[1]))
     for at, scores in tiles(z, catalogue[order]):
         shares[at] = pooled(scores * factor, bounds).numpy()
         for k, (first, last) in enumerate(pairwise(bounds)):
-            centroids[at, k] = ((scores[:, first:last] * factor).softmax(1).double() @ held[first:last]).numpy()
+            centroids[at, k] = ((scores[:, first:last] * factor).softmax(1).double() @ sorted_vectors[first:last]).numpy()
     return Implied(shares, centroids)
 
 
 def expected(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, vectors: np.ndarray, factor: float) -> np.ndarray:
-    r"""``[N, D]`` float32 the vector that the model expects, :math:`\sum_k q_k\mu_k`, without the centroids in between.
+    r"""Compute the mean vector that the model expects, :math:`\sum_k q_k\mu_k`, without computing the centroids.
 
     Args:
-        z: as for :func:`implied`, and so are the others.
+        z, catalogue, of, count, vectors, factor: as for :func:`implied`.
+
+    Returns:
+        ``[N, D]`` float32.
     """
     order, _ = grouped(of, count)
-    held = torch.from_numpy(np.asarray(vectors, np.float32)[order])
-    out = np.zeros((len(z), held.shape[1]), np.float32)
+    sorted_vectors = torch.from_numpy(np.asarray(vectors, np.float32)[order])
+    out = np.zeros((len(z), sorted_vectors.shape[1]), np.float32)
     for at, scores in tiles(z, catalogue[order]):
-        out[at] = ((scores * factor).softmax(1) @ held).numpy()
+        out[at] = ((scores * factor).softmax(1) @ sorted_vectors).numpy()
     return out
 
 
 def grouped(of: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The items that have an interest, by interest, and ``[K + 1]`` where the items of each begin."""
+    """Sort the items that have an interest by interest; return them, and ``[K + 1]`` where the items of each interest begin."""
     order = np.argsort(of, kind="stable")
     order = order[of[order] >= 0]
     return order, np.searchsorted(of[order], np.arange(count + 1))
 
 
 def tiles(z: Tensor, table: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Scores of some users at a time, ``[n, I]`` float32, and which users they are."""
+    """Yield slices of the users, each with its scores ``[n, I]`` float32."""
     step = max(1, CELLS // max(1, len(table) * (z.shape[1] if z.ndim == 3 else 1)))
     z, table = z.float(), table.float()
     for first in range(0, len(z), step):
@@ -102,19 +111,19 @@ def tiles(z: Tensor, table: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def pooled(logits: Tensor, bounds: np.ndarray) -> Tensor:
-    """``[n, K]`` float64 softmax of the logits ``[n, I]``, added up within each interest."""
+    """Return ``[n, K]`` float64 softmax of the logits ``[n, I]``, summed within each interest."""
     return torch.stack([logits[:, first:last].logsumexp(1) for first, last in pairwise(bounds)], 1).double().softmax(1)
 
 
 class Changed(NamedTuple):
-    """What the last events of users changed in what a model thinks of them.
+    """How the last n events of each user changed the shares that a model implies.
 
     Attributes:
-        users: ``[U]`` int64; those of more than n events.
-        before: ``[U, K]`` implied shares without those events, at the moment of the last one.
+        users: ``[U]`` int64 users with more than n events.
+        before: ``[U, K]`` implied shares without these events, at the time of the last one.
         after: ``[U, K]`` implied shares with them.
-        migration: ``[U, D]`` float32 the part of the change of the expected vector that came from shares.
-        evolution: ``[U, D]`` float32 the part that came from movement within interests.
+        migration: ``[U, D]`` float32 part of the change of the expected vector that is due to shares.
+        evolution: ``[U, D]`` float32 part that is due to movement within interests.
     """
 
     users: np.ndarray
@@ -125,16 +134,19 @@ class Changed(NamedTuple):
 
 
 def last_events_changed(view: ModelView, interests: Interests, users: np.ndarray, events: int) -> Changed:
-    r"""What the last n events changed: the interest after them against that of n events ago, drifted to the same moment.
+    r"""Compare the state after the last n events with the state before them, advanced to the same moment.
 
     The expected vector :math:`\sum_k q_k\mu_k` changes by :math:`M + E`
     (:func:`interestlab.drift.decomposition.decompose`).
 
     Args:
         view: the model.
-        interests: of the items.
-        users: index of each; those of at most ``events`` events are left out.
+        interests: interest of each item.
+        users: user indices; users with at most ``events`` events are left out.
         events: n.
+
+    Returns:
+        Implied shares before and after, and the two parts of the change.
     """
     log, count, factor = view.data.log, len(interests), view.logit_scale
     ends = np.asarray(log.offsets)[1:]

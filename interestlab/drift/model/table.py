@@ -1,4 +1,4 @@
-"""What a trained model itself says of each user's drift, on its own trajectory."""
+"""Measure each user's drift on the trajectory of a trained model."""
 
 import numpy as np
 import polars as pl
@@ -11,27 +11,28 @@ from interestlab.drift.shares import InterestShares
 from interestlab.stats.divergence import jensen_shannon, total_variation
 
 LAST = 5
-"""Last events whose effect is told."""
+"""Number of last events whose effect is measured."""
 
 CELLS = 4_000_000
-"""Numbers that the centroids of a part of the users take."""
+"""Number of centroid elements in memory at once."""
 
 
 def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl.DataFrame:
-    """The quantities of drift on a model's trajectory: at the end of the first window against the end of the second.
+    """Compare the shares that a model implies at the end of a user's first window and at the end of the second.
 
-    They are the model's opinion, and have no p-value: a model that has learnt to move moves for everyone. Compare with the
-    table of users, which counts events.
+    These estimates have no p-value: a model whose interests move, moves them for every user. Compare them with the table of
+    users, which is computed from counts of events.
 
     Args:
         view: the model.
-        shares: of all users in two windows.
-        users: ``[n]`` those that are told.
+        shares: interest shares of all users in two windows.
+        users: ``[n]`` indices of the users to include.
 
     Returns:
         ``user_id``; ``tv``, ``js``, ``migration`` (length of M), ``evolution`` (length of E), ``source``, ``destination`` of
-        the implied shares; ``velocity`` (median step of an event) and ``velocity_a_day``; ``last_tv``, ``last_source``,
-        ``last_destination``: what the last :data:`LAST` events changed, null for users of no more than these.
+        the implied shares; ``velocity`` (median distance per event) and ``velocity_a_day`` (per day); ``last_tv``,
+        ``last_source``, ``last_destination``: the change due to the last :data:`LAST` events, null for users without earlier
+        events.
     """
     log, interests = shares.log, shares.interests
     begins = log.session_starts[log.session_offsets[users + 1] - shares.sessions_after[users]]
@@ -51,8 +52,8 @@ def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl
             **_ends(interests, changed.before, changed.after, "last_"),
         }
     )
-    whole = pl.DataFrame({"user_id": log.users.gather(users.tolist())}).hstack(table)
-    return whole.with_columns(velocity=speed, velocity_a_day=daily).join(last, on="user_id", how="left", maintain_order="left")
+    out = pl.DataFrame({"user_id": log.users.gather(users.tolist())}).hstack(table)
+    return out.with_columns(velocity=speed, velocity_a_day=daily).join(last, on="user_id", how="left", maintain_order="left")
 
 
 def _moved(view: ModelView, interests: Interests, before: np.ndarray, after: np.ndarray) -> pl.DataFrame:
@@ -88,12 +89,12 @@ def _ends(interests: Interests, before: np.ndarray, after: np.ndarray, prefix: s
 
 
 def _speeds(view: ModelView, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``[n]`` median step of each user's trajectory, for each event and for each day."""
+    """Return ``[n]`` median distance that each user's interest moves, per event and per day."""
     parts = [pl.DataFrame(schema={"user": pl.Int64, "event": pl.Float64, "day": pl.Float64})]
     for stretch in view.trajectory(users):
         steps = velocity(view.frozen.normalize(stretch.z), stretch.users, view.data.log.time[stretch.rows])
-        told = pl.DataFrame({"user": stretch.users, "event": steps.event, "day": steps.day})
-        parts.append(told.fill_nan(None).group_by("user").median())
+        velocities = pl.DataFrame({"user": stretch.users, "event": steps.event, "day": steps.day})
+        parts.append(velocities.fill_nan(None).group_by("user").median())
     whose = pl.DataFrame({"user": users}, {"user": pl.Int64})
     both = whose.join(pl.concat(parts), on="user", how="left", maintain_order="left")
     return both["event"].to_numpy(), both["day"].to_numpy()

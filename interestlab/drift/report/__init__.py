@@ -77,7 +77,7 @@ def read_resource(name: str) -> str:
     """Read a file of this package.
 
     Args:
-        name: of the file.
+        name: name of the file.
 
     Returns:
         Its text.

@@ -19,7 +19,7 @@ class Node:
     """An interest in a column.
 
     Attributes:
-        name: of the interest.
+        name: name of the interest.
         column: number of the column.
         size: the larger of its incoming and outgoing flow.
         top: upper edge, as a share of the height from above.
@@ -41,7 +41,7 @@ class Stream:
         source: index of the node.
         destination: index of the node.
         significant: whether q is at most the level.
-        row: of the table of flows.
+        row: row of the table of flows.
     """
 
     source: int

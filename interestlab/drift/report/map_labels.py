@@ -59,7 +59,7 @@ def area_outside(box: Box, margin: float = 0.08) -> float:
 
     Args:
         box: a box.
-        margin: of the figure around the unit square.
+        margin: margin of the figure around the unit square.
 
     Returns:
         Area.

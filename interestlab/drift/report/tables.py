@@ -21,7 +21,7 @@ class ReportTables:
 
     Attributes:
         frames: tables by name.
-        meta: of the analysis.
+        meta: metadata of the analysis.
         counts: number of users by verdict.
     """
 

@@ -119,7 +119,7 @@ def measure_all_flows(context: Context) -> pl.DataFrame:
     """Measure the flows between each user's two windows, and from calendar window to calendar window.
 
     Args:
-        context: of the analysis.
+        context: context of the analysis.
 
     Returns:
         The table of flows.
@@ -159,7 +159,7 @@ def list_flows(flows: Flows, names: list[str]) -> pl.DataFrame:
 
     Args:
         flows: matrices over the interests.
-        names: of the interests.
+        names: names of the interests.
 
     Returns:
         One row per pair.

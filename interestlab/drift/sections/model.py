@@ -14,7 +14,7 @@ SHOWN_USERS = 20
 
 
 class Model(Section):
-    """The view of a run's model, beside what was counted."""
+    """Drift on the trajectory of a run's model, next to the results from counts."""
 
     name = "model"
     title = "The model's view"

@@ -152,7 +152,7 @@ def describe_segments(
     """Describe each segment: its users, what they prefer, and whether it moved.
 
     Args:
-        shares: of all users in two windows.
+        shares: interest shares of all users in two windows.
         segmentation: segment of each user, and the tests.
         users: the table of users.
         brand: ``[I]`` brand of each item, -1 for none.

@@ -134,7 +134,7 @@ def analyse_users(shares: InterestShares, ratio: np.ndarray, settings: Settings)
     """Test every user. Time grows with events x permutations.
 
     Args:
-        shares: of all users in two windows.
+        shares: interest shares of all users in two windows.
         ratio: ``[P]`` catalogue shift (:func:`interestlab.drift.population.catalogue_shift`).
         settings: permutations, level, detectable shift and seed.
 

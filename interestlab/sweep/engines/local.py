@@ -18,7 +18,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
 
     Args:
         trials: to run.
-        folder: of the sweep.
+        folder: folder of the sweep.
         workers: number of trials at a time.
         display: shows their progress.
     """

@@ -20,7 +20,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
 
     Args:
         trials: to run.
-        folder: of the sweep.
+        folder: folder of the sweep.
         workers: number of trials that would share one node.
         display: shows their progress.
 
@@ -56,7 +56,7 @@ def run_on_node(trial: Trial, folder: Path, cpus: int, cwd: str) -> running.Reco
 
     Args:
         trial: to run.
-        folder: of the sweep.
+        folder: folder of the sweep.
         cpus: number of threads.
         cwd: working directory of the sweep.
     """

@@ -21,8 +21,8 @@ def config(trials: Sequence[Trial], folder: Path) -> dict[str, Any]:
     """Return the config of a W&B sweep over the ids of trials.
 
     Args:
-        trials: of the sweep.
-        folder: of the sweep.
+        trials: trials of the sweep.
+        folder: folder of the sweep.
     """
     run_one = ["sweep", str(folder / "sweep.yaml"), f"--out={folder}", "${args}"]
     return {
@@ -39,8 +39,8 @@ def write(trials: Sequence[Trial], folder: Path) -> None:
     """Write the config of the W&B sweep into the sweep's folder, for ``wandb sweep FILE``.
 
     Args:
-        trials: of the sweep.
-        folder: of the sweep.
+        trials: trials of the sweep.
+        folder: folder of the sweep.
     """
     write_text_atomic(folder / FILE, yaml.safe_dump(config(trials, folder), sort_keys=False))
 
@@ -50,7 +50,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
 
     Args:
         trials: to run.
-        folder: of the sweep.
+        folder: folder of the sweep.
         workers: ignored; start more agents instead.
         display: stopped, as the agent writes to the terminal itself.
 

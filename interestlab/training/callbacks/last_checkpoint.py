@@ -30,7 +30,7 @@ class LastCheckpoint(Callback):
 
     Args:
         folder: folder of the checkpoints.
-        minutes: longest time between two checkpoints, apart from the length of a step or a validation.
+        minutes: longest time between two checkpoints, not counting the length of a step or a validation.
         resume_command: command that resumes the run, for the message after SIGTERM.
     """
 
@@ -76,7 +76,7 @@ class LastCheckpoint(Callback):
         """Return the strongest request of all processes: :data:`STOP`, :data:`SAVE` or 0.
 
         Args:
-            trainer: of the run.
+            trainer: trainer of the run.
         """
         is_late = time.monotonic() - self.saved_at > 60 * self.minutes
         request = STOP if self.stopping else SAVE if is_late else 0
@@ -90,7 +90,7 @@ class LastCheckpoint(Callback):
         """Write the checkpoint.
 
         Args:
-            trainer: of the run.
+            trainer: trainer of the run.
         """
         trainer.save_checkpoint(self.path, weights_only=False)
         self.due, self.saved_at = False, time.monotonic()
@@ -100,7 +100,7 @@ class LastCheckpoint(Callback):
         """Exit with the status of a process that SIGTERM ended.
 
         Args:
-            trainer: of the run.
+            trainer: trainer of the run.
 
         Raises:
             SystemExit: always, with 143.

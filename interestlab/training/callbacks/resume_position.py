@@ -38,7 +38,7 @@ def resume_position(trainer: Trainer) -> None:
     """Continue at the position of a checkpoint; to be called when a resumed training starts.
 
     Args:
-        trainer: of the run, which has read the checkpoint.
+        trainer: trainer of the run, which has read the checkpoint.
     """
     fit = trainer.fit_loop
     loop, batches = fit.epoch_loop, cast(_ProcessedTracker, fit.epoch_loop.batch_progress.current)

@@ -44,7 +44,7 @@ class RunFolder(Callback):
         """Write the config of the run and the versions that it runs with.
 
         Args:
-            trainer: of the run.
+            trainer: trainer of the run.
             pl_module: the model.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class RunFolder(Callback):
         """Return the settings that decide whether the metrics of two runs can be compared.
 
         Args:
-            trainer: of the run.
+            trainer: trainer of the run.
         """
         return cast(Any, trainer).datamodule.fingerprint | {"seed": self.seed}
 
@@ -71,8 +71,8 @@ class RunFolder(Callback):
         """Print the metrics of one split, and return them.
 
         Args:
-            trainer: of the run.
-            prefix: of the names of the metrics, ``val/`` or ``test/``.
+            trainer: trainer of the run.
+            prefix: prefix of the metric names, ``val/`` or ``test/``.
         """
         measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefix)}
         model = cast(InterestModel, trainer.lightning_module)

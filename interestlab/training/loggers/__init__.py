@@ -17,7 +17,7 @@ def create_loggers(names: list[str], run_dir: Path, *, resume: bool = False) -> 
     """Create the loggers of a run.
 
     Args:
-        names: of ``jsonl``, ``tensorboard`` and ``wandb``.
+        names: any of ``jsonl``, ``tensorboard`` and ``wandb``.
         run_dir: folder of the run.
         resume: continue the metrics of the run that the folder holds.
 

@@ -21,7 +21,7 @@ class Features(Encoder):
 
     Args:
         file: a Parquet file of keys and vectors, as lists or as one number per column; or an ``.npy`` of shape
-            ``[keys, width]`` beside a text file with the same name and the ending ``.keys``, one key per line.
+            ``[keys, width]`` next to a text file with the same name and the ending ``.keys``, one key per line.
         field: field whose values are looked up; ``item.id`` is the item.
         key: column of the keys in a Parquet file.
         columns: columns of a Parquet file, lists or numbers, that are concatenated to a vector; None: all except ``key``.

@@ -1,4 +1,4 @@
-"""A side network beside a frozen text model."""
+"""A side network next to a frozen text model."""
 
 from pathlib import Path
 from typing import Any

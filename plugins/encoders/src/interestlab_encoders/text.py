@@ -147,7 +147,7 @@ class TextEncoder(Encoder):
 
     def export(self, folder: Path, *, merged: bool) -> None:
         if not merged:
-            raise ValueError(f"{type(self).__name__.lower()} has no separate adapter; export the whole model with --merged")
+            raise ValueError(f"{type(self).__name__.lower()} has no separate adapter; export the full model with --merged")
         self.write_model(self.layer_stack.model, folder)
 
     def write_model(self, model: PreTrainedModel, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""From texts to token ids."""
+"""Convert texts to token ids."""
 
 import hashlib
 import os

@@ -15,7 +15,7 @@ CHUNK = 65_536
 
 
 class VectorFile:
-    """Vectors by key, from a Parquet file or from an ``.npy`` file beside a ``.keys`` text file of the same name.
+    """Vectors by key, from a Parquet file or from an ``.npy`` file next to a ``.keys`` text file of the same name.
 
     Args:
         file: path of the file.
@@ -140,7 +140,7 @@ def read_npy(file: Path) -> tuple[list[str], np.ndarray]:
         keys = key_file.read_text("utf-8").removesuffix("\n").split("\n")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as err:
         reason = str(err).partition(chr(10))[0]
-        raise DataError(f"{file} or {key_file.name} beside it cannot be read ({reason}).") from err
+        raise DataError(f"{file} or {key_file.name} next to it cannot be read ({reason}).") from err
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
         raise DataError(f"{file}: it must contain numbers of shape [keys, width].")
     if len(keys) != len(values):
@@ -149,7 +149,7 @@ def read_npy(file: Path) -> tuple[list[str], np.ndarray]:
 
 
 def hash_file(file: Path) -> str:
-    """Hash the contents of a file, and of the keys beside an ``.npy`` file.
+    """Hash the contents of a file, and of the keys next to an ``.npy`` file.
 
     Args:
         file: path of the file.

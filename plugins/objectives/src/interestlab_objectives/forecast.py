@@ -18,7 +18,7 @@ class Forecast(Objective):
     The vector of a category is the mean of its items' vectors, and the forecast is ``softmax(z · c / temperature)``. The
     objective therefore adds no weights, and the same interest ranks items. The target of a position is the distribution of
     categories among the user's events in the window after it; a position whose window is empty has no loss. The last event
-    of a training history lies in no window.
+    of a training history is in no window.
 
     To combine it with an objective that uses the items of the batch, set ``candidates=batch`` here too: the objectives of a
     model share the larger of the candidate sets that they ask for.

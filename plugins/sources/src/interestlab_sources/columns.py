@@ -17,8 +17,8 @@ def check_header(path: object, names: Sequence[str]) -> None:
     """Check that column names are distinct, and at most :data:`MAX_COLUMNS`.
 
     Args:
-        path: of the file, for the error.
-        names: of its columns.
+        path: path of the file, for the error.
+        names: names of its columns.
 
     Raises:
         DataError: names the duplicates.
@@ -51,8 +51,8 @@ def check_required(path: object, names: Collection[str], required: Collection[st
     """Check that a table has the required columns of the common schema.
 
     Args:
-        path: of the file, for the error.
-        names: of its columns, after mapping.
+        path: path of the file, for the error.
+        names: names of its columns, after mapping.
         required: names that must be among them.
 
     Raises:
@@ -71,7 +71,7 @@ def map_names(names: Collection[str], columns: Mapping[str, str]) -> dict[str, s
     A mapped column takes its common name, and an unmapped column of that name is dropped; the others keep their names.
 
     Args:
-        names: of the file's columns.
+        names: names of the file's columns.
         columns: common name -> name in the file; pairs whose column the file lacks are ignored.
 
     Returns:
@@ -87,6 +87,6 @@ def rename(frame: pl.LazyFrame, names: Mapping[str, str]) -> pl.LazyFrame:
 
     Args:
         frame: rows of a file.
-        names: of :func:`map_names`.
+        names: names from :func:`map_names`.
     """
     return frame.select(*(pl.col(old).alias(new) for new, old in names.items()), "file", "line")

@@ -16,7 +16,7 @@ def add_delimited(table: Table, lines: LineReader, separator: str, names: Sequen
         table: takes the rows and the rejected lines.
         lines: those after the header, if there is one.
         separator: between fields, one ASCII character.
-        names: of the columns.
+        names: names of the columns.
     """
     while block := lines.rest_of_block():
         number, text = block

@@ -45,7 +45,7 @@ def parse_block(number: int, block: bytes, separator: str, names: Sequence[str],
         number: line number of the first line, which must start a record.
         block: consecutive lines.
         separator: one ASCII character.
-        names: of the columns.
+        names: names of the columns.
         quoted: whether fields may be quoted, and then contain separators and newlines.
 
     Returns:

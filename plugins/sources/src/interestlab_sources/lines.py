@@ -114,7 +114,7 @@ def split_lines(number: int, block: bytes) -> Iterator[Line]:
     """Split a block into lines.
 
     Args:
-        number: of its first line.
+        number: number of the first line.
         block: complete lines.
 
     Yields:
@@ -127,7 +127,7 @@ class LineReader:
     """Lines of a file one by one, or the rest of a block at once.
 
     Args:
-        blocks: of :func:`line_blocks`.
+        blocks: blocks from :func:`line_blocks`.
 
     Attributes:
         bytes_read: bytes that were handed out or skipped.

@@ -79,7 +79,7 @@ class _RecordReader:
         separator: between fields.
 
     Attributes:
-        lines: of the file.
+        lines: lines of the file.
         records: those with as many fields as the first one; the others are rejected.
     """
 

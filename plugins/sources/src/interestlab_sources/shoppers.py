@@ -80,7 +80,7 @@ def plant_interests(
     strength: float,
     moved: float,
 ) -> Shoppers:
-    """Create users, of whom exact shares migrate and evolve, each in the middle of the history.
+    """Create users; exact shares of them migrate or evolve, each in the middle of the history.
 
     Args:
         rng: random generator.

@@ -51,7 +51,7 @@ class Simulated(Source):
         chinese: share of users who write Chinese, and of items with Chinese titles; the others are English.
         days: length of the log.
         start: its first second, in unix seconds.
-        seed: of the random generator.
+        seed: seed of the random generator.
     """
 
     def __init__(
