@@ -1,12 +1,12 @@
 """Compute the frozen part of an encoder once per value, and map the result from disk."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
 from torch import Tensor
 
@@ -20,6 +20,8 @@ from interestlab.model.chunking import EncoderChunking, split_into_chunks
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.tensor_hash import hash_tensor
 from interestlab.utils import artifact_store
+
+log = logging.getLogger(__name__)
 
 
 def is_frozen(encoder: Encoder) -> bool:
@@ -116,7 +118,7 @@ def cached_trunk_rows(
         description = f"the frozen layers of {', '.join(encoder.fields)}: {size}"
         advice = "set the encoder's cache to bfloat16 or off, or --data.cache_dir to a larger disk"
         check_disk_space(folder, num_bytes, description, advice)
-        rank_zero_info(f"caching {description}, {trunk.cache_dtype}, in {folder.parent}")
+        log.info(f"caching {description}, {trunk.cache_dtype}, in {folder.parent}")
         rows = ragged.allocate(folder, lengths, trunk.row_shape, trunk.cache_dtype)
         execution.check_can_encode_alone(encoder)
         encode_all_values(encoder, feature, chunking, lambda codes, inputs: rows.fill(codes, trunk.forward(inputs).values))

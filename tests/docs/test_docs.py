@@ -144,6 +144,8 @@ def test_the_commands_of_the_readme_run(capsys):
     capsys.readouterr()
     kept = {str(file.relative_to("runs/mine")) for file in Path("runs/mine").rglob("*") if file.is_file()}
     told_of = set(
-        re.findall(r"[\w/]+\.(?:yaml|json|ckpt|csv|parquet)", README.read_text("utf-8").partition("What lies in a run")[2])
+        re.findall(
+            r"[\w/]+\.(?:yaml|jsonl|json|ckpt|csv|parquet)", README.read_text("utf-8").partition("What lies in a run")[2]
+        )
     )
     assert kept <= told_of

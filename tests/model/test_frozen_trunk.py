@@ -221,7 +221,7 @@ def test_each_stream_of_an_encoder_is_kept(made, alone):
 
 def test_its_size_is_said_before_it_is_written(made, alone, monkeypatch):
     said = []
-    monkeypatch.setattr(disk_cache, "rank_zero_info", lambda text: said.append((text, kept(alone))))
+    monkeypatch.setattr(disk_cache.log, "info", lambda text: said.append((text, kept(alone))))
     model = made("lora", alone)
     trained(model, alone, steps=1)
     ((text, there),) = said
