@@ -15,7 +15,7 @@ from interestlab.batch import Batch, Inputs
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.logq import log_inclusion
 from interestlab.training.optimizers import Optim, make_optimizer
-from interestlab_encoders.weights import locate
+from interestlab_encoders.model_folder import resolve_model_folder
 from interestlab_objectives.chunked_cross_entropy import chunked_cross_entropy
 
 
@@ -29,7 +29,7 @@ class PlainModel(nn.Module):
 
     def __init__(self, method: str, layers: int | None = None) -> None:
         super().__init__()
-        backbone = AutoModel.from_pretrained(locate("minilm"), add_pooling_layer=False).float().train()
+        backbone = AutoModel.from_pretrained(resolve_model_folder("minilm"), add_pooling_layer=False).float().train()
         self.pretrained = list(backbone.parameters())
         self.is_frozen = method in ("frozen", "side")
         if self.is_frozen:

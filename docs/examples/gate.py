@@ -9,7 +9,7 @@ from interestlab.contract import FusionHead
 
 
 class Gate(FusionHead):
-    """The mean of the streams that are present, each weighted by a gate learnt in each channel.
+    """The mean of the streams that are present, weighted by a learnt gate per stream and channel.
 
     Args:
         dim: width of the model.
@@ -25,10 +25,10 @@ class Gate(FusionHead):
     def forward(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         total, weight = 0.0, 0.0
         for name, gate in self.gates.items():
-            if name in streams:  # any subset may be given
-                here = present[name][..., None]
-                gain = torch.sigmoid(gate) * here
-                # Chosen, not multiplied: what stands at an absent place may be NaN.
-                total = total + gain * torch.where(here, streams[name], 0.0)
+            if name in streams:  # any non-empty subset may be passed
+                is_present = present[name][..., None]
+                gain = torch.sigmoid(gate) * is_present
+                # torch.where instead of a product: the value of a missing stream may be NaN.
+                total = total + gain * torch.where(is_present, streams[name], 0.0)
                 weight = weight + gain
         return total / weight.clamp(min=1e-6)

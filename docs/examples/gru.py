@@ -1,4 +1,4 @@
-"""A dynamics: a recurrent network that sees the time between events."""
+"""A dynamics: a recurrent network that uses the time between events."""
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class GRU(Dynamics):
         self.cell = nn.GRUCell(dim + 1, dim)
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        # The padding is on the right, so no real event comes after it: the mask is not needed.
+        # The padding is on the right, after every real event, so the mask is not needed.
         state, zs = self.init_state(len(x)), []
         for t in range(x.shape[1]):
             state, z = self.step(state, x[:, t], dt[:, t])

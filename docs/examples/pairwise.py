@@ -12,7 +12,7 @@ class Pairwise(Objective):
     """Bayesian personalised ranking (Rendle et al. 2009, arXiv 1205.2618): the target should score above another item.
 
     Args:
-        temperature: scores are divided by it.
+        temperature: divides the scores.
     """
 
     candidates = "batch"
@@ -22,9 +22,9 @@ class Pairwise(Objective):
         self.temperature = temperature
 
     def forward(self, step: Step) -> Tensor:
-        vectors, wanted = step.candidates.embeddings, step.target_index
-        # Any other candidate: 1 to C - 1 places around the circle never land on the target.
-        places = torch.randint(1, max(2, len(vectors)), wanted.shape, device=wanted.device)
-        other = (wanted + places) % len(vectors)
-        gap = (step.user_states[step.target_mask] * (vectors[wanted] - vectors[other])).sum(-1)
-        return F.softplus(-gap / self.temperature).mean()
+        vectors, targets = step.candidates.embeddings, step.target_index
+        # A random offset from 1 to C - 1, modulo C, never gives the target.
+        offsets = torch.randint(1, max(2, len(vectors)), targets.shape, device=targets.device)
+        others = (targets + offsets) % len(vectors)
+        difference = (step.user_states[step.target_mask] * (vectors[targets] - vectors[others])).sum(-1)
+        return F.softplus(-difference / self.temperature).mean()

@@ -1,4 +1,4 @@
-"""A source: receipts of a till, one a line, as JSON."""
+"""A source: receipts in JSON Lines, one per line."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from interestlab.contract import EventLog, Source
 
 
 class Receipts(Source):
-    """Lines such as ``{"customer": "c1", "time": 1700000000, "skus": ["a", "b"]}``; each article is an event.
+    """Lines such as ``{"customer": "c1", "time": 1700000000, "skus": ["a", "b"]}``; each article becomes an event.
 
     Args:
-        path: the file.
-        event: what a receipt stands for.
+        path: path of the file.
+        event: type of the events.
     """
 
-    version = 1  # raised when the same file would read differently
+    version = 1  # increase it when the same file would give other rows
 
     def __init__(self, path: str, event: str = "purchase") -> None:
         self.path, self.event = path, event
@@ -32,7 +32,7 @@ class Receipts(Source):
                 pl.col("customer").alias("user_id"),
                 pl.col("skus").alias("item_id"),
                 pl.col("time").alias("timestamp"),
-                pl.col("position"),  # articles of one receipt have one time: this is their order
+                pl.col("position"),  # the order of articles with the same time
                 pl.lit(self.event).alias("event"),
                 pl.lit(str(file)).alias("file"),
                 pl.col("line"),

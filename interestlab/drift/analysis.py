@@ -140,7 +140,7 @@ def describe_analysis(context: Context, fingerprint: Mapping[str, Any]) -> dict[
         "significance_level": settings.significance_level,
         "answered": len(context.answered),
         "sampled_for_flows": sampled,
-        "model": context.model and type(context.model.model.dynamics).__name__.lower(),
+        "model": context.model and type(context.model.frozen.dynamics).__name__.lower(),
         "notes": list_limitations(context, users),
         "dropped_events": len(context.all_events.time) - len(log.time),
         "versions": package_versions(PACKAGES),

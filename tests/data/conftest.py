@@ -1,4 +1,4 @@
-"""A source small enough to see through, and logs on disk made of it."""
+"""A small source, and event stores built from it."""
 
 import polars as pl
 import pytest
@@ -10,11 +10,11 @@ DAY = 86_400
 
 
 class Tiny(Source):
-    """``user,item,day`` lines of a file, and items of three columns.
+    """Reads ``user,item,day`` lines, and derives items with three columns.
 
     Args:
-        path: file of the lines.
-        words: whether the items have words.
+        path: file with the lines.
+        words: whether there is a table of items.
     """
 
     reads = 0
@@ -49,7 +49,7 @@ LINES = [f"u{u:02},{'abcdefgh'[(u * 3 + t * t) % 8]},{10 + u + 2 * t}" for u in 
 
 @pytest.fixture
 def lines(tmp_path):
-    """Writes lines to a file and returns its path."""
+    """Return a function that writes lines to a file and returns its path."""
 
     def write(rows=LINES, name="events.csv"):
         file = tmp_path / name
@@ -66,7 +66,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def data(lines, cache):
-    """Makes an InterestData over the tiny source."""
+    """Return a function that builds an InterestData over the tiny source."""
 
     def make(rows=LINES, source=None, **settings):
         return InterestData(source or Tiny(lines(rows)), cache_dir=str(cache), **settings)
@@ -76,6 +76,6 @@ def data(lines, cache):
 
 @pytest.fixture
 def tiny():
-    """The source's class, its count of readings at 0."""
+    """Return the source's class, with its count of reads reset."""
     Tiny.reads = 0
     return Tiny

@@ -1,4 +1,4 @@
-"""What of a web address cleaning leaves, by column."""
+"""Cleaning of URLs, by column."""
 
 import polars as pl
 import pytest
@@ -11,7 +11,7 @@ def clean(column, value, cleaning=Cleaning()):  # noqa: B008 (frozen)
     return clean_text_columns(frame, cleaning)[column][0]
 
 
-ADDRESSES = [
+URLS = [
     "https://img.shop.com/a.jpg?w=1&copy=2",
     "HTTP://x.cn/图.png",
     "www.shop.com",
@@ -20,14 +20,14 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize("value", ADDRESSES)
-def test_a_lone_address_or_image_file_is_no_text(value):
+@pytest.mark.parametrize("value", URLS)
+def test_url_or_image_name_is_only_stripped(value):
     assert clean("image", value) == value
     assert clean("image", f" {value}\n") == value
 
 
 @pytest.mark.parametrize("column", TEXT_COLUMNS)
-def test_columns_of_words_lose_addresses_wherever_they_stand(column):
+def test_urls_are_removed_from_prose_columns(column):
     assert clean(column, "https://t.cn/a") is None
     assert clean(column, "see https://t.cn/a now") == "see now"
 
@@ -43,10 +43,10 @@ def test_columns_of_words_lose_addresses_wherever_they_stand(column):
         (None, None),
     ],
 )
-def test_any_other_text_is_cleaned_as_ever(value, expected):
+def test_other_text_is_cleaned_in_any_column(value, expected):
     assert clean("notes", value) == clean("text", value) == expected
 
 
-def test_without_any_step_nothing_but_blanks_is_lost():
+def test_without_steps_only_white_space_is_stripped():
     assert clean("image", "https://t.cn/a ", Cleaning(*[False] * 6)) == "https://t.cn/a"
     assert clean("notes", " a ", Cleaning(*[False] * 6)) == " a "

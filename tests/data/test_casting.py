@@ -1,4 +1,4 @@
-"""Whatever type a column has, each row is in the log or in quarantine."""
+"""For any column type, each row is in the log or in quarantine."""
 
 import datetime as dt
 
@@ -34,8 +34,8 @@ EVENTS = pl.DataFrame(
 ITEMS = pl.DataFrame({"item_id": ["a", "b", "c", "d"], "title": ["t"] * ROWS, "price": [1.5] * ROWS, "extra": ["x"] * ROWS})
 
 
-class Given(Source):
-    """The events with a further column of one type.
+class TypedSource(Source):
+    """Provides events with a further column of one type.
 
     Args:
         name: of the type.
@@ -53,28 +53,30 @@ def read(events=EVENTS, items=ITEMS):
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_every_row_is_kept_or_in_quarantine(name):
+def test_every_row_is_used_or_in_quarantine(name):
     for frame, side in ((EVENTS, "events"), (ITEMS, "items")):
         for column in frame.columns:
-            found = read(**{side: frame.with_columns(TYPES[name].alias(column))})
-            assert found.events.height + found.items.height + found.quarantine.height == found.num_rows == 2 * ROWS, column
+            validated = read(**{side: frame.with_columns(TYPES[name].alias(column))})
+            assert (
+                validated.events.height + validated.items.height + validated.quarantine.height == validated.num_rows == 2 * ROWS
+            ), column
 
 
-def test_what_becomes_of_a_value():
+def test_values_after_casting():
     times = EVENTS.drop("extra").with_columns(extra=TYPES["duration"], timestamp=TYPES["digits"], user_id=TYPES["bytes"])
-    found = read(times)
-    assert found.events.select("user_id", "timestamp", "extra").rows() == [
+    validated = read(times)
+    assert validated.events.select("user_id", "timestamp", "extra").rows() == [
         ("a", 1_600_000_000, "PT0S"),
         ("b", 1_600_000_003, "PT3S"),
     ]
-    assert found.quarantine["reason"].to_list() == ["user_id is not UTF-8"] * 2
-    found = read(EVENTS.with_columns(timestamp=TYPES["far"]))
+    assert validated.quarantine["reason"].to_list() == ["user_id is not UTF-8"] * 2
+    validated = read(EVENTS.with_columns(timestamp=TYPES["far"]))
     assert (
-        found.quarantine["reason"]
+        validated.quarantine["reason"]
         .str.contains(r"^timestamp (1600000000000000000 is outside|is missing|-1600000000000000000 is outside)")
         .all()
     )
-    assert found.events["timestamp"].to_list() == [1_600_000_000]
+    assert validated.events["timestamp"].to_list() == [1_600_000_000]
     assert read(EVENTS.with_columns(extra=TYPES["date"])).events["extra"].dtype == pl.Date
     far = read(EVENTS.with_columns(extra=TYPES["far date"])).events["extra"]
     times = read(items=ITEMS.with_columns(timestamp=TYPES["far"])).items["timestamp"]
@@ -83,8 +85,8 @@ def test_what_becomes_of_a_value():
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_further_column_is_a_field_or_is_told_to_be_none(name, tmp_path):
-    log = open_event_store(Given(name), PreparationSettings(), tmp_path / "cache", max_bad_fraction=0)
+def test_a_further_column_is_a_field_or_an_error_says_that_it_is_not(name, tmp_path):
+    log = open_event_store(TypedSource(name), PreparationSettings(), tmp_path / "cache", max_bad_fraction=0)
     if name == "bytes":
         with pytest.raises(DataError, match=r"the events have no column extra; they have"):
             field_codes(log, "event.extra", tmp_path / "cache")

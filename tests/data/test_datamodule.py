@@ -1,4 +1,4 @@
-"""From a source to a log on disk."""
+"""From a source to an event store."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_the_log(data):
 
 
 @pytest.mark.parametrize("stretch", [1, 2, 100])
-def test_counts_are_those_of_training(data, monkeypatch, stretch):
+def test_counts_only_include_training_events(data, monkeypatch, stretch):
     monkeypatch.setattr(event_store, "USERS_PER_CHUNK", stretch)
     log = data([f"u{u},{item},{t + 1}" for u in (1, 2, 3) for t, item in enumerate("abac"[: 5 - u])]).log
     assert log.counts.tolist() == [3, 2, 0]
@@ -54,9 +54,9 @@ def test_quarantine(data, cache, lines):
 
 
 def test_too_many_bad_rows(data, cache, lines):
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         data(BAD).log  # noqa: B018
-    message = str(told.value)
+    message = str(error.value)
     assert f"First: {lines(BAD)} line 2: timestamp is not a number of seconds: soon." in message
     assert "2 of 7 rows (28.57%)" in message
     assert "max_bad_fraction=0.01" in message
@@ -76,15 +76,15 @@ def test_second_start_does_not_read(tiny, lines, cache):
     assert first.item.tolist() == second.item.tolist()
 
 
-def test_moved_and_renamed_files_are_the_same(tiny, lines, cache):
+def test_moved_and_renamed_files_reuse_the_store(tiny, lines, cache):
     for name in ("events.csv", "renamed.csv"):
         InterestData(tiny(lines(name=name)), cache_dir=str(cache)).log  # noqa: B018
     assert tiny.reads == 1
 
 
-def test_a_moved_folder_is_the_same(tiny, tmp_path, lines, cache):
+def test_a_moved_folder_reuses_the_store(tiny, tmp_path, lines, cache):
     class Folder(tiny):
-        """The lines of a folder.
+        """Reads the lines of a folder.
 
         Args:
             path: the folder.
@@ -93,21 +93,21 @@ def test_a_moved_folder_is_the_same(tiny, tmp_path, lines, cache):
         def __init__(self, path: str) -> None:
             super().__init__(str(Path(path) / "events.csv"))
 
-    found = []
+    folders = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         lines(name=f"{name}/events.csv")
-        found.append(InterestData(Folder(str(tmp_path / name)), cache_dir=str(cache)).log.folder)
-    assert found[0] == found[1]
+        folders.append(InterestData(Folder(str(tmp_path / name)), cache_dir=str(cache)).log.folder)
+    assert folders[0] == folders[1]
 
 
-def test_the_ending_before_gz_decides_the_reading(tiny, lines, cache):
+def test_extension_before_gz_is_part_of_the_fingerprint(tiny, lines, cache):
     names = ("a.csv", "a.csv.gz", "a.tsv.gz")
     plain, csv, tsv = (InterestData(tiny(lines(name=name)), cache_dir=str(cache)).log.folder for name in names)
     assert csv == plain != tsv
 
 
-def test_changed_files_and_other_readings_are_others(tiny, lines, cache, monkeypatch):
+def test_changed_files_and_source_versions_build_new_stores(tiny, lines, cache, monkeypatch):
     def folder(source):
         return InterestData(source, cache_dir=str(cache)).log.folder
 
@@ -129,11 +129,11 @@ def test_changed_files_and_other_readings_are_others(tiny, lines, cache, monkeyp
         {"clean": Cleaning(urls=False)},
     ],
 )
-def test_a_changed_setting_is_another_log(data, setting):
+def test_a_changed_setting_builds_a_new_store(data, setting):
     assert data().log.folder != data(**setting).log.folder
 
 
-def test_settings_that_decide_nothing_do_not_count(data, tiny):
+def test_settings_without_effect_reuse_the_store(data, tiny):
     folders = {
         data(seed=s, split_quantiles=c, max_history=n).log.folder for s, c, n in [(0, (0.8, 0.9), 5), (1, (0.5, 0.6), 9)]
     }
@@ -153,10 +153,10 @@ def test_shuffled_ties_follow_the_seed(data):
 
 
 def test_fingerprint(data):
-    made = data(["u1,a,1", "u1,b,2", "u1,c,3"], min_history=2, clean=Cleaning(tags=False), exclude_history=False)
-    found = made.fingerprint
-    assert found.pop("data") == made.log.meta["data"]
-    assert found == {
+    module = data(["u1,a,1", "u1,b,2", "u1,c,3"], min_history=2, clean=Cleaning(tags=False), exclude_history=False)
+    fingerprint = module.fingerprint
+    assert fingerprint.pop("data") == module.log.meta["data"]
+    assert fingerprint == {
         "source": "Tiny",
         "users": 1,
         "items": 3,
@@ -174,13 +174,13 @@ def test_fingerprint(data):
     }
 
 
-def test_no_cleaning_is_told(data):
+def test_fingerprint_without_cleaning(data):
     off = Cleaning(*[False] * 6)
     assert data(clean=off).fingerprint["clean"] == "none"
 
 
 @pytest.mark.parametrize("split_quantiles", [(0.9, 0.8), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0)])
-def test_cuts_that_do_not_rise(data, split_quantiles):
+def test_split_quantiles_must_rise(data, split_quantiles):
     with pytest.raises(DataError, match="two rising shares"):
         data(split_quantiles=split_quantiles)
 
@@ -201,7 +201,7 @@ def test_no_user_to_test(data):
         data(["u1,a,1", "u1,b,2"]).test_dataloader()
 
 
-def test_where_stores_are_kept(monkeypatch, tmp_path):
+def test_cache_dir(monkeypatch, tmp_path):
     monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "env"))
     assert resolve_cache_dir(str(tmp_path / "own")) == tmp_path / "own"
     assert resolve_cache_dir(None) == tmp_path / "env"
@@ -212,9 +212,9 @@ def test_where_stores_are_kept(monkeypatch, tmp_path):
 
 
 def test_loaders(data):
-    made = data(batch_events=64)
-    users = made.log.meta["users"]
-    for part, targets in {"validation": 26, "test": 26, "predict": 0}.items():
-        batches = list(made.loader(part))
+    module = data(batch_events=64)
+    users = module.log.meta["users"]
+    for split, targets in {"validation": 26, "test": 26, "predict": 0}.items():
+        batches = list(module.loader(split))
         assert sum(int((b.targets >= 0).sum()) for b in batches) == targets
     assert sum(len(b.users) for b in batches) == users == 30

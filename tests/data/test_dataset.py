@@ -11,8 +11,8 @@ from interestlab.data.sampler import LengthBucketSampler
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60).map(np.array)
 
 
-def dataset(log, part, max_history=1000, seen=True):
-    return HistoryDataset(log, part, max_history, seen)
+def dataset(log, split, max_history=1000):
+    return HistoryDataset(log, split, max_history, with_history_items=True)
 
 
 def history(log, user):
@@ -20,11 +20,11 @@ def history(log, user):
 
 
 @pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
-def test_every_training_event_is_a_target_once_an_epoch(data, split):
-    made = data(split=split, batch_events=40)
-    log = made.log
-    found = Counter()
-    for batch in made.train_dataloader():
+def test_every_training_event_is_a_target_once_per_epoch(data, split):
+    module = data(split=split, batch_events=40)
+    log = module.log
+    targets = Counter()
+    for batch in module.train_dataloader():
         real = batch.targets >= 0
         assert (real == batch.mask).all()
         # A target is the next event in the log, of the same user.
@@ -32,18 +32,18 @@ def test_every_training_event_is_a_target_once_an_epoch(data, split):
         assert (log.item[rows + 1] == batch.targets[real].numpy()).all()
         assert (log.item[rows] == batch.items[real].numpy()).all()
         assert (batch.event_index[:, 1:] - batch.event_index[:, :-1])[batch.mask[:, 1:]].eq(1).all()
-        found.update((rows + 1).tolist())
+        targets.update((rows + 1).tolist())
     trained = [r for start, n in zip(log.offsets, log.split_positions.train, strict=False) for r in range(start + 1, start + n)]
-    assert found == Counter(trained)
+    assert targets == Counter(trained)
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 @pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
-def test_held_out_targets(data, part, split):
-    made = data(split=split, max_history=4)
-    log, cuts = made.log, getattr(made.log.split_positions, part)
+def test_evaluation_targets(data, part, split):
+    module = data(split=split, max_history=4)
+    log, cuts = module.log, getattr(module.log.split_positions, part)
     users = []
-    for batch in made.loader(part):
+    for batch in module.loader(part):
         for i, user in enumerate(batch.users.tolist()):
             before, target = history(log, user)[: cuts[user]], history(log, user)[cuts[user]]
             n = int(batch.mask[i].sum())
@@ -56,28 +56,28 @@ def test_held_out_targets(data, part, split):
     assert users
 
 
-def test_history_is_not_excluded_when_not_wanted(data):
+def test_history_items_are_empty_without_exclusion(data):
     assert {b.history_items.shape[1] for b in data(exclude_history=False).test_dataloader()} == {0}
 
 
-def test_nothing_is_seen_in_training(data):
+def test_history_items_are_empty_in_training(data):
     assert {b.history_items.shape[1] for b in data().train_dataloader()} == {0}
 
 
-def test_predict_reads_whole_histories(data):
-    made = data()
-    for batch in made.predict_dataloader():
+def test_predict_reads_full_histories(data):
+    module = data()
+    for batch in module.predict_dataloader():
         assert (batch.targets == -1).all()
         for i, user in enumerate(batch.users.tolist()):
-            assert batch.items[i][batch.mask[i]].tolist() == history(made.log, user)
+            assert batch.items[i][batch.mask[i]].tolist() == history(module.log, user)
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test", "predict"])
 def test_max_history_keeps_the_last_events(data, part):
     log = data().log
-    short, whole = dataset(log, part, max_history=3), dataset(log, part)
-    assert len(short) == len(whole)
-    a, b = short[list(range(len(short)))], whole[list(range(len(whole)))]
+    short, full = dataset(log, part, max_history=3), dataset(log, part)
+    assert len(short) == len(full)
+    a, b = short[list(range(len(short)))], full[list(range(len(full)))]
     assert a.items.shape[1] == 3
     for i in range(len(short)):
         assert a.items[i][a.mask[i]].tolist() == b.items[i][b.mask[i]].tolist()[-3:]
@@ -101,13 +101,13 @@ def test_types_and_padding(data):
     assert (~batch.mask).any()
 
 
-def test_users_with_nothing_to_learn_from_are_not_in_training(data):
+def test_users_without_targets_are_not_in_training(data):
     log = data(["a,x,1", "b,x,1", "b,y,2", "c,x,1", "c,y,2", "c,z,3"]).log
-    assert dataset(log, "train").users.tolist() == [1]  # of c one event is for training, and none follows it
+    assert dataset(log, "train").users.tolist() == [1]  # c has one training event, and none follows it
 
 
 @given(LENGTHS, st.integers(1, 200), st.booleans(), st.integers(0, 3))
-def test_batches_hold_every_sample_once_within_the_budget(lengths, budget, shuffle, epoch):
+def test_batches_contain_every_sample_once_within_the_budget(lengths, budget, shuffle, epoch):
     sampler = LengthBucketSampler(lengths, budget, shuffle=shuffle)
     sampler.set_epoch(epoch)
     batches = list(sampler)
@@ -118,21 +118,21 @@ def test_batches_hold_every_sample_once_within_the_budget(lengths, budget, shuff
 
 
 @given(LENGTHS, st.integers(1, 200), st.sampled_from([2, 3]), st.booleans())
-def test_shares_of_processes(lengths, budget, world, shuffle):
+def test_processes_share_every_batch(lengths, budget, world, shuffle):
     shares = [list(LengthBucketSampler(lengths, budget, shuffle=shuffle, rank=r, world=world)) for r in range(world)]
     drawn = [s for share in shares for batch in share for s in batch]
     assert sorted(drawn) == list(range(len(lengths)))
     if len(lengths) >= world:
         assert len({len(share) for share in shares}) == 1
-    # A step sees one batch, however many processes there are.
+    # A training step sees one batch, for any number of processes.
     steps = LengthBucketSampler(lengths, budget, shuffle=shuffle, world=world).epoch_batches()
     for number, step in enumerate(steps):
         assert sorted(s for share in shares if number < len(share) for s in share[number]) == sorted(step.tolist())
 
 
 @pytest.mark.parametrize("world", [2, 8])
-def test_batches_come_in_the_order_of_one_process(world):
-    """Also where the last of them is too small for all processes, and goes into the one before."""
+def test_batch_order_does_not_depend_on_the_number_of_processes(world):
+    """Also if the last batch is too small for all processes, and is merged with the one before."""
     args = {"lengths": np.full(244, 50), "max_events": 4096, "shuffle": True}
     one, several = (LengthBucketSampler(**args, world=w) for w in (1, world))
     for epoch in range(8):
@@ -145,7 +145,7 @@ def test_batches_come_in_the_order_of_one_process(world):
         several.set_epoch(epoch + 1)
 
 
-def test_little_is_padding():
+def test_padding_is_small():
     lengths = np.random.default_rng(0).geometric(0.05, 2000)
     batches = list(LengthBucketSampler(lengths, 1000, shuffle=True))
     padded = sum(len(b) * lengths[b].max() for b in batches)
@@ -153,16 +153,16 @@ def test_little_is_padding():
     assert lengths.sum() / 1000 <= len(batches) < 1.3 * lengths.sum() / 1000
 
 
-def test_epochs_differ_and_an_epoch_repeats():
+def test_epochs_differ_and_are_reproducible():
     lengths = np.repeat([2, 3, 4], 30)
 
-    def drawn(epoch, seed=0, shuffle=True):
+    def batches_of(epoch, seed=0, shuffle=True):
         sampler = LengthBucketSampler(lengths, 20, shuffle=shuffle, seed=seed)
         sampler.set_epoch(epoch)
         return list(sampler)
 
-    assert drawn(0) == drawn(0)
-    assert drawn(0) != drawn(1)
-    assert drawn(0) != drawn(0, seed=1)
-    assert {frozenset(b) for b in drawn(0)} != {frozenset(b) for b in drawn(1)}
-    assert drawn(0, shuffle=False) == drawn(1, shuffle=False)
+    assert batches_of(0) == batches_of(0)
+    assert batches_of(0) != batches_of(1)
+    assert batches_of(0) != batches_of(0, seed=1)
+    assert {frozenset(b) for b in batches_of(0)} != {frozenset(b) for b in batches_of(1)}
+    assert batches_of(0, shuffle=False) == batches_of(1, shuffle=False)

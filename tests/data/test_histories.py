@@ -15,7 +15,7 @@ from interestlab.errors import DataError
 EVENTS = st.lists(st.tuples(st.sampled_from("uvwxy"), st.sampled_from("abcde"), st.integers(1, 4)), min_size=1, max_size=40)
 
 
-def told(rows, items=None, **settings):
+def build(rows, items=None, **settings):
     frame = pl.LazyFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
     if "position" in settings:
         frame = frame.with_columns(position=pl.Series(settings.pop("position")))
@@ -48,16 +48,16 @@ def test_k_core(rows, k):
     assert k_core_filter(found, k).equals(found)
 
 
-def test_k_core_goes_on_until_nothing_leaves():
-    # Without u3's only event, b has one event left; without that, u2 has one.
+def test_k_core_repeats_until_nothing_is_removed():
+    # Removing u3 leaves b with one event; removing b leaves u2 with one.
     rows = [("u1", "a", 1), ("u1", "a", 2), ("u2", "a", 1), ("u2", "b", 2), ("u3", "b", 1)]
-    assert by_user(told(rows, k_core=2)) == {"u1": ["a", "a"]}
+    assert by_user(build(rows, k_core=2)) == {"u1": ["a", "a"]}
 
 
 @settings(deadline=None)
 @given(EVENTS, st.sampled_from(["file", "shuffle", "item"]))
-def test_histories_are_sorted_and_whole(rows, ties):
-    found = told(rows, ties=ties)
+def test_histories_are_sorted_and_complete(rows, ties):
+    found = build(rows, ties=ties)
     assert found.offsets[0] == 0
     assert found.offsets[-1] == len(rows)
     assert found.users["user_id"].to_list() == sorted({u for u, *_ in rows})
@@ -73,44 +73,44 @@ def test_histories_are_sorted_and_whole(rows, ties):
 
 def test_min_history():
     rows = [("u", "a", 1), ("u", "b", 2), ("v", "a", 1), ("w", "c", 1), ("w", "a", 2), ("w", "a", 3)]
-    assert set(by_user(told(rows, min_history=2))) == {"u", "w"}
-    assert set(by_user(told(rows, min_history=3))) == {"w"}
-    assert told(rows, min_history=3).items["item_id"].to_list() == ["a", "c"]
+    assert set(by_user(build(rows, min_history=2))) == {"u", "w"}
+    assert set(by_user(build(rows, min_history=3))) == {"w"}
+    assert build(rows, min_history=3).items["item_id"].to_list() == ["a", "c"]
 
 
 def test_nothing_left():
     with pytest.raises(DataError, match="no event is left after k_core=3 and min_history=0"):
-        told([("u", "a", 1)], k_core=3)
+        build([("u", "a", 1)], k_core=3)
 
 
 TIED = [("u", i, 5) for i in "dbace"] + [("u", "f", 1)]
 
 
 def test_ties_by_file():
-    assert by_user(told(TIED)) == {"u": list("fdbace")}
+    assert by_user(build(TIED)) == {"u": list("fdbace")}
 
 
-def test_ties_by_position_where_published():
-    assert by_user(told(TIED, position=[5, 4, 3, 2, 1, 9])) == {"u": list("fecabd")}
+def test_ties_by_position():
+    assert by_user(build(TIED, position=[5, 4, 3, 2, 1, 9])) == {"u": list("fecabd")}
 
 
 def test_ties_by_item():
-    assert by_user(told(TIED, ties="item", position=[5, 4, 3, 2, 1, 9])) == {"u": list("fabcde")}
+    assert by_user(build(TIED, ties="item", position=[5, 4, 3, 2, 1, 9])) == {"u": list("fabcde")}
 
 
-def test_ties_by_chance():
-    orders = [by_user(told(TIED, ties="shuffle", seed=s))["u"] for s in (0, 0, 1, 2, 3)]
+def test_ties_by_shuffling():
+    orders = [by_user(build(TIED, ties="shuffle", seed=s))["u"] for s in (0, 0, 1, 2, 3)]
     assert orders[0] == orders[1]
     assert len({tuple(o) for o in orders}) > 1
     assert all(sorted(o) == list("abcdef") and o[0] == "f" for o in orders)
 
 
-def test_items_keep_their_words_and_all_items_have_a_row():
+def test_every_item_has_a_row_with_its_texts():
     items = pl.LazyFrame({"item_id": ["b", "a", "zz"], "title": ["B &amp; b", "Ａ", "not bought"]})
-    found = told([("u", "a", 1), ("u", "b", 2), ("u", "c", 3)], items)
+    found = build([("u", "a", 1), ("u", "b", 2), ("u", "c", 3)], items)
     assert found.items.select("item_id", "title").rows() == [("a", "A"), ("b", "B & b"), ("c", None)]
 
 
 def test_ids_are_not_cleaned():
-    found = told([("Ｕ&amp;", "<b>Ａ", 1)])
+    found = build([("Ｕ&amp;", "<b>Ａ", 1)])
     assert by_user(found) == {"Ｕ&amp;": ["<b>Ａ"]}

@@ -1,4 +1,4 @@
-"""Values of which an encoder prepares nothing."""
+"""Values that an encoder preprocesses to nothing."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from interestlab.contract import Encoder
 
 
 class Sum(Encoder):
-    """The sum of a title's letters; nothing of a title that names one of ``but``."""
+    """Encodes the sum of a title's letters, and nothing for a title that ends with one of ``but``."""
 
     fields = ("item.title",)
 
@@ -24,27 +24,29 @@ class Sum(Encoder):
         return inputs.values.sum(1, keepdim=True).float()
 
 
-def test_they_count_as_missing_and_are_told(data):
-    made = data()
-    with pytest.warns(UserWarning, match="field item.title: Sum finds nothing in 2 of 8 values, such as 'Title of c'") as told:
-        found = made.feature(Sum("cf"), "item.title")
-    assert "\n" not in str(told[0].message)
-    names = made.log.items["item_id"].to_list()
-    assert [names[i] for i in np.flatnonzero(found.codes == -1)] == ["c", "f"]
-    there = found.codes[found.codes >= 0]
-    assert found.inputs(there).lengths.tolist() == [1] * 6
-    assert found.codes.dtype == np.int32
+def test_they_count_as_missing_with_a_warning(data):
+    module = data()
+    with pytest.warns(
+        UserWarning, match="field item.title: Sum finds nothing in 2 of 8 values, such as 'Title of c'"
+    ) as warned:
+        field = module.feature(Sum("cf"), "item.title")
+    assert "\n" not in str(warned[0].message)
+    names = module.log.items["item_id"].to_list()
+    assert [names[i] for i in np.flatnonzero(field.codes == -1)] == ["c", "f"]
+    there = field.codes[field.codes >= 0]
+    assert field.inputs(there).lengths.tolist() == [1] * 6
+    assert field.codes.dtype == np.int32
 
 
-def test_those_that_have_no_value_stay_missing(data):
-    made = data()
+def test_rows_without_a_value_stay_missing(data):
+    module = data()
     with pytest.warns(UserWarning, match="nothing in 1 of 1 values, such as 'Acme'"):
-        found = made.feature(Sum("e"), "item.brand")
-    assert (found.codes == -1).all()
+        field = module.feature(Sum("e"), "item.brand")
+    assert (field.codes == -1).all()
 
 
-def test_where_all_prepare_something_nothing_is_said(data):
+def test_no_warning_if_every_value_has_rows(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = data().feature(Sum(), "item.title")
-    assert (found.codes >= 0).all()
+        field = data().feature(Sum(), "item.title")
+    assert (field.codes >= 0).all()

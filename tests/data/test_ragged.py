@@ -1,4 +1,4 @@
-"""Rows of several lengths in one file: what is written comes back, padded with zeros."""
+"""Ragged arrays are read as they were written, padded with zeros."""
 
 import tempfile
 from pathlib import Path
@@ -16,20 +16,20 @@ SHAPES = st.sampled_from([(), (1,), (3,), (2, 2)])
 
 
 @st.composite
-def some(draw, lengths=LENGTHS):
-    """Lengths of some values, and codes of any of them, in any order."""
+def lengths_and_codes(draw, lengths=LENGTHS):
+    """Sample lengths of values, and codes of some of them in any order."""
     found = draw(lengths)
     codes = draw(st.permutations(range(len(found))))
     return np.array(found, np.int64), np.array(codes[: draw(st.integers(0, len(codes)))], np.int64)
 
 
-def made(lengths, shape, dtype=np.float32):
+def random_rows(lengths, shape, dtype=np.float32):
     rng = np.random.default_rng(0)
     return [(rng.standard_normal((length, *shape)) * 1000).astype(dtype) for length in lengths]
 
 
 def padded(rows, shape, dtype):
-    """Rows as they should come back."""
+    """Pad rows as they should be read."""
     out = np.zeros((len(rows), max(map(len, rows), default=0), *shape), dtype)
     for place, row in zip(out, rows, strict=True):
         place[: len(row)] = row
@@ -37,36 +37,38 @@ def padded(rows, shape, dtype):
 
 
 @settings(deadline=None, max_examples=60)
-@given(some(), SHAPES, st.sampled_from([np.int32, np.int64, np.float32, np.int16]), st.integers(1, 4))
-def test_what_is_written_comes_back(chosen, shape, dtype, size):
+@given(lengths_and_codes(), SHAPES, st.sampled_from([np.int32, np.int64, np.float32, np.int16]), st.integers(1, 4))
+def test_written_rows_are_read_back(chosen, shape, dtype, size):
     lengths, codes = chosen
-    rows = made(lengths, shape, dtype)
+    rows = random_rows(lengths, shape, dtype)
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), (rows[i : i + size] for i in range(0, len(rows), size)))
-        held = RaggedArray(Path(folder))
-        assert held.lengths.tolist() == lengths.tolist()
-        inputs = held.inputs(codes)
+        array = RaggedArray(Path(folder))
+        assert array.lengths.tolist() == lengths.tolist()
+        inputs = array.inputs(codes)
     assert inputs.lengths.tolist() == lengths[codes].tolist()
     assert inputs.lengths.dtype == torch.int64
-    shown = shape if len(rows) else ()  # of no value, no shape is known
+    shown = shape if len(rows) else ()  # without values the shape is unknown
     assert torch.equal(inputs.values, padded([rows[c] for c in codes], shown, dtype if len(rows) else np.int32))
 
 
 @settings(deadline=None, max_examples=60)
-@given(some(), SHAPES, st.sampled_from(["float32", "bfloat16"]), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_what_is_filled_in_any_order_comes_back(chosen, shape, dtype, size, random):
+@given(
+    lengths_and_codes(), SHAPES, st.sampled_from(["float32", "bfloat16"]), st.integers(1, 4), st.randoms(use_true_random=False)
+)
+def test_rows_filled_in_any_order_are_read_back(chosen, shape, dtype, size, random):
     lengths, codes = chosen
-    rows = made(lengths, shape)
+    rows = random_rows(lengths, shape)
     order = list(range(len(rows)))
     random.shuffle(order)
     with tempfile.TemporaryDirectory() as folder:
-        held = allocate(Path(folder), lengths, shape, dtype)
+        array = allocate(Path(folder), lengths, shape, dtype)
         for first in range(0, len(order), size):
             part = np.array(order[first : first + size], np.int64)
             values = padded([rows[c] for c in part], shape, np.float32)
-            values[~(torch.arange(values.shape[1]) < torch.from_numpy(lengths[part])[:, None])] = 7.0  # no padding is kept
-            held.fill(part, values)
-        held.flush()
+            values[~(torch.arange(values.shape[1]) < torch.from_numpy(lengths[part])[:, None])] = 7.0  # padding is not stored
+            array.fill(part, values)
+        array.flush()
         inputs = RaggedArray(Path(folder)).inputs(codes)
     expected = padded([rows[c] for c in codes], shape, np.float32).to(getattr(torch, dtype))
     assert inputs.values.dtype == expected.dtype
@@ -76,35 +78,35 @@ def test_what_is_filled_in_any_order_comes_back(chosen, shape, dtype, size, rand
 
 @pytest.mark.parametrize("given", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("kept", ["float32", "bfloat16"])
-def test_values_of_any_precision_are_kept_as_asked(tmp_path, given, kept):
+def test_values_of_any_precision_are_stored_in_the_given_one(tmp_path, given, kept):
     values = torch.linspace(-2, 2, 12).view(2, 3, 2).to(given)
-    held = allocate(tmp_path, np.array([3, 2]), (2,), kept)
-    held.fill(np.array([0, 1]), values)
-    found = held.inputs(np.array([0, 1])).values
+    array = allocate(tmp_path, np.array([3, 2]), (2,), kept)
+    array.fill(np.array([0, 1]), values)
+    found = array.inputs(np.array([0, 1])).values
     assert found.dtype == getattr(torch, kept)
     values[1, 2] = 0
     torch.testing.assert_close(found.double(), values.double(), rtol=1e-6 if kept == "float32" else 1e-2, atol=1e-7)
 
 
 @pytest.mark.parametrize(("dtype", "width"), [("float32", 4), ("bfloat16", 2)])
-def test_a_file_is_as_large_as_its_numbers(tmp_path, dtype, width):
+def test_file_size(tmp_path, dtype, width):
     allocate(tmp_path, np.array([3, 0, 4]), (5,), dtype)
     assert (tmp_path / "data.bin").stat().st_size == 7 * 5 * width
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_nothing_at_all_is_no_error(tmp_path, lengths, dtype):
-    held = allocate(tmp_path, np.array(lengths, np.int64), (4,), dtype)
+def test_empty_arrays(tmp_path, lengths, dtype):
+    array = allocate(tmp_path, np.array(lengths, np.int64), (4,), dtype)
     codes = np.arange(len(lengths))
-    held.fill(codes, torch.zeros(len(lengths), 0, 4))
-    held.flush()
+    array.fill(codes, torch.zeros(len(lengths), 0, 4))
+    array.flush()
     inputs = RaggedArray(tmp_path).inputs(codes)
     assert inputs.values.shape == (len(lengths), 0, 4)
     assert inputs.lengths.tolist() == lengths
 
 
-def test_what_is_read_cannot_be_changed(tmp_path):
+def test_arrays_are_read_only(tmp_path):
     allocate(tmp_path, np.array([2]), (), "float32")
     with pytest.raises(ValueError, match="read-only"):
         RaggedArray(tmp_path).fill(np.array([0]), torch.ones(1, 2))

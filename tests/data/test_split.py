@@ -29,29 +29,31 @@ def test_global_time(users, shares):
     cuts = global_time(offsets([len(u) for u in users]), times, np.ones(len(times), bool), shares)
     first, second = np.quantile(times, shares, method="higher")
     for history, train, validation, test in zip(users, *cuts, strict=True):
-        # Training is all that came before the first moment, of any user.
+        # Training events are all events before the first time.
         assert train == sum(t < first for t in history)
         inside = [place for place, t in enumerate(history) if first <= t < second]
         after = [place for place, t in enumerate(history) if t >= second]
-        # A target is the first event of its window, and something came before the window.
+        # A target is the first event of its window, with an event before the window.
         assert validation == (inside[0] if inside and inside[0] > 0 else -1)
         assert test == (after[0] if after and after[0] > 0 else -1)
 
 
 @given(TIMES, SHARES)
-def test_nothing_of_the_future_is_trained_on(users, shares):
+def test_no_future_event_is_trained_on(users, shares):
     starts = offsets([len(u) for u in users])
     times = np.concatenate(users)
     cuts = global_time(starts, times, np.ones(len(times), bool), shares)
     trained = [t for u, n in zip(users, cuts.train, strict=True) for t in u[:n]]
-    held = {part: [u[c] for u, c in zip(users, getattr(cuts, part), strict=True) if c > 0] for part in ("validation", "test")}
+    targets = {
+        part: [u[c] for u, c in zip(users, getattr(cuts, part), strict=True) if c > 0] for part in ("validation", "test")
+    }
     latest = max(trained, default=0)
-    assert all(t > latest for part in held.values() for t in part)
-    assert max(held["validation"], default=0) < min(held["test"], default=99)
+    assert all(t > latest for part in targets.values() for t in part)
+    assert max(targets["validation"], default=0) < min(targets["test"], default=99)
 
 
-def test_by_hand():
+def test_small_example():
     times = np.array([1, 2, 8, 9, 3, 5, 6, 7, 4, 10])
     cuts = global_time(np.array([0, 4, 8, 10]), times, np.ones(10, bool), (0.5, 0.7))
-    # The sixth of ten times is 6, the eighth 8: the moments that part the log.
+    # The sixth of ten times is 6, the eighth 8: the times that split the log.
     assert [c.tolist() for c in cuts] == [[2, 2, 1], [-1, 2, -1], [2, -1, 1]]

@@ -71,7 +71,7 @@ def test_all_steps(given, expected):
 @pytest.mark.parametrize("step", ["nfkc", "control", "urls", "spaces"])
 @settings(deadline=None, max_examples=60)
 @given(text=st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("htps:/w. \u200b\n\u3000Ａ很")), max_size=30))
-def test_steps_that_do_nothing_twice(step, text):
+def test_steps_are_idempotent(step, text):
     once = clean(text, only(step))
     assert clean(once, only(step)) == once
 
@@ -82,12 +82,12 @@ def test_steps_that_do_nothing_twice(step, text):
         st.sampled_from(["很好", "good ", "Ｑ", "１", " ", "\n", "\u200b", "https://t.cn/a", "www.x.y", "，", "a < b", "!"])
     )
 )
-def test_plain_text_is_clean_after_once(parts):
+def test_cleaning_plain_text_is_idempotent(parts):
     once = clean("".join(parts))
     assert clean(once) == once
     assert once is None or (once == once.strip() and "  " not in once)
 
 
-def test_whole_columns():
+def test_columns():
     texts = ["a &amp; b", None, "c", "&lt;i&gt;", ""] * 2
     assert pl.DataFrame({"t": texts}).select(Cleaning()(pl.col("t")))["t"].to_list() == ["a & b", None, "c", None, None] * 2

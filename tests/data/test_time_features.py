@@ -1,4 +1,4 @@
-"""What the times of the events say."""
+"""Columns computed from the timestamps."""
 
 import datetime as dt
 
@@ -20,16 +20,16 @@ class Index(Encoder):
         return inputs.values[:, None].float()
 
 
-def clock(users, times, **columns):
+def compute(users, times, **columns):
     frame = pl.LazyFrame({"user": pl.Series(users, dtype=pl.UInt32), "timestamp": times, **columns})
     return add_time_features(frame).collect()
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(SECONDS, min_size=1, max_size=5).map(sorted), min_size=1, max_size=4))
-def test_every_event_has_its_hour_weekday_and_time_away(histories):
+def test_hour_weekday_and_elapsed(histories):
     users = [u for u, history in enumerate(histories) for _ in history]
-    found = clock(users, [t for history in histories for t in history])
+    found = compute(users, [t for history in histories for t in history])
     expected = []
     for history in histories:
         for before, now in zip([None, *history], history, strict=False):
@@ -40,35 +40,35 @@ def test_every_event_has_its_hour_weekday_and_time_away(histories):
     assert all(value is None or value < size for row in expected for value, size in zip(row, (24, 8, 32), strict=True))
 
 
-def test_powers_of_two_are_not_missed():
+def test_elapsed_is_exact_at_powers_of_two():
     times = [1, *(1 + sum(2**k - 1 for k in range(n + 1)) for n in range(31))]
-    assert clock([0] * 32, times)["elapsed"].to_list() == [None, *range(31)]
+    assert compute([0] * 32, times)["elapsed"].to_list() == [None, *range(31)]
 
 
-def test_a_column_of_the_source_stays():
-    found = clock([0, 0], [1, 2], hour=["dawn", None])
+def test_a_column_of_the_source_is_not_replaced():
+    found = compute([0, 0], [1, 2], hour=["dawn", None])
     assert found["hour"].to_list() == ["dawn", None]
     assert found["elapsed"].to_list() == [None, 1]
 
 
 @pytest.mark.parametrize(("name", "size"), COLUMNS.items())
-def test_they_are_fields_of_every_log(data, name, size):
-    made = data()
-    assert made.cardinalities[f"event.{name}"] == size
-    found = made.feature(Index(), f"event.{name}")
-    assert len(found.codes) == made.log.meta["events"]
+def test_every_log_has_these_fields(data, name, size):
+    module = data()
+    assert module.cardinalities[f"event.{name}"] == size
+    found = module.feature(Index(), f"event.{name}")
+    assert len(found.codes) == module.log.meta["events"]
     assert 0 < found.size <= size
-    first = made.log.offsets[:-1]
+    first = module.log.offsets[:-1]
     assert (found.codes[first] == -1).all() == (name == "elapsed")
 
 
-def test_nothing_of_it_is_kept_or_named(data):
-    made = data()
-    assert not set(COLUMNS) & set(pl.read_parquet_schema(made.log.folder / "events.parquet"))
-    assert "hour" not in (made.log.folder / "meta.json").read_text()
+def test_they_are_not_stored(data):
+    module = data()
+    assert not set(COLUMNS) & set(pl.read_parquet_schema(module.log.folder / "events.parquet"))
+    assert "hour" not in (module.log.folder / "meta.json").read_text()
 
 
-def test_it_knows_nothing_of_what_comes_after(data):
-    whole, cut = data(["u,a,1", "u,b,2", "u,c,9"]), data(["u,a,1", "u,b,2"])
+def test_they_do_not_depend_on_later_events(data):
+    full, truncated = data(["u,a,1", "u,b,2", "u,c,9"]), data(["u,a,1", "u,b,2"])
     columns = list(COLUMNS)
-    assert whole.log.events.select(columns).collect().rows()[:2] == cut.log.events.select(columns).collect().rows()
+    assert full.log.events.select(columns).collect().rows()[:2] == truncated.log.events.select(columns).collect().rows()

@@ -20,44 +20,44 @@ EVENTS = st.lists(st.tuples(IDS, IDS, TIMES, NUMBERS, NUMBERS, st.sampled_from([
 ITEMS = st.lists(st.tuples(IDS, NUMBERS), max_size=8)
 
 
-def checked(events, items=None, rejected=None):
+def run(events, items=None, rejected=None):
     frames = [None if f is None else pl.DataFrame(f).lazy() for f in (events, items, rejected)]
     return validate(EventLog(*frames))
 
 
-def one(**columns):
+def row(**columns):
     return {"user_id": ["u"], "item_id": ["i"], "timestamp": [1_500_000_000]} | {k: [v] for k, v in columns.items()}
 
 
 @settings(deadline=None, max_examples=60)
 @given(EVENTS, ITEMS, st.integers(0, 2))
-def test_no_row_is_lost(events, items, rejected):
+def test_every_row_is_used_or_in_quarantine(events, items, rejected):
     names = ["user_id", "item_id", "timestamp", "rating", "position", "event"]
-    found = validate(
+    validated = validate(
         EventLog(
             events=pl.LazyFrame(events, schema=dict.fromkeys(names, pl.String), orient="row"),
             items=pl.LazyFrame(items, schema={"item_id": pl.String, "price": pl.String}, orient="row"),
             rejected=pl.LazyFrame({"file": ["f"] * rejected, "line": [1] * rejected, "reason": ["odd"] * rejected}),
         )
     )
-    assert found.num_rows == len(events) + len(items) + rejected
-    assert found.events.height + found.items.height + found.quarantine.height == found.num_rows
-    assert found.quarantine["reason"].null_count() == 0
-    kept = found.events
-    assert kept.select(pl.col("user_id", "item_id", "timestamp", "event").null_count()).row(0) == (0, 0, 0, 0)
-    assert kept["timestamp"].is_between(1, 4_102_444_799).all()
-    assert (kept["user_id"] != "").all()
-    assert kept["rating"].drop_nulls().is_finite().all()
-    assert found.items["price"].drop_nulls().is_finite().all()
-    assert found.items["item_id"].is_unique().all()
-    # A number that was given is kept or quarantined; it does not turn into null.
-    sound = [(r, p) for u, i, _, r, p, _ in events if (u or "").strip() and (i or "").strip()]
-    assert kept["rating"].null_count() <= sum(r is None for r, _ in sound)
-    assert kept["position"].null_count() <= sum(p is None for _, p in sound)
+    assert validated.num_rows == len(events) + len(items) + rejected
+    assert validated.events.height + validated.items.height + validated.quarantine.height == validated.num_rows
+    assert validated.quarantine["reason"].null_count() == 0
+    valid = validated.events
+    assert valid.select(pl.col("user_id", "item_id", "timestamp", "event").null_count()).row(0) == (0, 0, 0, 0)
+    assert valid["timestamp"].is_between(1, 4_102_444_799).all()
+    assert (valid["user_id"] != "").all()
+    assert valid["rating"].drop_nulls().is_finite().all()
+    assert validated.items["price"].drop_nulls().is_finite().all()
+    assert validated.items["item_id"].is_unique().all()
+    # A number is either used or quarantined; it does not become null.
+    with_ids = [(r, p) for u, i, _, r, p, _ in events if (u or "").strip() and (i or "").strip()]
+    assert valid["rating"].null_count() <= sum(r is None for r, _ in with_ids)
+    assert valid["position"].null_count() <= sum(p is None for _, p in with_ids)
 
 
 def test_types_of_the_common_schema():
-    found = checked(one(user_id=7, item_id=8, timestamp="1500000000", rating="4", position="3", colour="red"))
+    validated = run(row(user_id=7, item_id=8, timestamp="1500000000", rating="4", position="3", colour="red"))
     schema = {
         "user_id": pl.String,
         "item_id": pl.String,
@@ -68,11 +68,11 @@ def test_types_of_the_common_schema():
         "position": pl.Int64,
         "colour": pl.String,
     }
-    assert dict(found.events.schema) == schema
-    row = {"user_id": "7", "item_id": "8", "timestamp": 1_500_000_000, "event": "interaction", "rating": 4.0}
-    assert found.events.row(0, named=True) == row | {"text": None, "position": 3, "colour": "red"}
-    assert dict(found.items.schema)["price"] == pl.Float32
-    assert found.items.height == 0
+    assert dict(validated.events.schema) == schema
+    expected = {"user_id": "7", "item_id": "8", "timestamp": 1_500_000_000, "event": "interaction", "rating": 4.0}
+    assert validated.events.row(0, named=True) == expected | {"text": None, "position": 3, "colour": "red"}
+    assert dict(validated.items.schema)["price"] == pl.Float32
+    assert validated.items.height == 0
 
 
 @pytest.mark.parametrize(
@@ -92,79 +92,79 @@ def test_types_of_the_common_schema():
     ],
 )
 def test_the_reason_names_the_value(columns, reason):
-    found = checked(one(**columns))
-    assert found.events.is_empty()
-    assert pl.Series([found.quarantine["reason"][0]]).str.contains(reason).all(), found.quarantine["reason"][0]
+    validated = run(row(**columns))
+    assert validated.events.is_empty()
+    assert pl.Series([validated.quarantine["reason"][0]]).str.contains(reason).all(), validated.quarantine["reason"][0]
 
 
-def test_the_first_reason_is_told():
-    found = checked(one(user_id=None, timestamp="x"))
-    assert found.quarantine["reason"].to_list() == ["user_id is missing"]
+def test_the_first_reason_is_reported():
+    validated = run(row(user_id=None, timestamp="x"))
+    assert validated.quarantine["reason"].to_list() == ["user_id is missing"]
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "time",
     [dt.datetime(2020, 1, 2, 3, 4, 5), dt.datetime(2020, 1, 2, 3, 4, 5, 999_000, dt.UTC)],
 )
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
-def test_datetime_columns(moment, unit):
-    frame = one(timestamp=moment)
+def test_datetime_columns(time, unit):
+    frame = row(timestamp=time)
     events = pl.DataFrame(frame).with_columns(pl.col("timestamp").dt.cast_time_unit(unit))
-    expected = int(moment.replace(tzinfo=dt.UTC).timestamp())
-    assert checked(events).events["timestamp"].to_list() == [expected]
+    expected = int(time.replace(tzinfo=dt.UTC).timestamp())
+    assert run(events).events["timestamp"].to_list() == [expected]
 
 
-def test_time_zones_count():
+def test_time_zones():
     zone = dt.timezone(dt.timedelta(hours=8))
-    moment = pl.Series([dt.datetime(2020, 1, 2, tzinfo=zone)]).dt.convert_time_zone("Asia/Shanghai")
-    assert checked(pl.DataFrame(one()).with_columns(timestamp=moment)).events["timestamp"].to_list() == [1_577_894_400]
+    time = pl.Series([dt.datetime(2020, 1, 2, tzinfo=zone)]).dt.convert_time_zone("Asia/Shanghai")
+    assert run(pl.DataFrame(row()).with_columns(timestamp=time)).events["timestamp"].to_list() == [1_577_894_400]
 
 
 def test_date_columns():
-    assert checked(one(timestamp=dt.date(2020, 1, 1))).events["timestamp"].to_list() == [1_577_836_800]
+    assert run(row(timestamp=dt.date(2020, 1, 1))).events["timestamp"].to_list() == [1_577_836_800]
 
 
-def test_repeated_items():
-    found = checked(one(), {"item_id": ["x", " x", "y", "x "], "title": ["1", "2", "3", "4"]})
-    assert found.items.select("item_id", "title").rows() == [("x", "1"), ("y", "3")]
-    assert found.quarantine["line"].to_list() == [2, 4]
-    assert "is a duplicate" in found.quarantine["reason"][0]
+def test_duplicate_items():
+    validated = run(row(), {"item_id": ["x", " x", "y", "x "], "title": ["1", "2", "3", "4"]})
+    assert validated.items.select("item_id", "title").rows() == [("x", "1"), ("y", "3")]
+    assert validated.quarantine["line"].to_list() == [2, 4]
+    assert "is a duplicate" in validated.quarantine["reason"][0]
 
 
-def test_bad_rows_say_where_they_came_from():
-    found = checked(one(user_id="", file="a.csv", line=17), rejected={"file": ["b"], "line": [3], "reason": ["no JSON"]})
-    assert found.quarantine.rows() == [("b", 3, "no JSON"), ("a.csv", 17, "user_id is missing")]
+def test_quarantine_names_file_and_line():
+    validated = run(row(user_id="", file="a.csv", line=17), rejected={"file": ["b"], "line": [3], "reason": ["no JSON"]})
+    assert validated.quarantine.rows() == [("b", 3, "no JSON"), ("a.csv", 17, "user_id is missing")]
 
 
-def test_without_lines_rows_are_counted_from_one():
+def test_without_line_column_rows_are_numbered_from_one():
     frame = {"user_id": ["u", None], "item_id": ["i", "i"], "timestamp": [5, 5]}
-    assert checked(frame).quarantine["line"].to_list() == [2]
+    assert run(frame).quarantine["line"].to_list() == [2]
 
 
-def test_a_column_called_reason_is_kept():
-    assert checked(one(reason="broken")).events["reason"].to_list() == ["broken"]
+def test_a_column_called_reason_is_not_dropped():
+    assert run(row(reason="broken")).events["reason"].to_list() == ["broken"]
 
 
 @pytest.mark.parametrize("name", ["user_id", "item_id", "timestamp"])
 def test_missing_column(name):
-    frame = one(extra=1)
+    frame = row(extra=1)
     del frame[name]
     with pytest.raises(DataError, match=rf"the events have no column {name}; they have: .*extra"):
-        checked(frame)
+        run(frame)
 
 
 def test_missing_item_column():
     with pytest.raises(DataError, match="the items have no column item_id"):
-        checked(one(), {"asin": ["x"]})
+        run(row(), {"asin": ["x"]})
 
 
 @pytest.mark.parametrize("name", ["user", "item", "row"])
 def test_reserved_columns(name):
     with pytest.raises(DataError, match=f"the events have a column {name}, .*rename"):
-        checked(one(**{name: "x"}))
+        run(row(**{name: "x"}))
 
 
 @pytest.mark.parametrize("name", ["timestamp", "text", "rating"])
-def test_lists_where_one_value_is_wanted(name):
+def test_lists_in_schema_columns(name):
     with pytest.raises(DataError, match=f"lists or structs in {name}"):
-        checked(one(**{name: ["x"]}))
+        run(row(**{name: ["x"]}))

@@ -1,4 +1,4 @@
-"""The plugins that the docs show: they keep the contract, and each is part of a model that fits."""
+"""The example plugins of the docs pass the conformance checks and work in a model."""
 
 import importlib
 import json
@@ -16,7 +16,15 @@ from interestlab.step import Step
 from interestlab.testing import check_plugin
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-CLASSES = {"words": "Words", "gate": "Gate", "gru": "GRU", "pairwise": "Pairwise", "receipts": "Receipts"}
+CLASSES = {
+    "words": "Words",
+    "category": "Category",
+    "trunk": "HashedWords",
+    "gate": "Gate",
+    "gru": "GRU",
+    "pairwise": "Pairwise",
+    "receipts": "Receipts",
+}
 SHOP = ["--data.source=simulated", "--data.source.users=20", "--data.source.items=40", "--data.source.events=5"]
 QUIET = [
     "--trainer.enable_progress_bar=false",
@@ -28,7 +36,7 @@ QUIET = [
 
 @pytest.fixture(autouse=True)
 def modules(tmp_path, monkeypatch):
-    """The examples as modules that Python finds, as those of an installed package are."""
+    """Make the examples importable, like the modules of an installed package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(EXAMPLES))
@@ -43,13 +51,13 @@ def example(module: str) -> type[Plugin]:
 
 
 def fit(source: list[str] = SHOP, **parts: str) -> dict:
-    """Fit one step with an example among the parts, test, and tell what was measured."""
-    named = {"encoder": "id", "dynamics": "ewma", "objective": "next_item"} | parts
-    run(["fit", *source, *QUIET, "--run_dir=run", *(f"--model.{slot}={name}" for slot, name in named.items())])
+    """Train one step with the given parts, test, and return the metrics."""
+    names = {"encoder": "id", "dynamics": "ewma", "objective": "next_item"} | parts
+    run(["fit", *source, *QUIET, "--run_dir=run", *(f"--model.{slot}={name}" for slot, name in names.items())])
     return json.loads(Path("run/metrics.json").read_text())
 
 
-def test_every_example_is_known():
+def test_every_example_is_listed():
     assert {file.stem for file in EXAMPLES.glob("*.py")} == set(CLASSES)
 
 
@@ -65,11 +73,13 @@ def test_contract(module):
     "parts",
     [
         {"encoder": "words.Words"},
+        {"encoder": "category.Category"},
+        {"encoder": "trunk.HashedWords"},
         {"encoder": "{id: id, title: words.Words}", "fusion": "gate.Gate"},
         {"dynamics": "gru.GRU"},
         {"objective": "pairwise.Pairwise"},
     ],
-    ids=["encoder", "fusion", "dynamics", "objective"],
+    ids=["encoder", "encoder over indices", "encoder with a trunk", "fusion", "dynamics", "objective"],
 )
 def test_fits(parts):
     assert 0 <= fit(**parts)["test/recall@10"] <= 1
@@ -77,11 +87,11 @@ def test_fits(parts):
 
 def test_source_fits():
     receipts = [{"customer": f"c{u}", "time": 1_700_000_000 + u, "skus": [f"s{u % 3}", "s3", "s4", "s5"]} for u in range(9)]
-    nobodys = {"customer": None, "time": 1_700_000_000, "skus": ["s1"]}
-    Path("receipts.jsonl").write_text("\n".join(json.dumps(receipt) for receipt in [*receipts, nobodys]))
+    without_customer = {"customer": None, "time": 1_700_000_000, "skus": ["s1"]}
+    Path("receipts.jsonl").write_text("\n".join(json.dumps(receipt) for receipt in [*receipts, without_customer]))
     source = ["--data.source=receipts.Receipts", "--data.source.path=receipts.jsonl", "--data.max_bad_fraction=0.1"]
-    told = fit(source)["fingerprint"]
-    assert (told["users"], told["events"]) == (9, 36)
+    fingerprint = fit(source)["fingerprint"]
+    assert (fingerprint["users"], fingerprint["events"]) == (9, 36)
     (quarantine,) = Path("cache/quarantine").glob("*.csv")
     assert "receipts.jsonl,10,user_id is missing" in quarantine.read_text()
 
@@ -89,10 +99,10 @@ def test_source_fits():
 def test_pairwise_never_compares_a_target_with_itself():
     vectors = torch.eye(3, requires_grad=True)
     targets = torch.tensor([[0, 1, 2, -1]])
-    nothing = torch.zeros(1, 4, dtype=torch.int64)
-    batch = Batch(nothing[:, 0], nothing, nothing, nothing.float(), targets >= 0, targets, nothing[:, :0])
+    zeros = torch.zeros(1, 4, dtype=torch.int64)
+    batch = Batch(zeros[:, 0], zeros, zeros, zeros.float(), targets >= 0, targets, zeros[:, :0])
     candidates = Candidates(vectors, torch.arange(3), torch.zeros(3), catalogue_size=3)
     objective = example("pairwise")(temperature=1.0)
     loss = objective(Step(batch, candidates, torch.eye(3)[targets.clamp(min=0)], lambda x, dt, mask: x, objective))
-    # Each target's score is 1 and every other's 0, so the gap is 1 whichever is drawn.
+    # The target scores 1 and every other item 0, so the difference is always 1.
     torch.testing.assert_close(loss, torch.nn.functional.softplus(torch.tensor(-1.0)))

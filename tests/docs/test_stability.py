@@ -1,4 +1,4 @@
-"""Each public name of the contract has a level, and the page of the contract shows it."""
+"""Each public name of the contract has a stability level."""
 
 import importlib
 import inspect
@@ -12,10 +12,10 @@ LEVEL = re.compile(r"^Stability: (stable|provisional|internal)\.$", re.MULTILINE
 
 
 def names(module):
-    """Public names that a module makes or hands on: its ``__all__``, else what is defined in it."""
-    held = importlib.import_module(module)
-    own = [n for n, v in vars(held).items() if not n.startswith("_") and getattr(v, "__module__", None) == module]
-    return {name: getattr(held, name) for name in getattr(held, "__all__", own)}
+    """Return the public names of a module: its ``__all__``, else all names defined in it."""
+    namespace = importlib.import_module(module)
+    own = [n for n, v in vars(namespace).items() if not n.startswith("_") and getattr(v, "__module__", None) == module]
+    return {name: getattr(namespace, name) for name in getattr(namespace, "__all__", own)}
 
 
 PUBLIC = [
@@ -26,15 +26,15 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize(("module", "name"), PUBLIC)
-def test_every_public_name_has_a_level(module, name):
+def test_every_public_name_has_a_stability_level(module, name):
     value = names(module)[name]
     assert len(LEVEL.findall(inspect.cleandoc(value.__doc__))) == 1
 
 
-def test_the_state_has_one_too():
+def test_state_has_a_stability_level():
     assert LEVEL.search((ROOT / "interestlab" / "contract.py").read_text("utf-8").partition("State = Any")[2][:300])
 
 
-def test_the_page_says_what_each_level_promises():
+def test_the_stability_page_defines_each_level():
     page = (ROOT / "docs" / "stability.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == {"stable", "provisional", "internal"}

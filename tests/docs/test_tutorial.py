@@ -1,4 +1,4 @@
-"""The tutorial's commands and code, in their order: in this process, and as they are typed in an environment of their own."""
+"""Run the commands and code of the tutorial in order: in this process, and in a fresh environment."""
 
 import os
 import re
@@ -20,7 +20,7 @@ QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=
 
 
 def steps():
-    """``(language, file, text)`` of each block; a shell block is cut into its commands."""
+    """Yield ``(language, file, text)`` of each code block; a shell block gives one item per command."""
     for language, file, text in BLOCK.findall(TUTORIAL.read_text("utf-8")):
         if language == "sh":
             for command in text.replace("\\\n", " ").splitlines():
@@ -29,42 +29,42 @@ def steps():
             yield language, file, text
 
 
-def installed(folder: Path, site: Path) -> None:
-    """What ``pip install -e`` leaves of a package: its metadata, and the way to its source."""
+def install_editable(folder: Path, site: Path) -> None:
+    """Write the metadata of a package and add its source to the path, like ``pip install -e``."""
     project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     groups = [
-        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in claims.items())])
-        for group, claims in project["entry-points"].items()
+        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in names.items())])
+        for group, names in project["entry-points"].items()
     ]
     (info / "entry_points.txt").write_text("\n\n".join(groups))
-    for place in (site, folder / "src"):
-        sys.path.insert(0, str(place))
+    for path in (site, folder / "src"):
+        sys.path.insert(0, str(path))
 
 
 @pytest.fixture
-def afresh(tmp_path, monkeypatch):
-    """The list of plugins is made anew, and modules are forgotten when they change."""
+def reset(tmp_path, monkeypatch):
+    """Return a function that discards the list of plugins and the modules of the package, which change between steps."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
 
-    def forget():
+    def discard():
         for registry in REGISTRIES.values():
             vars(registry).pop("_claims", None)
         for name in [name for name in sys.modules if name.partition(".")[0] == "half_life"]:
             del sys.modules[name]
 
-    yield forget
-    forget()
+    yield discard
+    discard()
 
 
-def test_in_this_process(afresh, tmp_path, capsys, monkeypatch):
+def test_in_this_process(reset, tmp_path, capsys, monkeypatch):
     commands = []
     for language, file, text in steps():
-        afresh()
+        reset()
         if language == "toml":
             assert text in Path("half_life/pyproject.toml").read_text("utf-8")
         elif file:
@@ -74,24 +74,24 @@ def test_in_this_process(afresh, tmp_path, capsys, monkeypatch):
             exec(text, {})
         else:
             words = shlex.split(text)
-            given = [words.pop(0) for word in list(words) if re.match("[A-Z_]+=", word)]
+            variables = [words.pop(0) for word in list(words) if re.match("[A-Z_]+=", word)]
             commands.append(words[0:3])
             if words[0] == "pip":
-                installed(tmp_path / "half_life", tmp_path / "site")
+                install_editable(tmp_path / "half_life", tmp_path / "site")
             elif words[0] == "pytest":
                 environment = os.environ | {"PYTHONPATH": str(tmp_path / "half_life" / "src")}
-                done = subprocess.run(
+                result = subprocess.run(
                     [sys.executable, "-m", *words, "-p", "no:cacheprovider"],
                     env=environment,
                     capture_output=True,
                     text=True,
                     check=False,
                 )
-                assert done.returncode == 0, done.stdout
+                assert result.returncode == 0, result.stdout
             else:
                 assert words[0] == "interestlab"
                 with monkeypatch.context() as context:
-                    for pair in given:
+                    for pair in variables:
                         context.setenv(*pair.split("=", 1))
                     main([*words[1:], *(QUIET if words[1] in ("fit", "test") else [])])
     out = capsys.readouterr().out
@@ -102,7 +102,7 @@ def test_in_this_process(afresh, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_as_typed(environment, tmp_path):
+def test_in_a_fresh_environment(environment, tmp_path):
     for language, file, text in steps():
         if file:
             (tmp_path / file).write_text(text, "utf-8")
@@ -112,11 +112,11 @@ def test_as_typed(environment, tmp_path):
             environment(shlex.split(text), tmp_path)
 
 
-def test_a_deprecation_warns():
+def test_the_deprecation_example_warns():
     (example,) = re.findall(
         r"^```python\n(.*?)^```$", (ROOT / "docs" / "stability.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
     names = {}
     exec(example, names)
-    with pytest.warns(DeprecationWarning, match="since 0.2, and leaves in 0.3"):
+    with pytest.warns(DeprecationWarning, match=r"renamed to cell in 0\.2"):
         assert names["unit"](3) == 3

@@ -43,9 +43,9 @@ def test_equal_scores_give_the_metric_of_a_random_order():
 def test_ranks_are_gathered_in_the_order_of_users():
     metric = TargetRankMetric()
     order = torch.tensor([5, 2, 9, 0, 7])
-    whole = TargetRanks(order, order * 10, order * 2, order % 3)
+    ranks = TargetRanks(order, order * 10, order * 2, order % 3)
     for part in (slice(0, 2), slice(2, 5)):
-        metric.update(TargetRanks(*(column[part] for column in whole)))
+        metric.update(TargetRanks(*(column[part] for column in ranks)))
     result = metric.gather()
     assert result.users.tolist() == [0, 2, 5, 7, 9]
     assert result.targets.tolist() == [0, 20, 50, 70, 90]

@@ -158,7 +158,7 @@ def test_is_computed_once_over_epochs_and_runs(made, alone, monkeypatch):
     before = {file: file.stat().st_mtime_ns for file in place.iterdir()}
     assert before
     second = made("lora", alone)
-    monkeypatch.setattr(type(second.backbone.encoders["main"].chain), "states", refuse)
+    monkeypatch.setattr(type(second.backbone.encoders["main"].layer_stack), "hidden_states", refuse)
     trained(second, alone, steps=3)
     assert {file: file.stat().st_mtime_ns for file in place.iterdir()} == before
     assert kept(alone) == [folder]
@@ -185,7 +185,7 @@ def test_methods_of_one_depth_share_what_is_kept(made, alone, monkeypatch):
     (before,) = kept(alone)
     for method in ("full", "ia3", "adapter"):
         model = made(method, alone)
-        monkeypatch.setattr(type(model.backbone.encoders["main"].chain), "states", refuse)
+        monkeypatch.setattr(type(model.backbone.encoders["main"].layer_stack), "hidden_states", refuse)
         trained(model, alone, steps=1)
     assert kept(alone) == [before]
 

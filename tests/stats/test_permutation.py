@@ -37,10 +37,10 @@ def random_groups(sizes, second, features, seed):
 def collected(groups, cells, draws, seed, weight=None):
     values = np.full((2, 1 + draws, len(groups.second)), np.nan)
     weights = np.full((1 + draws, len(groups.second)), np.nan)
-    for index, found, likelihood in permutation_replicates(
+    for index, statistics, likelihood in permutation_replicates(
         groups, cells, two_statistics, draws, np.random.default_rng(seed), weight
     ):
-        values[:, :, index], weights[:, index] = found, likelihood
+        values[:, :, index], weights[:, index] = statistics, likelihood
     return values, weights
 
 
@@ -69,11 +69,11 @@ def all_partitions(dense, groups, g, weight=None):
     at, end = groups.offsets[g], groups.offsets[g + 1]
     units, rows = np.arange(end - at), dense[at:end]
     tilt = np.zeros(len(units)) if weight is None else weight[at:end]
-    found = []
+    results = []
     for late in combinations(units, groups.second[g]):
         inside = np.isin(units, late)
-        found.append((two_statistics(rows[~inside].sum(0), rows[inside].sum(0)), np.exp(tilt[inside].sum())))
-    return np.array([f for f, _ in found]), np.array([w for _, w in found])
+        results.append((two_statistics(rows[~inside].sum(0), rows[inside].sum(0)), np.exp(tilt[inside].sum())))
+    return np.array([s for s, _ in results]), np.array([w for _, w in results])
 
 
 @pytest.mark.parametrize("tilted", [False, True])

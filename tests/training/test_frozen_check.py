@@ -143,10 +143,10 @@ def test_a_base_that_was_changed(made, method):
     class Slip(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             with torch.no_grad():
-                pl_module.backbone.encoders["main"].chain.layers[0].get_parameter(name).add_(1e-3)
+                pl_module.backbone.encoders["main"].layer_stack.layers[0].get_parameter(name).add_(1e-3)
 
     model, data = made(method)
-    layer = model.backbone.encoders["main"].chain.layers[0]
+    layer = model.backbone.encoders["main"].layer_stack.layers[0]
     name = next(name for name, p in layer.named_parameters() if name.endswith("output.dense.weight") and not p.requires_grad)
     said = caught(model, data, callbacks=[Slip()])
     assert said.startswith("training changed encoders.main.backbone.")

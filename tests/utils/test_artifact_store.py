@@ -12,17 +12,17 @@ from interestlab.utils import artifact_store
 
 
 def write(folder):
-    (folder / "done").write_text("whole")
+    (folder / "done").write_text("complete")
 
 
-def refuse(folder):
+def fail_if_called(folder):
     raise AssertionError("built again")
 
 
 def test_built_once(tmp_path):
     folder = artifact_store.build_artifact(tmp_path / "a" / "b", write)
-    assert (folder / "done").read_text() == "whole"
-    assert artifact_store.build_artifact(folder, refuse) == folder
+    assert (folder / "done").read_text() == "complete"
+    assert artifact_store.build_artifact(folder, fail_if_called) == folder
 
 
 def test_a_failed_builder_leaves_no_folder(tmp_path):
@@ -36,7 +36,7 @@ def test_a_failed_builder_leaves_no_folder(tmp_path):
     assert (artifact_store.build_artifact(tmp_path / "x", write) / "done").exists()
 
 
-def test_what_a_killed_builder_left_is_rebuilt(tmp_path):
+def test_leftovers_of_a_killed_builder_are_rebuilt(tmp_path):
     left = tmp_path / "x.part"
     left.mkdir()
     (left / "half").write_text("half")
@@ -53,10 +53,10 @@ def build_slowly(folder, log):
         time.sleep(0.3)
         write(draft)
 
-    assert (artifact_store.build_artifact(folder, write_slowly) / "done").read_text() == "whole"
+    assert (artifact_store.build_artifact(folder, write_slowly) / "done").read_text() == "complete"
 
 
-def test_processes_at_once_build_once(tmp_path):
+def test_concurrent_processes_build_once(tmp_path):
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=build_slowly, args=(tmp_path / "x", tmp_path / "log")) for _ in range(3)]
     for worker in workers:
@@ -67,28 +67,28 @@ def test_processes_at_once_build_once(tmp_path):
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
-def one_line(told):
-    assert "\n" not in str(told.value)
-    assert "--data.cache_dir or INTERESTLAB_CACHE" in str(told.value)
-    return str(told.value)
+def check_one_line(error):
+    assert "\n" not in str(error.value)
+    assert "--data.cache_dir or INTERESTLAB_CACHE" in str(error.value)
+    return str(error.value)
 
 
 def test_cache_below_a_file(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written") as told:
+    with pytest.raises(DataError, match="cannot be written") as error:
         artifact_store.build_artifact(tmp_path / "file" / "logs" / "x", write)
-    assert str(tmp_path / "file") in one_line(told)
+    assert str(tmp_path / "file") in check_one_line(error)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root writes everywhere")
 def test_read_only_cache(tmp_path):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(DataError, match="cannot be written") as told:
+        with pytest.raises(DataError, match="cannot be written") as error:
             artifact_store.build_artifact(tmp_path / "logs" / "x", write)
     finally:
         tmp_path.chmod(0o700)
-    one_line(told)
+    check_one_line(error)
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
@@ -97,12 +97,12 @@ def test_unwritable_file_systems(tmp_path, monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    with pytest.raises(DataError, match=os.strerror(code)) as told:
+    with pytest.raises(DataError, match=os.strerror(code)) as error:
         artifact_store.build_artifact(tmp_path / "x", write)
-    one_line(told)
+    check_one_line(error)
 
 
-def test_other_errors_of_a_builder_stay_as_they_are(tmp_path):
+def test_other_errors_of_a_builder_are_not_changed(tmp_path):
     def fail(folder):
         raise FileNotFoundError(errno.ENOENT, "no such model", "model.bin")
 
@@ -110,7 +110,7 @@ def test_other_errors_of_a_builder_stay_as_they_are(tmp_path):
         artifact_store.build_artifact(tmp_path / "x", fail)
 
 
-def test_arrays_come_back(tmp_path):
+def test_arrays_are_read_back(tmp_path):
     artifact_store.save(tmp_path, a=np.arange(5), b=np.zeros((2, 0)))
     a = artifact_store.load(tmp_path, "a")
     assert a.tolist() == [0, 1, 2, 3, 4]
@@ -146,7 +146,7 @@ def test_fingerprints(monkeypatch):
     assert artifact_store.fingerprint(a=1, b=[1, 2]) != name
 
 
-def test_content_counts_and_names_do_not(tmp_path):
+def test_content_hash_depends_on_content_and_not_on_names(tmp_path):
     for name, text in {"a": "one", "b": "two", "c": "one", "d": "onetwo", "e": ""}.items():
         (tmp_path / name).write_text(text)
     a, b, c, d, e = (tmp_path / n for n in "abcde")

@@ -1,4 +1,4 @@
-"""Small text models of random weights, saved as any downloaded model is, and every way of fine-tuning them."""
+"""Small text models with random weights in local folders, and every fine-tuning method."""
 
 import pytest
 import torch
@@ -8,9 +8,9 @@ from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, Pre
 from interestlab_encoders.adalora import AdaLora
 from interestlab_encoders.adapter import Adapter
 from interestlab_encoders.bitfit import BitFit
-from interestlab_encoders.by_config import Peft
 from interestlab_encoders.ia3 import Ia3
 from interestlab_encoders.lora import Lora
+from interestlab_encoders.peft_by_name import Peft
 from interestlab_encoders.side import Side
 from interestlab_encoders.text import Frozen, Full
 
@@ -37,7 +37,7 @@ METHODS = {
     "vera-top": (Peft, {"method": "vera", "config": {"r": 4}, "layers": 1}),
     "prompt": (Peft, {"method": "prompt_tuning", "config": {"num_virtual_tokens": 3}}),
 }
-"""What each is called here, its class, and its arguments."""
+"""Class and arguments of each method, by a name for the tests."""
 
 
 def bert_tokenizer():
@@ -68,32 +68,32 @@ def save(folder, tokenizer, model):
 
 
 def pytest_generate_tests(metafunc):
-    """``method`` is each of them, where a test does not say which."""
-    said = any("method" in marker.args[0] for marker in metafunc.definition.iter_markers("parametrize"))
-    if "method" in metafunc.fixturenames and not said:
+    """Parametrise ``method`` with all methods unless the test does so itself."""
+    is_parametrized = any("method" in marker.args[0] for marker in metafunc.definition.iter_markers("parametrize"))
+    if "method" in metafunc.fixturenames and not is_parametrized:
         metafunc.parametrize("method", METHODS)
 
 
 @pytest.fixture(params=["bert", "gpt"])
 def folder(request):
-    """Each of the models."""
+    """The folder of each model."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def subject(method):
-    """The class of a method, and its arguments."""
+    """The class and the arguments of a method."""
     return METHODS[method]
 
 
 @pytest.fixture
 def build():
-    """``build("lora", folder, r=4)``: a method over a model, as training starts with it."""
+    """``build("lora", folder, r=4)``: an encoder as at the start of training."""
 
     def build(method, folder, /, **arguments):
-        cls, own = METHODS[method]
+        cls, defaults = METHODS[method]
         torch.manual_seed(0)
-        encoder = cls(model=folder, **own | arguments)
+        encoder = cls(model=folder, **defaults | arguments)
         encoder.build({}, dim=8)
         return encoder
 

@@ -17,7 +17,7 @@ class TestCategory(EncoderTests):
     plugin = Behaviour
 
 
-class TestCategoryOfItsOwnWidth(EncoderTests):
+class TestCategoryWithWidth(EncoderTests):
     plugin = Behaviour
     init_args: ClassVar = {"field": "event.rating", "kind": "category", "dim": 5}
 
@@ -28,13 +28,13 @@ class TestNumber(EncoderTests):
     values = NUMBERS
 
 
-class TestNumberWithEveryOption(EncoderTests):
+class TestNumberWithAllOptions(EncoderTests):
     plugin = Behaviour
     init_args: ClassVar = {"field": "item.weight", "kind": "number", "frequencies": 1, "dim": 5}
     values = NUMBERS
 
 
-def built(field, **arguments):
+def build_encoder(field, **arguments):
     torch.manual_seed(0)
     encoder = Behaviour(field, **arguments)
     encoder.build({field: 7}, dim=8)
@@ -42,21 +42,21 @@ def built(field, **arguments):
 
 
 @pytest.mark.parametrize("field", ["event.rating", "item.price", "event.price", "event.elapsed"])
-def test_these_are_numbers_unless_told_otherwise(field):
+def test_fields_read_as_numbers_by_default(field):
     assert Behaviour(field).preprocess_key
     assert Behaviour(field, kind="category").preprocess_key is None
 
 
 @pytest.mark.parametrize("field", ["event.event", "event.hour", "event.weekday", "item.brand"])
-def test_all_else_are_categories(field):
+def test_fields_read_as_categories_by_default(field):
     assert Behaviour(field).preprocess_key is None
     assert Behaviour(field, kind="number").preprocess_key
 
 
-def test_a_category_has_a_vector_each():
-    encoder = built("event.hour")
+def test_each_category_has_a_vector():
+    encoder = build_encoder("event.hour")
     vectors = encoder(Inputs(torch.tensor([4, 0, 4])))
-    assert torch.equal(vectors, encoder.read.weight[[4, 0, 4]])
+    assert torch.equal(vectors, encoder.embed.weight[[4, 0, 4]])
 
 
 def vectors(encoder, *values):
@@ -64,38 +64,38 @@ def vectors(encoder, *values):
 
 
 @pytest.mark.parametrize("value", ["", "cheap", "nan", "inf", "-inf", "1e39"])
-def test_what_is_no_number_is_missing(value):
-    (row,) = built("item.price").preprocess([value])
+def test_other_texts_are_missing(value):
+    (row,) = build_encoder("item.price").preprocess([value])
     assert row.shape == (0,)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.floats(-(2.0**120), 2.0**120, width=32, allow_subnormal=False))
 def test_every_number_has_a_finite_vector(value):
-    encoder = built("item.price")
+    encoder = build_encoder("item.price")
     (row,) = encoder.preprocess([repr(value)])
     assert row.tolist() == [value]
     assert vectors(encoder, repr(value)).isfinite().all()
 
 
-def test_a_number_by_hand():
-    encoder = built("event.rating", frequencies=1, dim=3)
-    level = math.log(5)
-    turns = level * encoder.read.frequencies.item()
-    expected = encoder.read.network(torch.tensor([[level, math.sin(turns), math.cos(turns)]]))
+def test_number_embedding_equals_the_formula():
+    encoder = build_encoder("event.rating", frequencies=1, dim=3)
+    log_x = math.log(5)
+    angles = log_x * encoder.embed.frequencies.item()
+    expected = encoder.embed.network(torch.tensor([[log_x, math.sin(angles), math.cos(angles)]]))
     torch.testing.assert_close(vectors(encoder, "4"), expected)
 
 
-def test_near_numbers_are_alike():
-    one, near, far = vectors(built("item.price"), "100", "101", "250").unbind()
-    assert (one - near).norm() < (one - far).norm() / 3
+def test_close_numbers_have_similar_vectors():
+    first, close, distant = vectors(build_encoder("item.price"), "100", "101", "250").unbind()
+    assert (first - close).norm() < (first - distant).norm() / 3
 
 
-def test_a_price_can_be_learnt():
-    encoder = built("item.price", dim=16)
+def test_a_function_of_the_price_can_be_learnt():
+    encoder = build_encoder("item.price", dim=16)
     prices = torch.logspace(0, 3, 40)
     inputs = pad_rows(encoder.preprocess([str(p.item()) for p in prices]))
-    target = (prices.log() * 2).sin()  # up and down over a few factors
+    target = (prices.log() * 2).sin()  # oscillates over the range of prices
     probe = torch.nn.Linear(16, 1)
     optimizer = torch.optim.Adam([*encoder.parameters(), *probe.parameters()], 0.01)
     for _ in range(150):
@@ -106,18 +106,18 @@ def test_a_price_can_be_learnt():
     assert loss < 0.02
 
 
-def test_the_data_must_have_the_field():
+def test_missing_field():
     with pytest.raises(ValueError, match=r"no field 'event.event'; it has item.id"):
         Behaviour().build({"item.id": 3}, dim=8)
     with pytest.raises(ValueError, match=r"no field 'item.price'; it has item.id"):
         Behaviour("item.price").build({"item.id": 3}, dim=8)
 
 
-def test_a_kind_that_is_none():
+def test_unknown_kind():
     with pytest.raises(ValueError, match="kind is 'numbers'; it must be auto, category or number"):
         Behaviour("item.price", kind="numbers")
 
 
-def test_a_number_needs_a_frequency():
+def test_at_least_one_frequency():
     with pytest.raises(ValueError, match="frequencies=0"):
         Behaviour("item.price", frequencies=0)

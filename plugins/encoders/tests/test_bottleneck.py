@@ -13,8 +13,8 @@ from torch import nn
 from transformers import AutoModel
 
 import interestlab_encoders.bottleneck
-from interestlab_encoders.bottleneck import BottleneckConfig, BottleneckModel, places
-from interestlab_encoders.pretrained import load
+from interestlab_encoders.bottleneck import BottleneckConfig, BottleneckModel, find_target_modules
+from interestlab_encoders.pretrained import load_pretrained
 
 TOKENS = torch.tensor([[2, 9, 4, 7], [1, 3, 8, 0]])
 ENDS = {"bert": ["attention.output.dense", "output.dense"], "gpt": ["attn.c_proj", "mlp.c_proj"]}
@@ -27,7 +27,7 @@ def _seed():
 
 @pytest.fixture(params=ENDS)
 def base(request):
-    return load(request.getfixturevalue(request.param))
+    return load_pretrained(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def ends(base):
     return ENDS["bert" if base.config.model_type == "bert" else "gpt"]
 
 
-def read(model):
+def run(model):
     with torch.no_grad():
         return model(input_ids=TOKENS).last_hidden_state
 
 
-def stir(model, adapter="default"):
-    """Random numbers in one adapter, whose last map would else be zero."""
+def randomize(model, adapter="default"):
+    """Set random weights in one adapter, whose last layer would otherwise be zero."""
     with torch.no_grad():
         for name, p in model.named_parameters():
             if f".{adapter}." in name:
@@ -49,22 +49,22 @@ def stir(model, adapter="default"):
     return model
 
 
-def adapted(base, ends, **options):
+def add_adapter(base, ends, **options):
     return get_peft_model(base, BottleneckConfig(target_modules=ends, **options))
 
 
-def trained(model):
+def trained_names(model):
     return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-def test_starts_as_the_model_itself(base, ends):
-    before = read(base)
-    assert torch.equal(read(adapted(base, ends)), before)
+def test_initial_output_equals_the_model(base, ends):
+    before = run(base)
+    assert torch.equal(run(add_adapter(base, ends)), before)
 
 
 def test_is_a_residual_bottleneck():
     linear = nn.Linear(5, 12)
-    model = stir(adapted(nn.Sequential(linear), ["0"], reduction=4, nonlinearity="tanh")).base_model.model[0]
+    model = randomize(add_adapter(nn.Sequential(linear), ["0"], reduction=4, nonlinearity="tanh")).base_model.model[0]
     x = torch.randn(3, 5)
     h = linear(x)
     down, up = model.bottleneck_down["default"], model.bottleneck_up["default"]
@@ -73,17 +73,17 @@ def test_is_a_residual_bottleneck():
 
 
 @pytest.mark.parametrize(("options", "size"), [({"reduction": 6}, 4), ({"reduction": 6, "size": 7}, 7)])
-def test_only_the_bottlenecks_train(base, ends, options, size, capsys):
-    model = adapted(base, ends, **options)
-    assert all("bottleneck_" in name for name in trained(model))
+def test_only_bottlenecks_are_trainable(base, ends, options, size, capsys):
+    model = add_adapter(base, ends, **options)
+    assert all("bottleneck_" in name for name in trained_names(model))
     expected = 2 * len(ends) * (2 * 24 * size + size + 24)  # two layers of width 24
     assert model.get_nb_trainable_parameters()[0] == expected
     model.print_trainable_parameters()
     assert f"trainable params: {expected:,}" in capsys.readouterr().out
 
 
-def test_every_parameter_of_an_adapter_learns(base, ends):
-    model = stir(adapted(base, ends, size=8, nonlinearity="prelu")).train()
+def test_every_adapter_parameter_has_a_gradient(base, ends):
+    model = randomize(add_adapter(base, ends, size=8, nonlinearity="prelu")).train()
     frozen = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
     model(input_ids=TOKENS).last_hidden_state.square().sum().backward()
     with torch.no_grad():
@@ -96,59 +96,59 @@ def test_every_parameter_of_an_adapter_learns(base, ends):
 
 @pytest.mark.parametrize("name", ["default", "other"])
 def test_saves_and_loads(base, ends, name, tmp_path, request):
-    model = stir(adapted(base, ends, size=5, nonlinearity="prelu"))
+    model = randomize(add_adapter(base, ends, size=5, nonlinearity="prelu"))
     model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["peft_type"] == "BOTTLENECK"
     assert isinstance(PeftConfig.from_pretrained(tmp_path), BottleneckConfig)
     assert not any("default" in key for key in load_file(tmp_path / "adapter_model.safetensors"))
-    fresh = load(request.getfixturevalue("bert" if base.config.model_type == "bert" else "gpt"))
+    fresh = load_pretrained(request.getfixturevalue("bert" if base.config.model_type == "bert" else "gpt"))
     loaded = PeftModel.from_pretrained(fresh, tmp_path, adapter_name=name)
-    assert not trained(loaded)
-    assert torch.equal(read(loaded), read(model.eval()))
+    assert not trained_names(loaded)
+    assert torch.equal(run(loaded), run(model.eval()))
 
 
 def test_modules_to_save_are_trained_and_saved(bert, tmp_path):
-    model = stir(adapted(load(bert), ENDS["bert"], modules_to_save=["word_embeddings"]))
-    assert any("word_embeddings" in name for name in trained(model))
+    model = randomize(add_adapter(load_pretrained(bert), ENDS["bert"], modules_to_save=["word_embeddings"]))
+    assert any("word_embeddings" in name for name in trained_names(model))
     model.save_pretrained(tmp_path)
-    loaded = PeftModel.from_pretrained(load(bert), tmp_path)
-    assert torch.equal(read(loaded), read(model.eval()))
+    loaded = PeftModel.from_pretrained(load_pretrained(bert), tmp_path)
+    assert torch.equal(run(loaded), run(model.eval()))
 
 
-def test_a_disabled_adapter_leaves_the_model_itself(base, ends):
-    before = read(base)
-    model = stir(adapted(base, ends)).eval()
-    after = read(model)
+def test_disabling_adapters_restores_the_model(base, ends):
+    before = run(base)
+    model = randomize(add_adapter(base, ends)).eval()
+    after = run(model)
     with model.disable_adapter():
-        assert torch.equal(read(model), before)
-    assert torch.equal(read(model), after)
+        assert torch.equal(run(model), before)
+    assert torch.equal(run(model), after)
     assert not torch.equal(after, before)
 
 
-def test_adapters_are_switched_stacked_and_deleted(base, ends):
-    before = read(base)
-    model = stir(adapted(base, ends)).eval()
-    first = read(model)
+def test_switching_stacking_and_deleting_adapters(base, ends):
+    before = run(base)
+    model = randomize(add_adapter(base, ends)).eval()
+    first = run(model)
     model.add_adapter("second", BottleneckConfig(target_modules=ends[1:], size=3))
-    stir(model, "second")
-    assert all(".default." in name for name in trained(model))
-    assert torch.equal(read(model), first)
+    randomize(model, "second")
+    assert all(".default." in name for name in trained_names(model))
+    assert torch.equal(run(model), first)
     model.set_adapter("second")
-    second = read(model)
-    assert trained(model)
-    assert all(".second." in name for name in trained(model))
+    second = run(model)
+    assert trained_names(model)
+    assert all(".second." in name for name in trained_names(model))
     model.base_model.set_adapter(["default", "second"])
-    both = read(model)
+    both = run(model)
     assert not any(torch.equal(a, b) for a, b in combinations((before, first, second, both), 2))
     model.set_adapter("second")
     model.delete_adapter("default")
-    assert torch.equal(read(model), second)
+    assert torch.equal(run(model), second)
     assert model.get_model_status().available_adapters == ["second"]
     assert not any("default" in name for name, _ in model.named_modules())
 
 
 def test_status(base, ends):
-    status = adapted(base, ends).get_model_status()
+    status = add_adapter(base, ends).get_model_status()
     assert status.peft_types == {"default": "BOTTLENECK"}
     assert status.num_adapter_layers == 4
     assert status.requires_grad == {"default": True}
@@ -157,58 +157,58 @@ def test_status(base, ends):
 
 @pytest.mark.parametrize("merge", ["merge_and_unload", "merge_adapter"])
 def test_cannot_be_merged(base, ends, merge):
-    model = stir(adapted(base, ends)).eval()
-    after = read(model)
+    model = randomize(add_adapter(base, ends)).eval()
+    after = run(model)
     with pytest.raises(ValueError, match="not linear and cannot be merged"):
         getattr(model, merge)()
-    assert torch.equal(read(model), after)
+    assert torch.equal(run(model), after)
 
 
-def test_unloads_to_the_model_itself(base, ends):
-    before, kinds = read(base), [type(module) for module in base.modules()]
-    plain = stir(adapted(base, ends)).unload()
+def test_unload_restores_the_model(base, ends):
+    before, kinds = run(base), [type(module) for module in base.modules()]
+    plain = randomize(add_adapter(base, ends)).unload()
     assert [type(module) for module in plain.modules()] == kinds
-    assert torch.equal(read(plain.eval()), before)
+    assert torch.equal(run(plain.eval()), before)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_half_precision(base, ends, kept):
+@pytest.mark.parametrize("keep_dtype", [True, False])
+def test_half_precision(base, ends, keep_dtype):
     base = base.to(torch.bfloat16)
-    model = get_peft_model(base, BottleneckConfig(target_modules=ends), autocast_adapter_dtype=not kept)
+    model = get_peft_model(base, BottleneckConfig(target_modules=ends), autocast_adapter_dtype=not keep_dtype)
     dtypes = {p.dtype for p in model.parameters() if p.requires_grad}
-    assert dtypes == {torch.bfloat16 if kept else torch.float32}
-    assert read(stir(model)).dtype == torch.bfloat16
+    assert dtypes == {torch.bfloat16 if keep_dtype else torch.float32}
+    assert run(randomize(model)).dtype == torch.bfloat16
 
 
-def test_is_where_the_model_is(base, ends):
-    model = adapted(base.to("meta"), ends)
+def test_adapters_are_on_the_device_of_the_model(base, ends):
+    model = add_adapter(base.to("meta"), ends)
     assert {p.device.type for p in model.parameters()} == {"meta"}
 
 
 def test_autocast(base, ends):
-    model = stir(adapted(base, ends)).eval()
+    model = randomize(add_adapter(base, ends)).eval()
     with torch.autocast("cpu", torch.bfloat16):
         model(input_ids=TOKENS).last_hidden_state.float().square().mean().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 
 
-def test_dropout_is_of_training():
-    model = stir(adapted(nn.Sequential(nn.Linear(4, 4)), ["0"], size=4, dropout=0.5))
+def test_dropout_applies_in_training_only():
+    model = randomize(add_adapter(nn.Sequential(nn.Linear(4, 4)), ["0"], size=4, dropout=0.5))
     x = torch.randn(64, 4)
     assert torch.equal(model.eval()(x), model(x))
     h = model.base_model.model[0].base_layer(x)
-    kept = (model.train()(x) != h).float().mean()
-    assert 0.2 < kept < 0.8
+    nonzero = (model.train()(x) != h).float().mean()
+    assert 0.2 < nonzero < 0.8
 
 
-def test_full_names_choose_layers(bert):
+def test_full_names_select_layers(bert):
     target = "encoder.layer.1.output.dense"
-    model = adapted(load(bert), [target])
+    model = add_adapter(load_pretrained(bert), [target])
     assert model.base_model.targeted_module_names == [target]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"reduction": 0}, "reduction=0 must be at least 1"),
         ({"size": 0}, "size=0 must be at least 1"),
@@ -216,20 +216,20 @@ def test_full_names_choose_layers(bert):
         ({"nonlinearity": "wavy"}, "no nonlinearity 'wavy'; it has .*relu"),
     ],
 )
-def test_bad_options(options, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_options(options, message):
+    with pytest.raises(ValueError, match=message):
         BottleneckConfig(target_modules=["0"], **options)
 
 
-def test_what_it_does_not_fit():
+def test_unsupported_modules():
     with pytest.raises(TypeError, match="not Embedding"):
-        adapted(nn.Sequential(nn.Embedding(3, 4)), ["0"])
-    with pytest.raises(ValueError, match="reduction=16 leaves no bottleneck in vectors of 4 numbers"):
-        adapted(nn.Sequential(nn.Linear(3, 4)), ["0"])
+        add_adapter(nn.Sequential(nn.Embedding(3, 4)), ["0"])
+    with pytest.raises(ValueError, match="reduction=16 is more than the output width 4"):
+        add_adapter(nn.Sequential(nn.Linear(3, 4)), ["0"])
 
 
-def test_peft_still_takes_methods_of_a_foreign_enum():
-    """PEFT enters its own methods in the same three tables, and has none of this name."""
+def test_peft_still_accepts_methods_of_another_enum():
+    """PEFT registers its own methods in the same three tables and has none with this name."""
     assert "BOTTLENECK" not in PeftType.__members__
     assert not any(prefix == "bottleneck_" for name, prefix in PEFT_TYPE_TO_PREFIX_MAPPING.items() if name in list(PeftType))
     tables = [PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING]
@@ -268,15 +268,15 @@ def layers_of(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_places(kind):
+def test_target_modules(kind):
     ends, options = KINDS[kind]
     model = tiny(kind, **options).train()
     layers = layers_of(model)
     path = next(name for name, module in model.named_modules() if module is layers)
-    assert places(model, layers) == [f"{path}.{i}.{end}" for i in (0, 1) for end in ends]
-    assert places(model, [layers[1]], "pfeiffer") == [f"{path}.1.{ends[1]}"]
+    assert find_target_modules(model, layers) == [f"{path}.{i}.{end}" for i in (0, 1) for end in ends]
+    assert find_target_modules(model, [layers[1]], "pfeiffer") == [f"{path}.1.{ends[1]}"]
     assert model.training
-    tuned = adapted(model, places(model, layers, "pfeiffer")).base_model
+    tuned = add_adapter(model, find_target_modules(model, layers, "pfeiffer")).base_model
     assert tuned.targeted_module_names == [f"{path}.{i}.{ends[1]}" for i in (0, 1)]
 
 
@@ -289,13 +289,13 @@ def test_places(kind):
         ("MobileBert", {"intra_bottleneck_size": 8, "embedding_size": 16}),  # attention is narrower than the model
     ],
 )
-def test_places_that_cannot_be_told(kind, options):
+def test_models_without_target_modules(kind, options):
     model = tiny(kind, **options)
-    with pytest.raises(ValueError, match=re.escape(f"a '{kind.lower()}' model cannot be told")):
-        places(model, layers_of(model))
+    with pytest.raises(ValueError, match=re.escape(f"in a '{kind.lower()}' model")):
+        find_target_modules(model, layers_of(model))
 
 
-def test_places_of_a_style_that_is_none(bert):
-    model = load(bert)
+def test_unknown_style(bert):
+    model = load_pretrained(bert)
     with pytest.raises(ValueError, match="style='other' must be houlsby or pfeiffer"):
-        places(model, model.encoder.layer, "other")
+        find_target_modules(model, model.encoder.layer, "other")

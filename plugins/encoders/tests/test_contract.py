@@ -11,26 +11,26 @@ class TestId(EncoderTests):
     plugin = Id
 
 
-class TestIdOfItsOwnWidth(EncoderTests):
+class TestIdWithWidth(EncoderTests):
     plugin = Id
     init_args: ClassVar = {"field": "event.action", "dim": 5}
 
 
-WHOLE = ["frozen", "full", "bitfit", "lora", "rsdora", "adalora", "ia3", "houlsby", "side", "vera", "prompt"]
+ALL_LAYERS = ["frozen", "full", "bitfit", "lora", "rsdora", "adalora", "ia3", "houlsby", "side", "vera", "prompt"]
 
 
-@pytest.mark.parametrize("method", [*WHOLE, "full-top", "lora-top", "pfeiffer-top", "side-top"])
+@pytest.mark.parametrize("method", [*ALL_LAYERS, "full-top", "lora-top", "pfeiffer-top", "side-top"])
 class TestEveryMethod(EncoderTests):
     @pytest.fixture(autouse=True)
-    def _of(self, subject, folder):
+    def _configure(self, subject, folder):
         self.plugin, arguments = subject
         self.init_args = arguments | {"model": folder}
 
 
-class TestFullWithEveryOption(EncoderTests):
+class TestFullWithAllOptions(EncoderTests):
     plugin = Full
 
     @pytest.fixture(autouse=True)
-    def _of(self, bert):
+    def _configure(self, bert):
         options = {"fields": ["event.text"], "pooling": "cls", "normalize": True, "max_length": 9, "layers": 1}
         self.init_args = {"model": bert, "dropout": 0.2, "gradient_checkpointing": True} | options

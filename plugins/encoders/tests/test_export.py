@@ -13,8 +13,20 @@ from interestlab_encoders.pooling import POOLINGS
 from interestlab_encoders.text import Frozen, Full
 
 TEXTS = ["strings for a guitar", "", "red", "wireless headphones"]
-BESIDE = ["lora", "lora-top", "rsdora", "adalora", "adalora-top", "ia3", "ia3-top", "houlsby", "pfeiffer-top", "vera", "prompt"]
-INSIDE = ["full", "full-top", "bitfit", "lora", "lora-top", "rsdora", "adalora", "ia3", "vera"]
+WITH_ADAPTER = [
+    "lora",
+    "lora-top",
+    "rsdora",
+    "adalora",
+    "adalora-top",
+    "ia3",
+    "ia3-top",
+    "houlsby",
+    "pfeiffer-top",
+    "vera",
+    "prompt",
+]
+MERGEABLE = ["full", "full-top", "bitfit", "lora", "lora-top", "rsdora", "adalora", "ia3", "vera"]
 
 
 @torch.no_grad()
@@ -22,8 +34,8 @@ def vectors(encoder):
     return encoder.eval()(pad_rows(encoder.preprocess(TEXTS)))
 
 
-def trained(encoder):
-    """As after some training; the last ranks of AdaLoRA as if they had been masked."""
+def perturb(encoder):
+    """Change all trained parameters, as training does, and mask ranks of AdaLoRA."""
     torch.manual_seed(2)
     with torch.no_grad():
         for p in encoder.parameters():
@@ -42,8 +54,8 @@ def trained(encoder):
     return encoder
 
 
-def by_peft(base, folder, encoder):
-    """What stock PEFT makes of an exported adapter, pooled as the encoder does."""
+def encode_with_peft(base, folder, encoder):
+    """Encode texts with an exported adapter loaded by PEFT."""
     model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), folder).eval()
     inputs = pad_rows(encoder.preprocess(TEXTS))
     with torch.no_grad():
@@ -52,17 +64,17 @@ def by_peft(base, folder, encoder):
     return pooling(hidden[:, hidden.shape[1] - inputs.values.shape[1] :], inputs)
 
 
-@pytest.mark.parametrize("method", BESIDE)
-def test_stock_peft_loads_an_exported_adapter(build, folder, method, tmp_path):
-    encoder = trained(build(method, folder))
+@pytest.mark.parametrize("method", WITH_ADAPTER)
+def test_peft_loads_an_exported_adapter(build, folder, method, tmp_path):
+    encoder = perturb(build(method, folder))
     before = vectors(encoder)
     assert not torch.allclose(before, vectors(build("frozen", folder)), atol=1e-3)
     encoder.export(tmp_path, merged=False)
-    torch.testing.assert_close(by_peft(folder, tmp_path, encoder), before, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encode_with_peft(folder, tmp_path, encoder), before, rtol=1e-4, atol=1e-5)
     assert torch.equal(vectors(encoder), before)
 
 
-def test_an_exported_adapter_holds_no_weight_of_the_base(build, bert, tmp_path):
+def test_an_exported_adapter_contains_no_base_weights(build, bert, tmp_path):
     build("lora", bert).export(tmp_path, merged=False)
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {file.name for file in tmp_path.iterdir()}
     tensors = load_file(tmp_path / "adapter_model.safetensors")
@@ -70,22 +82,22 @@ def test_an_exported_adapter_holds_no_weight_of_the_base(build, bert, tmp_path):
     assert all(".lora_" in name for name in tensors)
 
 
-def test_an_exported_adapter_names_its_base(build, bert, tmp_path):
+def test_an_exported_adapter_names_its_base_model(build, bert, tmp_path):
     build("lora", bert).export(tmp_path, merged=False)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["base_model_name_or_path"] == bert
 
 
-def test_masked_ranks_of_adalora_are_left_out(build, bert, tmp_path):
-    encoder = trained(build("adalora", bert))
+def test_masked_ranks_of_adalora_are_omitted(build, bert, tmp_path):
+    encoder = perturb(build("adalora", bert))
     encoder.export(tmp_path, merged=False)
     tensors = load_file(tmp_path / "adapter_model.safetensors")
     assert sum(len(t) for name, t in tensors.items() if "lora_E" in name) == sum(encoder.ranks().values()) == 4
 
 
-@pytest.mark.parametrize("method", INSIDE)
+@pytest.mark.parametrize("method", MERGEABLE)
 @pytest.mark.parametrize("again", [Frozen, Full])
-def test_a_merged_model_is_the_model_of_another_encoder(build, folder, method, again, tmp_path):
-    encoder = trained(build(method, folder))
+def test_a_merged_model_can_be_the_model_of_another_encoder(build, folder, method, again, tmp_path):
+    encoder = perturb(build(method, folder))
     before = vectors(encoder)
     encoder.export(tmp_path, merged=True)
     merged = again(model=str(tmp_path))
@@ -94,7 +106,7 @@ def test_a_merged_model_is_the_model_of_another_encoder(build, folder, method, a
     torch.testing.assert_close(vectors(merged), before, rtol=1e-4, atol=1e-4)
 
 
-def test_a_frozen_model_is_exported_as_it_is(build, folder, tmp_path):
+def test_a_frozen_model_is_exported_unchanged(build, folder, tmp_path):
     encoder = build("frozen", folder)
     encoder.export(tmp_path, merged=True)
     merged = Frozen(model=str(tmp_path))
@@ -102,26 +114,26 @@ def test_a_frozen_model_is_exported_as_it_is(build, folder, tmp_path):
     assert torch.equal(vectors(merged), vectors(encoder))
 
 
-def test_a_merged_model_keeps_tokenizer_and_pooling_and_no_weights_of_before(build, bert, tmp_path):
+def test_a_merged_model_has_tokenizer_and_pooling_and_one_weights_file(build, bert, tmp_path):
     base, out = Path(shutil.copytree(bert, tmp_path / "base")), tmp_path / "out"
     (base / "1_Pooling").mkdir()
     (base / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
     (base / "README.md").write_text("about the model")
     out.mkdir()
-    encoder = trained(build("lora", str(base)))
+    encoder = perturb(build("lora", str(base)))
     encoder.export(out, merged=True)
     assert (out / "1_Pooling" / "config.json").read_text() == '{"pooling_mode_cls_token": true}'
     assert (out / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
     assert [file.name for file in out.glob("*.safetensors*")] == ["model.safetensors"]
     assert not (out / "README.md").exists()
     own = {name for name, _ in AutoModel.from_pretrained(base, add_pooling_layer=False).named_parameters()}
-    assert load_file(out / "model.safetensors").keys() == own  # no name of PEFT's
+    assert load_file(out / "model.safetensors").keys() == own  # without PEFT's names
     assert json.loads((out / "config.json").read_text())["model_type"] == "bert"
 
 
 @pytest.mark.parametrize("method", ["houlsby", "pfeiffer-top"])
 def test_bottlenecks_cannot_be_merged(build, folder, method, tmp_path):
-    encoder = trained(build(method, folder))
+    encoder = perturb(build(method, folder))
     before = vectors(encoder)
     with pytest.raises(ValueError, match="not linear and cannot be merged") as raised:
         encoder.export(tmp_path, merged=True)
@@ -131,29 +143,29 @@ def test_bottlenecks_cannot_be_merged(build, folder, method, tmp_path):
 
 
 @pytest.mark.parametrize("merged", [True, False])
-def test_a_side_network_has_no_form_of_its_own(build, bert, merged, tmp_path):
-    with pytest.raises(ValueError, match=r"side has no form that other programs load.*keep the checkpoint") as raised:
+def test_a_side_network_cannot_be_exported(build, bert, merged, tmp_path):
+    with pytest.raises(ValueError, match=r"side cannot be exported.*use the checkpoint") as raised:
         build("side", bert).export(tmp_path, merged=merged)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("method", ["frozen", "full", "bitfit"])
-def test_what_is_trained_inside_of_a_model_has_no_adapter_beside_it(build, bert, method, tmp_path):
-    with pytest.raises(ValueError, match="has no adapter beside its model; export it merged") as raised:
+def test_methods_without_an_adapter(build, bert, method, tmp_path):
+    with pytest.raises(ValueError, match="has no separate adapter; export the whole model with --merged") as raised:
         build(method, bert).export(tmp_path, merged=False)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_prompt_cannot_be_merged(build, bert, tmp_path):
-    with pytest.raises(ValueError, match=r"what peft learnt of '.*' is no change of its weights") as raised:
+    with pytest.raises(ValueError, match=r"peft does not change weights of '.*'") as raised:
         build("prompt", bert).export(tmp_path, merged=True)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_merged_model_keeps_its_pooling(build, bert, tmp_path):
+def test_a_merged_model_has_the_pooling_option(build, bert, tmp_path):
     encoder = build("lora", bert, pooling="cls")
     encoder.export(tmp_path, merged=True)
     assert Frozen(model=str(tmp_path)).pooling == "cls"

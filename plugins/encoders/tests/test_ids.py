@@ -5,7 +5,7 @@ from interestlab.batch import Inputs
 from interestlab_encoders.ids import Id
 
 
-def test_gives_each_value_its_row():
+def test_each_value_has_a_row():
     encoder = Id()
     encoder.build({"item.id": 50, "item.brand": 3}, dim=8)
     vectors = encoder(Inputs(torch.tensor([4, 49, 4])))
@@ -13,14 +13,14 @@ def test_gives_each_value_its_row():
     assert encoder.out_dim == 8
 
 
-def test_starts_small():
+def test_initial_scale():
     encoder = Id(dim=64)
     encoder.build({"item.id": 1000}, dim=8)
     assert encoder.out_dim == 64
-    # a normal of 0.02 that is cut at two deviations
+    # Normal(0, 0.02) truncated at two standard deviations
     assert encoder.embedding.weight.std().item() == pytest.approx(0.0176, rel=0.02)
 
 
-def test_names_the_fields_that_there_are():
+def test_missing_field_lists_the_available_fields():
     with pytest.raises(ValueError, match=r"no field 'item.colour'; it has item.brand, item.id"):
         Id("item.colour").build({"item.id": 50, "item.brand": 3}, dim=8)

@@ -8,10 +8,10 @@ from transformers import AlbertConfig, AlbertModel, LlamaConfig, LlamaModel
 
 from interestlab.testing import pad_rows
 from interestlab_encoders.bitfit import BitFit
-from interestlab_encoders.by_config import Peft
 from interestlab_encoders.ia3 import Ia3
 from interestlab_encoders.lora import Lora
-from interestlab_encoders.pretrained import load
+from interestlab_encoders.peft_by_name import Peft
+from interestlab_encoders.pretrained import load_pretrained
 from interestlab_encoders.text import Frozen, Full
 
 TEXTS = ["strings for a guitar", "", "red"]
@@ -25,27 +25,27 @@ LINEAR = {
     "gpt": ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"],
 }
 ENDS = {"bert": ["attention.output.dense", "output.dense"], "gpt": ["attn.c_proj", "mlp.c_proj"]}
-# PEFT's own table says output.dense of a BERT, which is how attention.output.dense ends too.
-SCALED = {"bert": ["attention.self.key", "attention.self.value", *ENDS["bert"]], "gpt": ["attn.c_attn", "mlp.c_proj"]}
+# PEFT's table has output.dense for BERT, which is also a suffix of attention.output.dense.
+SCALED_MODULES = {"bert": ["attention.self.key", "attention.self.value", *ENDS["bert"]], "gpt": ["attn.c_attn", "mlp.c_proj"]}
 LORA = ["lora_A.default.weight", "lora_B.default.weight"]
 SVD = ["lora_A.default", "lora_B.default", "lora_E.default"]
 BOTTLENECK = [f"bottleneck_{way}.default.{kind}" for way in ("down", "up") for kind in ("weight", "bias")]
-PLACES = {
+TRAINED_PARAMETERS = {
     "lora": (ATTENTION, LORA),
     "lora-top": (LINEAR, LORA),
     "rsdora": (ATTENTION, [*LORA, "lora_magnitude_vector.default.weight"]),
     "adalora": (ATTENTION, SVD),
     "adalora-top": (ATTENTION, SVD),
-    "ia3": (SCALED, ["ia3_l.default"]),
-    "ia3-top": (SCALED, ["ia3_l.default"]),
+    "ia3": (SCALED_MODULES, ["ia3_l.default"]),
+    "ia3-top": (SCALED_MODULES, ["ia3_l.default"]),
     "houlsby": (ENDS, BOTTLENECK),
-    "pfeiffer-top": ({kind: places[1:] for kind, places in ENDS.items()}, BOTTLENECK),
+    "pfeiffer-top": ({kind: modules[1:] for kind, modules in ENDS.items()}, BOTTLENECK),
     "vera": (ATTENTION, ["vera_lambda_b.default", "vera_lambda_d.default"]),
     "vera-top": (ATTENTION, ["vera_lambda_b.default", "vera_lambda_d.default"]),
 }
-"""Where in a layer a method of PEFT trains what."""
+"""Modules and parameters that a PEFT method trains in each layer."""
 
-STARTS_AS_THE_BASE = [
+EQUAL_TO_THE_BASE_AT_START = [
     "lora",
     "lora-top",
     "rsdora",
@@ -59,12 +59,12 @@ STARTS_AS_THE_BASE = [
 ]
 
 
-def trained(encoder):
+def trained_names(encoder):
     return {name for name, p in encoder.named_parameters() if p.requires_grad}
 
 
-def plain(name):
-    """A parameter's name in the model itself."""
+def base_name(name):
+    """Return the name of a parameter without PEFT's prefixes."""
     return name.removeprefix("backbone.").removeprefix("base_model.model.").removeprefix("base_model.")
 
 
@@ -77,8 +77,8 @@ def vectors(encoder):
     return encoder.eval()(inputs(encoder))
 
 
-def learn(encoder, steps=4):
-    """A few steps of an optimiser over what is trained."""
+def train(encoder, steps=4):
+    """Run a few optimiser steps."""
     encoder.train()
     torch.manual_seed(1)
     optimizer = torch.optim.AdamW([p for p in encoder.parameters() if p.requires_grad], lr=0.01, weight_decay=0.0)
@@ -89,22 +89,22 @@ def learn(encoder, steps=4):
         optimizer.step()
 
 
-def tell_one_line(raised, *words):
-    said = str(raised.value)
-    assert "\n" not in said
+def assert_one_line(raised, *words):
+    message = str(raised.value)
+    assert "\n" not in message
     for word in words:
-        assert word in said
+        assert word in message
 
 
-# ---- what is trained
+# ---- trained parameters
 
 
 def expected(method, kind, model):
-    """Names that a method trains."""
+    """Return the names of the parameters that a method trains."""
     layers = LAYERS[kind][1:] if method.endswith("-top") else LAYERS[kind]
-    if method in PLACES:
-        places, leaves = PLACES[method]
-        return {f"{layer}{place}.{leaf}" for layer in layers for place in places[kind] for leaf in leaves}
+    if method in TRAINED_PARAMETERS:
+        modules, parameters = TRAINED_PARAMETERS[method]
+        return {f"{layer}{module}.{p}" for layer in layers for module in modules[kind] for p in parameters}
     if method.startswith("side"):
         blocks = [f"blocks.{i}.{way}.{p}" for i in range(len(layers) + 1) for way in ("down", "up") for p in ("weight", "bias")]
         return {"gates", *blocks}
@@ -118,51 +118,51 @@ def expected(method, kind, model):
     ]
 
 
-def test_trains_exactly_what_it_should(build, folder, method, request):
+def test_trained_parameters(build, folder, method, request):
     kind = request.node.callspec.params["folder"]
-    assert {plain(name) for name in trained(build(method, folder))} == expected(method, kind, load(folder))
+    assert {base_name(name) for name in trained_names(build(method, folder))} == expected(method, kind, load_pretrained(folder))
 
 
 @pytest.mark.parametrize("method", ["full-top", "bitfit-top"])
-def test_the_final_norm_is_trained_with_the_top_layers(build, gpt, method):
-    names = {plain(name) for name in trained(build(method, gpt))}
+def test_final_norm_is_trained_with_the_top_layers(build, gpt, method):
+    names = {base_name(name) for name in trained_names(build(method, gpt))}
     assert {name for name in names if not name.startswith("h.1.")} == {"ln_f.weight", "ln_f.bias"} & names != set()
 
 
 @pytest.mark.parametrize("method", ["lora", "adalora", "ia3", "houlsby", "vera", "full", "bitfit", "side"])
-def test_layers_2_of_2_are_all_but_the_embeddings(build, folder, method):
-    whole, chosen = trained(build(method, folder)), trained(build(method, folder, layers=2))
-    assert chosen == {name for name in whole if not plain(name).startswith(("embeddings.", "wte.", "wpe."))} != set()
+def test_all_layers_by_number_exclude_the_embeddings(build, folder, method):
+    everything, selected = trained_names(build(method, folder)), trained_names(build(method, folder, layers=2))
+    assert selected == {name for name in everything if not base_name(name).startswith(("embeddings.", "wte.", "wpe."))} != set()
 
 
-def test_training_moves_what_is_trained_and_nothing_of_the_base(build, folder, method):
+def test_training_changes_exactly_the_trained_parameters(build, folder, method):
     if method == "frozen":
-        pytest.skip("has nothing to train")
+        pytest.skip("has no trained parameters")
     encoder = build(method, folder)
     before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
-    learn(encoder)
-    moved = {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])}
-    assert moved == trained(encoder)
+    train(encoder)
+    changed = {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == trained_names(encoder)
 
 
-def test_what_lies_under_the_chosen_layers_is_constant(build, folder, method):
+def test_layers_below_the_trained_ones_are_constant(build, folder, method):
     encoder = build(method, folder)
     depth = {"frozen": 2, "side": 2, "side-top": 2}.get(method, 1 if method.endswith("-top") else 0)
     assert (encoder.frozen_trunk() is not None) == (depth > 0)
-    assert encoder.depth() == depth or method.startswith("side")
+    assert encoder.num_constant_layers() == depth or method.startswith("side")
 
 
-@pytest.mark.parametrize("method", STARTS_AS_THE_BASE)
-def test_starts_at_the_vectors_of_the_base(build, folder, method):
+@pytest.mark.parametrize("method", EQUAL_TO_THE_BASE_AT_START)
+def test_initial_vectors_equal_those_of_the_base(build, folder, method):
     encoder = build(method, folder)
     base = vectors(build("frozen", folder))
     torch.testing.assert_close(vectors(encoder), base, rtol=1e-5, atol=1e-5)
-    learn(encoder)
+    train(encoder)
     assert not torch.allclose(vectors(encoder), base, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["side", "side-top"])
-def test_side_starts_at_a_mean_of_the_states_that_it_reads(build, bert, method):
+def test_initial_side_network_averages_the_states(build, bert, method):
     encoder = build(method, bert)
     states = encoder.frozen_trunk().forward(inputs(encoder)).values
     assert states.shape == (3, 3 if method == "side" else 2, 24)
@@ -172,17 +172,19 @@ def test_side_starts_at_a_mean_of_the_states_that_it_reads(build, bert, method):
     torch.testing.assert_close(vectors(encoder), h)
 
 
-def test_side_reads_the_model_s_own_states(build, folder):
+def test_side_reads_the_hidden_states_of_the_model(build, folder):
     encoder = build("side", folder)
-    read = inputs(encoder)
-    states = encoder.frozen_trunk().forward(read).values
-    own = load(encoder.folder)(input_ids=read.values, attention_mask=read.mask.long(), output_hidden_states=True).hidden_states
-    for i in (0, 1):  # GPT-2 puts its final norm upon the last
-        pooled = encoder.pool(own[i], read)
+    texts = inputs(encoder)
+    states = encoder.frozen_trunk().forward(texts).values
+    own = load_pretrained(encoder.folder)(
+        input_ids=texts.values, attention_mask=texts.mask.long(), output_hidden_states=True
+    ).hidden_states
+    for i in (0, 1):  # the last state of GPT-2 includes its final norm
+        pooled = encoder.pool(own[i], texts)
         torch.testing.assert_close(states[:, i], nn.functional.layer_norm(pooled, (24,)), rtol=1e-4, atol=1e-4)
 
 
-def test_no_gradient_enters_the_text_model_beside_the_side(build, bert):
+def test_side_gives_the_text_model_no_gradient(build, bert):
     encoder = build("side", bert).train()
     encoder.backbone.requires_grad_(True)
     encoder(inputs(encoder)).square().sum().backward()
@@ -190,24 +192,24 @@ def test_no_gradient_enters_the_text_model_beside_the_side(build, bert):
     assert all(p.grad is not None for p in encoder.blocks.parameters())
 
 
-# ---- rates
+# ---- parameter groups
 
 
-def test_groups_tell_pretrained_from_added(build, folder, method):
+def test_parameter_groups_separate_pretrained_from_added(build, folder, method):
     encoder = build(method, folder)
     groups = {name: {id(p) for p in params} for name, params in encoder.parameter_groups().items()}
-    rates = {name: next((g for g, ids in groups.items() if id(p) in ids), None) for name, p in encoder.named_parameters()}
-    group = "pretrained" if method.startswith(("full", "bitfit")) else "peft"
-    assert {rates[name] for name in trained(encoder)} == (set() if method == "frozen" else {group})
-    original = {name for name, _ in load(folder).named_parameters()}
-    assert {plain(name).replace(".base_layer", "") for name, rate in rates.items() if rate == "pretrained"} == original
-    assert {rate for name, rate in rates.items() if plain(name).replace(".base_layer", "") not in original} <= {"peft"}
+    group_of = {name: next((g for g, ids in groups.items() if id(p) in ids), None) for name, p in encoder.named_parameters()}
+    expected_group = "pretrained" if method.startswith(("full", "bitfit")) else "peft"
+    assert {group_of[name] for name in trained_names(encoder)} == (set() if method == "frozen" else {expected_group})
+    original = {name for name, _ in load_pretrained(folder).named_parameters()}
+    assert {base_name(name).replace(".base_layer", "") for name, group in group_of.items() if group == "pretrained"} == original
+    assert {group for name, group in group_of.items() if base_name(name).replace(".base_layer", "") not in original} <= {"peft"}
 
 
 # ---- options
 
 
-def test_the_scale_of_lora(build, bert):
+def test_scale_of_lora(build, bert):
     def update(encoder):
         layer = encoder.backbone.base_model.model.encoder.layer[0].attention.self.query
         with torch.no_grad():
@@ -218,23 +220,25 @@ def test_the_scale_of_lora(build, bert):
     torch.testing.assert_close(update(build("lora", bert, r=4, alpha=6, rslora=True)), torch.full((24, 24), 6 / 2))
 
 
-def test_targets_are_named_by_their_endings(build, bert):
-    names = {plain(name) for name in trained(build("lora", bert, targets=["attention.output.dense", "key"], layers=1))}
+def test_targets_are_name_suffixes(build, bert):
+    names = {
+        base_name(name) for name in trained_names(build("lora", bert, targets=["attention.output.dense", "key"], layers=1))
+    }
     ends = {name.removeprefix(LAYERS["bert"][1]).rpartition(".lora_")[0] for name in names}
     assert ends == {"attention.output.dense", "attention.self.key"}
     assert all(name.startswith(LAYERS["bert"][1]) for name in names)
     (end,) = {
-        plain(name).removeprefix(LAYERS["bert"][1]).rpartition(".lora_")[0]
-        for name in trained(build("lora", bert, targets="value", layers=1))
+        base_name(name).removeprefix(LAYERS["bert"][1]).rpartition(".lora_")[0]
+        for name in trained_names(build("lora", bert, targets="value", layers=1))
     }
     assert end == "attention.self.value"
 
 
 @pytest.mark.parametrize("method", ["lora", "adalora", "houlsby"])
-def test_dropout_is_of_training(build, bert, method):
+def test_dropout_applies_in_training_only(build, bert, method):
     encoder = build(method, bert, dropout=0.5)
-    learn(encoder)
-    for module in encoder.chain.model.modules():
+    train(encoder)
+    for module in encoder.layer_stack.model.modules():
         if type(module) is nn.Dropout and module.p == 0.1:
             module.p = 0.0  # the model's own
     assert torch.equal(vectors(encoder), vectors(encoder))
@@ -254,15 +258,15 @@ def test_checkpointing_of_the_top_layers_changes_no_gradient(folder):
     torch.testing.assert_close(*gradients)
 
 
-def test_any_method_of_peft_takes_its_own_options(bert):
+def test_options_of_any_peft_method(bert):
     encoder = Peft(method="LoHa", config={"r": 2, "target_modules": ["query"]}, model=bert, layers=1)
     encoder.build({}, dim=8)
-    names = {plain(name) for name in trained(encoder)}
+    names = {base_name(name) for name in trained_names(encoder)}
     assert names
     assert all(name.startswith("encoder.layer.1.attention.self.query.hada_") for name in names)
 
 
-def test_layers_of_any_width_read_a_different_number_of_layers(build, gpt):
+def test_side_has_one_block_per_state(build, gpt):
     assert len(build("side", gpt, layers=1).blocks) == 2
     assert len(build("side", gpt, layers=2).blocks) == len(build("side", gpt).blocks) == 3
 
@@ -272,7 +276,7 @@ def test_layers_of_any_width_read_a_different_number_of_layers(build, gpt):
 
 @pytest.fixture(scope="session")
 def llama(bert, tmp_path_factory):
-    """A model without biases, with the tokenizer of another."""
+    """A model without biases, with the tokenizer of another model."""
     folder = Path(shutil.copytree(bert, tmp_path_factory.mktemp("llama") / "model"))
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
     LlamaModel(LlamaConfig(vocab_size=200, intermediate_size=20, max_position_embeddings=80, **size)).save_pretrained(folder)
@@ -281,86 +285,91 @@ def llama(bert, tmp_path_factory):
 
 @pytest.mark.parametrize("method", ["full", "bitfit", "lora", "adalora", "ia3", "houlsby", "side", "vera"])
 @pytest.mark.parametrize("layers", [0, 9])
-def test_layers_that_the_model_does_not_have(build, bert, method, layers):
-    with pytest.raises(ValueError, match=f"layers={layers}: this 'bert' model has 2; give 1 to 2, or all") as raised:
+def test_layers_out_of_range(build, bert, method, layers):
+    with pytest.raises(ValueError, match=f"layers={layers}: this 'bert' model has 2; use 1 to 2, or all") as raised:
         build(method, bert, layers=layers)
-    tell_one_line(raised)
+    assert_one_line(raised)
 
 
 @pytest.mark.parametrize(
     ("method", "arguments", "words"),
     [
-        ("lora", {"targets": ["querry"]}, ["lora does not fit", "no module is called querry", "key, query, value"]),
-        ("lora", {"targets": "nothing"}, ["no module is called nothing"]),
-        ("lora", {"r": 0}, ["lora does not fit", "`r`"]),
-        ("adalora", {"targets": "nothing"}, ["adalora does not fit", "no module is called nothing"]),
+        ("lora", {"targets": ["querry"]}, ["lora does not support", "no module is named querry", "key, query, value"]),
+        ("lora", {"targets": "nothing"}, ["no module is named nothing"]),
+        ("lora", {"r": 0}, ["lora does not support", "`r`"]),
+        ("adalora", {"targets": "nothing"}, ["adalora does not support", "no module is named nothing"]),
         ("adalora", {"target_r": 3}, ["target_r=3 must be at least 1 and less than init_r=3"]),
         ("adalora", {"target_r": 0}, ["target_r=0 must be at least 1"]),
         ("adalora", {"warmup": 0.5, "final": 0.5}, ["warmup=0.5 and final=0.5 leave no steps"]),
         ("adalora", {"warmup": -0.1}, ["warmup=-0.1"]),
-        ("ia3", {"targets": ["nothing"]}, ["ia3 does not fit", "no module is called nothing"]),
-        ("houlsby", {"style": "neither"}, ["adapter does not fit", "style='neither'"]),
-        ("houlsby", {"reduction": 100}, ["adapter does not fit", "reduction=100 leaves no bottleneck"]),
-        ("houlsby", {"nonlinearity": "wavy"}, ["adapter does not fit", "no nonlinearity 'wavy'"]),
-        ("vera", {"config": {"colour": 1}}, ["peft does not fit", "colour"]),
-        ("vera", {"config": {"target_modules": ["nothing"]}}, ["peft does not fit", "no module is called nothing"]),
-        ("prompt", {"layers": 1}, ["'prompt_tuning' reaches every layer; layers=1 cannot be chosen"]),
+        ("ia3", {"targets": ["nothing"]}, ["ia3 does not support", "no module is named nothing"]),
+        ("houlsby", {"style": "neither"}, ["adapter does not support", "style='neither'"]),
+        ("houlsby", {"reduction": 100}, ["adapter does not support", "reduction=100 is more than the output width"]),
+        ("houlsby", {"nonlinearity": "wavy"}, ["adapter does not support", "no nonlinearity 'wavy'"]),
+        ("vera", {"config": {"colour": 1}}, ["peft does not support", "colour"]),
+        ("vera", {"config": {"target_modules": ["nothing"]}}, ["peft does not support", "no module is named nothing"]),
+        ("prompt", {"layers": 1}, ["'prompt_tuning' affects every layer, so layers=1 is not possible"]),
     ],
 )
-def test_wrong_arguments_are_refused_in_one_line(build, bert, method, arguments, words):
+def test_invalid_arguments(build, bert, method, arguments, words):
     with pytest.raises(ValueError, match=r".") as raised:
         build(method, bert, **arguments)
-    tell_one_line(raised, *words)
+    assert_one_line(raised, *words)
 
 
-def test_an_unknown_method_is_told_with_those_that_there_are(bert):
+def test_unknown_method_lists_the_available_ones(bert):
     with pytest.raises(ValueError, match=r"PEFT has no method 'lorra'; it has .*ia3.*lora.*vera") as raised:
         Peft(method="lorra", model=bert).build({}, dim=8)
-    tell_one_line(raised)
+    assert_one_line(raised)
 
 
-def test_a_method_that_knows_no_places_in_this_model_asks_for_them(bert):
-    with pytest.raises(ValueError, match="no modules of a 'bert' model for ln_tuning; give target_modules") as raised:
+def test_method_without_default_modules(bert):
+    with pytest.raises(ValueError, match="no default modules of a 'bert' model for ln_tuning; set target_modules") as raised:
         Peft(method="ln_tuning", model=bert).build({}, dim=8)
-    tell_one_line(raised)
+    assert_one_line(raised)
     encoder = Peft(method="ln_tuning", config={"target_modules": ["LayerNorm"]}, model=bert, layers=1)
     encoder.build({}, dim=8)
-    assert {plain(name) for name in trained(encoder)} == {
+    assert {base_name(name) for name in trained_names(encoder)} == {
         f"{LAYERS['bert'][1]}{norm}.LayerNorm.ln_tuning_layers.default.{kind}"
         for norm in ("attention.output", "output")
         for kind in ("weight", "bias")
     }
 
 
-def test_bitfit_of_a_model_without_biases(llama):
-    with pytest.raises(ValueError, match="bitfit found no bias to train in") as raised:
+def test_bitfit_needs_biases(llama):
+    with pytest.raises(ValueError, match="has no bias to train") as raised:
         BitFit(model=llama).build({}, dim=8)
-    tell_one_line(raised)
+    assert_one_line(raised)
 
 
-def test_every_other_method_takes_a_model_without_biases(build, llama, method):
+def test_other_methods_work_without_biases(build, llama, method):
     if method.startswith("bitfit"):
-        pytest.skip("it has none")
+        pytest.skip("needs biases")
     encoder = build(method, llama)
     assert encoder(inputs(encoder)).isfinite().all()
 
 
-def test_ia3_needs_places_where_peft_knows_none(bert, monkeypatch):
+def test_ia3_without_default_modules(bert, monkeypatch):
     encoder = Ia3(model=bert)
-    encoder.chain.model.config.model_type = "unheard"
-    with pytest.raises(ValueError, match="no places are known in a 'unheard' model; give targets and feedforward") as raised:
+    encoder.layer_stack.model.config.model_type = "unknown"
+    with pytest.raises(ValueError, match="no default modules of a 'unknown' model; set targets and feedforward") as raised:
         encoder.build({}, dim=8)
-    tell_one_line(raised)
+    assert_one_line(raised)
 
 
-def test_lora_takes_every_linear_module_where_peft_knows_no_places(bert):
+def test_lora_without_default_modules_targets_all_linear_ones(bert):
     encoder = Lora(model=bert)
-    encoder.chain.model.config.model_type = "unheard"
+    encoder.layer_stack.model.config.model_type = "unknown"
     encoder.build({}, dim=8)
-    assert {name.rpartition(".lora_")[0].rpartition(".")[2] for name in trained(encoder)} == {"query", "key", "value", "dense"}
+    assert {name.rpartition(".lora_")[0].rpartition(".")[2] for name in trained_names(encoder)} == {
+        "query",
+        "key",
+        "value",
+        "dense",
+    }
 
 
-def test_a_model_that_is_no_chain_has_no_prefix_and_no_layers_to_choose(bert, tmp_path):
+def test_a_model_without_a_layer_sequence_has_no_trunk(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "albert"))
     size = {"embedding_size": 12, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
     AlbertModel(AlbertConfig(vocab_size=200, max_position_embeddings=80, **size), add_pooling_layer=False).save_pretrained(
@@ -370,16 +379,16 @@ def test_a_model_that_is_no_chain_has_no_prefix_and_no_layers_to_choose(bert, tm
         encoder.build({}, dim=8)
         assert encoder.frozen_trunk() is None
         assert encoder(inputs(encoder)).isfinite().all()
-    with pytest.raises(ValueError, match="the layers of a 'albert' model cannot be told apart"):
+    with pytest.raises(ValueError, match="the layers of a 'albert' model do not form a sequence"):
         Full(model=str(folder), layers=1).build({}, dim=8)
 
 
-def test_what_all_layers_share_leaves_no_prefix(bert):
+def test_parameters_shared_by_all_layers_leave_no_trunk(bert):
     encoder = Peft(model=bert, method="unilora", config={"target_modules": ["query"]})
     encoder.build({}, dim=8)
     assert encoder.frozen_trunk() is None
 
 
-def test_adalora_by_config_is_refused(bert):
+def test_adalora_by_name_is_rejected(bert):
     with pytest.raises(ValueError, match="encoder of its own"):
         Peft(model=bert, method="adalora", config={"total_step": 9}).build({}, dim=8)

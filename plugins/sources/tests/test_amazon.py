@@ -37,7 +37,7 @@ def test_metadata_of_every_year(write):
 
 
 @pytest.mark.parametrize("price", ['"$10.00 - $20.00"', '"from 12.99"', '".a-box{}"', '"None"', '""', "[]"])
-def test_what_is_no_price_is_none(write, price):
+def test_invalid_prices_are_null(write, price):
     line = f'{{"asin":"i","price":{price}}}'
     assert Amazon(write("a.json", R2014), write("m.json", line)).read().items.collect()["price"].to_list() == [None]
 
@@ -47,7 +47,7 @@ def test_what_is_no_price_is_none(write, price):
     [("1588687728923", "1588687728"), ('"1588687728923"', "1588687728"), ("1588687728923.0", "1588687728"),
      ("-1", "-1"), ("0", "0"), ("true", "true"), ('"soon"', "soon"), ("1e300", "1e+300"), ("null", None)],
 )  # fmt: skip
-def test_milliseconds_become_seconds_and_the_rest_is_handed_on(write, time, seconds):
+def test_milliseconds_become_seconds_and_other_values_are_unchanged(write, time, seconds):
     line = f'{{"user_id":"u","timestamp":{time}}}'
     assert Amazon(write("a.json", line)).read().events.collect()["timestamp"].to_list() == [seconds]
 
@@ -66,7 +66,7 @@ def test_milliseconds_become_seconds_and_the_rest_is_handed_on(write, time, seco
         (b"{'reviewerID': '\xff'}", "not UTF-8"),
     ],
 )
-def test_one_bad_line_costs_one_line(write, bad, reason):
+def test_one_bad_line_does_not_affect_the_others(write, bad, reason):
     log = Amazon(write("a.json", R2014.encode() + bad + b"\n \n" + R2023.encode())).read()
     assert log.events.collect()["line"].to_list() == [1, 4]
     ((line, why),) = log.rejected.collect().select("line", "reason").rows()
@@ -74,12 +74,12 @@ def test_one_bad_line_costs_one_line(write, bad, reason):
     assert reason in why
 
 
-def test_bad_lines_of_both_files_are_told_apart(write):
+def test_bad_lines_name_their_file(write):
     log = Amazon(write("a.json", R2014 + "x\n"), write("m.json", "y\n" + M2018)).read()
     assert [(f[-6:], line) for f, line, _ in log.rejected.collect().rows()] == [("a.json", 2), ("m.json", 1)]
 
 
-def test_nothing_but_blank_lines(write):
+def test_only_blank_lines(write):
     with pytest.raises(DataError, match="no rows"):
         Amazon(write("a.json", "\n\n")).read()
 

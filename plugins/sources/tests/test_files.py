@@ -42,7 +42,7 @@ def test_items_and_their_rejected_lines(write):
     assert log.rejected.collect().select("line", "reason").rows() == [(3, "1 fields, not 2")]
 
 
-def test_mapped_columns_hold_for_both_files_and_extras_are_kept(write):
+def test_mapping_applies_to_both_files_and_further_columns_remain(write):
     log = Files(
         write("a.csv", "who,asin,timestamp,title,mood\nu,i,1,t,happy\n"),
         write("b.csv", "asin,title\ni,Lamp\n"),
@@ -54,7 +54,7 @@ def test_mapped_columns_hold_for_both_files_and_extras_are_kept(write):
     assert log.items.collect_schema().names() == ["item_id", "text", "file", "line"]
 
 
-def test_mapping_to_an_unknown_column_names_the_nearest(write):
+def test_mapping_to_an_unknown_column_suggests_a_similar_one(write):
     with pytest.raises(DataError, match=r"no column 'user_idd' for user_id; did you mean 'user_id'\? columns: user_id,"):
         Files(write("a.csv", CSV), columns={"user_id": "user_idd"}).read()
 
@@ -86,7 +86,7 @@ def test_json_values_become_text(write):
         (b'{"user_id":' + b"[" * 100_000, "not JSON"),
     ],
 )
-def test_one_bad_json_line_costs_one_line(write, bad, reason):
+def test_one_bad_json_line_does_not_affect_the_others(write, bad, reason):
     good = b'{"user_id":"u","item_id":"i","timestamp":1}\n'
     log = Files(write("a.jsonl", good + b"\n" + bad + b"\n" + good)).read()
     assert log.events.collect()["line"].to_list() == [1, 4]
@@ -108,7 +108,7 @@ def test_one_bad_json_line_costs_one_line(write, bad, reason):
         (b'"u\nv",i', "2 fields, not 3"),
     ],
 )
-def test_one_bad_csv_record_costs_one_record(write, bad, reason):
+def test_one_bad_csv_record_does_not_affect_the_others(write, bad, reason):
     log = Files(write("a.csv", b"user_id,item_id,timestamp\nu1,i,1\n\n" + bad + b"\nu2,i,2\r\nu3,i,3")).read()
     assert log.events.collect()["user_id"].to_list() == ["u1", "u2", "u3"]
     ((line, why),) = log.rejected.collect().select("line", "reason").rows()
@@ -131,7 +131,7 @@ def test_a_long_text_is_a_good_row(write, ending):
     assert log.events.collect()["text"].to_list() == [text]
 
 
-def test_quotes_that_open_at_every_line_do_not_take_the_square_of_the_file(write, monkeypatch):
+def test_open_quotes_on_every_line_do_not_take_quadratic_time(write, monkeypatch):
     content = "user_id,item_id,timestamp\nu,i,1\n" + 'x","\n' * 200 + "y\n"
     monkeypatch.setattr(quoted_csv, "_REREAD_EXTRA", 10_000)
     with pytest.raises(DataError, match=r"a\.csv: quotes are opened and not closed, up to line \d+; double those in a field"):
@@ -167,14 +167,14 @@ def test_an_unnamed_column_gets_a_name(write):
         ("a.jsonl", "".join(f'{{"k{i}":1}}\n' for i in range(MAX_COLUMNS + 1))),
     ],
 )
-def test_what_cannot_be_used_is_one_line_that_names_the_file(write, name, content):
+def test_unusable_files_raise_one_line_that_names_the_file(write, name, content):
     with pytest.raises(DataError) as error:
         Files(write(name, content)).read()
     assert name in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_damaged_page_of_parquet_is_a_data_error(tmp_path):
+def test_a_corrupted_parquet_page_is_a_data_error(tmp_path):
     path = tmp_path / "a.parquet"
     pl.DataFrame({"user_id": [str(i * 7919 % 100_003) for i in range(5000)]}).write_parquet(path)
     raw = bytearray(path.read_bytes())

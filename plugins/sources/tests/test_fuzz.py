@@ -1,4 +1,4 @@
-"""For any bytes: no exception but a DataError, and every line that is not blank is a row or is rejected."""
+"""For any bytes, only DataError is raised, and every line that is not blank is a row or is rejected."""
 
 import csv
 import gzip
@@ -38,7 +38,7 @@ def small_chunks(monkeypatch):
 
 
 def content(good: bytes, quotes: bool) -> st.SearchStrategy[bytes]:
-    """Lines of which some are good, some nearly, and some anything."""
+    """Generate lines that are valid, nearly valid, or arbitrary."""
     alphabet = b"u,i\t1 \r\0{}[]:'\\\xff\xc3\xa9" + (b'"' if quotes else b"")
     soup = st.lists(st.sampled_from([alphabet[i : i + 1] for i in range(len(alphabet))]), max_size=12).map(b"".join)
     cut = st.integers(0, len(good)).map(lambda n: good[:n])
@@ -74,7 +74,7 @@ def test_every_line_is_accounted_for(name):
     @example(b"\r\t")  # Python's csv takes a lone carriage return for the end of a record
     @given(content(good, quotes=name not in ("csv", "tsv")))
     def check(raw: bytes) -> None:
-        raw = header + good + b"\n" + raw  # a good line first, so that a file is never refused whole
+        raw = header + good + b"\n" + raw  # a valid line first, so that the file is never refused
         log = read(name, raw)
         assert log is not None
         seen = [*log.events["line"], *log.rejected["line"]]
@@ -85,7 +85,7 @@ def test_every_line_is_accounted_for(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_any_bytes_at_all(name):
+def test_arbitrary_bytes(name):
     @QUICK
     @given(st.one_of(st.binary(max_size=200), content(FORMATS[name][2], quotes=True)))
     @example(b"\x1f\x8b")
@@ -104,7 +104,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 
 @QUICK
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=20))
-def test_csv_as_others_write_it_comes_back(records):
+def test_csv_written_by_python_is_read_back(records):
     out = io.StringIO(newline="")
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerows([("user_id", "item_id", "timestamp"), *records])
@@ -115,16 +115,16 @@ def test_csv_as_others_write_it_comes_back(records):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_broken_gzip_keeps_what_came_before(name, monkeypatch):
+def test_lines_before_a_break_in_gzip_are_read(name, monkeypatch):
     monkeypatch.setattr(lines, "CHUNK", 900)
     monkeypatch.setattr(lines, "BLOCK", 4096)
     _, header, good = FORMATS[name]
-    whole = gzip.compress(header + (good + b"\n") * 2000, compresslevel=0)
+    compressed = gzip.compress(header + (good + b"\n") * 2000, compresslevel=0)
 
     @settings(QUICK, max_examples=30)
-    @given(st.integers(len(header) + 400, len(whole) - 1), st.sampled_from(["cut", "flip"]))
+    @given(st.integers(len(header) + 400, len(compressed) - 1), st.sampled_from(["cut", "flip"]))
     def check(at: int, how: str) -> None:
-        raw = whole[:at] if how == "cut" else whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :]
+        raw = compressed[:at] if how == "cut" else compressed[:at] + bytes([compressed[at] ^ 255]) + compressed[at + 1 :]
         log = read(name, raw)
         assert log is not None
         broken = log.rejected.filter(log.rejected["reason"].str.contains("truncated or corrupted"))

@@ -19,7 +19,7 @@ def read(path: str) -> tuple[list[tuple[int, bytes]], list[tuple[int, str]]]:
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("name", ["a.txt", "a.gz"])
-def test_gzip_is_known_by_its_bytes_not_its_name(write, zipped, name):
+def test_gzip_is_recognised_by_its_bytes(write, zipped, name):
     assert read(write(name, "a\n\nb", zipped)) == ([(1, b"a"), (2, b""), (3, b"b")], [])
 
 
@@ -36,10 +36,10 @@ def test_lines_do_not_depend_on_the_blocks(write, monkeypatch, size):
     assert [line for _, line in read(write("a", content))[0]] == [b"one\r", b"", b"two two two", b"three"]
 
 
-def test_truncated_gzip_keeps_the_lines_before_the_break(write):
+def test_lines_before_a_break_in_gzip_are_read(write):
     content = "".join(f"line {i * 7919 % 10007}\n" for i in range(30_000)).encode()
-    whole = gzip.compress(content)
-    got, rejected = read(write("a.gz", whole[: len(whole) // 2]))
+    compressed = gzip.compress(content)
+    got, rejected = read(write("a.gz", compressed[: len(compressed) // 2]))
     assert len(got) > 10_000
     assert [line for _, line in got] == content.splitlines()[: len(got)]
     assert [line for line, _ in rejected] == [len(got) + 1]
@@ -48,7 +48,7 @@ def test_truncated_gzip_keeps_the_lines_before_the_break(write):
 
 @pytest.mark.parametrize(("end", "after"), [(b"", []), (b"\n", []), (b"\n\n", [(3, b"")]), (b"\nb\nc", [(3, b"b"), (4, b"c")])])
 @pytest.mark.parametrize("size", [1, 5, 64])
-def test_a_line_that_is_too_long_is_one_rejected_line(write, monkeypatch, size, end, after):
+def test_a_too_long_line_is_rejected(write, monkeypatch, size, end, after):
     monkeypatch.setattr(lines, "BLOCK", size)
     monkeypatch.setattr(lines, "_READ_SIZE", size)
     monkeypatch.setattr(lines, "LONGEST", 100)
@@ -68,7 +68,7 @@ def test_a_small_gzip_of_one_long_line_does_not_fill_the_memory(write):
     assert (got, rejected) == ([], [(1, "line longer than 64 MiB")])
 
 
-def test_gzip_with_a_wrong_checksum_keeps_everything(write):
+def test_lines_of_gzip_with_a_wrong_checksum_are_read(write):
     broken = bytearray(gzip.compress(b"a\nb\n"))
     broken[-8] ^= 255
     got, rejected = read(write("a.gz", bytes(broken)))
@@ -76,12 +76,12 @@ def test_gzip_with_a_wrong_checksum_keeps_everything(write):
     assert [line for line, _ in rejected] == [3]
 
 
-def test_gzip_members_in_a_row_are_one_file(write):
+def test_gzip_with_several_members(write):
     assert len(read(write("a.gz", gzip.compress(b"a\n") + gzip.compress(b"b\n")))[0]) == 2
 
 
 @pytest.mark.parametrize("path", ["nowhere.csv", "", ".", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
-def test_paths_that_are_no_file(path):
+def test_paths_that_are_not_files(path):
     with pytest.raises(DataError):
         check_readable(path)
 
@@ -97,7 +97,7 @@ def test_empty_file(write):
         check_readable(write("a.csv", ""))
 
 
-def test_rows_that_outgrow_the_memory_move_to_disk_in_order(monkeypatch, tmp_path):
+def test_rows_beyond_the_memory_limit_are_stored_on_disk_in_order(monkeypatch, tmp_path):
     monkeypatch.setattr(spool, "MEMORY_LIMIT", 100)
     table = Table(tmp_path / "a")
     for i in range(50):

@@ -61,7 +61,7 @@ def test_header_only(write):
         RecBole(write("a.inter", INTER.partition("\n")[0])).read()
 
 
-def test_which_file_of_a_folder(write, tmp_path):
+def test_choice_of_the_file_in_a_folder(write, tmp_path):
     with pytest.raises(DataError, match=r"no \.inter file"):
         RecBole(str(tmp_path)).files()
     write("x.inter", INTER)

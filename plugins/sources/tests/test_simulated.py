@@ -17,7 +17,7 @@ def read(**args):
 
 @pytest.fixture(scope="module")
 def shop():
-    """Events with their items' categories, and what was planted in their users."""
+    """Return events joined with the categories of their items and the truth of their users."""
     events, items, truth = read(users=600, seed=3)
     joined = events.join(items, on="item_id").join(truth, on="user_id", suffix="_change")
     return joined.with_columns(
@@ -26,7 +26,7 @@ def shop():
 
 
 def shares(shop: pl.DataFrame, kind: str, what: pl.Expr) -> list[float]:
-    """Mean of ``what`` before and after the change."""
+    """Return the mean of ``what`` before and after the change."""
     means = shop.filter(kind=kind).group_by("after").agg(what.mean().alias("mean")).sort("after")
     return means["mean"].to_list()
 
@@ -39,9 +39,9 @@ def test_same_seed_same_log():
 
 def test_a_log_stays_the_same_over_versions():
     events, items, truth = read(users=50, seed=3)
-    # What is drawn is pinned, not how Polars writes it.
-    told = "\n".join(str(row) for frame in (events, items, truth) for row in frame.rows())
-    assert hashlib.sha256(told.encode()).hexdigest().startswith("be89712449583c8f")
+    # Pins the sampled values, not how Polars formats them.
+    text = "\n".join(str(row) for frame in (events, items, truth) for row in frame.rows())
+    assert hashlib.sha256(text.encode()).hexdigest().startswith("be89712449583c8f")
 
 
 def test_schema():
@@ -96,7 +96,7 @@ def test_null_users_stay(shop):
 
 
 def loyal(events: pl.DataFrame) -> float:
-    """Share of users whose most frequent category is the same in the first and the second half of their history."""
+    """Return the share of users whose most frequent category is the same in the first and the second half of their history."""
     half = (pl.int_range(pl.len()) >= pl.len() / 2).over("user_id").alias("half")
     main = events.with_columns(half).group_by("user_id", "half").agg(pl.col("top").mode().sort().first())
     return main.group_by("user_id").agg(pl.col("top").n_unique() == 1)["top"].mean()
@@ -110,7 +110,7 @@ def test_strength_zero_plants_nothing():
     assert there.filter(after).mean() == pytest.approx(there.filter(~after).mean(), abs=0.03)
 
 
-def test_migrators_may_leave_some_behind():
+def test_migrators_may_move_partially():
     events, items, truth = read(users=1000, migrate=1.0, evolve=0.0, moved=0.25, seed=5)
     joined = events.join(items, on="item_id").join(truth, on="user_id", suffix="_change")
     joined = joined.with_columns(
@@ -123,7 +123,7 @@ def test_migrators_may_leave_some_behind():
 
 
 @pytest.mark.parametrize("visit", [1.0, 2.0, 5.0])
-def test_visits_have_so_many_events(visit):
+def test_mean_events_per_session(visit):
     events, _, _ = read(users=1000, visit=visit, days=3650)
     begins = (pl.col("timestamp").diff().over("user_id") > 1800).fill_null(True)
     sessions = events.sort("user_id", "timestamp").select(begins.sum()).item()
@@ -138,7 +138,7 @@ def drifting():
     return top.sort("user_id", "timestamp", maintain_order=True), truth
 
 
-def test_momentum_says_what_was_planted(drifting):
+def test_truth_of_momentum(drifting):
     _, truth = drifting
     assert truth.columns == ["user_id", "kind", "timestamp", "source", "destination", "alpha", "beta", "gain"]
     assert truth["kind"].unique().to_list() == ["momentum"]
@@ -146,7 +146,7 @@ def test_momentum_says_what_was_planted(drifting):
     assert truth.select("alpha", "beta", "gain").unique().rows() == [(0.5, 0.3, 4.0)]
 
 
-def test_momentum_persists_and_lets_go(drifting):
+def test_momentum_persists_but_not_forever(drifting):
     events, _ = drifting
 
     def repeats(after: int) -> float:
@@ -157,8 +157,8 @@ def test_momentum_persists_and_lets_go(drifting):
     assert events["top"].value_counts()["count"].max() < 0.5 * events.height
 
 
-def test_momentum_carries_on():
-    """After A and then B, at a step near one, an average has forgotten A; momentum moves on towards it."""
+def test_momentum_returns_to_the_earlier_category():
+    """After A and then B, with a step near one, an average has forgotten A; momentum moves back towards it."""
 
     def back(alpha: float) -> float:
         x = simulate_categories(np.random.default_rng(0), np.full(20_000, 3), np.full(4, 0.25), alpha, 0.9).reshape(-1, 3)
@@ -177,7 +177,7 @@ def test_changes_lie_within_the_history(shop):
     assert not changed["all"].any()
 
 
-def test_order_tells_the_next_item(shop):
+def test_order_predicts_the_next_item(shop):
     """Guessing the most frequent follower of the last item beats guessing the most popular item of its leaf."""
     pairs = shop.sort("user_id", "timestamp", maintain_order=True).with_columns(
         next=pl.col("item_id").shift(-1).over("user_id")
@@ -221,7 +221,7 @@ def test_twenty_categories():
     assert set(events["item_id"]) <= set(items["item_id"])
 
 
-def test_words_are_whole():
+def test_vocabulary_is_complete():
     assert len({category.name for category in CATEGORIES}) == len(CATEGORIES) == 20
     for category in CATEGORIES:
         assert len(category.leaves) == LEAVES

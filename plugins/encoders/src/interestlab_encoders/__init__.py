@@ -1,1 +1,1 @@
-"""Encoders of interestlab: ids, behaviour, text models that are frozen or fine-tuned, images, and vectors from elsewhere."""
+"""Encoders of interestlab: ids, behaviour, frozen or fine-tuned text models, images, and precomputed vectors."""

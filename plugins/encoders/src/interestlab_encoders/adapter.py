@@ -4,19 +4,21 @@ from typing import Any
 
 from peft import PeftConfig
 
-from interestlab_encoders.bottleneck import BottleneckConfig, Style, places
-from interestlab_encoders.tuned import Tuned
+from interestlab_encoders.bottleneck import BottleneckConfig, Style, find_target_modules
+from interestlab_encoders.peft_encoder import PeftEncoder
 
 
-class Adapter(Tuned):
-    """A text model with a trained bottleneck after each sublayer (Houlsby, arXiv 1902.00751; Pfeiffer, 2005.00247).
+class Adapter(PeftEncoder):
+    """A pretrained text encoder fine-tuned with bottleneck adapters after its sublayers (Houlsby, Pfeiffer).
+
+    Source: Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247.
 
     Args:
-        style: ``houlsby``: after the attention and after the feed-forward; ``pfeiffer``: after the feed-forward alone.
-        reduction: how many times narrower than the model the bottleneck is.
-        nonlinearity: inside of it, by its name in transformers.
-        dropout: probability of dropping a number of what is added.
-        kwargs: as for every tuned text encoder.
+        style: ``houlsby``: after the attention and the feed-forward layer; ``pfeiffer``: after the feed-forward layer only.
+        reduction: width of the model divided by the width of the bottleneck.
+        nonlinearity: activation of the bottleneck, by its name in transformers.
+        dropout: probability of dropping an element of the adapter's output.
+        kwargs: arguments of every PEFT text encoder.
     """
 
     def __init__(
@@ -30,9 +32,10 @@ class Adapter(Tuned):
         super().__init__(**kwargs)
         self.style, self.reduction, self.nonlinearity, self.dropout = style, reduction, nonlinearity, dropout
 
-    def config(self) -> PeftConfig:
+    def peft_config(self) -> PeftConfig:
+        layers = self.layer_stack.top_layers(self.layers)
         return BottleneckConfig(
-            target_modules=places(self.chain.model, self.chain.choose(self.layers), self.style),
+            target_modules=find_target_modules(self.layer_stack.model, layers, self.style),
             reduction=self.reduction,
             nonlinearity=self.nonlinearity,
             dropout=self.dropout,

@@ -1,4 +1,4 @@
-"""What an event is beside its item: what was done, how it was rated, what it cost, when it was."""
+"""Signals of an event besides its item: action, rating, price, time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,26 +11,28 @@ from torch import Tensor, nn
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
 
-NUMBERS = ("rating", "price", "elapsed")
-"""Columns that are read as numbers unless told otherwise: more of them is more of the same."""
+NUMERIC_COLUMNS = ("rating", "price", "elapsed")
+"""Columns that ``kind=auto`` reads as numbers, because they are ordered quantities."""
 
 
 class Behaviour(Encoder):
-    """One signal of an event or an item beside words and ids, as a stream of its own, so that it can be missing by itself.
+    """One signal of an event or item (action, rating, price, hour, elapsed time) as a stream of its own.
 
-    A category has one learnt vector a value. A number is read on a logarithmic scale, which suits prices, durations and
-    counts, through learnt frequencies and a small network (periodic embeddings of numbers: Gorishniy et al. 2022, arXiv
-    2203.05556), so that near numbers are alike and one that training never met is read like its neighbours.
+    A separate stream per signal allows each of them to be missing. A category has one learnt vector per value. A number is
+    read on a logarithmic scale, which suits prices, durations and counts, through learnt frequencies and a small network, so
+    that close numbers have similar vectors and unseen numbers are interpolated.
+
+    Source: periodic embeddings of numbers, Gorishniy et al. 2022, arXiv 2203.05556.
 
     Args:
-        field: the signal: ``event.event``, ``event.rating``, ``item.price`` or any other column; ``event.hour``,
-            ``event.weekday`` and ``event.elapsed`` (how long the user was away) are there in every log.
-        kind: how it is read; ``auto``: ``rating``, ``price`` and ``elapsed`` as numbers, all else as categories.
-        frequencies: how many a number is read through.
+        field: the signal: ``event.event``, ``event.rating``, ``item.price`` or any other column. Every log has
+            ``event.hour``, ``event.weekday`` and ``event.elapsed`` (days since the user's previous event).
+        kind: ``category``, ``number``, or ``auto``: numbers for ``rating``, ``price`` and ``elapsed``, else categories.
+        frequencies: number of learnt frequencies for a number, at least 1.
         dim: width of the vectors; None takes the width of the model.
 
     Raises:
-        ValueError: ``frequencies`` is not positive, or there is no such ``kind``.
+        ValueError: ``frequencies`` is below 1, or ``kind`` is unknown.
     """
 
     def __init__(
@@ -44,15 +46,19 @@ class Behaviour(Encoder):
         if kind not in ("auto", "category", "number"):
             raise ValueError(f"kind is {kind!r}; it must be auto, category or number")
         if frequencies < 1:
-            raise ValueError(f"frequencies={frequencies}: one at least is needed")
+            raise ValueError(f"frequencies={frequencies} must be at least 1")
         self.fields = (field,)
         self.frequencies = frequencies
         self.dim = dim
-        number = field.partition(".")[2] in NUMBERS if kind == "auto" else kind == "number"
-        self.preprocess_key = "number-1" if number else None
+        is_number = field.partition(".")[2] in NUMERIC_COLUMNS if kind == "auto" else kind == "number"
+        self.preprocess_key = "number-1" if is_number else None
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
-        """Make the table or the network.
+        """Create the embedding table or the network.
+
+        Args:
+            cardinalities: number of distinct values of each field.
+            dim: width of the model.
 
         Raises:
             ValueError: the data has no such field.
@@ -62,28 +68,27 @@ class Behaviour(Encoder):
             raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(cardinalities)) or 'none'}")
         self.out_dim = self.dim or dim
         if self.preprocess_key:
-            self.read: nn.Module = Number(self.out_dim, self.frequencies)
+            self.embed: nn.Module = NumberEmbedding(self.out_dim, self.frequencies)
             return
-        self.read = nn.Embedding(cardinalities[field], self.out_dim)
-        nn.init.trunc_normal_(self.read.weight, std=0.02, a=-0.04, b=0.04)
+        self.embed = nn.Embedding(cardinalities[field], self.out_dim)
+        nn.init.trunc_normal_(self.embed.weight, std=0.02, a=-0.04, b=0.04)
 
     def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
-        """One float32 a value, none where it is no number."""
-        return [np.asarray(number(value), np.float32) for value in values]
+        return [np.asarray(parse_number(value), np.float32) for value in values]
 
     def forward(self, inputs: Inputs) -> Tensor:
         if inputs.lengths is None:
-            return self.read(inputs.values)
-        return self.read((inputs.values * inputs.mask).sum(1))
+            return self.embed(inputs.values)
+        return self.embed((inputs.values * inputs.mask).sum(1))
 
 
-class Number(nn.Module):
-    """Numbers ``[U]`` -> ``[U, dim]``: ``W2 gelu(W1 [l, sin(f l), cos(f l)])`` of ``l = sign(x) ln(1 + |x|)``.
+class NumberEmbedding(nn.Module):
+    """Embed numbers as ``W2 gelu(W1 [l, sin(f l), cos(f l)])`` with ``l = sign(x) ln(1 + |x|)`` and learnt frequencies f.
 
     Args:
         dim: width of the vectors.
-        frequencies: how many; they start at periods from 8 down to 1/8 in ``l``: from a factor of 3,000 between numbers to
-            one of 1.13.
+        frequencies: number of frequencies. Their initial periods range from 8 to 1/8 in ``l``, which distinguishes numbers
+            that differ by a factor of 3,000 down to a factor of 1.13.
     """
 
     def __init__(self, dim: int, frequencies: int) -> None:
@@ -92,14 +97,29 @@ class Number(nn.Module):
         self.network = nn.Sequential(nn.Linear(1 + 2 * frequencies, dim), nn.GELU(), nn.Linear(dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        level = x.sign() * x.abs().log1p()
-        turns = level.unsqueeze(-1) * self.frequencies
-        waves = torch.cat([level.unsqueeze(-1), turns.sin(), turns.cos()], -1)
-        return self.network(waves.to(self.frequencies.dtype))
+        """Embed numbers.
+
+        Args:
+            x: ``[U]``.
+
+        Returns:
+            ``[U, dim]``.
+        """
+        log_x = x.sign() * x.abs().log1p()
+        angles = log_x.unsqueeze(-1) * self.frequencies
+        features = torch.cat([log_x.unsqueeze(-1), angles.sin(), angles.cos()], -1)
+        return self.network(features.to(self.frequencies.dtype))
 
 
-def number(text: str) -> list[float]:
-    """The number that a text is, if it is one that float32 can hold."""
+def parse_number(text: str) -> list[float]:
+    """Parse a number that float32 can represent.
+
+    Args:
+        text: any text.
+
+    Returns:
+        a list with the number, or an empty list if the text is no such number.
+    """
     try:
         value = float(text)
     except ValueError:

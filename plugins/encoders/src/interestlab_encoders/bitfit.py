@@ -1,4 +1,4 @@
-"""BitFit."""
+"""BitFit: fine-tuning of the biases."""
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -7,21 +7,23 @@ from interestlab_encoders.text import Full
 
 
 class BitFit(Full):
-    """A text model of which the bias terms alone are fine-tuned (BitFit, arXiv 2106.10199).
+    """A pretrained text encoder whose bias terms are fine-tuned (BitFit).
+
+    Source: Ben Zaken et al. 2022, arXiv 2106.10199.
 
     Args:
-        kwargs: as for ``full``.
+        kwargs: arguments of ``full``.
 
     Raises:
-        ValueError: the chosen layers have no biases, as in Llama-like models.
+        ValueError: the selected layers have no biases, as in Llama-like models.
     """
 
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
         super().adapt(backbone)
-        biases = 0
+        num_biases = 0
         for name, p in backbone.named_parameters():
             p.requires_grad = p.requires_grad and name.rpartition(".")[2] == "bias"
-            biases += p.requires_grad
-        if not biases:
-            raise ValueError(f"bitfit found no bias to train in '{self.base.name}'")
+            num_biases += p.requires_grad
+        if not num_biases:
+            raise ValueError(f"bitfit: '{self.base.name}' has no bias to train in the selected layers; use another method")
         return backbone

@@ -1,4 +1,4 @@
-"""Vectors that something else computed: of audio, of time series, of graphs, of anything."""
+"""Precomputed vectors of audio, time series, graphs or anything else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,25 +10,25 @@ from torch import Tensor
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
 from interestlab.errors import DataError
-from interestlab_encoders.vectors import Vectors
+from interestlab_encoders.vector_file import VectorFile
 
 
 class Features(Encoder):
-    """Precomputed vectors, looked up by the value of a field. Nothing of them is trained.
+    """Precomputed vectors (audio, time series, graphs) from a Parquet or ``.npy`` file, looked up by a field's value.
 
-    A value without a vector counts as missing, and how many there are is told. A checkpoint remembers the contents of the
-    file, and loads with no other.
+    Nothing is trained. A value without a vector counts as missing; their number is logged. A checkpoint stores the hash of
+    the file and loads only with the same contents.
 
     Args:
-        file: a Parquet of keys and vectors, a list a row or a number a column; or an ``.npy`` of shape ``[keys, width]``
-            beside a text file of its name with the ending ``.keys``, one key a line.
-        field: whose values are looked up; ``item.id`` is the item.
-        key: the column of keys of a Parquet.
-        columns: of the Parquet, lists or numbers, that make up a vector side by side; None: all but ``key``.
-        standardize: bring every dimension to mean 0 and deviation 1 over the file.
+        file: a Parquet file of keys and vectors, as lists or as one number per column; or an ``.npy`` of shape
+            ``[keys, width]`` beside a text file with the same name and the ending ``.keys``, one key per line.
+        field: field whose values are looked up; ``item.id`` is the item.
+        key: column of the keys in a Parquet file.
+        columns: columns of a Parquet file, lists or numbers, that are concatenated to a vector; None: all except ``key``.
+        standardize: scale each dimension to mean 0 and standard deviation 1 over the file.
 
     Raises:
-        DataError: the file cannot be read, a key stands twice, widths differ, or a number is not finite.
+        DataError: the file cannot be read, a key appears twice, widths differ, or a number is not finite.
     """
 
     preprocess_key: str
@@ -44,30 +44,36 @@ class Features(Encoder):
         super().__init__()
         self.fields = (field,)
         self.file = Path(file).expanduser()
-        self.vectors = Vectors(self.file, key, columns, standardize)
+        self.vectors = VectorFile(self.file, key, columns, standardize)
         self.out_dim = self.vectors.width
         self.preprocess_key = f"features-1-{self.vectors.sha256}-{key}-{columns}-{standardize}"
 
     def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
-        """``[1, out_dim]`` float32 of each value that has a vector, ``[0, out_dim]`` of one that has none."""
-        return self.vectors(values)
+        return self.vectors.look_up(values)
 
     def forward(self, inputs: Inputs) -> Tensor:
         return (inputs.values * inputs.mask.unsqueeze(-1)).sum(1)
 
     def get_extra_state(self) -> Tensor:
-        """Hash of the file, ``[32]`` uint8."""
+        """Return the hash of the file for the checkpoint.
+
+        Returns:
+            ``[32]`` uint8.
+        """
         return torch.frombuffer(bytearray.fromhex(self.vectors.sha256), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Compare the hash of the file with that of the one that was trained with.
+        """Compare the hash in a checkpoint with the hash of the file.
+
+        Args:
+            state: from :meth:`get_extra_state`.
 
         Raises:
             DataError: they differ.
         """
-        theirs, ours = bytes(state.tolist()).hex(), self.vectors.sha256
-        if theirs != ours:
+        expected, actual = bytes(state.tolist()).hex(), self.vectors.sha256
+        if expected != actual:
             raise DataError(
-                f"{self.file}: the model was trained with vectors of sha256 {theirs[:12]}…, and these are {ours[:12]}…; "
-                "give it those that it was trained with."
+                f"{self.file}: the model was trained with vectors whose sha256 is {expected[:12]}…, but this file has "
+                f"{actual[:12]}…; use the file that it was trained with."
             )

@@ -1,4 +1,4 @@
-"""(IA)³."""
+"""(IA)³: learnt scales of activations."""
 
 from typing import Any
 
@@ -8,29 +8,31 @@ from peft.utils.constants import (
     TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING,
 )
 
-from interestlab_encoders.tuned import Tuned
+from interestlab_encoders.peft_encoder import PeftEncoder
 
 
-class Ia3(Tuned):
-    """A text model whose keys, values and feed-forward activations are scaled by trained vectors ((IA)³, arXiv 2205.05638).
+class Ia3(PeftEncoder):
+    """A pretrained text encoder fine-tuned with learnt scales of keys, values and feed-forward activations ((IA)³).
+
+    Source: Liu et al. 2022, arXiv 2205.05638.
 
     Args:
-        targets: linear modules whose output is scaled: ``auto``, or how names end.
-        feedforward: those whose input is scaled instead: ``auto``, or how names end.
-        kwargs: as for every tuned text encoder.
+        targets: linear modules whose output is scaled: ``auto``, or name suffixes.
+        feedforward: linear modules whose input is scaled: ``auto``, or name suffixes.
+        kwargs: arguments of every PEFT text encoder.
 
     Raises:
-        ValueError: PEFT knows no places for this type of model, and none were given.
+        ValueError: an argument is ``auto`` and PEFT has no default for this type of model.
     """
 
     def __init__(self, targets: str | list[str] = "auto", feedforward: str | list[str] = "auto", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.targets, self.feedforward = targets, feedforward
 
-    def config(self) -> PeftConfig:
-        kind = self.chain.model.config.model_type
-        if "auto" in (self.targets, self.feedforward) and kind not in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING:
-            raise ValueError(f"no places are known in a '{kind}' model; give targets and feedforward")
-        inputs = self.targets_of(self.feedforward, TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING)
-        outputs = self.targets_of(self.targets, TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING)
-        return IA3Config(target_modules=list({*outputs, *inputs}), feedforward_modules=inputs)
+    def peft_config(self) -> PeftConfig:
+        model_type = self.layer_stack.model.config.model_type
+        if "auto" in (self.targets, self.feedforward) and model_type not in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING:
+            raise ValueError(f"PEFT has no default modules of a '{model_type}' model; set targets and feedforward")
+        scaled_inputs = self.resolve_targets(self.feedforward, TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING)
+        scaled_outputs = self.resolve_targets(self.targets, TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING)
+        return IA3Config(target_modules=list({*scaled_outputs, *scaled_inputs}), feedforward_modules=scaled_inputs)

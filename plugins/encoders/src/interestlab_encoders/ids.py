@@ -1,4 +1,4 @@
-"""What a value is beyond its words: one learnt vector each."""
+"""Learnt embeddings of ids."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,12 @@ from interestlab.contract import Encoder
 
 
 class Id(Encoder):
-    """One embedding vector for each distinct value of a field: an item, a brand, a category.
+    """A learnt vector for each distinct value of a field: an item, a brand, a category.
 
-    It knows nothing of values that training never met, so it stands best beside a text encoder.
+    The vectors of values that do not occur in training remain random, so use it together with a text encoder.
 
     Args:
-        field: the column whose values are told apart, ``item.COLUMN`` or ``event.COLUMN``; ``item.id`` is the item.
+        field: the column, ``item.COLUMN`` or ``event.COLUMN``; ``item.id`` is the item.
         dim: width of the vectors; None takes the width of the model.
     """
 
@@ -26,7 +26,11 @@ class Id(Encoder):
         self.dim = dim
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
-        """Make the table.
+        """Create the embedding table.
+
+        Args:
+            cardinalities: number of distinct values of each field.
+            dim: width of the model.
 
         Raises:
             ValueError: the data has no such field.
@@ -36,7 +40,7 @@ class Id(Encoder):
             raise ValueError(f"the data has no field '{field}'; it has {', '.join(sorted(cardinalities)) or 'none'}")
         self.out_dim = self.dim or dim
         self.embedding = nn.Embedding(cardinalities[field], self.out_dim)
-        # 0.02, as BERT, GPT-2 and SASRec start: with N(0, 1) a dot product of two items begins at √D.
+        # 0.02 as in BERT, GPT-2 and SASRec: with N(0, 1), dot products of two items would start at the scale √D.
         nn.init.trunc_normal_(self.embedding.weight, std=0.02, a=-0.04, b=0.04)
 
     def forward(self, inputs: Inputs) -> Tensor:

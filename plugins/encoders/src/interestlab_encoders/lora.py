@@ -1,24 +1,28 @@
-"""LoRA."""
+"""LoRA: low-rank updates."""
 
 from typing import Any
 
 from peft import LoraConfig, PeftConfig
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
-from interestlab_encoders.tuned import Tuned
+from interestlab_encoders.peft_encoder import PeftEncoder
 
 
-class Lora(Tuned):
-    """A text model with a trained low-rank update ΔW = (α/r)·BA of each chosen weight (LoRA, arXiv 2106.09685).
+class Lora(PeftEncoder):
+    """A pretrained text encoder fine-tuned with low-rank updates (LoRA); rsLoRA and DoRA are options.
+
+    Each target weight is updated by ΔW = (α/r)·BA.
+
+    Source: Hu et al. 2022, arXiv 2106.09685.
 
     Args:
         r: rank of the update.
-        alpha: its scale α; with ``rslora`` ΔW = (α/√r)·BA (arXiv 2312.03732).
+        alpha: scale α of the update.
         dropout: probability of dropping an input of A.
-        targets: linear modules that are updated: ``auto`` (queries and values in BERT), ``all-linear``, or how names end.
-        rslora: scale by 1/√r, which keeps the size of the update as r grows.
-        dora: train the length of each column beside its direction (DoRA, arXiv 2402.09353).
-        kwargs: as for every tuned text encoder.
+        targets: linear modules to update: ``auto`` (queries and values in BERT), ``all-linear``, or name suffixes.
+        rslora: scale by α/√r instead, which keeps the size of the update as r grows (arXiv 2312.03732).
+        dora: train the norm of each column separately from its direction (DoRA, arXiv 2402.09353).
+        kwargs: arguments of every PEFT text encoder.
     """
 
     def __init__(
@@ -34,12 +38,12 @@ class Lora(Tuned):
         super().__init__(**kwargs)
         self.r, self.alpha, self.dropout, self.targets, self.rslora, self.dora = r, alpha, dropout, targets, rslora, dora
 
-    def config(self) -> PeftConfig:
+    def peft_config(self) -> PeftConfig:
         return LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,  # type: ignore[arg-type]
             lora_dropout=self.dropout,
-            target_modules=self.targets_of(self.targets, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING),
+            target_modules=self.resolve_targets(self.targets, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING),
             use_rslora=self.rslora,
             use_dora=self.dora,
         )

@@ -1,4 +1,4 @@
-"""A small network beside a frozen text model."""
+"""A side network beside a frozen text model."""
 
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,17 @@ from transformers import PreTrainedModel
 
 from interestlab.batch import Inputs
 from interestlab.contract import FrozenTrunk
+from interestlab_encoders.peft_encoder import Layers
 from interestlab_encoders.text import TextEncoder
-from interestlab_encoders.tuned import Layers
 
 
-class Bottleneck(nn.Module):
-    """``h + up(gelu(down(h)))``, at first ``h`` itself.
+class SideBlock(nn.Module):
+    """A residual bottleneck, ``h + up(gelu(down(h)))``, initialised as the identity.
 
     Args:
         dim: width of ``h``.
-        width: of the bottleneck.
-        dropout: probability, inside of it.
+        width: width of the bottleneck.
+        dropout: dropout probability inside the bottleneck.
     """
 
     def __init__(self, dim: int, width: int, dropout: float) -> None:
@@ -31,21 +31,31 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, h: Tensor) -> Tensor:
+        """Transform vectors.
+
+        Args:
+            h: ``[..., dim]``.
+
+        Returns:
+            ``[..., dim]``.
+        """
         return h + self.up(self.dropout(F.gelu(self.down(h))))
 
 
 class Side(TextEncoder):
-    """A frozen text model whose layers are read by a small trained network beside it.
+    """A small trained network that reads the layers of a frozen pretrained text encoder (side network).
 
-    With s_i the pooled, normalised state after layer i and m_i = sigmoid(g_i): h_i = block_i(m_i·s_i + (1 - m_i)·h_{i-1}), a
-    gated chain of bottlenecks as in IISAN (arXiv 2404.02059) and SSNA (2310.01612). No gradient enters the text model, and
-    what is read of it is computed once a text: ``layers + 1`` vectors.
+    With the pooled, normalised state s_i after layer i and m_i = sigmoid(g_i), h_i = block_i(m_i·s_i + (1 - m_i)·h_{i-1}): a
+    gated sequence of bottlenecks as in IISAN and SSNA. No gradient enters the text model, so its ``layers + 1`` pooled states
+    are computed once per text.
+
+    Source: IISAN, Fu et al. 2024, arXiv 2404.02059; SSNA, arXiv 2310.01612.
 
     Args:
-        layers: how many of the top layers are read, beside the state under them; or ``all``.
-        width: of each bottleneck.
-        dropout: probability, inside the bottlenecks.
-        kwargs: as for every text encoder.
+        layers: number of top layers to read, besides the state below them; or ``all``.
+        width: width of each bottleneck.
+        dropout: dropout probability inside the bottlenecks.
+        kwargs: arguments of every text encoder.
     """
 
     def __init__(self, layers: Layers = "all", width: int = 64, dropout: float = 0.0, **kwargs: Any) -> None:
@@ -54,22 +64,23 @@ class Side(TextEncoder):
 
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
         backbone.requires_grad_(False)
-        self.read_from = len(self.chain.layers) - len(self.chain.choose(self.layers))
-        states = len(self.chain.layers) - self.read_from + 1
-        self.blocks = nn.ModuleList(Bottleneck(self.out_dim, self.width, self.dropout) for _ in range(states))
-        self.gates = nn.Parameter(torch.zeros(states - 1))
+        self.first_state = len(self.layer_stack.layers) - len(self.layer_stack.top_layers(self.layers))
+        num_states = len(self.layer_stack.layers) - self.first_state + 1
+        self.blocks = nn.ModuleList(SideBlock(self.out_dim, self.width, self.dropout) for _ in range(num_states))
+        self.gates = nn.Parameter(torch.zeros(num_states - 1))
         return backbone
 
     def frozen_trunk(self) -> FrozenTrunk:
-        depth = len(self.chain.layers)
+        depth = len(self.layer_stack.layers)
 
         @torch.no_grad()
         def forward(inputs: Inputs) -> Inputs:
-            states = [self.pool(state, inputs) for state in self.chain.states(inputs, depth)[self.read_from :]]
-            rows = torch.stack([F.layer_norm(state, state.shape[-1:]) for state in states], 1)
+            hidden_states = self.layer_stack.hidden_states(inputs, depth)[self.first_state :]
+            pooled = [self.pool(state, inputs) for state in hidden_states]
+            rows = torch.stack([F.layer_norm(state, state.shape[-1:]) for state in pooled], 1)
             return Inputs(rows, torch.full((len(rows),), rows.shape[1], device=rows.device))
 
-        key = f"{self.base.sha256}-side-{self.read_from}-{self.pool.__name__}-{self.chain.model.dtype}"
+        key = f"{self.base.sha256}-side-{self.first_state}-{self.pool.__name__}-{self.layer_stack.model.dtype}"
         return FrozenTrunk(forward, key, (self.out_dim,), rows_per_value=len(self.blocks), cache_dtype=self.cache)
 
     def forward_from_trunk(self, inputs: Inputs) -> Tensor:
@@ -80,4 +91,4 @@ class Side(TextEncoder):
         return F.normalize(h, dim=-1) if self.normalize else h
 
     def export(self, folder: Path, *, merged: bool) -> None:
-        raise ValueError("side has no form that other programs load: its network stands beside the model; keep the checkpoint")
+        raise ValueError("side cannot be exported: its network is separate from the text model; use the checkpoint instead")

@@ -1,4 +1,4 @@
-"""Any Hugging Face text model as an encoder: one class for each answer to "what of it is trained?"."""
+"""Pretrained text models as encoders. Subclasses differ in which parameters they train."""
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,34 +13,34 @@ from transformers import PreTrainedModel
 
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder, FrozenTrunk
-from interestlab_encoders.base import Base
-from interestlab_encoders.chain import Chain, read
-from interestlab_encoders.pooling import POOLINGS, choose, write
-from interestlab_encoders.pretrained import load, positions
-from interestlab_encoders.tokens import Tokens
-from interestlab_encoders.weights import HUB_FILES, locate
+from interestlab_encoders.base_weights import BaseWeights
+from interestlab_encoders.layer_stack import LayerStack, last_hidden_state
+from interestlab_encoders.model_folder import HUB_FILES, resolve_model_folder
+from interestlab_encoders.pooling import POOLINGS, detect_pooling, write_pooling_config
+from interestlab_encoders.pretrained import load_pretrained, max_positions
+from interestlab_encoders.tokenizer import FastTokenizer
 
 
 class TextEncoder(Encoder):
-    """A pretrained text model, BERT-like or GPT-like. Subclasses say in :meth:`adapt` what of it is trained.
+    """A pretrained text encoder, BERT-like or GPT-like. Subclasses select the trained parameters in :meth:`adapt`.
 
-    The layers under the lowest trained parameter are a constant function of a text. What they make of it is computed once,
-    without dropout, and kept on disk; training and evaluation start from there.
+    The layers below the lowest trained parameter are a constant function of the text. Their output is computed once, without
+    dropout, and stored on disk; training and evaluation start from there.
 
-    Only safetensors are read, and no code that comes with a model is run.
+    Only safetensors are loaded, and code that comes with a model is not run.
 
     Args:
-        fields: texts to read, one stream each; ``+`` joins columns, as in ``item.title+item.brand``.
-        model: ``minilm``, or a model's name on the Hugging Face hub, or its folder.
-        max_length: most tokens read of a text; the rest is cut off.
-        pooling: how one vector comes from those of the tokens. ``auto``: as the model was trained, where its folder
-            says so (as sentence-transformers' do); else the last token of causal models, and the mean of others.
+        fields: texts to encode, one stream each; ``+`` joins columns, as in ``item.title+item.brand``.
+        model: ``minilm``, the name of a model on the Hugging Face hub, or its folder.
+        max_length: maximum number of tokens per text; longer texts are truncated.
+        pooling: ``cls``, ``mean`` or ``last`` token, or ``auto``: as the model was trained if its folder specifies it (as for
+            sentence-transformers); else the last token for causal models and the mean for others.
         normalize: scale the vectors to unit length.
-        cache: how the constant layers' output is kept, 4 or 2 bytes times the model's width a token; ``off`` computes it
-            anew in each step.
+        cache: storage type of the output of the constant layers, 4 or 2 bytes times the model's width per token; ``off``
+            computes it again in each step.
 
     Raises:
-        ValueError: the model is not found or cannot be read, or ``max_length`` is longer than it can read.
+        ValueError: the model cannot be found or loaded, or ``max_length`` exceeds its maximum.
     """
 
     preprocess_key: str
@@ -55,40 +55,51 @@ class TextEncoder(Encoder):
         cache: Literal["float32", "bfloat16", "off"] = "float32",
     ) -> None:
         super().__init__()
-        self.folder = locate(model)
+        self.folder = resolve_model_folder(model)
         self.fields = list(fields)
-        self.tokens = Tokens(self.folder, max_length)
-        self.preprocess_key = self.tokens.key
-        backbone = load(self.folder)
-        limit = min(self.tokens.limit, positions(backbone) or self.tokens.limit)
+        self.tokenizer = FastTokenizer(self.folder, max_length)
+        self.preprocess_key = self.tokenizer.key
+        backbone = load_pretrained(self.folder)
+        limit = min(self.tokenizer.limit, max_positions(backbone) or self.tokenizer.limit)
         if max_length > limit:
-            raise ValueError(f"max_length={max_length} is more than the {limit} tokens that '{model}' can read")
-        self.pooling = choose(self.folder, backbone.config) if pooling == "auto" else pooling
+            raise ValueError(f"max_length={max_length} is more than the {limit} tokens that '{model}' supports")
+        self.pooling = detect_pooling(self.folder, backbone.config) if pooling == "auto" else pooling
         self.pool = POOLINGS[self.pooling]
         self.normalize, self.cache = normalize, cache
         self.out_dim = int(backbone.config.hidden_size)
-        self.base, self.chain = Base(backbone, model), Chain(backbone)
-        # A loaded model is in evaluation mode; dropout belongs to training.
+        self.base, self.layer_stack = BaseWeights(backbone, model), LayerStack(backbone)
+        # A loaded model is in evaluation mode, which would disable dropout in training.
         self.backbone: nn.Module = backbone.train()
 
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
-        """Decide what is trained: freeze, insert or wrap. Called once, by :meth:`build`; returns the backbone to use."""
+        """Freeze, insert or wrap modules to select the trained parameters. Called once, by :meth:`build`.
+
+        Args:
+            backbone: the pretrained model, all of whose parameters are trainable.
+
+        Returns:
+            the model to use.
+        """
         return backbone
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         self.backbone = self.adapt(self.backbone)  # type: ignore[arg-type]
-        self.base.leave_out_of(self)
+        self.base.exclude_from_state_dict(self)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         if mode:
-            self.chain.rest(self.depth())
+            self.layer_stack.set_eval_below(self.num_constant_layers())
         return self
 
-    def depth(self) -> int:
-        """How many of the lowest layers are, with all that is under them, as they were loaded."""
-        return self.chain.constant(self.base.changing(self.backbone))
+    def num_constant_layers(self) -> int:
+        """Return the number of lowest layers that are unchanged since loading, together with everything below them.
+
+        Returns:
+            number of layers.
+        """
+        return self.layer_stack.count_constant_layers(self.base.changeable_parameters(self.backbone))
 
     def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
         pretrained = {id(p) for p in self.base.parameters}
@@ -98,42 +109,54 @@ class TextEncoder(Encoder):
         }
 
     def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
-        return self.tokens(values)
+        return self.tokenizer(values)
 
     def frozen_trunk(self) -> FrozenTrunk | None:
-        depth = self.depth()
+        depth = self.num_constant_layers()
         if not depth:
             return None
 
         @torch.no_grad()
         def forward(inputs: Inputs) -> Inputs:
-            return Inputs(self.chain.states(inputs, depth)[-1], inputs.lengths)
+            return Inputs(self.layer_stack.hidden_states(inputs, depth)[-1], inputs.lengths)
 
-        key = f"{self.base.sha256}-{depth}-{self.chain.model.dtype}"
+        key = f"{self.base.sha256}-{depth}-{self.layer_stack.model.dtype}"
         return FrozenTrunk(forward, key, (self.out_dim,), cache_dtype=self.cache)
 
     def forward_from_trunk(self, inputs: Inputs) -> Tensor:
-        depth = self.depth()
-        states = Inputs(inputs.values.to(self.chain.model.dtype), inputs.lengths)
-        return self.pooled(self.chain.resume(states, depth), inputs)
+        states = Inputs(inputs.values.to(self.layer_stack.model.dtype), inputs.lengths)
+        return self.pool_tokens(self.layer_stack.run_from(states, self.num_constant_layers()), inputs)
 
     def forward(self, inputs: Inputs) -> Tensor:
         if trunk := self.frozen_trunk():
             return self.forward_from_trunk(trunk.forward(inputs))
-        return self.pooled(read(self.backbone, inputs.values.long(), inputs), inputs)
+        return self.pool_tokens(last_hidden_state(self.backbone, inputs.values.long(), inputs), inputs)
 
-    def pooled(self, hidden: Tensor, inputs: Inputs) -> Tensor:
-        """``[U, L, D]`` a vector a token -> ``[U, D]`` a vector a text."""
+    def pool_tokens(self, hidden: Tensor, inputs: Inputs) -> Tensor:
+        """Pool token vectors to text vectors, and normalise them if the option is set.
+
+        Args:
+            hidden: ``[U, L, D]``.
+            inputs: the lengths of the texts.
+
+        Returns:
+            ``[U, D]``.
+        """
         vectors = self.pool(hidden, inputs)
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 
     def export(self, folder: Path, *, merged: bool) -> None:
         if not merged:
-            raise ValueError(f"{type(self).__name__} has no adapter beside its model; export it merged")
-        self.write_model(self.chain.model, folder)
+            raise ValueError(f"{type(self).__name__.lower()} has no separate adapter; export the whole model with --merged")
+        self.write_model(self.layer_stack.model, folder)
 
     def write_model(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write a model with its tokenizer and pooling, so that it can be the ``model`` of another run."""
+        """Write a model with its tokenizer and pooling, so that it can be the ``model`` of another encoder.
+
+        Args:
+            model: a plain model of transformers.
+            folder: an existing folder.
+        """
         for name in HUB_FILES:
             for file in self.folder.glob(name):
                 if file.suffix != ".safetensors" and not file.name.endswith("index.json"):
@@ -141,12 +164,12 @@ class TextEncoder(Encoder):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, target)
         model.save_pretrained(folder)
-        if choose(folder, model.config) != self.pooling:
-            write(folder, self.pooling, self.out_dim)
+        if detect_pooling(folder, model.config) != self.pooling:
+            write_pooling_config(folder, self.pooling, self.out_dim)
 
 
 class Frozen(TextEncoder):
-    """A text model as it was trained: its vectors are constants, computed once and kept on disk."""
+    """A frozen pretrained text encoder; its vectors are computed once and stored on disk."""
 
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
         frozen: nn.Module = backbone.requires_grad_(False)
@@ -163,14 +186,14 @@ class Frozen(TextEncoder):
 
 
 class Full(TextEncoder):
-    """A text model whose every weight is fine-tuned, or those of its top layers.
+    """A pretrained text encoder whose weights are fine-tuned, all of them or those of the top layers.
 
     Args:
-        layers: how many of the top layers are trained, or ``all`` of the model with its embeddings.
-        dropout: probability of every dropout in what is trained; None keeps the model's own.
-        gradient_checkpointing: keep only the layers' inputs and compute the rest again going backward: a third more
-            time for much less memory.
-        kwargs: as for every text encoder.
+        layers: number of top layers to train, or ``all`` including the embeddings.
+        dropout: probability of every dropout in the model; None keeps the model's own.
+        gradient_checkpointing: store only the inputs of the layers and recompute the rest in the backward pass: a third
+            more time for much less memory.
+        kwargs: arguments of every text encoder.
     """
 
     def __init__(
@@ -188,16 +211,16 @@ class Full(TextEncoder):
     def adapt(self, backbone: PreTrainedModel) -> nn.Module:
         if self.layers != "all":
             backbone.requires_grad_(False)
-            for module in [*self.chain.choose(self.layers), *self.chain.top]:
+            for module in [*self.layer_stack.top_layers(self.layers), *self.layer_stack.top]:
                 module.requires_grad_(True)
         if self.dropout is not None:
             for module in backbone.modules():
                 if isinstance(module, nn.Dropout):
                     module.p = self.dropout
         if self.gradient_checkpointing:
-            # transformers renamed it in 5.23, and drops the old name in 6
+            # transformers renamed the method in 5.23 and removes the old name in 6
             renamed = getattr(backbone, "activation_checkpointing_enable", None)
             enable = renamed or backbone.gradient_checkpointing_enable
-            # the re-entrant kind gives no gradient when the inputs, here token ids, need none
+            # re-entrant checkpointing gives no gradient if the inputs, here token ids, need none
             enable({"use_reentrant": False})
         return backbone

@@ -1,8 +1,8 @@
-"""Bottleneck adapters as a method of PEFT, which has none; importing this package registers it.
+"""Bottleneck adapters as a PEFT method; importing this package registers it.
 
-``peft.utils.register_peft_method`` takes only names in the enum ``PeftType``, and an enum cannot be extended in public.
-What it does after its checks is to enter the method in three tables, which are public; they are written here instead, under
-a member of an enum of our own. That holds for PEFT 0.21; a test says when it no longer does.
+``peft.utils.register_peft_method`` accepts only names in the enum ``PeftType``, which has no public way to be extended. After
+its checks, the function adds the method to three public tables. This package writes these tables itself, with a member of its
+own enum as key. This works for PEFT 0.21; a test fails if it no longer does.
 """
 
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
@@ -10,9 +10,9 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPIN
 from interestlab_encoders.bottleneck.config import BottleneckConfig, BottleneckType
 from interestlab_encoders.bottleneck.layer import BottleneckLayer
 from interestlab_encoders.bottleneck.model import BottleneckModel
-from interestlab_encoders.bottleneck.places import Style, places
+from interestlab_encoders.bottleneck.target_modules import Style, find_target_modules
 
-__all__ = ["BottleneckConfig", "BottleneckLayer", "BottleneckModel", "BottleneckType", "Style", "places"]
+__all__ = ["BottleneckConfig", "BottleneckLayer", "BottleneckModel", "BottleneckType", "Style", "find_target_modules"]
 
 PEFT_TYPE_TO_CONFIG_MAPPING[BottleneckType.BOTTLENECK] = BottleneckConfig  # type: ignore[index]
 PEFT_TYPE_TO_TUNER_MAPPING[BottleneckType.BOTTLENECK] = BottleneckModel  # type: ignore[index]

@@ -7,27 +7,30 @@ from peft import PeftConfig
 from transformers.activations import ACT2FN
 
 
-class BottleneckType(str, Enum):  # noqa: UP042 - PEFT reads the name out of str(), in which a StrEnum has no class before it
-    """The method's name, in the form of a member of PEFT's own enum ``PeftType``."""
+class BottleneckType(str, Enum):  # noqa: UP042 - PEFT parses the output of str(), which for a StrEnum lacks the class name
+    """The name of the method, in the form of a member of PEFT's own enum ``PeftType``."""
 
     BOTTLENECK = "BOTTLENECK"
 
 
 @dataclass
 class BottleneckConfig(PeftConfig):
-    """Bottleneck adapters (arXiv 1902.00751, 2005.00247): the output h of each target becomes h + up(act(down(h))).
+    """Bottleneck adapters: the output h of each target module becomes h + up(act(down(h))).
 
-    ``up`` starts at zero, and so the adapted model as the model itself.
+    ``up`` is initialised with zeros, so the adapted model starts equal to the original.
+
+    Source: Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2020, arXiv 2005.00247.
 
     Args:
-        target_modules: linear modules that get one: full names or how they end, or a regular expression. Note that
-            ``output.dense`` in a BERT is the end of ``attention.output.dense`` too; :func:`places` gives full names.
-        exclude_modules: those of the targets that get none, given likewise.
-        modules_to_save: other modules that are trained and saved whole.
-        reduction: how many times narrower than the target's output the bottleneck is.
-        size: its width; overrides ``reduction``.
+        target_modules: linear modules with an adapter: full names, name suffixes, or a regular expression. Note that
+            ``output.dense`` in a BERT is also a suffix of ``attention.output.dense``; :func:`find_target_modules` returns
+            full names.
+        exclude_modules: target modules without an adapter, given in the same way.
+        modules_to_save: other modules that are trained and saved completely.
+        reduction: width of the target's output divided by the width of the bottleneck, at least 1.
+        size: width of the bottleneck; overrides ``reduction``.
         nonlinearity: act, by its name in transformers.
-        dropout: probability, in training, of dropping a number of what is added to h.
+        dropout: probability, in training, of dropping an element that is added to h.
 
     Raises:
         ValueError: an option is out of its range.
@@ -53,13 +56,21 @@ class BottleneckConfig(PeftConfig):
         if self.nonlinearity not in ACT2FN:
             raise ValueError(f"transformers has no nonlinearity '{self.nonlinearity}'; it has {', '.join(sorted(ACT2FN))}")
 
-    def width(self, width: int) -> int:
-        """Width of the bottleneck after a module that gives vectors of ``width`` numbers.
+    def bottleneck_width(self, output_width: int) -> int:
+        """Compute the width of the bottleneck after a module.
+
+        Args:
+            output_width: width of the module's output.
+
+        Returns:
+            the width of the bottleneck, at least 1.
 
         Raises:
-            ValueError: ``reduction`` leaves none.
+            ValueError: ``reduction`` exceeds ``output_width``.
         """
-        size = self.size or width // self.reduction
+        size = self.size or output_width // self.reduction
         if not size:
-            raise ValueError(f"reduction={self.reduction} leaves no bottleneck in vectors of {width} numbers")
+            raise ValueError(
+                f"reduction={self.reduction} is more than the output width {output_width}; use a smaller reduction"
+            )
         return size

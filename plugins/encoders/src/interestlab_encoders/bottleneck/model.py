@@ -1,4 +1,4 @@
-"""Bottlenecks in a whole model."""
+"""Bottleneck adapters in a complete model."""
 
 from typing import ClassVar, NoReturn
 
@@ -10,9 +10,9 @@ from interestlab_encoders.bottleneck.layer import BottleneckLayer
 
 
 class BottleneckModel(BaseTuner):
-    """What ``peft.get_peft_model`` makes of a model and a :class:`BottleneckConfig`.
+    """The PEFT tuner that ``peft.get_peft_model`` creates for a :class:`BottleneckConfig`.
 
-    Merging raises ValueError: a bottleneck is not linear, and no weight of the model could take it in.
+    Merging raises ValueError: a bottleneck is not linear, so it cannot be merged into a weight.
     """
 
     prefix = "bottleneck_"
@@ -35,4 +35,4 @@ class BottleneckModel(BaseTuner):
             self._replace_module(parent, target_name, BottleneckLayer(target, adapter_name, peft_config), target)
 
     def _check_merge_allowed(self) -> NoReturn:
-        raise ValueError("bottleneck adapters are not linear and cannot be merged into a model; keep them beside it")
+        raise ValueError("bottleneck adapters are not linear and cannot be merged into a model; export without --merged")

