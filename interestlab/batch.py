@@ -1,6 +1,6 @@
-"""The tensors that travel. Every shape of the project is written down here, once.
+"""The tensors that modules pass to each other, with their shapes.
 
-``U`` unique inputs, ``B`` users, ``T`` events, ``C`` candidate items, ``D`` width of the model.
+``U`` distinct values, ``B`` users, ``T`` events, ``C`` candidate items, ``D`` width of the model.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from torch import Tensor
 
 
 class Inputs(NamedTuple):
-    """What an encoder reads: each distinct value of one field, once.
+    """The distinct values of one field, as an encoder reads them.
 
     Stability: stable.
 
     Attributes:
-        values: ``[U]`` int64 index of the value, for an encoder that prepares nothing; else the prepared rows, padded
-            with zeros on the right: ``[U, L, ...]``.
-        lengths: ``[U]`` int64 true length of each prepared row; None for indices.
+        values: ``[U]`` int64 index of each value, for an encoder without a ``preprocess`` method; otherwise the preprocessed
+            rows, padded with zeros on the right: ``[U, L, ...]``.
+        lengths: ``[U]`` int64 length of each value without padding; None for indices.
     """
 
     values: Tensor
@@ -39,13 +39,12 @@ class Batch(NamedTuple):
     Attributes:
         users: ``[B]`` int64 index of the user.
         items: ``[B, T]`` int64 index of the item of each event; 0 in the padding.
-        event_index: ``[B, T]`` int64 row of each event in the log, where its own fields (text, type) are found; 0 in the
-            padding.
+        event_index: ``[B, T]`` int64 row of each event in the log, by which its fields (text, type) are read; 0 in the padding.
         dt: ``[B, T]`` float32 days since the user's previous event; 0 at the first and in the padding.
         mask: ``[B, T]`` bool, True where an event is real. The padding is all on the right.
-        targets: ``[B, T]`` int64 item of the next event, to be predicted from the events up to here; -1 where none is.
-        history_items: ``[B, S]`` int64 every item of the user's whole history (which ``items`` may cut), padded with -1; empty
-            in training.
+        targets: ``[B, T]`` int64 item of the next event, to be predicted from the events so far; -1 where there is no target.
+        history_items: ``[B, S]`` int64 every item of the user's history, also before the first of ``items``, padded with -1;
+            empty in training.
     """
 
     users: Tensor
@@ -58,16 +57,16 @@ class Batch(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """The items that an objective tells apart.
+    """The items among which an objective ranks the target.
 
     Stability: provisional.
 
     Attributes:
-        embeddings: ``[C, D]`` what each item is; unit length when the model scores by cosine.
+        embeddings: ``[C, D]`` embedding of each item; of unit length if the model compares by cosine.
         items: ``[C]`` int64 index of each, ascending.
-        log_inclusion: ``[C]`` float32 log of the chance that each is among the candidates of a step; 0 where all items are.
-        catalogue_size: number of all items, of which these are some or all.
-        field_codes: ``[C]`` int64 code of each in the fields that the objective asks for; -1 where an item has no value.
+        log_inclusion: ``[C]`` float32 log of the probability that each is a candidate of the training step; 0 if all items are.
+        catalogue_size: number of items in the catalogue.
+        field_codes: by field that an objective reads, ``[C]`` int64 code of each item; -1 where an item has no value.
     """
 
     embeddings: Tensor
@@ -77,5 +76,12 @@ class Candidates(NamedTuple):
     field_codes: Mapping[str, Tensor] = {}
 
     def index_of(self, items: Tensor) -> Tensor:
-        """Where each of ``items`` (any shape, all of them candidates) stands among the candidates."""
+        """Return the position of items among the candidates.
+
+        Args:
+            items: int64 of any shape; each is a candidate.
+
+        Returns:
+            int64 of the same shape.
+        """
         return torch.searchsorted(self.items, items)

@@ -1,20 +1,20 @@
-"""The contract: all that a plugin author has to read.
+"""The contract between the core and its plugins: everything that a plugin author has to read.
 
-A plugin is a class of one of five kinds, named by an entry point of the group ``interestlab.<kind>``:
+A plugin is a class of one of five kinds, with a name in the entry-point group ``interestlab.<kind>``:
 
 =============  ==============================================================================
-kind           the one method
+kind           main method
 =============  ==============================================================================
-Encoder        ``forward(inputs) -> [U, out_dim]``: what an item or a text means
-FusionHead     ``forward({stream: [..., D]}, present) -> [..., D]``: joins streams of one thing
-Dynamics       ``forward(x, dt, mask) -> z`` and ``step``: how the interest moves
-Objective      ``forward(step) -> loss``: what is learnt
-Source         ``read() -> EventLog``: events and items, as Polars frames
+Encoder        ``forward(inputs) -> [U, out_dim]``: embeds items or texts
+FusionHead     ``forward({stream: [..., D]}, present) -> [..., D]``: fuses streams
+Dynamics       ``forward(x, dt, mask) -> z`` and ``step``: follows users
+Objective      ``forward(step) -> loss``: a term of the loss
+Source         ``read() -> EventLog``: events and items as Polars frames
 =============  ==============================================================================
 
-Constructor arguments are plain values (numbers, strings, lists, mappings) with types and an ``Args:`` section: from
-those come the command line, its help, and the checkpoint that rebuilds the plugin by itself. Shapes are those of
-:mod:`interestlab.batch`. ``interestlab.testing`` turns each promise below into a test.
+Constructor arguments are plain values (numbers, strings, lists, mappings) with types and an
+``Args:`` section. The command line, its help and the checkpoint that rebuilds the plugin are made from them. Shapes are
+those of :mod:`interestlab.batch`. ``interestlab.testing`` has a test for each requirement below.
 """
 
 import inspect
@@ -34,14 +34,14 @@ from interestlab.registry import REGISTRIES
 from interestlab.step import Step
 
 State = Any
-"""What a dynamics carries from event to event: a tensor, or a tuple, list or dict of tensors, batch first.
+"""State of a dynamics between events: a tensor, or a tuple, list or dict of tensors, batch first.
 
 Stability: stable.
 """
 
 
 class Plugin(ABC):
-    """Remembers how it was built, so that plain values rebuild it.
+    """Records its constructor arguments, so that plain values can rebuild it.
 
     Stability: stable.
     """
@@ -58,38 +58,38 @@ class Plugin(ABC):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """``{"class_path": ..., "init_args": {...}}``, the form that configs use and checkpoints keep."""
+        """``{"class_path": ..., "init_args": {...}}``, as in configs and checkpoints."""
         return {"class_path": class_path(type(self)), "init_args": {k: to_plain(v) for k, v in self._init_args.items()}}
 
 
 class Part(Plugin, LightningModule):
-    """A plugin inside the model: a LightningModule whose hooks the model calls and whose logs go to the model's.
+    """A plugin inside the model: a LightningModule whose hooks the model calls and whose values the model logs.
 
     Stability: stable.
     """
 
     def log(self, *args: Any, **kwargs: Any) -> None:
-        """Log as the running model does; nothing happens outside a trainer."""
+        """Log a value through the model; nothing happens outside of a trainer."""
         if self._trainer is not None:
             self.trainer.lightning_module.log(*args, **kwargs)
 
     def penalty(self) -> Tensor | None:
-        """A scalar that is added to the loss of each training step, such as a regulariser; None for none."""
+        """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
         return None
 
 
 @dataclass(frozen=True)
 class FrozenTrunk:
-    """The start of an encoder, up to which nothing is trained: a constant function of each value.
+    """The first layers of an encoder, if no parameter in them is trained: a fixed function of each value.
 
     Stability: provisional.
 
     Attributes:
-        forward: the function: prepared rows of U values -> rows ``[U, L, *shape]`` and their lengths ``[U]``.
-        key: names the function by all that decides its numbers (weights, depth).
-        row_shape: of one of its rows.
-        rows_per_value: how many rows a value has; None: as many as were prepared.
-        cache_dtype: how rows are kept on disk: ``float32``, ``bfloat16``, or ``off``: they are computed anew each time.
+        forward: maps the preprocessed rows of U values to rows ``[U, L, *row_shape]`` and their lengths ``[U]``.
+        key: identifies the function by everything that its output depends on (weights, depth).
+        row_shape: shape of one row.
+        rows_per_value: number of rows per value; None: as many as ``preprocess`` returned.
+        cache_dtype: how rows are stored on disk: ``float32``, ``bfloat16``, or ``off``: they are recomputed in every step.
     """
 
     forward: Callable[[Inputs], Inputs]
@@ -100,20 +100,21 @@ class FrozenTrunk:
 
 
 class Encoder(Part):
-    """What a value (a title, a review, an item's id) means, as a vector.
+    """Embeds the values of a field: titles, reviews, item ids.
 
-    The model calls :meth:`forward` with each distinct value once. An encoder without trainable parameters is a constant:
-    its vectors are computed once and kept on disk. One that is constant up to some depth says so in :meth:`frozen_trunk`.
+    The model calls :meth:`forward` with each distinct value once per step. The embeddings of an encoder without trainable
+    parameters are computed once and stored on disk. An encoder whose first layers are frozen returns them in
+    :meth:`frozen_trunk`, and their output is stored instead.
 
     Stability: stable.
 
     Attributes:
-        fields: what it reads, one stream each: ``item.COLUMN`` says what an item is, and so what a candidate is;
-            ``event.COLUMN`` only colours what happened. ``+`` joins the words of several columns of one side, as in
+        fields: the fields that it reads, one stream each: ``item.COLUMN`` describes an item, and so a candidate;
+            ``event.COLUMN`` describes an event only. ``+`` joins the words of several columns of one side, as in
             ``item.title+item.brand``.
-        out_dim: width of its vectors, known once :meth:`build` has run.
-        preprocess_key: names the way in which :meth:`preprocess` reads a value (a tokenizer, a length); None for an encoder
-            that reads the index of a value, not its words.
+        out_dim: width of its embeddings, set by the time :meth:`build` returns.
+        preprocess_key: identifies everything that the output of :meth:`preprocess` depends on (a tokenizer, a length); None for
+            an encoder that reads the index of a value, not its words.
     """
 
     fields: Sequence[str]
@@ -121,62 +122,80 @@ class Encoder(Part):
     preprocess_key: str | None = None
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
-        """Make what depends on the data or on the model. Called once, right after construction.
+        """Create what depends on the data or on the model. Called once, right after construction.
 
         Args:
             cardinalities: number of distinct values of each field, ``item.id`` being the catalogue.
-            dim: width of the model, for an encoder that has none of its own.
+            dim: width of the model, for an encoder without a width of its own.
         """
 
     def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
-        """Turn texts into rows of numbers (tokens), kept on disk: called once a value, only when ``preprocess_key`` is set.
+        """Convert texts to rows of numbers (tokens), which are stored on disk.
+
+        Called once per value, if ``preprocess_key`` is set.
+
+        Args:
+            values: distinct values of a field.
 
         Returns:
-            one array a value, ``[length, ...]``, all of one dtype; one of length 0 says that the value counts as missing.
+            One array ``[length, ...]`` per value, all of one dtype; a value with an array of length 0 counts as missing.
         """
-        raise TypeError(f"{type(self).__name__} sets preprocess_key without a preprocess method")
+        raise TypeError(f"{type(self).__name__} sets preprocess_key but has no preprocess method")
 
     @abstractmethod
     def forward(self, inputs: Inputs) -> Tensor:
-        """``inputs`` of U distinct values -> ``[U, out_dim]``, each row a function of its own value alone."""
+        """Embed values. Each embedding depends on its own value alone.
+
+        Args:
+            inputs: U distinct values.
+
+        Returns:
+            ``[U, out_dim]``
+        """
 
     def frozen_trunk(self) -> FrozenTrunk | None:
-        """What of :meth:`forward` is constant by now; None where training reaches everything.
+        """Return the first layers of :meth:`forward` if they are frozen now; None if training reaches all layers.
 
-        Asked before each use: weights that were to be trained may be frozen for a while.
+        Called before each use, since weights may be frozen or unfrozen during training.
 
         Stability: provisional.
         """
         return None
 
     def forward_from_trunk(self, inputs: Inputs) -> Tensor:
-        """The rest of :meth:`forward`: from what :meth:`frozen_trunk` gives -> ``[U, out_dim]``.
-
-        Stability: provisional.
-        """
-        raise TypeError(f"{type(self).__name__} gives a frozen_trunk without a forward_from_trunk method")
-
-    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
-        """Parameters with rates of their own: ``pretrained`` weights, and what fine-tuning (``peft``) added to them."""
-        return {}
-
-    def export(self, folder: Path, *, merged: bool) -> None:
-        """Write what was learnt into a folder that other programs load.
+        """Run the layers of :meth:`forward` above the frozen trunk.
 
         Stability: provisional.
 
         Args:
-            folder: where to; it is there and empty.
-            merged: the whole model with what was learnt inside of it, not what was learnt alone.
+            inputs: output of the trunk, ``[U, L, *row_shape]``, and its lengths ``[U]``.
+
+        Returns:
+            ``[U, out_dim]``
+        """
+        raise TypeError(f"{type(self).__name__} has a frozen_trunk method but no forward_from_trunk method")
+
+    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
+        """Return parameters with learning rates of their own: ``pretrained`` weights, and what fine-tuning (``peft``) adds."""
+        return {}
+
+    def export(self, folder: Path, *, merged: bool) -> None:
+        """Write the trained weights in a form that other programs load.
+
+        Stability: provisional.
+
+        Args:
+            folder: an empty folder.
+            merged: whether to write a full model with the trained weights merged into it, instead of these weights alone.
 
         Raises:
-            ValueError: there is no such form of this encoder.
+            ValueError: this encoder has no such form.
         """
         raise ValueError(f"{type(self).__name__} has no form that other programs load")
 
 
 class FusionHead(Part):
-    """Joins streams of the same thing (words, id, image, behaviour) into one vector. Its constructor takes ``dim``.
+    """Fuses the streams of one item or event (words, id, image, behaviour) into one embedding. Its constructor takes ``dim``.
 
     Stability: stable.
     """
@@ -185,15 +204,19 @@ class FusionHead(Part):
 
     @abstractmethod
     def build(self, streams: Sequence[str]) -> None:
-        """Make the weights that belong to each stream. Called once, right after construction."""
+        """Create the weights of each stream. Called once, right after construction.
+
+        Args:
+            streams: names of the streams.
+        """
 
     @abstractmethod
     def forward(self, streams: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """Join any non-empty subset of the streams.
+        """Fuse any non-empty subset of the streams.
 
         Args:
-            streams: ``[..., D]`` of each stream that is given.
-            present: ``[...]`` bool of each, False where the value is missing; what stands there must not matter.
+            streams: by name, embeddings ``[..., D]``.
+            present: by name, ``[...]`` bool, False where a value is missing; the output must not depend on its embedding.
 
         Returns:
             ``[..., D]``
@@ -201,16 +224,16 @@ class FusionHead(Part):
 
 
 class Dynamics(Part):
-    """How an interest moves from event to event. Its constructor takes ``dim``.
+    """Follows the interest of a user from event to event. Its constructor takes ``dim``.
 
-    Causal: ``z[:, t]`` depends on nothing after ``t``; nor does it depend on the padding.
+    It is causal: ``z[:, t]`` depends neither on later events nor on the padding.
 
     Stability: stable.
 
     Attributes:
-        num_interests: how many interests K a user has at once. With more than one, every ``z`` here has an axis more, ``[B, T,
-            K, D]`` and ``[B, K, D]``; the score of an item is then its best over the K, and in training the interest nearest to
-            the target is the one that learns (ComiRec, arXiv 2005.09347). Provisional.
+        num_interests: number K of interests per user. If K > 1, every ``z`` below has one more axis, ``[B, T, K, D]`` and ``[B,
+            K, D]``. The score of an item is then its best over the K interests, and only the interest nearest to the target
+            is trained (ComiRec, arXiv 2005.09347). Provisional.
     """
 
     dim: int
@@ -221,48 +244,67 @@ class Dynamics(Part):
         """Follow whole histories.
 
         Args:
-            x: ``[B, T, D]`` the events.
+            x: ``[B, T, D]`` embeddings of the events.
             dt: ``[B, T]`` days since the previous event, 0 at the first.
             mask: ``[B, T]`` bool, True where an event is real; the padding is on the right.
 
         Returns:
-            ``[B, T, D]`` the interest after each event.
+            ``[B, T, D]`` interest after each event.
         """
 
     @abstractmethod
     def init_state(self, batch_size: int) -> State:
-        """The state before the first event, on the module's device and in its dtype."""
+        """Return the state before the first event, on the module's device and in its dtype.
+
+        Args:
+            batch_size: number of users B.
+        """
 
     @abstractmethod
     def step(self, state: State, x: Tensor, dt: Tensor) -> tuple[State, Tensor]:
-        """The same function as :meth:`forward`, one event at a time: ``x [B, D]``, ``dt [B]`` -> state and ``z [B, D]``.
+        """Follow one event of each user. It computes the same function as :meth:`forward`.
 
-        The given state stays as it is.
+        Args:
+            state: before the event; it must not be changed.
+            x: ``[B, D]`` embedding of the event.
+            dt: ``[B]`` days since the previous event.
+
+        Returns:
+            The state after the event, and the interest ``[B, D]``.
         """
 
     @abstractmethod
     def readout(self, state: State) -> Tensor:
-        """The interest ``[B, D]`` that a state stands for: after a step its ``z``, after :meth:`advance` where it went."""
+        """Return the interest ``[B, D]`` of a state: after a step its ``z``, after :meth:`advance` the advanced interest.
+
+        Args:
+            state: of B users.
+        """
 
     def advance(self, state: State, dt: Tensor) -> State:
-        """Where the interest is after a silence of ``dt [B]`` days. It stands still unless a dynamics says otherwise.
+        """Let time pass without an event. By default the interest does not move.
 
-        The given state stays as it is.
+        Args:
+            state: of B users; it must not be changed.
+            dt: ``[B]`` days.
+
+        Returns:
+            The state after the silence.
         """
         return state
 
 
 class Objective(Plugin, nn.Module):
-    """What is learnt: the model's objective, or a term that is added to it with a weight.
+    """A term of the loss: the main one of a model, or an auxiliary one that is added with a weight.
 
     Stability: provisional.
 
     Attributes:
-        candidates: ``batch`` (the items of the batch, encoded already) or ``catalogue`` (every item, encoded each step), at
-            least: the objectives of a model share what the most demanding of them asks.
-        num_sampled: how many items, drawn evenly from the catalogue at each step, join those of the batch.
-        fields: fields of the items whose codes it reads in ``step.candidates.field_codes``, such as ``item.category``.
-        auxiliary: True for a term that does not teach a model to rank by itself.
+        candidates: the candidates that it needs at least: ``batch`` (the items of the batch) or ``catalogue`` (every item,
+            encoded in each step). All objectives of a model share the candidates of the most demanding one.
+        num_sampled: number of items that are sampled uniformly from the catalogue in each step and join those of the batch.
+        fields: item fields whose codes it reads in ``step.candidates.field_codes``, such as ``item.category``.
+        auxiliary: True for a term that cannot train a model to rank by itself.
     """
 
     candidates: Literal["batch", "catalogue"] = "batch"
@@ -272,38 +314,45 @@ class Objective(Plugin, nn.Module):
 
     @abstractmethod
     def forward(self, step: Step) -> Tensor:
-        """The loss, a scalar: the mean over the positions of ``step.user_states [B, T, D]`` that have a target.
+        """Compute the loss, a scalar: the mean over the positions with a target (``step.target_mask``).
 
-        ``step.target_mask`` says which do.
+        Args:
+            step: the training step.
         """
 
     def probability(self, score: Tensor) -> Tensor:
-        """How probable it is that an item of some score is wanted: scores of any shape -> values of that shape in (0, 1).
+        """Return the probability that a user wants an item with a score.
+
+        Args:
+            score: of any shape.
+
+        Returns:
+            Values in (0, 1) of the same shape.
 
         Raises:
-            ValueError: scores of this objective order items and mean nothing more.
+            ValueError: the scores of this objective rank items, but are no probabilities.
         """
-        raise ValueError(f"{type(self).__name__} orders items and gives no probability; train with `interest`, which does")
+        raise ValueError(f"{type(self).__name__} ranks items but gives no probability; train with `interest`, which does")
 
 
 @dataclass(frozen=True)
 class EventLog:
-    """What a source gives: lazy frames in the common schema.
+    """Events and items that a source returns, as lazy frames in the common schema.
 
-    Rows need not be right: the data layer checks types, ids and times, and puts each bad row in quarantine with its
-    file, line and reason. A source therefore hands on what it read, and in ``rejected`` only what it could not parse.
+    Rows need not be valid: the data layer checks types, ids and times, and quarantines each bad row with its file, line and
+    reason. A source returns rows as it read them, and in ``rejected`` only lines that it could not parse.
 
     Stability: stable.
 
     Attributes:
-        events: ``user_id``, ``item_id``, ``timestamp`` (unix seconds), and where known ``event`` (view, cart, favorite,
+        events: ``user_id``, ``item_id``, ``timestamp`` (unix seconds), and if known ``event`` (view, cart, favorite,
             purchase, review), ``rating``, ``text`` (the user's own words), ``position`` (the order of publication);
-            any further column becomes a field ``event.COLUMN``. ``file`` and ``line`` (from 1), where given, tell
-            where a row came from.
-        items: ``item_id``, and where known ``title``, ``description``, ``brand``, ``category``, ``price``; further
-            columns become fields ``item.COLUMN``. None: the items are those of the events, without words.
+            any further column becomes a field ``event.COLUMN``. The optional ``file`` and ``line`` (from 1) name the origin of
+            a row.
+        items: ``item_id``, and if known ``title``, ``description``, ``brand``, ``category``, ``price``; further
+            columns become fields ``item.COLUMN``. None: the items of the events, without words.
         rejected: ``file``, ``line``, ``reason`` of each line that could not be parsed.
-        truth: what was planted, for a simulated log.
+        truth: the ground truth of a simulated log.
     """
 
     events: pl.LazyFrame
@@ -313,33 +362,36 @@ class EventLog:
 
 
 class Source(Plugin):
-    """Where events come from.
+    """Reads events and items.
 
     Stability: stable.
 
     Attributes:
-        version: raise it when the same files would read differently, so that no store of the old reading is met.
+        version: increase it when the same files would be read differently, so that stores of the old version are not reused.
     """
 
     version: ClassVar[int] = 1
 
     def files(self) -> list[Path]:
-        """Every file that :meth:`read` will read; their contents name the store that is built from them."""
+        """Return every file that :meth:`read` will read. The store is named after their contents."""
         return []
 
     @abstractmethod
     def read(self) -> EventLog:
-        """The events and items, as they are found.
+        """Read the events and items.
 
         Raises:
-            DataError: a file is missing or is not of the form that this source reads.
+            DataError: a file is missing, or does not have the format that this source reads.
         """
 
 
 def class_path(cls: type) -> str:
-    """The path that rebuilds ``cls``: by plugin name where it was loaded by name, else by its own module.
+    """Return the class path that a spec contains: by plugin name if the class was loaded by name, else by its module.
 
     Stability: internal.
+
+    Args:
+        cls: class of a plugin.
     """
     for registry in REGISTRIES.values():
         if path := registry.path(cls):
@@ -348,9 +400,12 @@ def class_path(cls: type) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """A constructor argument as plain values, plugins among it as their specs.
+    """Convert a constructor argument to plain values, and plugins in it to their specs.
 
     Stability: internal.
+
+    Args:
+        value: the argument.
     """
     if isinstance(value, Plugin):
         return value.spec

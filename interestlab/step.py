@@ -1,4 +1,4 @@
-"""One step of training, as an objective sees it."""
+"""One training step, as an objective reads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,17 +11,17 @@ from interestlab.batch import Batch, Candidates
 
 @dataclass(frozen=True)
 class Step:
-    """Some histories, the items to tell apart, and what the dynamics makes of them.
+    """Histories, candidates, and the states of users that the dynamics computes.
 
     Stability: provisional.
 
     Attributes:
         batch: the histories and their targets.
-        candidates: the items to tell apart; every item of the batch and every target is among them.
-        event_embeddings: ``[B, T, D]`` the events, as the dynamics reads them.
-        run_dynamics: the dynamics, ``(x, dt, mask) -> z [B, T, D]``, or ``[B, T, K, D]`` of K interests; unit length when the
-            model scores by cosine. Dropout falls anew at each call.
-        objective: what the model learns, the other terms apart.
+        candidates: the items to rank; every item of the batch and every target is among them.
+        event_embeddings: ``[B, T, D]`` embeddings of the events, as the dynamics reads them.
+        run_dynamics: maps ``event_embeddings, dt, mask`` to user states ``[B, T, D]``, or ``[B, T, K, D]`` of K interests; of
+            unit length if the model compares by cosine. Each call draws new dropout masks.
+        objective: the main term of the loss.
     """
 
     batch: Batch
@@ -32,16 +32,16 @@ class Step:
 
     @cached_property
     def user_states(self) -> Tensor:
-        """``[B, T, D]`` the interest after each event; of several interests, the one nearest to the target.
+        """``[B, T, D]`` interest after each event; of several interests, the one nearest to the target.
 
-        Unit length when the model scores by cosine.
+        Of unit length if the model compares by cosine.
         """
         z = self.run_dynamics(self.event_embeddings, self.batch.dt, self.batch.mask)
         return z if z.dim() == 3 else nearest_interest(z, self.candidates, self.batch.targets)
 
     @cached_property
     def loss(self) -> Tensor:
-        """What :attr:`objective` gives, a scalar."""
+        """Value of :attr:`objective`, a scalar."""
         return self.objective(self)
 
     @cached_property
@@ -51,19 +51,31 @@ class Step:
 
     @cached_property
     def target_index(self) -> Tensor:
-        """``[M]`` int64 which candidate is wanted at each of the M known positions."""
+        """``[M]`` int64 position of the target among the candidates, for each of the M positions with a target."""
         return self.candidates.index_of(self.batch.targets[self.target_mask])
 
     def with_event_embeddings(self, event_embeddings: Tensor) -> "Step":
-        """The same step over other events ``[B, T, D]``, or over the same with other dropout."""
+        """Return the same step with other event embeddings; with the same ones, only the dropout masks differ.
+
+        Args:
+            event_embeddings: ``[B, T, D]``.
+        """
         return replace(self, event_embeddings=event_embeddings)
 
 
 def nearest_interest(z: Tensor, candidates: Candidates, targets: Tensor) -> Tensor:
-    """Of several interests ``[B, T, K, D]`` the one nearest to the target, ``[B, T, D]`` (ComiRec, arXiv 2005.09347).
+    """Select, at each position, the interest nearest to the target (ComiRec, arXiv 2005.09347).
 
     Stability: internal.
+
+    Args:
+        z: ``[B, T, K, D]`` interests.
+        candidates: the candidates.
+        targets: ``[B, T]`` int64 target items; where there is none, any interest is returned.
+
+    Returns:
+        ``[B, T, D]``
     """
-    wanted = candidates.embeddings[candidates.index_of(targets)]
-    best = (z * wanted.unsqueeze(2)).sum(-1).argmax(-1)
+    target_embeddings = candidates.embeddings[candidates.index_of(targets)]
+    best = (z * target_embeddings.unsqueeze(2)).sum(-1).argmax(-1)
     return z.take_along_dim(best[..., None, None], 2).squeeze(2)

@@ -18,7 +18,7 @@ from interestlab.errors import PluginError
 from interestlab.registry import REGISTRIES
 from interestlab.testing import Outcome
 
-STYLES = {"kept": "green", "broken": "bold red", "expected": "yellow"}
+STYLES = {"passed": "green", "failed": "bold red", "expected": "yellow"}
 
 
 def run(args: list[str]) -> None:
@@ -49,7 +49,7 @@ def run(args: list[str]) -> None:
     Console().print(table(options.name, outcomes))
     count = {status: sum(outcome.status == status for outcome in outcomes) for status in STYLES}
     print(", ".join(f"{number} {status}" for status, number in count.items() if number))
-    if count["broken"]:
+    if count["failed"]:
         raise SystemExit(1)
 
 

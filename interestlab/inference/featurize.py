@@ -1,4 +1,4 @@
-"""Items and events that are given by hand -> vectors, as the model makes them of those in its log."""
+"""Embed items and events that a caller gives as mappings, as the model embeds those of its log."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,110 +25,127 @@ from interestlab.model.streams import Stream
 Event = str | Mapping[str, Any]
 Moment = float | datetime
 
-TEXTS = 64
-"""Texts that are encoded at once."""
+CHUNK_TEXTS = 64
+"""Number of texts that are encoded at once."""
 
-NAMES = ("user_id", "item_id", "timestamp", "words")
-"""What an event can tell beside the columns of the log; ``words`` stand in each text of the item that it does not tell."""
+EXTRA_KEYS = ("user_id", "item_id", "timestamp", "words")
+"""Keys of an event that are no columns of the log; ``words`` replace each text of the item that the event does not have."""
 
 
 class EventFeaturizer:
-    """Reads events that are mappings of columns.
+    """Embeds events that are mappings of columns.
 
     Args:
-        model: whose streams are filled.
-        data: whose columns, cleaning and values are meant.
-        catalogue: ``[N, D]`` the items of the log.
+        backbone: trained, with its fields attached.
+        frozen: the same, frozen.
+        data: the log, whose columns, text cleaning and values apply.
     """
 
     def __init__(self, backbone: InterestBackbone, frozen: FrozenModel, data: InterestData) -> None:
         self.backbone, self.frozen, self.data = backbone, frozen, data
         self._indices = {item: index for index, item in enumerate(data.log.items["item_id"])}
-        # As they lie on disk: what follows from a time is not told, unless the source told it.
+        # The columns on disk: those that are derived from the timestamp cannot be given.
         events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
         self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
         columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED_COLUMNS]
-        self._known = dict.fromkeys((*NAMES, *columns))
-        self._values = cache(self._values_of)
+        self._keys = dict.fromkeys((*EXTRA_KEYS, *columns))
+        self._value_codes = cache(self._read_value_codes)
 
-    def mappings(self, events: Sequence[Event], plain: str) -> list[Mapping[str, Any]]:
-        """Events as mappings; a plain string is the value of the key ``plain``.
+    def parse_events(self, events: Sequence[Event], plain: str) -> list[Mapping[str, Any]]:
+        """Convert events to mappings and check their keys.
+
+        Args:
+            events: mappings or plain strings.
+            plain: key whose value a plain string is.
 
         Raises:
-            DataError: they are no list of events, or one has a key that would be read by nobody.
+            DataError: ``events`` is not a list of events, or one has a key that is no column of the log.
         """
         if isinstance(events, str | Mapping):
-            raise DataError("a history is a list of events, and a single event is none; write [event].")
-        told = [{plain: event} if isinstance(event, str) else event for event in events]
-        for event in told:
+            raise DataError("a history is a list of events, not a single event; write [event].")
+        parsed = [{plain: event} if isinstance(event, str) else event for event in events]
+        for event in parsed:
             if not isinstance(event, Mapping):
                 raise DataError(f"an event is a mapping or a string, not {event!r}.")
-            if unknown := [str(key) for key in event if key not in self._known]:
-                raise DataError(f"the log has no column {', '.join(unknown)}; an event can tell {', '.join(self._known)}.")
-        return told
+            if unknown := [str(key) for key in event if key not in self._keys]:
+                raise DataError(f"the log has no column {', '.join(unknown)}; an event can have {', '.join(self._keys)}.")
+        return parsed
 
-    def index(self, event: Mapping[str, Any]) -> int | None:
-        """Which item of the catalogue an event is of; None where it is of none."""
-        return self._indices.get(identity(event) or "")
+    def find_item(self, event: Mapping[str, Any]) -> int | None:
+        """Return the index of an event's item in the catalogue; None if it is not there.
 
-    def items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
-        """``[n, D]`` the item of each event.
+        Args:
+            event: the event.
+        """
+        return self._indices.get(read_item_id(event) or "")
+
+    def embed_items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
+        """Embed the item of each event.
+
+        Args:
+            events: n events.
+
+        Returns:
+            ``[n, D]``
 
         Raises:
-            DataError: nothing that the model reads of an item is known of one.
+            DataError: an item is not in the catalogue, and has nothing that the model can read.
         """
-        indices = [self.index(event) for event in events]
+        indices = [self.find_item(event) for event in events]
         new = [event for event, index in zip(events, indices, strict=True) if index is None]
         out = self.frozen.items[[index or 0 for index in indices]]
         if new:
-            place = torch.tensor([index is None for index in indices])
-            out[place] = self._new_items(new)
+            is_new = torch.tensor([index is None for index in indices])
+            out[is_new] = self._embed_new_items(new)
         return out
 
-    def events(self, events: Sequence[Mapping[str, Any]], since: int | None) -> Tensor:
-        """``[n, D]`` each event as the dynamics reads it.
+    def embed_events(self, events: Sequence[Mapping[str, Any]], since: int | None) -> Tensor:
+        """Embed events as the dynamics reads them.
 
         Args:
-            events: in their order.
-            since: time of the event before the first, unix seconds.
+            events: n events in order.
+            since: unix seconds of the event before the first; None if unknown.
+
+        Returns:
+            ``[n, D]``
 
         Raises:
-            DataError: nothing that the model reads of an item is known of one.
+            DataError: an item is not in the catalogue, and has nothing that the model can read.
         """
-        items = self.items(events)
+        items = self.embed_items(events)
         if not self.backbone.event_streams:
             return items
-        frame = self._frame("event", events, since)
-        return self.frozen.fuse_events(items, {s.name: self._encode(s, frame) for s in self.backbone.event_streams})
+        frame = self._make_frame("event", events, since)
+        return self.frozen.fuse_events(items, {s.name: self._embed_stream(s, frame) for s in self.backbone.event_streams})
 
-    def _new_items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
-        frame = self._frame("item", events)
-        streams = {s.name: self._encode(s, frame) for s in self.backbone.item_streams}
-        known = torch.stack([present for _, present in streams.values()]).any(0)
-        if not known.all():
-            event = dict(events[int((~known).nonzero()[0])])
+    def _embed_new_items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
+        frame = self._make_frame("item", events)
+        streams = {s.name: self._embed_stream(s, frame) for s in self.backbone.item_streams}
+        readable = torch.stack([present for _, present in streams.values()]).any(0)
+        if not readable.all():
+            event = dict(events[int((~readable).nonzero()[0])])
             fields = ", ".join(s.field for s in self.backbone.item_streams)
             raise DataError(f"the model can read nothing of {event}: it is not in the catalogue; the model reads {fields}.")
         return self.backbone.fuse_items(streams).to(self.frozen.items.dtype)
 
-    def _frame(self, side: str, events: Sequence[Mapping[str, Any]], since: int | None = None) -> pl.DataFrame:
-        """The columns of one side, of the types and as clean as in the log; null where an event has no such column."""
+    def _make_frame(self, side: str, events: Sequence[Mapping[str, Any]], since: int | None = None) -> pl.DataFrame:
+        """Collect the columns of one side, typed and cleaned as in the log; null where an event does not have a column."""
         schema = self._schemas[side]
-        read = [s for s in self.backbone.streams if s.side == side]
-        types = {c: schema[c] for s in read for c in parse_field(s.field)[1] if c in schema}
-        told = {c: column(c, [event.get(c) for event in events], t) for c, t in types.items()}
+        streams = [s for s in self.backbone.streams if s.side == side]
+        types = {c: schema[c] for s in streams for c in parse_field(s.field)[1] if c in schema}
+        given = {c: make_column(c, [event.get(c) for event in events], t) for c, t in types.items()}
         if side == "event":
-            follows = clocked([seconds(event.get("timestamp")) for event in events], since).to_dict()
+            extra = derive_time_features([to_unix_seconds(event.get("timestamp")) for event in events], since).to_dict()
         else:
-            words = column("words", [event.get("words") for event in events], pl.String())
-            follows = {"id": pl.Series([identity(event) for event in events], dtype=pl.String), "words": words}
-        frame = pl.DataFrame(follows | told)
-        if side == "event" and "event" in told:
+            words = make_column("words", [event.get("words") for event in events], pl.String())
+            extra = {"id": pl.Series([read_item_id(event) for event in events], dtype=pl.String), "words": words}
+        frame = pl.DataFrame(extra | given)
+        if side == "event" and "event" in given:
             frame = frame.with_columns(pl.col("event").fill_null(DEFAULT_EVENT))
         return clean_text_columns(frame, self.data.preparation.clean, exclude=("id",))
 
-    def _encode(self, stream: Stream, frame: pl.DataFrame) -> tuple[Tensor, Tensor]:
-        """Vectors of a stream ``[n, dim]``, and which rows have a value ``[n]``."""
+    def _embed_stream(self, stream: Stream, frame: pl.DataFrame) -> tuple[Tensor, Tensor]:
+        """Return embeddings ``[n, D]`` of a stream, and ``[n]`` bool, which rows have a value."""
         _, columns = parse_field(stream.field)
         joined = join_columns(columns)
         encoder = self.backbone.encoder_of(stream)
@@ -136,45 +153,61 @@ class EventFeaturizer:
             joined = joined.fill_null(pl.col("words"))
         texts = frame.select(joined.alias("text"))["text"].to_list()
         if encoder.preprocess_key is None:
-            codes = [self._values(stream.name).get(text, -1) for text in texts]
-            place = np.flatnonzero(np.array(codes) >= 0)
-            found = [encoder(Inputs(torch.tensor([codes[i] for i in place])))] if len(place) else []
+            codes = [self._value_codes(stream.name).get(text, -1) for text in texts]
+            rows = np.flatnonzero(np.array(codes) >= 0)
+            vectors = [encoder(Inputs(torch.tensor([codes[i] for i in rows])))] if len(rows) else []
         else:
-            said = [i for i, text in enumerate(texts) if text]
-            rows = dict(zip(said, encoder.preprocess([texts[i] for i in said]) if said else [], strict=True))
-            place = np.array([i for i in said if len(rows[i])], np.int64)
-            parts = (place[first : first + TEXTS] for first in range(0, len(place), TEXTS))
-            found = [encoder(padded([rows[i] for i in part])) for part in parts]
+            given = [i for i, text in enumerate(texts) if text]
+            tokens = dict(zip(given, encoder.preprocess([texts[i] for i in given]) if given else [], strict=True))
+            rows = np.array([i for i in given if len(tokens[i])], np.int64)
+            chunks = (rows[first : first + CHUNK_TEXTS] for first in range(0, len(rows), CHUNK_TEXTS))
+            vectors = [encoder(pad_inputs([tokens[i] for i in chunk])) for chunk in chunks]
         present = torch.zeros(len(texts), dtype=torch.bool)
-        present[torch.from_numpy(place)] = True
+        present[torch.from_numpy(rows)] = True
         out = torch.zeros(len(texts), self.backbone.dim, dtype=self.backbone.dtype)
-        if found:
-            out[present] = self.backbone.project(stream, torch.cat(found))
+        if vectors:
+            out[present] = self.backbone.project(stream, torch.cat(vectors))
         return out, present
 
-    def _values_of(self, name: str) -> dict[str, int]:
-        """The code of each value that the log has of a stream."""
-        held = pl.read_parquet(self.backbone.features[name].folder / "values.parquet", glob=False)["value"]
-        return {value: code for code, value in enumerate(held)}
+    def _read_value_codes(self, name: str) -> dict[str, int]:
+        """Return the code of each value that the log has in a stream."""
+        values = pl.read_parquet(self.backbone.features[name].folder / "values.parquet", glob=False)["value"]
+        return {value: code for code, value in enumerate(values)}
 
 
-def padded(rows: Sequence[np.ndarray]) -> Inputs:
-    """Prepared rows, padded to the longest among them."""
-    held = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    return Inputs(held, torch.tensor([len(row) for row in rows]))
+def pad_inputs(rows: Sequence[np.ndarray]) -> Inputs:
+    """Pad preprocessed values to the longest.
+
+    Args:
+        rows: U arrays ``[length, ...]``.
+
+    Returns:
+        Values ``[U, L, ...]`` and lengths ``[U]``.
+    """
+    values = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    return Inputs(values, torch.tensor([len(row) for row in rows]))
 
 
-def identity(event: Mapping[str, Any]) -> str | None:
-    """The id of an event's item, as a log keeps it."""
-    given = event.get("item_id")
-    return None if given is None else str(given).strip()
+def read_item_id(event: Mapping[str, Any]) -> str | None:
+    """Return the id of an event's item in the form that the log has; None if the event has none.
+
+    Args:
+        event: the event.
+    """
+    item_id = event.get("item_id")
+    return None if item_id is None else str(item_id).strip()
 
 
-def column(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
-    """Values of events in the type that the log has.
+def make_column(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
+    """Make a column of the type that the log has.
+
+    Args:
+        name: of the column.
+        values: one per event.
+        dtype: the type.
 
     Raises:
-        DataError: one is of another type.
+        DataError: a value has another type.
     """
     try:
         return pl.Series(name, values, dtype=dtype, strict=True)
@@ -182,33 +215,36 @@ def column(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
         raise DataError(f"an event has a {name} of the wrong type: {str(err).splitlines()[0]}") from err
 
 
-def clocked(times: Sequence[int | None], since: int | None) -> pl.DataFrame:
-    """What the times of events say, each beside the last one known before it.
+def derive_time_features(times: Sequence[int | None], since: int | None) -> pl.DataFrame:
+    """Derive the time features of events, each from its own time and the last known time before it.
 
     Args:
-        times: of the events, in their order.
-        since: of the event before the first.
+        times: unix seconds of each event, in order; None if unknown.
+        since: unix seconds of the event before the first; None if unknown.
     """
     pairs: list[int | None] = []
     for time in times:
-        # A clock that was set back counts as no time, as it does for a dynamics.
+        # A time before the previous one (a clock was set back) counts as no time passed, as it does for a dynamics.
         pairs += [since if since is None or time is None else min(since, time), time]
         since = since if time is None else time
     frame = pl.LazyFrame({"user": np.arange(len(pairs)) // 2, "timestamp": pl.Series(pairs, dtype=pl.Int64)})
     return time_features.add_time_features(frame).collect().gather_every(2, 1)
 
 
-def seconds(moment: Moment | None) -> int | None:
-    """A moment in whole unix seconds; one without a time zone is UTC, as times of a log are.
+def to_unix_seconds(moment: Moment | None) -> int | None:
+    """Convert a moment to whole unix seconds. A ``datetime`` without a time zone is UTC, as in a log.
+
+    Args:
+        moment: unix seconds or a ``datetime``; None stays None.
 
     Raises:
-        DataError: it is no moment from 1970 to 2100.
+        DataError: it is not a moment from 1970 to 2100.
     """
     if moment is None:
         return None
-    told = moment
+    value = moment
     if isinstance(moment, datetime):
-        told = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not isinstance(told, Real) or not 0 < told < LATEST_TIMESTAMP:
+        value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not isinstance(value, Real) or not 0 < value < LATEST_TIMESTAMP:
         raise DataError(f"a moment is unix seconds or a datetime, from 1970 to 2100, not {moment!r}.")
-    return int(told)
+    return int(value)

@@ -1,4 +1,4 @@
-"""``interestlab.load``: a run folder -> something to ask."""
+"""``interestlab.load``: load a run folder as a recommender."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from interestlab.inference.recommender import Recommender
 from interestlab.training.checkpoint_io import read_checkpoint
 from interestlab.training.lightning_module import InterestModel
 
-OF_THE_LOG = (
+LOG_FINGERPRINT_KEYS = (
     "data",
     "k_core",
     "min_history",
@@ -27,65 +27,77 @@ OF_THE_LOG = (
     "users",
     "events",
 )
-"""What of a fingerprint says which items and users an index means, and what training has seen."""
+"""Entries of a fingerprint that decide which items and users an index means, and which events training read."""
 
 
 def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = ()) -> Recommender:
-    """The model of a finished run, on the CPU; ``recommender.model`` and ``recommender.data`` are what it is made of.
+    """Load the model of a finished run, on the CPU, with its data.
 
-    Its data is opened as the run had it, from the store where there is one, and every item is encoded once.
+    The data is opened with the settings of the run, and every item is encoded once. ``recommender.model`` is the model,
+    ``recommender.data`` the data.
 
     Stability: provisional.
 
     Args:
         run: folder of the run.
         checkpoint: ``best`` or ``last``.
-        overrides: options of the data as on the command line, such as ``--data.source.path=FILE`` where the file has moved.
+        overrides: options of the data as on the command line, such as ``--data.source.path=FILE`` if the file has moved.
 
     Raises:
-        DataError: the folder holds no such run, the checkpoint cannot be loaded, or the data is not that of the run.
+        DataError: the folder has no finished run, the checkpoint cannot be loaded, or the data differs from the run's.
     """
     folder = Path(run)
     config, file = folder / "config.yaml", folder / "checkpoints" / f"{checkpoint}.ckpt"
     for path in (config, file):
         if not path.is_file():
-            raise DataError(f"{path} is not there; give the folder of a finished fit.")
+            raise DataError(f"{path} does not exist; give the folder of a finished fit.")
     data = load_data(config, overrides)
-    model, checkpoint_held = load_model(file)
-    kept, found = checkpoint_held.get("fingerprint", {}), data.fingerprint
-    if other := [k for k in OF_THE_LOG if kept.get(k) != found.get(k)]:
-        told = ", ".join(f"{k}={found.get(k)} where the run had {kept.get(k)}" for k in other)
-        raise DataError(f"the data is not that of {folder}: {told}; give the same files.")
+    model, contents = load_model(file)
+    expected, actual = contents.get("fingerprint", {}), data.fingerprint
+    if differing := [key for key in LOG_FINGERPRINT_KEYS if expected.get(key) != actual.get(key)]:
+        details = ", ".join(f"{key}={actual.get(key)} where the run had {expected.get(key)}" for key in differing)
+        raise DataError(f"the data is not that of {folder}: {details}; give the same files.")
     model.attach(data)
     return Recommender(model, data)
 
 
 def load_model(file: Path) -> tuple[InterestModel, dict[str, Any]]:
-    """The model of a checkpoint, on the CPU, and what else the checkpoint holds.
+    """Load the model of a checkpoint on the CPU.
+
+    Args:
+        file: the checkpoint.
+
+    Returns:
+        The model, and the contents of the checkpoint.
 
     Raises:
-        DataError: the file is damaged or no checkpoint, or its model cannot be made of the plugins that are installed.
+        DataError: the file is damaged or not a checkpoint, or the installed plugins cannot rebuild the model.
     """
     install()
-    kept = read_checkpoint(file)
+    contents = read_checkpoint(file)
     try:
-        return InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True), kept
-    except Exception as err:  # whatever a checkpoint of another form makes torch or a plugin raise
+        return InterestModel.load_from_checkpoint(file, map_location="cpu", weights_only=True), contents
+    except Exception as err:  # whatever a checkpoint of another version makes torch or a plugin raise
         raise DataError(f"{file} cannot be loaded: {import_policy.explain(' '.join(str(err).split()))}") from err
 
 
 def load_data(config: Path, overrides: Sequence[str]) -> InterestData:
-    """The data of a run.
+    """Open the data of a run.
+
+    Args:
+        config: ``config.yaml`` of the run.
+        overrides: options of the data as on the command line.
 
     Raises:
-        DataError: its config does not fit, or the files are not there.
+        DataError: the config is wrong, or a file does not exist.
     """
     parser = CommandParser()
     parser.add_class_arguments(InterestData, "data")
     parser.add_argument("--config", action="config")
-    run = safe_yaml.config_file(config)
+    settings = safe_yaml.config_file(config)
     try:
-        data = run["data"] | {"seed": run["seed_everything"] if run["data"]["seed"] is None else run["data"]["seed"]}
+        seed = settings["data"]["seed"]
+        data = settings["data"] | {"seed": settings["seed_everything"] if seed is None else seed}
         options = parser.parse_args([f"--config={write({'data': data})}", *overrides])
     except Exception as err:  # a config that was edited by hand may contain anything
         raise DataError(f"{config}: {import_policy.explain(' '.join(str(err).split()))}") from err

@@ -1,4 +1,4 @@
-"""A trained model in Python: whom it is asked about need not be in its data."""
+"""Recommend items to any history by a trained model. Neither the user nor the items need to be in its data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from interestlab.contract import State
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
-from interestlab.inference.featurize import Event, EventFeaturizer, Moment, seconds
+from interestlab.inference.featurize import Event, EventFeaturizer, Moment, to_unix_seconds
 from interestlab.model.frozen import embed_all_values, freeze
 from interestlab.training.lightning_module import InterestModel
 from interestlab.utils.argument_checks import require_at_least
@@ -21,15 +21,15 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class UserState:
-    """Where a user stands after some events. Never changed: :meth:`Recommender.update` makes another.
+    """The state of a user after some events. It never changes: :meth:`Recommender.update` returns another.
 
     Stability: provisional.
 
     Attributes:
-        dynamics_state: what the dynamics carries from event to event.
-        last_time: of the last event that told one, unix seconds.
-        history_items: the items of the catalogue met so far.
-        num_events: how many were followed.
+        dynamics_state: state of the dynamics.
+        last_time: unix seconds of the last event with a timestamp.
+        history_items: indices of the catalogue items so far.
+        num_events: number of events that the dynamics has followed.
     """
 
     dynamics_state: State
@@ -39,88 +39,96 @@ class UserState:
 
 
 class Recommender:
-    """A trained model, to be asked about any history.
+    """A trained model that can be asked about any history.
 
-    An **event** is a mapping of what is known of it: ``item_id``, the columns of the item (``title``, ``brand``, ...) where
-    it is not in the catalogue, or ``words`` for all of its texts at once; ``timestamp`` (unix seconds, or a ``datetime``),
-    and columns of the event (``text``, ``event``, ``rating``, ...) where the model reads them. What is left out counts as
-    missing. A key that the log does not know is an error. A history is in the order of its events; without times, no time
-    passes.
+    An **event** is a mapping of what is known about it: ``item_id``; the columns of an item outside of the catalogue
+    (``title``, ``brand``, ...), or ``words`` for all of its texts at once; ``timestamp`` (unix seconds, or a ``datetime``);
+    columns of the event (``text``, ``event``, ``rating``, ...) that the model reads. Absent keys count as missing values. A
+    key that is no column of the log is an error. A history is a list of events in order; without timestamps no time passes
+    between them.
 
     Stability: provisional.
 
     Args:
         model: trained, and attached to ``data``.
-        data: the catalogue that it was trained on.
+        data: the log that it was trained on.
+
+    Attributes:
+        frozen: the frozen model.
     """
 
     def __init__(self, model: InterestModel, data: InterestData) -> None:
         self.model, self.data = model.eval(), data
         backbone = model.backbone
-        # Only the catalogue is encoded: the values of events come with the events that are asked about.
+        # The values of event streams arrive with the events, so only the catalogue is encoded here.
         self.frozen = freeze(backbone, embed_all_values(backbone, backbone.item_streams))
         self._featurizer = EventFeaturizer(backbone, self.frozen, data)
 
     @torch.no_grad()
     def state(self, history: Sequence[Event]) -> UserState:
-        """Where a user stands after a history, of which the last ``max_history`` events of training are read.
+        """Compute the state of a user after a history, of which the last ``max_history`` events are read, as in training.
 
-        A plain string is an item's id.
+        Args:
+            history: events in order; a plain string is an item's id.
 
         Raises:
-            DataError: an event names nothing that the model can read.
+            DataError: an event has an unknown key, or nothing that the model can read.
         """
-        return self._start(self._featurizer.mappings(history, "item_id"))
+        return self._start(self._featurizer.parse_events(history, "item_id"))
 
     @torch.no_grad()
     def update(self, state: UserState, event: Event) -> UserState:
-        """Where the user stands after one event more, at the cost of one step of the dynamics.
+        """Compute the state of a user after one more event, at the cost of one step of the dynamics.
+
+        Args:
+            state: the state before the event; it is not changed.
+            event: the event; a plain string is an item's id.
 
         Raises:
-            DataError: the event names nothing that the model can read.
+            DataError: the event has an unknown key, or nothing that the model can read.
         """
-        return self._follow(state, self._featurizer.mappings([event], "item_id"))
+        return self._follow(state, self._featurizer.parse_events([event], "item_id"))
 
     @torch.no_grad()
     def recommend(self, history: Sequence[Event] | UserState, k: int = 10, at: Moment | None = None) -> pl.DataFrame:
-        """The ``k`` items that the user wants most, as ``interestlab predict`` ranks them.
+        """Recommend the ``k`` items with the highest scores, as ``interestlab predict`` ranks them.
 
         Args:
             history: events, or the state after them; a plain string is an item's id.
-            k: how many.
-            at: the moment that is asked about; by default that of the last event.
+            k: number of items.
+            at: the moment of the recommendation; None: that of the last event.
 
         Returns:
-            ``rank`` (from 1), ``item_id`` and ``score``, best first. Items of the history are left out where the model was
-            measured so (``data.exclude_history``).
+            ``rank`` (from 1), ``item_id`` and ``score``, best first. Items of the history are excluded if they were excluded
+            when the model was evaluated (``data.exclude_history``).
 
         Raises:
-            DataError: an event names nothing that the model can read.
+            DataError: an event has an unknown key, or nothing that the model can read.
             ValueError: ``k`` is not positive.
         """
         require_at_least(1, k=k)
         state = history if isinstance(history, UserState) else self.state(history)
-        seen = state.history_items if self.data.exclude_history else ()
-        items, scores = self.frozen.top_k(self._interest(state, at), torch.tensor([seen], dtype=torch.int64), k)
-        found = scores[0].isfinite()
-        ids = self.data.log.items["item_id"].gather(items[0][found].tolist())
-        columns = {"rank": range(1, len(ids) + 1), "item_id": ids, "score": scores[0][found].tolist()}
+        excluded = state.history_items if self.data.exclude_history else ()
+        items, scores = self.frozen.top_k(self._interest(state, at), torch.tensor([excluded], dtype=torch.int64), k)
+        ranked = scores[0].isfinite()
+        ids = self.data.log.items["item_id"].gather(items[0][ranked].tolist())
+        columns = {"rank": range(1, len(ids) + 1), "item_id": ids, "score": scores[0][ranked].tolist()}
         return pl.DataFrame(columns, {"rank": pl.Int64, "item_id": pl.String, "score": pl.Float64})
 
     @torch.no_grad()
     def predict_interest(self, history: Sequence[Event] | UserState, candidate: Event, at: Moment | None = None) -> float:
-        """The probability that a user of this history wants this item.
+        """Predict the probability that a user wants an item.
 
         Args:
-            history: events, or the state after them; a plain string is words, for each text that the model reads of an item.
+            history: events, or the state after them; a plain string stands for each text that the model reads of an item.
             candidate: an item, or its words; it need not be in the catalogue.
-            at: the moment that is asked about; by default that of the last event.
+            at: the moment of the prediction; None: that of the last event.
 
         Raises:
-            DataError: the model was trained with an objective that gives no probability, or can read nothing of an event.
+            DataError: the model's objective gives no probability, or an event has nothing that the model can read.
         """
-        state = history if isinstance(history, UserState) else self._start(self._featurizer.mappings(history, "words"))
-        item = self.frozen.normalize(self._featurizer.items(self._featurizer.mappings([candidate], "words")))
+        state = history if isinstance(history, UserState) else self._start(self._featurizer.parse_events(history, "words"))
+        item = self.frozen.normalize(self._featurizer.embed_items(self._featurizer.parse_events([candidate], "words")))
         score = self.frozen.score(self._interest(state, at), item)[0, 0]
         try:
             return float(self.model.objective.probability(score.float()))
@@ -128,36 +136,37 @@ class Recommender:
             raise DataError(f"{err}.") from err
 
     def _start(self, history: Sequence[Mapping[str, Any]]) -> UserState:
-        """The state after the events that training would have read; of those before them, what an evaluation knows."""
-        cut = max(len(history) - self.data.max_history, 0)
+        """Follow the events that training reads; earlier ones count for the last time and the items of the history alone."""
+        first = max(len(history) - self.data.max_history, 0)
         time: int | None = None
-        seen: tuple[int, ...] = ()
-        for event in history[:cut]:
-            time, seen = self._met(event, time, seen)
-        return self._follow(UserState(self.frozen.init_state(1), time, seen), history[cut:])
+        items: tuple[int, ...] = ()
+        for event in history[:first]:
+            time, items = self._record(event, time, items)
+        return self._follow(UserState(self.frozen.init_state(1), time, items), history[first:])
 
     def _follow(self, state: UserState, events: Sequence[Mapping[str, Any]]) -> UserState:
         if not events:
             return state
-        held, time, seen = state.dynamics_state, state.last_time, state.history_items
-        for count, (event, x) in enumerate(zip(events, self._featurizer.events(events, time), strict=True), state.num_events):
+        dynamics_state, time, items = state.dynamics_state, state.last_time, state.history_items
+        embeddings = self._featurizer.embed_events(events, time)
+        for count, (event, x) in enumerate(zip(events, embeddings, strict=True), state.num_events):
             before = time
-            time, seen = self._met(event, time, seen)
-            # The first event that is followed has none before it, though the user may have had.
-            passed = max(time - before, 0) if count and time is not None and before is not None else 0
-            held, _ = self.frozen.step(held, x.unsqueeze(0), x.new_tensor([passed / DAY]))
-        return UserState(held, time, seen, state.num_events + len(events))
+            time, items = self._record(event, time, items)
+            # In training the first event that is read has no time before it, whatever the user did earlier.
+            elapsed = max(time - before, 0) if count and time is not None and before is not None else 0
+            dynamics_state, _ = self.frozen.step(dynamics_state, x.unsqueeze(0), x.new_tensor([elapsed / DAY]))
+        return UserState(dynamics_state, time, items, state.num_events + len(events))
 
-    def _met(self, event: Mapping[str, Any], time: int | None, seen: tuple[int, ...]) -> tuple[int | None, tuple[int, ...]]:
-        """The last time that is known, and the items met, after an event more."""
-        now, index = seconds(event.get("timestamp")), self._featurizer.index(event)
-        return (time if now is None else now), (seen if index is None else (*seen, index))
+    def _record(self, event: Mapping[str, Any], time: int | None, items: tuple[int, ...]) -> tuple[int | None, tuple[int, ...]]:
+        """Return the last known time, and the items of the history, after one more event."""
+        now, index = to_unix_seconds(event.get("timestamp")), self._featurizer.find_item(event)
+        return (time if now is None else now), (items if index is None else (*items, index))
 
     def _interest(self, state: UserState, at: Moment | None) -> Tensor:
         if not state.num_events:
-            raise DataError("the history is empty, so nothing is known of this user; give an event at least.")
-        held, moment = state.dynamics_state, seconds(at)
+            raise DataError("the history is empty, so nothing is known about this user; give at least one event.")
+        dynamics_state, moment = state.dynamics_state, to_unix_seconds(at)
         if moment is not None and state.last_time is not None:
             dt = self.frozen.catalogue.new_tensor([max(moment - state.last_time, 0.0) / DAY])
-            held = self.frozen.advance(held, dt)
-        return self.frozen.normalize(self.frozen.readout(held))
+            dynamics_state = self.frozen.advance(dynamics_state, dt)
+        return self.frozen.normalize(self.frozen.readout(dynamics_state))

@@ -1,7 +1,7 @@
-"""A plugin package that installs and passes its own tests, written from the files in ``templates``.
+"""Write a plugin package that installs and passes its own tests, from the files in ``templates``.
 
-A template is a file as it will stand in the package but for a few names (``my_plugin``, ``MyPlugin``, ...), so that it is
-linted and typed like any other code.
+A template is a complete file of the package with placeholder names (``my_plugin``, ``MyPlugin``, ...), so that it is linted and
+type-checked like any other code.
 """
 
 import ast
@@ -21,15 +21,15 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Kind:
-    """What differs from kind to kind, beside the code.
+    """The differences between the packages of the five kinds, besides their code.
 
     Args:
-        registry: of the kind.
-        word: the kind in the singular.
-        phrase: the same with its article.
-        libraries: what the code imports beside interestlab.
+        registry: registry of the kind.
+        word: name of the kind in the singular.
+        phrase: name of the kind with its article.
+        libraries: libraries that the code imports besides interestlab.
         trial: a command line that uses the plugin.
-        needs: what `plugins check` has to be told.
+        check_options: options that `plugins check` needs.
     """
 
     registry: Registry
@@ -37,7 +37,7 @@ class Kind:
     phrase: str
     libraries: tuple[str, ...]
     trial: str
-    needs: str = ""
+    check_options: str = ""
 
 
 FIT = "interestlab fit --data.source=simulated --trainer.max_epochs=5"
@@ -82,8 +82,15 @@ KINDS = (
 )
 
 
-def files(kind: Kind) -> dict[str, str]:
-    """Template -> where it goes."""
+def template_paths(kind: Kind) -> dict[str, str]:
+    """Return the path in the package of each template.
+
+    Args:
+        kind: kind of the plugin.
+
+    Returns:
+        path by name of the template.
+    """
     return {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
@@ -95,86 +102,119 @@ def files(kind: Kind) -> dict[str, str]:
     }
 
 
-def code(kind: Kind, prefix: str = "") -> str:
-    """The template of the class; with ``test_``, that of its test."""
+def read_template(kind: Kind, prefix: str = "") -> str:
+    """Read the template of the class or, with the prefix ``test_``, of its tests.
+
+    Args:
+        kind: kind of the plugin.
+        prefix: empty or ``test_``.
+
+    Returns:
+        the template.
+    """
     return (TEMPLATES / f"{prefix}{kind.word}.py").read_text("utf-8")
 
 
-def kind_of(word: str) -> Kind:
-    """The kind that is called so, in the singular or the plural.
+def find_kind(word: str) -> Kind:
+    """Find a kind by its name in the singular or plural.
+
+    Args:
+        word: the name.
+
+    Returns:
+        the kind.
 
     Raises:
-        PluginError: there is none.
+        PluginError: there is no such kind.
     """
     for kind in KINDS:
         if word in (kind.word, kind.registry.kind):
             return kind
-    raise PluginError(f"'{word}' is no kind of plugin; the kinds are {', '.join(kind.word for kind in KINDS)}.")
+    raise PluginError(f"'{word}' is not a kind of plugin; the kinds are {', '.join(kind.word for kind in KINDS)}.")
 
 
 def class_name(name: str) -> str:
-    """``half_life`` -> ``HalfLife``."""
+    """Convert a plugin name to a class name: ``half_life`` to ``HalfLife``.
+
+    Args:
+        name: name of the plugin.
+
+    Returns:
+        name of the class.
+    """
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
 def check_name(kind: Kind, name: str) -> None:
-    """Whether a plugin, a package and a class can be called so.
+    """Check that a name is usable for the plugin, its package and its class.
+
+    Args:
+        kind: kind of the plugin.
+        name: name of the plugin.
 
     Raises:
-        PluginError: they cannot; the message says why.
+        PluginError: it is not; the message says why.
     """
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name.endswith("_"):
-        raise PluginError(f"'{name}' cannot name a plugin; give letters, digits and inner underscores, first a letter.")
+        raise PluginError(
+            f"'{name}' cannot be the name of a plugin; use letters, digits and underscores, starting with a letter."
+        )
     if keyword.iskeyword(name):
-        raise PluginError(f"'{name}' is a word of Python's own; choose another name.")
+        raise PluginError(f"'{name}' is a Python keyword; choose another name.")
     if name in kind.registry:
-        raise PluginError(f"{kind.registry.group} has a plugin '{name}' already; choose another name.")
+        raise PluginError(f"{kind.registry.group} already has a plugin '{name}'; choose another name.")
     spec = find_spec(name)
     if spec is not None and spec.origin is not None:
-        raise PluginError(f"'{name}' is a module already ({spec.origin}); choose another name.")
-    trees = (ast.parse(text) for text in (code(kind), code(kind, "test_")))
+        raise PluginError(f"a module '{name}' already exists ({spec.origin}); choose another name.")
+    trees = (ast.parse(text) for text in (read_template(kind), read_template(kind, "test_")))
     used = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)} - {"MyPlugin"}
     if class_name(name) in used:
-        raise PluginError(
-            f"the class would be called {class_name(name)}, as something that its code or test uses; choose another name."
-        )
+        raise PluginError(f"the class name {class_name(name)} is already used in its code or tests; choose another name.")
 
 
 def write(word: str, name: str, out: Path) -> Path:
     """Write the package ``name`` into a folder of that name inside ``out``.
 
     Args:
-        word: the kind.
-        name: of the plugin.
-        out: where to; made where it is not there.
+        word: name of the kind.
+        name: name of the plugin.
+        out: parent folder; created if it does not exist.
 
     Returns:
-        the folder.
+        folder of the package.
 
     Raises:
-        PluginError: there is no such kind, the name will not do, or the folder is there.
+        PluginError: there is no such kind, the name is not usable, or the folder exists.
     """
-    kind = kind_of(word)
+    kind = find_kind(word)
     check_name(kind, name)
     folder = out / name
     if folder.exists():
-        raise PluginError(f"{folder} is there already, and is left as it is; give another name, or another --out.")
+        raise PluginError(f"{folder} already exists and was not changed; choose another name or another --out.")
     names = replacements(kind, name)
     pattern = re.compile("|".join(sorted(map(re.escape, names), key=len, reverse=True)))
-    for template, place in files(kind).items():
+    for template, target in template_paths(kind).items():
         text = (TEMPLATES / template).read_text("utf-8")
-        # In one pass: a name that holds a placeholder is not replaced again.
-        filled = pattern.sub(lambda found: names[found.group()], text)
-        path = folder / place.replace("my_plugin", name)
+        # In one pass, so that a placeholder within the plugin's name is not replaced again.
+        filled = pattern.sub(lambda match: names[match.group()], text)
+        path = folder / target.replace("my_plugin", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(filled, "utf-8")
     return folder
 
 
 def replacements(kind: Kind, name: str) -> dict[str, str]:
-    """Placeholder -> what stands there in the package."""
+    """Return the text that replaces each placeholder.
+
+    Args:
+        kind: kind of the plugin.
+        name: name of the plugin.
+
+    Returns:
+        text by placeholder.
+    """
     named = {"my_plugin": name, "my-plugin": name.replace("_", "-"), "MyPlugin": class_name(name)}
-    (plugin,) = (node for node in ast.parse(code(kind)).body if isinstance(node, ast.ClassDef))
+    (plugin,) = (node for node in ast.parse(read_template(kind)).body if isinstance(node, ast.ClassDef))
     summary = (ast.get_docstring(plugin) or "").partition("\n")[0]
     return named | {
         "my_kind": kind.word,
@@ -182,25 +222,41 @@ def replacements(kind: Kind, name: str) -> dict[str, str]:
         '"MY_DEPENDENCIES"': ",\n    ".join(f'"{need}"' for need in dependencies(kind)),
         "MY_SENTENCE": f"{kind.phrase} of interestlab",
         "MY_SUMMARY": summary[:1].lower() + summary[1:],
-        "MY_CHECK": f"interestlab plugins check {name}{kind.needs}",
+        "MY_CHECK": f"interestlab plugins check {name}{kind.check_options}",
         "MY_TRIAL": kind.trial.replace("my_plugin", name),
     }
 
 
 def dependencies(kind: Kind) -> list[str]:
-    """This series of interestlab, and the libraries in the ranges that it needs itself."""
+    """Return the requirements of the package: this series of interestlab, and libraries in the ranges that interestlab has.
+
+    Args:
+        kind: kind of the plugin.
+
+    Returns:
+        requirement strings.
+    """
     major, minor = __version__.split(".")[:2]
-    held = {re.split(r"[^\w.-]", need)[0]: need for need in requires("interestlab") or []}
-    return [f"interestlab>={major}.{minor},<{major}.{int(minor) + 1}", *(held[name] for name in kind.libraries)]
+    requirements = {re.split(r"[^\w.-]", need)[0]: need for need in requires("interestlab") or []}
+    return [f"interestlab>={major}.{minor},<{major}.{int(minor) + 1}", *(requirements[name] for name in kind.libraries)]
 
 
 def next_steps(word: str, name: str, folder: Path) -> str:
-    """What to do with a package that was just written."""
-    kind = kind_of(word)
+    """Describe what to do with a new package.
+
+    Args:
+        word: name of the kind.
+        name: name of the plugin.
+        folder: folder of the package.
+
+    Returns:
+        text to print.
+    """
+    kind = find_kind(word)
     names = replacements(kind, name)
     return "\n".join(
         [
-            f"{folder} is written: the class is in {folder / 'src' / name / f'{kind.word}.py'}. Next:",
+            f"Wrote {folder}. The class is in {folder / 'src' / name / f'{kind.word}.py'}. Next steps:",
             "",
             f"    pip install -e '{folder}[test]'",
             f"    pytest {folder}",

@@ -1,4 +1,4 @@
-"""The conformance kit: each promise of :mod:`interestlab.contract` as one check on your class.
+"""The conformance kit: checks of each promise of :mod:`interestlab.contract` for your class.
 
 Four lines test a plugin::
 
@@ -12,21 +12,21 @@ Four lines test a plugin::
 options as class attributes:
 
 ``init_args``
-    arguments that the constructor needs; ``dim`` is given where the kind has one. A source's name files that are there: a
-    fixture may write them, and set ``self.init_args``.
+    arguments of the constructor; ``dim`` is set automatically for kinds that have it. Those of a source name existing files;
+    a fixture may write them and set ``self.init_args``.
 ``expected_failures``
-    ``{check: reason}``. A declared failure that passes, or has no reason, or names no check, is itself a failure.
+    ``{check: reason}``. An expected failure that passes, has no reason, or names no check is itself a failure.
 ``values``
-    encoders only: what :meth:`~interestlab.contract.Encoder.preprocess` is tried on, where it does not read plain words.
+    encoders only: five values for :meth:`~interestlab.contract.Encoder.preprocess`, if it does not read plain texts.
 
 Each check is one test, ``TestMyDynamics::test_contract[causality]``, so ``pytest -k causality`` runs it alone. A check is
 a method ``check_NAME`` of :class:`EncoderChecks`, :class:`FusionHeadChecks`, :class:`DynamicsChecks`,
-:class:`ObjectiveChecks` or :class:`SourceChecks` whose docstring is the promise. What a part computes is looked at after
-each trainable parameter was moved a little, as training will: a branch that starts at zero cannot hide what it does. An
-objective may sample: it is judged by the mean of many draws.
+:class:`ObjectiveChecks` or :class:`SourceChecks` whose docstring is the promise. Outputs are
+checked after adding small noise to each trainable parameter, so that branches initialised with zeros have an effect. An
+objective that samples is compared by the mean over many seeds.
 
-The checks need no pytest. ``interestlab plugins check NAME`` prints what holds. :func:`check_plugin` runs them and returns
-an :class:`Outcome` for each; :func:`checks_for` lists them as functions of a :func:`subject`, the plugin under test::
+The checks do not need pytest. ``interestlab plugins check NAME`` prints their results. :func:`check_plugin` runs them and
+returns an :class:`Outcome` for each; :func:`checks_for` lists them as functions of a :func:`subject`, the plugin under test::
 
     for outcome in check_plugin(MyDynamics, expected_failures={"autocast": "a solver without bfloat16"}):
         print(outcome.check, outcome.status, outcome.message)

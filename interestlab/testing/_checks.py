@@ -1,4 +1,4 @@
-"""What is checked of every plugin, of whatever kind. A check is a method ``check_NAME`` whose docstring is the promise."""
+"""The checks of every kind of plugin. A check is a method ``check_NAME`` whose docstring is the promise that it tests."""
 
 import importlib
 import inspect
@@ -18,20 +18,39 @@ DIM = 16
 
 
 class ContractError(AssertionError):
-    """A promise of the contract that a plugin does not keep.
+    """A promise of the contract that a plugin breaks.
 
     Stability: stable.
     """
 
 
 def require(condition: bool, message: str) -> None:
-    """``assert``, but also under ``python -O``."""
+    """Raise an error unless a condition holds, also under ``python -O``.
+
+    Args:
+        condition: what the contract requires.
+        message: what was observed, and what to do.
+
+    Raises:
+        ContractError: the condition is false.
+    """
     if not condition:
         raise ContractError(message)
 
 
-def same(actual: Tensor, expected: Tensor, message: str, rtol: float = 1e-4, atol: float = 1e-5) -> None:
-    """Both tensors are equal within float32 rounding, or :class:`ContractError`."""
+def require_equal(actual: Tensor, expected: Tensor, message: str, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+    """Raise an error unless two tensors are equal up to float32 rounding.
+
+    Args:
+        actual: observed values.
+        expected: values that the contract requires.
+        message: start of the error message.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+
+    Raises:
+        ContractError: they differ.
+    """
     try:
         torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, check_dtype=False)
     except AssertionError as err:
@@ -39,13 +58,13 @@ def same(actual: Tensor, expected: Tensor, message: str, rtol: float = 1e-4, ato
 
 
 class Checks(Generic[P]):
-    """A plugin under test: how to build it, and what is checked of it.
+    """A plugin under test: how to build it, and its checks.
 
     Stability: provisional.
 
     Args:
         plugin: the class.
-        init_args: arguments that its constructor needs.
+        init_args: arguments of its constructor.
     """
 
     kind: ClassVar[type[Plugin]]
@@ -58,58 +77,61 @@ class Checks(Generic[P]):
         """Construct the plugin, without its ``build``."""
         return self.plugin(**self.init_args)
 
-    def built(self, plugin: P) -> P:
-        """``plugin`` after its ``build``, where its kind has one."""
+    def build(self, plugin: P) -> P:
+        """Return ``plugin`` after calling its ``build`` method, if its kind has one."""
         return plugin
 
     def fresh(self) -> P:
-        """A plugin as it is first used."""
-        return self.built(self.construct())
+        """Return a new plugin, ready for use."""
+        return self.build(self.construct())
 
-    def check_kind(self) -> None:
-        """It is a subclass of its kind, and can be constructed."""
-        require(issubclass(self.plugin, self.kind), f"{self.plugin.__name__} is no {self.kind.__name__}")
+    def check_subclass(self) -> None:
+        """The class is a subclass of its kind and can be constructed."""
+        require(issubclass(self.plugin, self.kind), f"{self.plugin.__name__} is not a subclass of {self.kind.__name__}")
         self.construct()
 
     def check_arguments(self) -> None:
-        """Every argument of the constructor has a type and, for the command line's help, a line under ``Args:``."""
+        """Every constructor argument has a type annotation and a line under ``Args:`` for the command-line help."""
         ours = self.plugin.__mro__[: self.plugin.__mro__.index(self.kind)]
         docs = "\n".join(inspect.cleandoc(cls.__doc__) for cls in ours if cls.__doc__)
         for parameter in list(inspect.signature(self.plugin.__init__).parameters.values())[1:]:
             name = parameter.name
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 continue
-            require(parameter.annotation is not parameter.empty, f"argument {name} has no type")
+            require(parameter.annotation is not parameter.empty, f"argument {name} has no type annotation; add one")
             documented = "Args:" in docs and re.search(rf"^\s+{name}( \(.*\))?:", docs, re.MULTILINE)
-            require(bool(documented), f"argument {name} has no line under Args: in the class docstring")
+            require(bool(documented), f"argument {name} has no line under Args: in the class docstring; add one")
 
     def check_spec(self) -> None:
-        """Its spec is JSON and rebuilds an equal plugin."""
+        """The spec is JSON and rebuilds an equal plugin."""
         plugin = self.fresh()
         try:
             spec = json.loads(json.dumps(plugin.spec))
         except (TypeError, ValueError) as err:
-            raise ContractError(f"the constructor was given what is no plain value: {err}") from err
-        require(spec == plugin.spec, f"the spec is read back otherwise: {spec}, not {plugin.spec}")
-        again = self.built(rebuild(spec))
-        require(type(again) is type(plugin), f"{spec['class_path']} is another class")
-        require(again.spec == plugin.spec, f"the rebuilt plugin has another spec: {again.spec}")
-        require(layout(again) == layout(plugin), "the rebuilt plugin has other parameters or shapes")
+            raise ContractError(f"a constructor argument is not a plain value (number, string, list, mapping): {err}") from err
+        require(
+            spec == plugin.spec,
+            f"the spec changes when saved as JSON: {spec}, not {plugin.spec}; use plain values as arguments",
+        )
+        again = self.build(rebuild(spec))
+        require(type(again) is type(plugin), f"{spec['class_path']} is a different class")
+        require(again.spec == plugin.spec, f"the rebuilt plugin has a different spec: {again.spec}")
+        require(tensor_layout(again) == tensor_layout(plugin), "the rebuilt plugin has different parameters or shapes")
 
 
-def weights(plugin: Plugin) -> dict[str, Tensor]:
-    """The tensors of its state dict, which may hold more (``get_extra_state``); none of a plugin that has no state dict."""
+def state_tensors(plugin: Plugin) -> dict[str, Tensor]:
+    """Return the tensors in the state dict, without other entries (``get_extra_state``); empty if there is no state dict."""
     state = plugin.state_dict() if isinstance(plugin, nn.Module) else {}
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def layout(plugin: Plugin) -> dict[str, tuple[Any, ...]]:
-    """Name, shape and type of its weights and buffers."""
-    return {name: (tuple(value.shape), value.dtype) for name, value in weights(plugin).items()}
+def tensor_layout(plugin: Plugin) -> dict[str, tuple[Any, ...]]:
+    """Return shape and dtype of each weight and buffer by name."""
+    return {name: (tuple(value.shape), value.dtype) for name, value in state_tensors(plugin).items()}
 
 
 def rebuild(value: Any) -> Any:
-    """What a spec stands for, specs among its arguments too."""
+    """Build the plugin of a spec, including specs among its arguments."""
     if isinstance(value, list):
         return [rebuild(v) for v in value]
     if not isinstance(value, dict):
@@ -120,5 +142,5 @@ def rebuild(value: Any) -> Any:
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as err:
-        raise ContractError(f"the class cannot be imported as {value['class_path']}: {err}") from err
+        raise ContractError(f"the class cannot be imported from {value['class_path']}: {err}") from err
     return cls(**rebuild(value["init_args"]))

@@ -1,4 +1,4 @@
-"""What the checks feed a part."""
+"""Example inputs of the checks."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,19 @@ TEXTS = (
     "It was fine at first. " * 500,
     "Très bien ! 👍",
 )
-"""Texts as they are met: short, empty, Chinese, far too long, and with what is no letter."""
+"""Typical texts: short, empty, Chinese, very long, and with symbols."""
 
 
 def pad_rows(rows: Sequence[np.ndarray]) -> Inputs:
-    """Prepared rows ``[length, ...]`` as the ``[U, L, ...]`` that an encoder reads, with zeros on the right.
+    """Pad preprocessed rows to the inputs of an encoder.
 
     Stability: stable.
+
+    Args:
+        rows: U arrays ``[length, ...]``, as from ``Encoder.preprocess``.
+
+    Returns:
+        values ``[U, L, ...]``, padded with zeros on the right, and their lengths.
     """
     lengths = [len(row) for row in rows]
     values = np.zeros((len(rows), max([1, *lengths]), *rows[0].shape[1:]), rows[0].dtype)

@@ -1,4 +1,4 @@
-"""The promises of :class:`interestlab.contract.Encoder`."""
+"""The checks of :class:`interestlab.contract.Encoder`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import torch
 
 from interestlab.batch import Inputs
 from interestlab.contract import Encoder
-from interestlab.testing._checks import DIM, ContractError, require, same
+from interestlab.testing._checks import DIM, ContractError, require, require_equal
 from interestlab.testing._data import TEXTS, pad_rows
 from interestlab.testing._part import PartChecks
 
@@ -22,8 +22,8 @@ class EncoderChecks(PartChecks[Encoder]):
 
     Args:
         plugin: the class.
-        init_args: arguments that its constructor needs.
-        values: five values to prepare, an empty one among them, where it does not read plain words.
+        init_args: arguments of its constructor.
+        values: five values for ``preprocess``, one of them empty; default: plain texts.
     """
 
     kind = Encoder
@@ -37,7 +37,7 @@ class EncoderChecks(PartChecks[Encoder]):
         super().__init__(plugin, init_args)
         self.values = list(values)
 
-    def built(self, part: Encoder) -> Encoder:
+    def build(self, part: Encoder) -> Encoder:
         part.build(dict.fromkeys(part.fields, 11), DIM)
         return part
 
@@ -50,54 +50,63 @@ class EncoderChecks(PartChecks[Encoder]):
         return len(example[0].values), part.out_dim
 
     def check_fields(self) -> None:
-        """Its fields are a list of ``item.COLUMN`` or ``event.COLUMN``, joined by + within one side only."""
+        """``fields`` is a list of ``item.COLUMN`` or ``event.COLUMN``; + joins only columns of the same side."""
         fields = self.construct().fields
-        require(not isinstance(fields, str), f"fields is a string, {fields!r}; it should be a list")
-        require(len(fields) > 0, "fields is empty")
+        require(not isinstance(fields, str), f"fields is a string, {fields!r}; it must be a list")
+        require(len(fields) > 0, "fields is empty; name at least one")
         for field in fields:
             sides = {side for side in ("item", "event") if field.startswith(f"{side}.")}
-            require(len(sides) == 1, f"field {field!r} starts with neither item. nor event.")
+            require(len(sides) == 1, f"field {field!r} must start with item. or event.")
             (side,) = sides
             for part in field.split("+"):
-                require(bool(re.fullmatch(rf"{side}\.\w+", part)), f"field {field!r}: {part!r} is no {side}.COLUMN")
+                require(bool(re.fullmatch(rf"{side}\.\w+", part)), f"field {field!r}: {part!r} must be {side}.COLUMN")
 
     def check_out_dim(self) -> None:
-        """``out_dim`` is a positive int once it is built."""
+        """``out_dim`` is a positive int after ``build``."""
         out_dim = getattr(self.fresh(), "out_dim", None)
-        require(type(out_dim) is int and out_dim > 0, f"out_dim is {out_dim!r}")
+        require(type(out_dim) is int and out_dim > 0, f"out_dim is {out_dim!r}; it must be a positive int")
 
-    def check_groups(self) -> None:
-        """Every parameter of ``parameter_groups`` is its own, and none stands in two groups."""
+    def check_parameter_groups(self) -> None:
+        """``parameter_groups`` contains only the encoder's own parameters, each at most once."""
         part = self.fresh()
         own = {id(p) for p in part.parameters()}
         groups = {name: [id(p) for p in params] for name, params in part.parameter_groups().items()}
-        require(set(groups) <= GROUPS, f"the groups are called {', '.join(groups)}; they can be {', '.join(sorted(GROUPS))}")
+        require(
+            set(groups) <= GROUPS,
+            f"the groups are named {', '.join(groups)}; the allowed names are {', '.join(sorted(GROUPS))}",
+        )
         grouped = [i for group in groups.values() for i in group]
-        require(set(grouped) <= own, "a group holds a parameter that is not among its own, and would not be saved or moved")
-        require(len(set(grouped)) == len(grouped), "a parameter stands in two groups, or twice in one")
+        require(
+            set(grouped) <= own,
+            "a group contains a parameter that is not registered in the encoder, so it would not be saved or moved",
+        )
+        require(len(set(grouped)) == len(grouped), "a parameter is in a group twice, or in two groups")
 
     def check_frozen_trunk(self) -> None:
-        """``forward_from_trunk`` of what ``frozen_trunk`` gives is ``forward``; training neither reaches nor alters it."""
-        part = self.moved()
+        """``forward_from_trunk`` after ``frozen_trunk`` equals ``forward``, and training does not affect the trunk."""
+        part = self.perturbed()
         trunk = part.frozen_trunk()
         if trunk is None:
             return
-        require(part.preprocess_key is not None, "it reads indices, of which no trunk is kept")
+        require(part.preprocess_key is not None, "an encoder over indices cannot have a frozen trunk; set preprocess_key")
         (inputs,) = self.example(part)
         assert inputs.lengths is not None
         rows = trunk.forward(inputs)
         lengths = inputs.lengths if trunk.rows_per_value is None else torch.full_like(inputs.lengths, trunk.rows_per_value)
         equal = rows.lengths is not None and torch.equal(rows.lengths, lengths)
-        require(equal, f"the trunk gives {rows.lengths} rows where {lengths} are due")
+        require(equal, f"the trunk returns lengths {rows.lengths}; they must be {lengths}")
         expected = (len(lengths), int(lengths.max()), *trunk.row_shape)
-        require(tuple(rows.values.shape) == expected, f"the trunk gives {list(rows.values.shape)}, not {list(expected)}")
-        require(not rows.values.requires_grad, "the trunk holds a graph, by which training would reach it")
-        kept = Inputs(torch.zeros_like(rows.values), lengths)  # as they come from the disk
-        kept.values[rows.mask] = rows.values[rows.mask]
-        same(
-            part.forward_from_trunk(kept),
+        require(
+            tuple(rows.values.shape) == expected,
+            f"the trunk returns shape {list(rows.values.shape)}; it must be {list(expected)}",
+        )
+        require(not rows.values.requires_grad, "the output of the trunk requires grad; compute it under torch.no_grad()")
+        cached = Inputs(torch.zeros_like(rows.values), lengths)  # as read from the cache
+        cached.values[rows.mask] = rows.values[rows.mask]
+        require_equal(
+            part.forward_from_trunk(cached),
             self.out(part, (inputs,)),
-            "forward_from_trunk of what frozen_trunk gives is not forward",
+            "forward_from_trunk after frozen_trunk differs from forward",
         )
         part.train()
         with torch.no_grad():
@@ -106,41 +115,49 @@ class EncoderChecks(PartChecks[Encoder]):
                     parameter.add_(torch.randn_like(parameter))
         trained = part.frozen_trunk()
         if trained is None or trained.key != trunk.key:
-            raise ContractError("the trunk has another key after training")
-        found = trained.forward(inputs).values
-        same(found[rows.mask], kept.values[rows.mask], "the trunk differs in training, or by what is trained")
+            raise ContractError("the key of the trunk changes with the trained parameters")
+        after = trained.forward(inputs).values
+        require_equal(
+            after[rows.mask], cached.values[rows.mask], "the trunk depends on the training mode or on trained parameters"
+        )
 
     def check_preprocess(self) -> None:
-        """``preprocess`` gives one array a value, of one type, the same each time and in any company, and finds something."""
+        """``preprocess`` is deterministic and returns one array per value, all with the same dtype."""
         part = self.fresh()
         if part.preprocess_key is None:
             return
         rows = part.preprocess(self.values)
-        require(len(rows) == len(self.values), f"{len(self.values)} values are prepared as {len(rows)} arrays")
-        require(any(map(len, rows)), "preprocess finds nothing in any of the values; give `values` that it reads")
+        require(
+            len(rows) == len(self.values),
+            f"preprocess returns {len(rows)} arrays for {len(self.values)} values; it must return one per value",
+        )
+        require(any(map(len, rows)), "preprocess returns an empty array for every value; pass `values` that it can read")
         kinds = {(row.dtype, row.shape[1:]) for row in rows}
-        require(len(kinds) == 1, f"prepared arrays are of several types: {kinds}")
+        require(len(kinds) == 1, f"the arrays of preprocess have different dtypes or shapes: {kinds}")
         again = part.preprocess(self.values)
         for value, row, second in zip(self.values, rows, again, strict=True):
-            for other, when in ((second, "a second time"), (part.preprocess([value])[0], "alone")):
+            for other, when in (
+                (second, "when called again"),
+                (part.preprocess([value])[0], "when called with this value only"),
+            ):
                 equal = row.dtype == other.dtype and row.shape == other.shape and bool((row == other).all())
-                require(equal, f"{value[:30]!r} is prepared otherwise {when}")
+                require(equal, f"preprocess gives another result for {value[:30]!r} {when}")
 
-    def check_empty(self) -> None:
-        """An empty text has a finite vector."""
-        part = self.moved()
+    def check_empty_text(self) -> None:
+        """The vector of an empty text is finite."""
+        part = self.perturbed()
         if part.preprocess_key is None:
             return
         if "" not in self.values:
-            raise ContractError("no empty value is among the values to prepare")
+            raise ContractError("`values` contains no empty text; add one")
         self.out(part, (pad_rows(part.preprocess([""])),))
 
     def check_padding(self) -> None:
-        """More padding on the right changes nothing."""
-        part = self.moved()
+        """Additional padding on the right has no effect."""
+        part = self.perturbed()
         (inputs,) = self.example(part)
         if inputs.lengths is None:
             return
         more = inputs.values.new_zeros(len(inputs.values), 5, *inputs.values.shape[2:])
         longer = Inputs(torch.cat([inputs.values, more], 1), inputs.lengths)
-        same(self.out(part, (longer,)), self.out(part, (inputs,)), "the padding changes the vectors")
+        require_equal(self.out(part, (longer,)), self.out(part, (inputs,)), "the vectors depend on the padding")

@@ -1,4 +1,4 @@
-"""The promises of :class:`interestlab.contract.Objective`."""
+"""The checks of :class:`interestlab.contract.Objective`."""
 
 import torch
 from torch import Tensor
@@ -6,15 +6,15 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.testing._checks import Checks, require
-from interestlab.testing._part import move
-from interestlab.testing._problem import ITEMS, Problem, problem
+from interestlab.testing._example_step import ITEMS, ExampleStep, example_step
+from interestlab.testing._part import perturb_parameters
 
 DRAWS = 32
-"""How often the loss of an objective that samples is computed, each time from another seed."""
+"""Number of seeds with which the loss of a sampling objective is computed."""
 
 
 class ObjectiveChecks(Checks[Objective]):
-    """An objective under test, in training mode. One that samples is judged by the mean of many draws.
+    """An objective under test, in training mode. A sampling objective is compared by the mean over many seeds.
 
     Stability: provisional.
     """
@@ -24,131 +24,146 @@ class ObjectiveChecks(Checks[Objective]):
     def fresh(self) -> Objective:
         return self.construct().train()
 
-    def moved(self) -> Objective:
-        """An objective as after some training: what starts at zero no longer is."""
+    def perturbed(self) -> Objective:
+        """Return a new objective with perturbed parameters."""
         objective = self.fresh()
-        move(objective)
+        perturb_parameters(objective)
         return objective
 
-    def example(self, objective: Objective, rows: int = 4) -> Problem:
-        """What the objective is given: with the candidates that it declares."""
-        return problem(objective, rows)
+    def example(self, objective: Objective, rows: int = 4) -> ExampleStep:
+        """Return example inputs with the candidates that the objective asks for."""
+        return example_step(objective, rows)
 
-    def loss(self, objective: Objective, given: Problem) -> Tensor:
-        """The loss, after its shape and value were looked at."""
-        loss = given.loss(objective)
-        require(isinstance(loss, Tensor), f"forward gives {type(loss).__name__}, not a tensor")
-        require(loss.shape == (), f"forward gives {list(loss.shape)} where a scalar is due")
-        require(loss.is_floating_point(), f"forward gives {loss.dtype}")
-        require(bool(loss.isfinite()), f"the loss is {loss.item()}")
+    def loss(self, objective: Objective, example: ExampleStep) -> Tensor:
+        """Return the loss after checking its type, shape and value."""
+        loss = example.loss(objective)
+        require(isinstance(loss, Tensor), f"forward returns {type(loss).__name__}; it must return a tensor")
+        require(loss.shape == (), f"forward returns shape {list(loss.shape)}; it must be a scalar")
+        require(loss.is_floating_point(), f"forward returns {loss.dtype}; it must be a floating-point dtype")
+        require(bool(loss.isfinite()), f"the loss is {loss.item()}; it must be finite")
         return loss
 
-    def losses(self, objective: Objective, given: Problem) -> Tensor:
-        """The loss from each of many seeds, float64; from two of them, where these show that the objective does not sample."""
-        found: list[Tensor] = []
+    def losses(self, objective: Objective, example: ExampleStep) -> Tensor:
+        """Return the loss for many seeds in float64, or for two seeds if these show that the objective does not sample."""
+        losses: list[Tensor] = []
         for seed in range(DRAWS):
             torch.default_generator.manual_seed(seed)
-            found.append(self.loss(objective, given).detach().double())
-            if seed == 1 and torch.equal(*found):
+            losses.append(self.loss(objective, example).detach().double())
+            if seed == 1 and torch.equal(*losses):
                 break
-        return torch.stack(found)
+        return torch.stack(losses)
 
-    def alike(self, actual: Tensor, expected: Tensor, message: str, rtol: float = 1e-4) -> None:
-        """Two times many losses have one mean: within rounding, and where they are drawn within five standard errors."""
-        gap = (actual.mean() - expected.mean()).abs()
+    def require_equal_means(self, actual: Tensor, expected: Tensor, message: str, rtol: float = 1e-4) -> None:
+        """Require equal means: up to rounding, and for sampled losses up to five standard errors."""
+        difference = (actual.mean() - expected.mean()).abs()
         error = (actual.var() / len(actual) + expected.var() / len(expected)).sqrt()
-        told = f"{message}: the loss is {actual.mean():.6g}, not {expected.mean():.6g}"
-        require(bool(gap <= 5 * error + rtol * expected.mean().abs() + 1e-5), told)
+        text = f"{message}: the loss is {actual.mean():.6g}, not {expected.mean():.6g}"
+        require(bool(difference <= 5 * error + rtol * expected.mean().abs() + 1e-5), text)
 
     def check_candidates(self) -> None:
-        """It declares its candidates: ``batch`` or ``catalogue``."""
+        """The attribute ``candidates`` is ``batch`` or ``catalogue``."""
         declared = self.fresh().candidates
-        require(declared in ("batch", "catalogue"), f"candidates is {declared!r}, neither batch nor catalogue")
+        require(declared in ("batch", "catalogue"), f"candidates is {declared!r}; it must be batch or catalogue")
 
     def check_loss(self) -> None:
         """The loss is a finite scalar, also for a single user."""
-        objective = self.moved()
+        objective = self.perturbed()
         for rows in (1, 4):
             self.loss(objective, self.example(objective, rows))
 
     def check_gradients(self) -> None:
-        """Finite gradients reach the interests and the candidates, and some a parameter of its own where there is any.
+        """Finite gradients reach the interests, the candidates, and a parameter of the objective if there is any.
 
-        Those of a term that is added need only reach the interests or the events that they come from.
+        The gradients of an auxiliary term need to reach only the interests or the events.
         """
-        objective = self.moved()
-        given = self.example(objective)
-        inputs = {"z": given.z, "x": given.x, "the candidates": given.candidates.embeddings}
+        objective = self.perturbed()
+        example = self.example(objective)
+        inputs = {"z": example.z, "x": example.x, "the candidates": example.candidates.embeddings}
         own = {name: p for name, p in objective.named_parameters() if p.requires_grad}
-        loss = self.loss(objective, given.cast(Tensor.requires_grad_))
+        loss = self.loss(objective, example.cast(Tensor.requires_grad_))
         require(loss.requires_grad, "the loss has no gradient")
         gradients = torch.autograd.grad(loss, [*inputs.values(), *own.values()], allow_unused=True)
-        found = dict(zip([*inputs, *own], gradients, strict=True))
-        for name, gradient in found.items():
+        by_name = dict(zip([*inputs, *own], gradients, strict=True))
+        for name, gradient in by_name.items():
             require(gradient is None or bool(gradient.isfinite().all()), f"the gradient of {name} is not finite")
-        reached = {name for name, gradient in found.items() if gradient is not None and bool(gradient.any())}
+        reached = {name for name, gradient in by_name.items() if gradient is not None and bool(gradient.any())}
         if objective.auxiliary:
-            require(bool(reached & {"z", "x"}), "no gradient reaches z or x")
+            require(bool(reached & {"z", "x"}), "neither the interests z nor the events x receive a gradient")
         else:
             for name in ("z", "the candidates"):
-                require(name in reached, f"no gradient reaches {name}")
-        require(not own or bool(reached & set(own)), "no gradient reaches a trainable parameter")
+                require(name in reached, f"{name} receives no gradient")
+        require(not own or bool(reached & set(own)), "no trainable parameter receives a gradient")
 
-    def check_falls(self) -> None:
-        """The loss falls when each interest goes towards its target. (A term that is added may aim at something else.)"""
-        objective = self.moved()
+    def check_loss_decreases(self) -> None:
+        """The loss decreases when interests move towards their targets. (Auxiliary terms are exempt.)"""
+        objective = self.perturbed()
         if objective.auxiliary:
             return
-        given = self.example(objective)
-        nearer = given.z.clone()
-        nearer[given.known] = F.normalize(given.z[given.known] + given.wanted, dim=-1)
-        before, after = (self.losses(objective, p).mean() for p in (given, given.with_z(nearer)))
-        require(bool(after < before), f"the loss goes from {before:.6g} to {after:.6g} as z goes towards the target")
+        example = self.example(objective)
+        closer = example.z.clone()
+        closer[example.target_mask] = F.normalize(example.z[example.target_mask] + example.target_vectors, dim=-1)
+        before, after = (self.losses(objective, p).mean() for p in (example, example.with_z(closer)))
+        require(
+            bool(after < before),
+            f"the loss changes from {before:.6g} to {after:.6g} when z moves towards the target; it must decrease",
+        )
 
-    def check_targets(self) -> None:
-        """Positions without a target do not matter."""
-        objective = self.moved()
-        given = self.example(objective)
-        other = torch.where(given.known.unsqueeze(-1), given.z, torch.randn_like(given.z))
-        self.alike(
-            self.losses(objective, given.with_z(other)), self.losses(objective, given), "z matters where there is no target"
+    def check_positions_without_target(self) -> None:
+        """Positions without a target have no effect."""
+        objective = self.perturbed()
+        example = self.example(objective)
+        other = torch.where(example.target_mask.unsqueeze(-1), example.z, torch.randn_like(example.z))
+        self.require_equal_means(
+            self.losses(objective, example.with_z(other)),
+            self.losses(objective, example),
+            "the loss depends on z at positions without a target; use step.target_mask",
         )
 
     def check_padding(self) -> None:
-        """More padding changes nothing."""
-        objective = self.moved()
-        given = self.example(objective)
-        self.alike(self.losses(objective, given.padded(3)), self.losses(objective, given), "the length of the padding matters")
+        """Additional padding has no effect."""
+        objective = self.perturbed()
+        example = self.example(objective)
+        self.require_equal_means(
+            self.losses(objective, example.pad(3)),
+            self.losses(objective, example),
+            "the loss depends on the length of the padding",
+        )
 
-    def check_users(self) -> None:
-        """The order of the users does not matter."""
-        objective = self.moved()
-        given = self.example(objective)
-        turned = given.of_users([2, 0, 3, 1])
-        self.alike(self.losses(objective, turned), self.losses(objective, given), "the order of the users matters")
+    def check_user_order(self) -> None:
+        """The order of the users has no effect."""
+        objective = self.perturbed()
+        example = self.example(objective)
+        permuted = example.permute_users([2, 0, 3, 1])
+        self.require_equal_means(
+            self.losses(objective, permuted), self.losses(objective, example), "the loss depends on the order of the users"
+        )
 
-    def check_items(self) -> None:
-        """Which index an item has, and so the order of the candidates, does not matter."""
-        objective = self.moved()
-        given = self.example(objective)
-        renamed = given.renamed(torch.randperm(ITEMS))
-        self.alike(self.losses(objective, renamed), self.losses(objective, given), "the order of the candidates matters")
+    def check_item_order(self) -> None:
+        """The indices of the items, and thus the order of the candidates, have no effect."""
+        objective = self.perturbed()
+        example = self.example(objective)
+        renamed_step = example.rename_items(torch.randperm(ITEMS))
+        self.require_equal_means(
+            self.losses(objective, renamed_step),
+            self.losses(objective, example),
+            "the loss depends on the order of the candidates",
+        )
 
     def check_float64(self) -> None:
-        """In double precision the loss is float64 and agrees with float32."""
-        objective = self.moved()
-        given = self.example(objective)
-        single = self.losses(objective, given)
-        double = given.cast(Tensor.double)
+        """In double precision, the loss is float64 and agrees with float32."""
+        objective = self.perturbed()
+        example = self.example(objective)
+        single = self.losses(objective, example)
+        double = example.cast(Tensor.double)
         objective.double()
         dtype = self.loss(objective, double).dtype
-        require(dtype == torch.float64, f"the loss is {dtype}")
-        self.alike(self.losses(objective, double), single, "float64 and float32 disagree", rtol=1e-3)
+        require(dtype == torch.float64, f"the loss is {dtype}; it must be float64 for float64 inputs")
+        self.require_equal_means(self.losses(objective, double), single, "the losses in float64 and float32 differ", rtol=1e-3)
 
     def check_autocast(self) -> None:
-        """Under bfloat16 autocast the loss is a finite scalar."""
-        objective = self.moved()
-        given = self.example(objective)
+        """Under bfloat16 autocast, the loss is a finite scalar."""
+        objective = self.perturbed()
+        example = self.example(objective)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            self.loss(objective, given)
-            self.loss(objective, given.half())
+            self.loss(objective, example)
+            self.loss(objective, example.half())

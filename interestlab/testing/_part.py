@@ -1,4 +1,4 @@
-"""What is checked of every part of a model: encoders, fusion heads and dynamics."""
+"""The checks of all parts of a model: encoders, fusion heads and dynamics."""
 
 import io
 from abc import ABC, abstractmethod
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from interestlab.contract import Dynamics, FusionHead, Part
-from interestlab.testing._checks import DIM, Checks, layout, require, same, weights
+from interestlab.testing._checks import DIM, Checks, require, require_equal, state_tensors, tensor_layout
 from interestlab.testing._trees import map_tensors
 
 M = TypeVar("M", bound=Part)
@@ -16,160 +16,171 @@ N = TypeVar("N", FusionHead, Dynamics)
 
 
 class PartChecks(Checks[M], ABC):
-    """A part of a model under test, and what to feed it."""
+    """A part of a model under test, and its example inputs."""
 
     @abstractmethod
     def example(self, part: M, rows: int = 4) -> tuple[Any, ...]:
-        """Arguments of ``forward``, with ``rows`` rows. Every tensor in them has its rows first."""
+        """Return arguments of ``forward`` with ``rows`` rows; rows are the first axis of every tensor."""
 
     @abstractmethod
     def shape(self, part: M, example: tuple[Any, ...]) -> tuple[int, ...]:
-        """The shape that ``forward`` owes for ``example``."""
+        """Return the expected shape of the output for ``example``."""
 
     def half(self, example: tuple[Any, ...]) -> tuple[Any, ...]:
-        """``example`` as another part hands it on under bfloat16 autocast."""
+        """Return ``example`` in the dtypes that other parts produce under bfloat16 autocast."""
         return example
 
-    def real(self, out: Tensor, example: tuple[Any, ...]) -> Tensor:
-        """``out`` where something is promised about it."""
+    def mask_output(self, out: Tensor, example: tuple[Any, ...]) -> Tensor:
+        """Set the entries of ``out`` without a promised value to zero."""
         return out
 
     def fresh(self) -> M:
-        """A part as training starts with it, in evaluation mode."""
-        return self.built(self.construct()).eval()
+        """Return a new part in evaluation mode."""
+        return self.build(self.construct()).eval()
 
-    def moved(self) -> M:
-        """A part as after some training: what starts at zero no longer is."""
+    def perturbed(self) -> M:
+        """Return a new part with perturbed parameters, so that branches initialised with zeros have an effect."""
         part = self.fresh()
-        move(part)
+        perturb_parameters(part)
         return part
 
     def out(self, part: M, example: tuple[Any, ...]) -> Tensor:
-        """The output that matters, after its shape and values were looked at."""
+        """Return the output of ``forward`` after checking its type, shape and values."""
         out = part(*example)
-        require(isinstance(out, Tensor), f"forward gives {type(out).__name__}, not a tensor")
+        require(isinstance(out, Tensor), f"forward returns {type(out).__name__}; it must return a tensor")
         expected = self.shape(part, example)
-        require(tuple(out.shape) == expected, f"forward gives {list(out.shape)} where {list(expected)} is due")
-        require(out.is_floating_point(), f"forward gives {out.dtype}")
-        out = self.real(out, example)
-        require(bool(out.isfinite().all()), "forward gives NaN or infinity")
+        require(tuple(out.shape) == expected, f"forward returns shape {list(out.shape)}; it must be {list(expected)}")
+        require(out.is_floating_point(), f"forward returns {out.dtype}; it must be a floating-point dtype")
+        out = self.mask_output(out, example)
+        require(bool(out.isfinite().all()), "forward returns NaN or infinity")
         return out
 
     def gradients(self, part: M, example: tuple[Any, ...]) -> list[Tensor]:
-        """Gradients that reach the trainable parameters, all of them finite."""
+        """Return the gradients of the trainable parameters after checking that they are finite."""
         trainable = {name: p for name, p in part.named_parameters() if p.requires_grad}
         out = self.out(part, example)
-        # A plain sum is no probe: it is constant after a LayerNorm.
+        # Random weights, because the plain sum is constant after a LayerNorm.
         loss = (out * torch.randn_like(out)).sum()
         if not (trainable and loss.requires_grad):
             return []
-        found = dict(zip(trainable, torch.autograd.grad(loss, list(trainable.values()), allow_unused=True), strict=True))
-        for name, gradient in found.items():
+        gradients = dict(zip(trainable, torch.autograd.grad(loss, list(trainable.values()), allow_unused=True), strict=True))
+        for name, gradient in gradients.items():
             require(gradient is None or bool(gradient.isfinite().all()), f"the gradient of {name} is not finite")
-        return [gradient for gradient in found.values() if gradient is not None]
+        return [gradient for gradient in gradients.values() if gradient is not None]
 
     def check_gradients(self) -> None:
-        """Gradients are finite, and some reach a trainable parameter where there is any."""
-        part = self.moved().train()
+        """Gradients are finite, and at least one trainable parameter receives a gradient if there are any."""
+        part = self.perturbed().train()
         gradients = self.gradients(part, self.example(part))
         if any(p.requires_grad for p in part.parameters()):
-            require(any(bool(g.any()) for g in gradients), "no gradient reaches a trainable parameter")
+            require(
+                any(bool(g.any()) for g in gradients),
+                "no trainable parameter receives a gradient; check for detach() or no_grad()",
+            )
 
     def check_penalty(self) -> None:
-        """Its penalty is None, or a finite scalar that depends on what is trained."""
-        part = self.moved().train()
+        """The penalty is None, or a finite scalar that depends on trainable parameters."""
+        part = self.perturbed().train()
         penalty = part.penalty()
         if penalty is None:
             return
-        require(isinstance(penalty, Tensor) and penalty.ndim == 0, "the penalty is no scalar tensor")
-        require(bool(penalty.isfinite()), f"the penalty is {penalty}")
-        require(penalty.requires_grad, "the penalty has no gradient, and so no effect")
+        require(isinstance(penalty, Tensor) and penalty.ndim == 0, "the penalty is not a scalar tensor")
+        require(bool(penalty.isfinite()), f"the penalty is {penalty}; it must be finite")
+        require(penalty.requires_grad, "the penalty has no gradient, so it has no effect")
 
     def check_state_dict(self) -> None:
-        """Its state dict, saved and loaded as plain weights, gives the same output."""
-        part, again, file = self.moved(), self.fresh(), io.BytesIO()
+        """A saved and reloaded state dict gives the same output."""
+        part, again, file = self.perturbed(), self.fresh(), io.BytesIO()
         torch.save(part.state_dict(), file)
         file.seek(0)
         again.load_state_dict(torch.load(file, weights_only=True))
         example = self.example(part)
-        same(self.out(again, example), self.out(part, example), "the output differs after a save and a load")
+        require_equal(
+            self.out(again, example),
+            self.out(part, example),
+            "the output differs after saving and loading the state dict; register all state as parameters or buffers",
+        )
 
-    def check_eval(self) -> None:
-        """In evaluation two forwards are equal, and change no weight or buffer."""
-        part = self.moved()
-        before = {name: value.clone() for name, value in weights(part).items()}
+    def check_evaluation_mode(self) -> None:
+        """In evaluation mode, ``forward`` is deterministic and changes no weight or buffer."""
+        part = self.perturbed()
+        before = {name: value.clone() for name, value in state_tensors(part).items()}
         example = self.example(part)
-        same(self.out(part, example), self.out(part, example), "two forwards differ", rtol=0, atol=0)
-        for name, value in weights(part).items():
-            require(torch.equal(value, before[name]), f"a forward in evaluation changes {name}")
+        require_equal(
+            self.out(part, example), self.out(part, example), "two calls of forward in evaluation mode differ", rtol=0, atol=0
+        )
+        for name, value in state_tensors(part).items():
+            require(torch.equal(value, before[name]), f"forward in evaluation mode changes {name}")
 
-    def check_train_mode(self) -> None:
-        """Training mode gives the same shape, finite, also for a single row."""
-        part = self.moved().train()
+    def check_training_mode(self) -> None:
+        """In training mode, the output has the same shape and is finite, also for a single row."""
+        part = self.perturbed().train()
         for rows in (1, 4):
             self.out(part, self.example(part, rows))
 
     def check_float64(self) -> None:
-        """In double precision the output is float64 and agrees with float32."""
-        part = self.moved()
+        """In double precision, the output is float64 and agrees with float32."""
+        part = self.perturbed()
         example = self.example(part)
         single = self.out(part, example)
-        # As Lightning's precision 64-true hands its batches on.
+        # As with Lightning's precision 64-true.
         double = self.out(part.double(), map_tensors(lambda t: t.double() if t.is_floating_point() else t, example))
-        require(double.dtype == torch.float64, f"the output is {double.dtype}")
-        same(double.float(), single.float(), "float64 and float32 disagree", rtol=1e-3, atol=1e-4)
+        require(double.dtype == torch.float64, f"the output is {double.dtype}; it must be float64 for float64 parameters")
+        require_equal(double.float(), single.float(), "the outputs in float64 and float32 differ", rtol=1e-3, atol=1e-4)
 
     def check_autocast(self) -> None:
-        """Under bfloat16 autocast the output has its shape and is finite."""
-        part = self.moved()
+        """Under bfloat16 autocast, the output has the same shape and is finite."""
+        part = self.perturbed()
         example = self.example(part)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             self.out(part, example)
             self.out(part, self.half(example))
 
     def check_batch_size(self) -> None:
-        """No parameter or buffer depends on the number of rows."""
-        part = self.moved()
-        before = layout(part)
+        """No parameter or buffer changes its shape with the number of rows."""
+        part = self.perturbed()
+        before = tensor_layout(part)
         for rows in (2, 5, 1):
             self.out(part, self.example(part, rows))
-            require(layout(part) == before, f"a batch of {rows} rows changes the shape of the weights")
+            require(tensor_layout(part) == before, f"a batch of {rows} rows changes the shape of a parameter or buffer")
 
-    def check_rows(self) -> None:
-        """Each row of the output depends on its own row of the input alone."""
-        part = self.moved()
+    def check_row_independence(self) -> None:
+        """Each row of the output depends only on the same row of the input."""
+        part = self.perturbed()
         example = self.example(part)
         together = self.out(part, example)
         for row in range(len(together)):
             alone = self.out(part, take(example, [row]))
-            same(together[row], alone[0], f"row {row} differs in the company of other rows")
+            require_equal(together[row], alone[0], f"row {row} of the output depends on other rows")
 
-    def check_permutation(self) -> None:
-        """Rows in another order give the outputs in that order."""
-        part = self.moved()
+    def check_row_order(self) -> None:
+        """Permuting the rows permutes the output."""
+        part = self.perturbed()
         example = self.example(part)
         order = [2, 0, 3, 1]
-        same(self.out(part, take(example, order)), self.out(part, example)[order], "the order of the rows matters")
+        require_equal(
+            self.out(part, take(example, order)), self.out(part, example)[order], "the output depends on the order of the rows"
+        )
 
 
 class TrainableChecks(PartChecks[N]):
-    """The kinds that cannot be a constant. (An encoder can: its vectors are then kept on disk.)"""
+    """The kinds that need trainable parameters. (Encoders may be constant; their vectors are then cached on disk.)"""
 
     def construct(self) -> N:
         return self.plugin(**{"dim": DIM} | self.init_args)
 
     def check_dim(self) -> None:
-        """It keeps the ``dim`` that it was given."""
+        """The attribute ``dim`` is the constructor's argument."""
         part = self.construct()
-        require(part.dim == part.spec["init_args"]["dim"], "dim is not the width that was given")
+        require(part.dim == part.spec["init_args"]["dim"], "the attribute dim is not the argument dim")
 
     def check_trainable(self) -> None:
-        """It has a trainable parameter."""
-        require(any(p.requires_grad for p in self.fresh().parameters()), "nothing can be trained")
+        """There is a trainable parameter."""
+        require(any(p.requires_grad for p in self.fresh().parameters()), "there is no trainable parameter")
 
 
-def move(module: nn.Module) -> None:
-    """Move each trainable parameter a little."""
+def perturb_parameters(module: nn.Module) -> None:
+    """Add small noise to each trainable parameter."""
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.requires_grad:
@@ -177,5 +188,5 @@ def move(module: nn.Module) -> None:
 
 
 def take(example: tuple[Any, ...], rows: list[int]) -> Any:
-    """Some rows of each tensor."""
+    """Select rows of each tensor."""
     return map_tensors(lambda t: t[rows], example)

@@ -1,4 +1,4 @@
-"""The checks as pytest classes to inherit from. pytest itself is imported only while it runs them."""
+"""Base classes that run the checks in pytest, which is imported only when the tests run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -6,16 +6,16 @@ from typing import Any, ClassVar
 from interestlab.contract import Dynamics, Encoder, FusionHead, Objective, Plugin, Source
 from interestlab.testing._checks import ContractError
 from interestlab.testing._data import TEXTS
-from interestlab.testing._run import names, run_check, subject
+from interestlab.testing._run import check_names, run_check, subject
 
 
 class PluginTests:
-    """Every check of a kind, as one test each.
+    """One test for each check of a kind.
 
     Attributes:
         plugin: the class under test.
-        init_args: arguments that its constructor needs; ``dim`` is given where the kind has one.
-        expected_failures: reason of each check that is expected to fail.
+        init_args: arguments of its constructor; ``dim`` is set automatically for kinds that have it.
+        expected_failures: checks that are expected to fail, with reasons.
     """
 
     kind: ClassVar[type[Plugin]]
@@ -24,12 +24,12 @@ class PluginTests:
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Make a test of each check."""
+        """Parametrise the test with all checks."""
         if "check" in metafunc.fixturenames:
-            metafunc.parametrize("check", names(self.kind, self.expected_failures))
+            metafunc.parametrize("check", check_names(self.kind, self.expected_failures))
 
     def options(self) -> dict[str, Any]:
-        """What the checks of this kind take beside."""
+        """Return further options of the checks of this kind."""
         return {}
 
     def test_contract(self, check: str) -> None:
@@ -38,19 +38,19 @@ class PluginTests:
 
         on = subject(self.plugin, self.init_args, **self.options())
         outcome = run_check(on, check, self.expected_failures.get(check))
-        if outcome.status == "broken":
+        if outcome.status == "failed":
             raise ContractError(f"{outcome.promise}\n{outcome.message}") from outcome.error
         if outcome.status == "expected":
             pytest.xfail(outcome.message)
 
 
 class EncoderTests(PluginTests):
-    """The contract of an encoder.
+    """The conformance tests of an encoder.
 
     Stability: stable.
 
     Attributes:
-        values: five values to prepare, an empty one among them, where it does not read plain words.
+        values: five values for ``preprocess``, one of them empty; default: plain texts.
     """
 
     kind = Encoder
@@ -61,7 +61,7 @@ class EncoderTests(PluginTests):
 
 
 class FusionHeadTests(PluginTests):
-    """The contract of a fusion head.
+    """The conformance tests of a fusion head.
 
     Stability: stable.
     """
@@ -70,7 +70,7 @@ class FusionHeadTests(PluginTests):
 
 
 class DynamicsTests(PluginTests):
-    """The contract of a dynamics.
+    """The conformance tests of a dynamics.
 
     Stability: stable.
     """
@@ -79,7 +79,7 @@ class DynamicsTests(PluginTests):
 
 
 class ObjectiveTests(PluginTests):
-    """The contract of an objective.
+    """The conformance tests of an objective.
 
     Stability: stable.
     """
@@ -88,7 +88,7 @@ class ObjectiveTests(PluginTests):
 
 
 class SourceTests(PluginTests):
-    """The contract of a source. ``init_args`` name files that are there: a fixture may write them, and set ``self.init_args``.
+    """The conformance tests of a source. ``init_args`` name existing files, which a fixture may write.
 
     Stability: stable.
     """

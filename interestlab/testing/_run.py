@@ -1,4 +1,4 @@
-"""Runs the checks, with or without pytest."""
+"""Run the checks, with or without pytest."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -21,83 +21,95 @@ KINDS: tuple[type[Checks[Any]], ...] = (EncoderChecks, FusionHeadChecks, Dynamic
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found.
+    """The result of one check.
 
     Stability: provisional.
 
     Attributes:
-        check: its name.
-        promise: the sentence of the contract that it tests.
-        status: ``kept``, ``broken``, or ``expected``: broken, and declared with a reason.
-        message: why it is broken, in the check's words or the declared ones.
-        error: what was raised.
+        check: name of the check.
+        promise: the promise of the contract that it tests.
+        status: ``passed``, ``failed``, or ``expected`` for a failure that was declared with a reason.
+        message: why it failed, or the declared reason.
+        error: the exception, if any.
     """
 
     check: str
     promise: str
-    status: Literal["kept", "broken", "expected"]
+    status: Literal["passed", "failed", "expected"]
     message: str = ""
     error: Exception | None = None
 
 
 def subject(plugin: type[Plugin], init_args: Mapping[str, Any] | None = None, **options: Any) -> Checks[Any]:
-    """The checks of the plugin's kind, upon ``plugin``. ``options`` are those of its kind (an encoder's ``values``).
+    """Return the checks of a plugin's kind, with ``plugin`` as the class under test.
 
     Stability: provisional.
 
+    Args:
+        plugin: the class.
+        init_args: arguments of its constructor.
+        options: options of the kind's checks, such as an encoder's ``values``.
+
     Raises:
-        TypeError: there are no checks for such a class.
+        TypeError: the class is not a plugin of one of the five kinds.
     """
     for checks in KINDS:
         if issubclass(plugin, checks.kind):
             return checks(plugin, init_args, **options)
-    raise TypeError(f"{plugin.__name__} is of none of the five kinds: there are no checks for it")
+    raise TypeError(
+        f"{plugin.__name__} is not an Encoder, FusionHead, Dynamics, Objective or Source, so there are no checks for it"
+    )
 
 
 def checks_for(kind: type[Plugin]) -> dict[str, Callable[[Any], None]]:
-    """The checks of a kind (or of a plugin's kind) by name, each a function of a :func:`subject`.
+    """Return the checks of a kind (or of a plugin's kind) by name; each is a function of a :func:`subject`.
 
     Stability: provisional.
+
+    Args:
+        kind: one of the five kinds, or a plugin class.
     """
-    found = {}
+    found_checks = {}
     for checks in (checks for checks in KINDS if issubclass(kind, checks.kind)):
         for cls in reversed(checks.__mro__):
             for name in vars(cls):
                 if name.startswith("check_"):
-                    found[name.removeprefix("check_")] = getattr(checks, name)
-    return found
+                    found_checks[name.removeprefix("check_")] = getattr(checks, name)
+    return found_checks
 
 
 def run_check(on: Checks[Any], name: str, reason: str | None = None) -> Outcome:
-    """Run one check, reproducibly and without a trace in the random state.
+    """Run one check with a fixed seed, and restore the random state afterwards.
 
     Args:
         on: the plugin under test.
-        name: the check.
-        reason: why it is expected to fail; None where it is expected to pass.
+        name: name of the check.
+        reason: why it is expected to fail; None if it is expected to pass.
     """
     check = checks_for(on.kind).get(name)
     if check is None:
-        return Outcome(name, "", "broken", f"no check of {on.kind.__name__} is called {name!r}")
+        return Outcome(name, "", "failed", f"{on.kind.__name__} has no check named {name!r}")
     promise = inspect.cleandoc(check.__doc__ or "").splitlines()[0]
     if reason is not None and not (isinstance(reason, str) and reason.strip()):
-        return Outcome(name, promise, "broken", "it is declared as an expected failure without a reason")
+        return Outcome(name, promise, "failed", "it is declared as an expected failure without a reason; add one")
     try:
         with torch.random.fork_rng(devices=[]), one_thread():
-            # torch.manual_seed would seed the GPUs too, whose state is not given back.
+            # torch.manual_seed would also seed the GPUs, whose state is not restored.
             torch.default_generator.manual_seed(0)
             check(on)
     except Exception as err:
         message = str(err) if isinstance(err, ContractError) else f"{type(err).__name__}: {err}"
-        return Outcome(name, promise, "broken" if reason is None else "expected", reason or message, err)
+        return Outcome(name, promise, "failed" if reason is None else "expected", reason or message, err)
     if reason is not None:
-        return Outcome(name, promise, "broken", f"it was expected to fail ({reason}) but passes: declare it no longer")
-    return Outcome(name, promise, "kept")
+        return Outcome(
+            name, promise, "failed", f"it was expected to fail ({reason}) but passes; remove it from expected_failures"
+        )
+    return Outcome(name, promise, "passed")
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for what runs inside: over tensors this small, several only wait for each other."""
+    """Use one thread, which is faster for tensors this small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -118,17 +130,17 @@ def check_plugin(
 
     Args:
         plugin: the class.
-        init_args: arguments that its constructor needs; ``dim`` is given where the kind has one.
-        expected_failures: reason of each check that is expected to fail.
-        options: what its kind's checks take beside, such as an encoder's ``values``.
+        init_args: arguments of its constructor; ``dim`` is set automatically for kinds that have it.
+        expected_failures: checks that are expected to fail, with reasons.
+        options: options of the kind's checks, such as an encoder's ``values``.
 
     Raises:
-        TypeError: there are no checks for such a class.
+        TypeError: the class is not a plugin of one of the five kinds.
     """
     on, expected = subject(plugin, init_args, **options), expected_failures or {}
-    return [run_check(on, name, expected.get(name)) for name in names(plugin, expected)]
+    return [run_check(on, name, expected.get(name)) for name in check_names(plugin, expected)]
 
 
-def names(kind: type[Plugin], expected_failures: Mapping[str, str]) -> list[str]:
-    """Every check of a kind, and whatever else is declared, so that a mistyped name is not silent."""
+def check_names(kind: type[Plugin], expected_failures: Mapping[str, str]) -> list[str]:
+    """Return the names of all checks of a kind, and of all expected failures, so that a mistyped name is reported."""
     return list(dict.fromkeys([*checks_for(kind), *expected_failures]))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Everything in ``tree`` that is no container, from left to right."""
+    """Iterate over all leaves of ``tree`` from left to right."""
     if isinstance(tree, Mapping):
         tree = list(tree.values())
     if isinstance(tree, list | tuple):
@@ -18,7 +18,7 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 
 def map_tensors(fn: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """``tree`` with ``fn`` applied to each tensor; other leaves stay as they are."""
+    """Apply ``fn`` to each tensor of ``tree``; other leaves are unchanged."""
     if isinstance(tree, Tensor):
         return fn(tree)
     if isinstance(tree, Mapping):
@@ -30,7 +30,7 @@ def map_tensors(fn: Callable[[Tensor], Tensor], tree: Any) -> Any:
 
 
 def structure(tree: Any) -> Any:
-    """The containers of ``tree`` and the types of its leaves, to compare."""
+    """Return the containers of ``tree`` and the types of its leaves, for comparison."""
     if isinstance(tree, Mapping):
         return {key: structure(branch) for key, branch in tree.items()}
     if isinstance(tree, list | tuple):

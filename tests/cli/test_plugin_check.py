@@ -84,29 +84,29 @@ def test_every_plugin_that_is_shipped_keeps_the_contract(capsys, request, regist
         values = ["--values", '["a.png", "", "none.png", "a.png", "b.png"]']
     status, out, err = check(capsys, f"{registry.kind}.{name}", "--init_args", json.dumps(given), *values)
     assert (status, err) == (0, ""), out
-    assert out.splitlines()[-1].endswith(" kept")
+    assert out.splitlines()[-1].endswith(" passed")
 
 
 def test_a_broken_promise_is_reported_and_sets_the_exit_status(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, err = check(capsys, PATH, '--init_args={"scale": 1}')
     assert (status, err) == (1, "")
-    (row,) = [line for line in out.splitlines() if " absent " in line]
-    assert "be it NaN." in row
-    assert "broken" in row
-    assert out.splitlines()[-1] == "20 kept, 1 broken"
+    (row,) = [line for line in out.splitlines() if " missing_values " in line]
+    assert "even if they are NaN." in row
+    assert "failed" in row
+    assert out.splitlines()[-1] == "20 passed, 1 failed"
 
 
 def test_a_declared_failure_is_expected(capsys):
-    status, out, _ = check(capsys, PATH, '--init_args={"scale": 1}', '--expected_failures={"absent": "on purpose"}')
+    status, out, _ = check(capsys, PATH, '--init_args={"scale": 1}', '--expected_failures={"missing_values": "on purpose"}')
     assert status == 0
     assert "on purpose" in out
-    assert out.splitlines()[-1] == "20 kept, 1 expected"
+    assert out.splitlines()[-1] == "20 passed, 1 expected"
 
 
 def test_a_reason_that_is_not_text_is_reported(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    status, out, err = check(capsys, PATH, '--init_args={"scale": 1}', '--expected_failures={"absent": true}')
+    status, out, err = check(capsys, PATH, '--init_args={"scale": 1}', '--expected_failures={"missing_values": true}')
     assert (status, err) == (1, "")
     assert "declared as an expected failure without a reason" in out
 
@@ -116,7 +116,7 @@ def test_values_that_an_encoder_cannot_read_are_reported(capsys, monkeypatch):
     args = ["encoders.behaviour", '--init_args={"field": "item.price"}']
     status, out, _ = check(capsys, *args)
     assert status == 1
-    assert "preprocess finds nothing in any of the values" in out
+    assert "preprocess returns an empty array for every value" in out
     assert check(capsys, *args, '--values=["7", "", "8.5", "none", "-1"]')[0] == 0
 
 
@@ -129,7 +129,7 @@ def test_values_that_an_encoder_cannot_read_are_reported(capsys, monkeypatch):
         (["nowhere.to.be.Found"], "nowhere.to.be.Found does not import: ModuleNotFoundError"),
         ([f"{__name__}.Absent"], "does not import: AttributeError"),
         ([f"{__name__}.FILES"], "is not a class"),
-        (["pathlib.Path"], "of none of the five kinds"),
+        (["pathlib.Path"], "is not an Encoder"),
         (["momentum", "--init_args", "{alpha: 1}"], "--init_args is not JSON"),
         (["momentum", "--init_args", "[1]"], "--init_args is not a JSON object"),
         (["momentum", "--expected_failures", "1"], "--expected_failures is not a JSON object"),

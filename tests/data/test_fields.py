@@ -167,7 +167,7 @@ def test_unknown_field(data, cache):
 def test_preprocess_key_without_preprocess(data):
     encoder = Index()
     encoder.preprocess_key = "none"
-    with pytest.raises(TypeError, match="Index sets preprocess_key without a preprocess method"):
+    with pytest.raises(TypeError, match="Index sets preprocess_key but has no preprocess method"):
         data().feature(encoder, "item.title")
 
 

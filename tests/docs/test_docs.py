@@ -127,10 +127,11 @@ def test_every_config_loads_or_is_told_of(capsys, file):
     assert "class_path" in printed(capsys, "fit", *args, "--print_config")
 
 
-def test_the_commands_of_the_readme_run(capsys):
-    told = commands(README)
-    assert len(told) >= 9
-    for i, command in enumerate(told):
+@pytest.mark.parametrize("smaller", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["smaller", "as typed"])
+def test_the_commands_of_the_readme_run(capsys, smaller):
+    typed = commands(README)
+    assert len(typed) >= 9
+    for i, command in enumerate(typed):
         program, *args = shlex.split(command)
         assert program == "interestlab"
         if "--trainer.devices" in command:  # Lightning would start this test again in another process
@@ -140,12 +141,10 @@ def test_the_commands_of_the_readme_run(capsys):
         if args[0] == "fit":
             simulated = "--data.source=files" not in args
             args += QUICK + SMALL * simulated + [f"--run_dir=runs/{i}"] * ("--run_dir" not in args)
+        elif smaller:  # tests of sweeps and of drift run these for real, on smaller data
+            args += {"sweep": ["--dry_run"], "drift": ["--data.source.users=40"]}.get(args[0], [])
         main(args)
     capsys.readouterr()
-    kept = {str(file.relative_to("runs/mine")) for file in Path("runs/mine").rglob("*") if file.is_file()}
-    told_of = set(
-        re.findall(
-            r"[\w/]+\.(?:yaml|jsonl|json|ckpt|csv|parquet)", README.read_text("utf-8").partition("What lies in a run")[2]
-        )
-    )
-    assert kept <= told_of
+    files = {str(file.relative_to("runs/mine")) for file in Path("runs/mine").rglob("*") if file.is_file()}
+    table = README.read_text("utf-8").partition("## The run folder")[2]
+    assert files <= set(re.findall(r"[\w/]+\.(?:yaml|jsonl?|ckpt|csv|parquet)", table))

@@ -39,7 +39,7 @@ def test_the_catalogue_knows_its_items_better(shop, known):
 def test_words_stand_once_in_each_text_that_is_not_told(shop):
     recommender = shop("id_and_words")  # reads item.title+item.brand as one text
     words, title, both = (
-        recommender._featurizer.items([event])
+        recommender._featurizer.embed_items([event])
         for event in ({"words": "oak desk"}, {"title": "oak", "brand": "desk"}, {"title": "oak desk", "words": "lamp"})
     )
     assert torch.equal(words, title)
@@ -49,8 +49,8 @@ def test_words_stand_once_in_each_text_that_is_not_told(shop):
 def test_many_new_items_at_once(shop):
     recommender = shop("frozen")
     titles = [f"{'very ' * (n % 5)}warm lamp {n}" for n in range(150)]
-    together = recommender._featurizer.items([{"title": title} for title in titles])
-    alone = torch.cat([recommender._featurizer.items([{"title": title}]) for title in titles[::50]])
+    together = recommender._featurizer.embed_items([{"title": title} for title in titles])
+    alone = torch.cat([recommender._featurizer.embed_items([{"title": title}]) for title in titles[::50]])
     torch.testing.assert_close(together[::50], alone, atol=1e-6, rtol=0)
 
 
@@ -85,7 +85,7 @@ ITEM = {"item_id": "i00001"}
         (
             "ewma",
             [ITEM | {"titel": "lamp"}],
-            "the log has no column titel; an event can tell user_id, item_id, timestamp, words",
+            "the log has no column titel; an event can have user_id, item_id, timestamp, words",
         ),
         ("ewma", [ITEM | {"hour": 3}], "the log has no column hour;"),
         ("ewma", [ITEM | {"user": 3}], "the log has no column user;"),

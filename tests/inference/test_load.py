@@ -107,10 +107,10 @@ def test_a_file_that_changed(files):
 
 
 def test_what_is_not_there_is_named(files):
-    assert told(files / "none") == f"{files / 'none' / 'config.yaml'} is not there; give the folder of a finished fit."
-    assert "checkpoints/worst.ckpt is not there" in told(files / "run", "worst")
+    assert told(files / "none") == f"{files / 'none' / 'config.yaml'} does not exist; give the folder of a finished fit."
+    assert "checkpoints/worst.ckpt does not exist" in told(files / "run", "worst")
     (files / "run" / "config.yaml").unlink()
-    assert "config.yaml is not there" in told(str(files / "run"))
+    assert "config.yaml does not exist" in told(str(files / "run"))
 
 
 @pytest.mark.parametrize(

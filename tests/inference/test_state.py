@@ -44,7 +44,7 @@ def test_an_update_costs_one_step_and_reads_one_event(shop, histories, monkeypat
     recommender = shop("events")
     calls = {"steps": 0, "events": 0}
     dynamics = type(recommender.model.backbone.dynamics)
-    step, events = dynamics.step, EventFeaturizer.events
+    step, events = dynamics.step, EventFeaturizer.embed_events
 
     silences = []
 
@@ -58,7 +58,7 @@ def test_an_update_costs_one_step_and_reads_one_event(shop, histories, monkeypat
         return events(self, told, since)
 
     monkeypatch.setattr(dynamics, "step", counted_step)
-    monkeypatch.setattr(EventFeaturizer, "events", counted_events)
+    monkeypatch.setattr(EventFeaturizer, "embed_events", counted_events)
     history = max(histories(recommender).values(), key=len)
     state = recommender.state(history)
     assert calls == dict.fromkeys(calls, recommender.data.max_history)

@@ -1,4 +1,4 @@
-"""The packages that ``interestlab plugins new`` writes: they pass their own tests, and are what they say."""
+"""The packages of ``interestlab plugins new``: they pass their own tests and their metadata is correct."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ WORDS = [kind.word for kind in scaffold.KINDS]
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """A package of each kind, ``my_encoder`` and so on."""
+    """One package per kind, ``my_encoder`` and so on."""
     out = tmp_path_factory.mktemp("packages")
     for word in WORDS:
         scaffold.write(word, f"my_{word}", out)
@@ -60,7 +60,7 @@ def test_every_package_is_clean(packages, word):
         assert text.endswith("\n"), path
 
 
-def test_their_parts_fit_together_by_class_path(packages, fit, monkeypatch):
+def test_a_model_of_all_packages_fits(packages, fit, monkeypatch):
     for word in WORDS:
         monkeypatch.syspath_prepend(str(packages / f"my_{word}" / "src"))
     monkeypatch.setenv(ALLOW, ",".join(f"my_{word}" for word in WORDS))
@@ -74,7 +74,7 @@ def test_their_parts_fit_together_by_class_path(packages, fit, monkeypatch):
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_what_a_package_needs_is_what_it_imports(packages, word):
+def test_dependencies_match_the_imports(packages, word):
     folder = packages / f"my_{word}"
     needs = project(folder)["dependencies"]
     imported = set()
@@ -106,15 +106,15 @@ def test_the_workflow_tests(packages):
     assert "pytest" in [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
 
 
-def test_every_template_is_used_and_shipped():
+def test_every_template_is_used_and_packaged():
     templates = {file.name for file in scaffold.TEMPLATES.iterdir() if file.is_file()}
-    assert templates == {name for kind in scaffold.KINDS for name in scaffold.files(kind)}
+    assert templates == {name for kind in scaffold.KINDS for name in scaffold.template_paths(kind)}
     shipped = OWN["tool"]["setuptools"]["package-data"]["interestlab"]
     assert any(fnmatch("scaffold/templates/gitignore", pattern) for pattern in shipped)
 
 
 @pytest.mark.parametrize(("given", "word"), [(k.registry.kind, k.word) for k in scaffold.KINDS])
-def test_the_plural_will_do(tmp_path, given, word):
+def test_kinds_in_the_plural(tmp_path, given, word):
     assert (scaffold.write(given, "some_plugin", tmp_path) / "src" / "some_plugin" / f"{word}.py").exists()
 
 
@@ -125,47 +125,47 @@ def test_a_name_that_holds_a_placeholder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "name", "told"),
+    ("word", "name", "message"),
     [
-        ("dynamic", "mine", "'dynamic' is no kind of plugin; the kinds are encoder, fusion, dynamics, objective, source."),
-        ("dynamics", "my-dynamics", "'my-dynamics' cannot name a plugin"),
-        ("dynamics", "2fast", "'2fast' cannot name a plugin"),
-        ("dynamics", "_mine", "'_mine' cannot name a plugin"),
-        ("dynamics", "mine_", "'mine_' cannot name a plugin"),
-        ("dynamics", "兴趣", "cannot name a plugin"),
-        ("dynamics", "../mine", "cannot name a plugin"),
-        ("dynamics", "", "cannot name a plugin"),
-        ("dynamics", "class", "'class' is a word of Python's own"),
-        ("dynamics", "ewma", "interestlab.dynamics has a plugin 'ewma' already"),
-        ("source", "csv", "'csv' is a module already"),
-        ("fusion", "torch", "'torch' is a module already"),
-        ("source", "event_log", "the class would be called EventLog"),
-        ("encoder", "encoder", "the class would be called Encoder"),
-        ("objective", "batch", "the class would be called Batch"),
-        ("objective", "candidates", "the class would be called Candidates"),
-        ("dynamics", "dynamics_tests", "the class would be called DynamicsTests"),
-        ("source", "EVENTS", "the class would be called EVENTS"),
-        ("source", "source_tests", "the class would be called SourceTests"),
+        ("dynamic", "mine", "'dynamic' is not a kind of plugin; the kinds are encoder, fusion, dynamics, objective, source."),
+        ("dynamics", "my-dynamics", "'my-dynamics' cannot be the name of a plugin"),
+        ("dynamics", "2fast", "'2fast' cannot be the name of a plugin"),
+        ("dynamics", "_mine", "'_mine' cannot be the name of a plugin"),
+        ("dynamics", "mine_", "'mine_' cannot be the name of a plugin"),
+        ("dynamics", "兴趣", "cannot be the name of a plugin"),
+        ("dynamics", "../mine", "cannot be the name of a plugin"),
+        ("dynamics", "", "cannot be the name of a plugin"),
+        ("dynamics", "class", "'class' is a Python keyword"),
+        ("dynamics", "ewma", "interestlab.dynamics already has a plugin 'ewma'"),
+        ("source", "csv", "a module 'csv' already exists"),
+        ("fusion", "torch", "a module 'torch' already exists"),
+        ("source", "event_log", "the class name EventLog"),
+        ("encoder", "encoder", "the class name Encoder"),
+        ("objective", "batch", "the class name Batch"),
+        ("objective", "candidates", "the class name Candidates"),
+        ("dynamics", "dynamics_tests", "the class name DynamicsTests"),
+        ("source", "EVENTS", "the class name EVENTS"),
+        ("source", "source_tests", "the class name SourceTests"),
     ],
 )
-def test_what_will_not_do_is_one_line(tmp_path, capsys, word, name, told):
+def test_errors_in_one_line(tmp_path, capsys, word, name, message):
     with pytest.raises(SystemExit) as done:
         main(["plugins", "new", word, name, "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
     assert (done.value.code, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert message in err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_is_there_is_left_as_it_is(tmp_path):
+def test_an_existing_folder_is_not_changed(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("of mine")
-    with pytest.raises(PluginError, match="is there already"):
+    with pytest.raises(PluginError, match="already exists"):
         scaffold.write("dynamics", "mine", tmp_path)
     assert written(tmp_path) == {"mine/notes": "of mine"}
 
 
-def test_what_is_printed_can_be_typed(tmp_path, capsys):
+def test_printed_commands(tmp_path, capsys):
     main(["plugins", "new", "source", "receipts_of_mine", "--out", str(tmp_path)])
     steps = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
     folder = tmp_path / "receipts_of_mine"

@@ -12,7 +12,7 @@ from interestlab.testing import FusionHeadTests, check_plugin, checks_for
 
 
 class Head(FusionHead):
-    """A sum of the streams, then a layer; keeps every promise.
+    """A sum of the streams, then a layer; satisfies the contract.
 
     Args:
         dim: width.
@@ -66,7 +66,7 @@ class Undocumented(Head):
 
 
 class Activated(Head):
-    """Takes what is no plain value.
+    """Takes what is not a plain value.
 
     Args:
         activation: a function.
@@ -211,15 +211,15 @@ CAUGHT = {
     Undocumented: {"arguments"},
     Forgets: {"spec", "state_dict"},
     NotLearnt: {"gradients"},
-    InfiniteGradient: {"gradients", "absent", "all_absent"},
+    InfiniteGradient: {"gradients", "missing_values", "all_missing"},
     Unregistered: {"state_dict"},
-    Stochastic: {"eval"},
-    CountsCalls: {"eval"},
-    NeedsTwoToTrain: {"train_mode"},
+    Stochastic: {"evaluation_mode"},
+    CountsCalls: {"evaluation_mode"},
+    NeedsTwoToTrain: {"training_mode"},
     SingleOnly: {"float64"},
     AnotherInDouble: {"float64"},
     NoAutocast: {"autocast"},
-    Lazy: {"batch_size", "eval"},
+    Lazy: {"batch_size", "evaluation_mode"},
     PenaltyPerRow: {"penalty"},
     PenaltyIsNaN: {"penalty"},
     PenaltyWithoutGradient: {"penalty"},
@@ -227,7 +227,7 @@ CAUGHT = {
 
 
 def broken(plugin, init_args=None):
-    return {outcome.check: outcome.message for outcome in check_plugin(plugin, init_args) if outcome.status == "broken"}
+    return {outcome.check: outcome.message for outcome in check_plugin(plugin, init_args) if outcome.status == "failed"}
 
 
 @pytest.mark.parametrize("plugin", CAUGHT)
@@ -238,7 +238,7 @@ def test_caught_by_the_right_checks(plugin):
 
 def test_an_argument_that_is_no_plain_value():
     assert set(broken(Activated)) == set()
-    assert "no plain value" in broken(Activated, {"activation": torch.relu})["spec"]
+    assert "not a plain value" in broken(Activated, {"activation": torch.relu})["spec"]
 
 
 def test_a_class_that_cannot_be_imported():
@@ -249,15 +249,15 @@ def test_a_class_that_cannot_be_imported():
 
 
 def test_a_wrong_shape_is_told_in_full():
-    assert broken(WrongWidth)["rows"] == "forward gives [4, 15] where [4, 16] is due"
+    assert broken(WrongWidth)["row_independence"] == "forward returns shape [4, 15]; it must be [4, 16]"
 
 
 def test_what_cannot_be_constructed():
-    assert "abstract" in broken(Abstract)["kind"]
+    assert "abstract" in broken(Abstract)["subclass"]
 
 
 def test_every_common_check_can_fail():
-    elsewhere = {"kind", "rows", "permutation", "dim", "trainable"}  # in the tests above, and those of each kind
+    elsewhere = {"subclass", "row_independence", "row_order", "dim", "trainable"}  # in the tests above, and those of each kind
     assert set(checks_for(Part)) == set()
     own = {name for name, check in checks_for(FusionHead).items() if not check.__qualname__.startswith("FusionHeadChecks.")}
-    assert own == set.union(*CAUGHT.values()) - {"absent", "all_absent"} | elsewhere
+    assert own == set.union(*CAUGHT.values()) - {"missing_values", "all_missing"} | elsewhere

@@ -1,4 +1,4 @@
-"""How the checks are run, and how failures are declared."""
+"""Running the checks, and declaring expected failures."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from interestlab.testing import ContractError, FusionHeadTests, check_plugin, ch
 
 
 class Head(FusionHead):
-    """Reads what is absent, so that one check fails.
+    """Uses the values of missing streams, so that one check fails.
 
     Args:
         dim: width.
@@ -33,55 +33,55 @@ class Head(FusionHead):
 
 class TestDeclared(FusionHeadTests):
     plugin = Head
-    expected_failures: ClassVar = {"absent": "reads what is absent, on purpose"}
+    expected_failures: ClassVar = {"missing_values": "uses missing values, on purpose"}
 
 
 def status(**expected_failures):
     return {outcome.check: outcome for outcome in check_plugin(Head, expected_failures=expected_failures)}
 
 
-def test_an_undeclared_failure_is_broken():
+def test_an_undeclared_failure_fails():
     outcomes = status()
-    assert [name for name, outcome in outcomes.items() if outcome.status == "broken"] == ["absent"]
-    assert "at an absent place reaches the output" in outcomes["absent"].message
-    assert outcomes["absent"].promise == "What stands where a value is missing does not matter, be it NaN."
+    assert [name for name, outcome in outcomes.items() if outcome.status == "failed"] == ["missing_values"]
+    assert "of a missing stream reaches the output" in outcomes["missing_values"].message
+    assert outcomes["missing_values"].promise == "The values of missing streams have no effect, even if they are NaN."
 
 
 def test_a_declared_failure_is_expected():
-    outcomes = status(absent="on purpose")
-    assert outcomes["absent"].status == "expected"
-    assert outcomes["absent"].message == "on purpose"
-    assert {outcome.status for outcome in outcomes.values()} == {"kept", "expected"}
+    outcomes = status(missing_values="on purpose")
+    assert outcomes["missing_values"].status == "expected"
+    assert outcomes["missing_values"].message == "on purpose"
+    assert {outcome.status for outcome in outcomes.values()} == {"passed", "expected"}
 
 
 @pytest.mark.parametrize("reason", ["", "  ", True])
-def test_a_reason_is_due(reason):
-    assert status(absent=reason)["absent"].status == "broken"
-    assert "without a reason" in status(absent=reason)["absent"].message
+def test_a_reason_is_required(reason):
+    assert status(missing_values=reason)["missing_values"].status == "failed"
+    assert "without a reason" in status(missing_values=reason)["missing_values"].message
 
 
-def test_a_declared_failure_that_passes_is_broken():
-    outcome = status(order="on purpose")["order"]
+def test_an_expected_failure_that_passes_fails():
+    outcome = status(stream_order="on purpose")["stream_order"]
     assert (outcome.status, outcome.message) == (
-        "broken",
-        "it was expected to fail (on purpose) but passes: declare it no longer",
+        "failed",
+        "it was expected to fail (on purpose) but passes; remove it from expected_failures",
     )
 
 
-def test_a_declared_name_that_is_no_check_is_broken():
+def test_an_unknown_check_name_fails():
     outcome = status(abscent="on purpose")["abscent"]
-    assert (outcome.status, outcome.message) == ("broken", "no check of FusionHead is called 'abscent'")
+    assert (outcome.status, outcome.message) == ("failed", "FusionHead has no check named 'abscent'")
 
 
-def test_as_pytest_sees_it():
+def test_outcomes_in_pytest():
     class Undeclared(FusionHeadTests):
         plugin = Head
 
-    with pytest.raises(ContractError, match="does not matter, be it NaN"):
-        Undeclared().test_contract("absent")
+    with pytest.raises(ContractError, match="have no effect, even if they are NaN"):
+        Undeclared().test_contract("missing_values")
     with pytest.raises(pytest.xfail.Exception, match="on purpose"):
-        TestDeclared().test_contract("absent")
-    Undeclared().test_contract("order")
+        TestDeclared().test_contract("missing_values")
+    Undeclared().test_contract("stream_order")
 
 
 def test_pytest_gets_a_test_for_each_check():
@@ -96,21 +96,21 @@ def test_pytest_gets_a_test_for_each_check():
     assert metafunc.values == list(checks_for(FusionHead))
 
 
-def test_every_check_says_what_it_promises():
+def test_every_check_has_a_promise():
     for outcome in check_plugin(Head):
         assert outcome.promise.endswith("."), outcome.check
 
 
-def test_the_random_state_is_left_alone(monkeypatch):
+def test_the_random_state_is_restored(monkeypatch):
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    monkeypatch.setattr(torch, "manual_seed", None)  # it would reach the GPUs, whose state is not given back
-    assert [outcome.check for outcome in check_plugin(Head) if outcome.status == "broken"] == ["absent"]
+    monkeypatch.setattr(torch, "manual_seed", None)  # it would seed the GPUs, whose state is not restored
+    assert [outcome.check for outcome in check_plugin(Head) if outcome.status == "failed"] == ["missing_values"]
     torch.testing.assert_close(torch.rand(3), expected)
 
 
-def test_other_kinds_have_no_checks():
+def test_other_classes_have_no_checks():
     with pytest.raises(TypeError, match="there are no checks for it"):
         subject(Plugin)
 

@@ -1,4 +1,4 @@
-"""A user's sessions as a sequence of labels, each the interest that the session is mostly of."""
+"""Label each session of a user with its main interest."""
 
 import numpy as np
 
@@ -7,14 +7,18 @@ from interestlab.drift.session_log import SessionLog
 
 
 def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The most frequent interest of each session; of equals the one met first.
+    """Find the most frequent interest of each session; of equally frequent ones the first to occur.
 
-    Events of items without an interest do not count, and a session of nothing else is left out. Events of one session
-    follow each other too closely to be exchanged one by one, so the label of a session is what the tests shuffle.
+    Events of items without an interest are ignored, and a session of only such events is omitted. Events of one session are too
+    correlated to be permuted one by one, so the tests permute these labels.
+
+    Args:
+        log: events by session.
+        interests: interest of each item.
 
     Returns:
         offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
-        log of the first event of each session that counts.
+        log of the first event of each labelled session.
     """
     interest = np.asarray(interests.of)[log.item]
     held = np.flatnonzero(interest >= 0)
@@ -31,14 +35,16 @@ def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, n
 
 
 def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The interest whose share falls most at each change, and the one whose share rises most.
+    """Find the interest with the largest fall of its share at each change, and the one with the largest rise.
 
     With shares ``p`` of ``labels[start:position]`` and ``p'`` of ``labels[position:stop]``, the source is
-    ``argmax_k p_k - p'_k`` and the destination ``argmax_k p'_k - p_k``; of equals the lower interest.
+    ``argmax_k p_k - p'_k`` and the destination ``argmax_k p'_k - p_k``; of equal ones the interest with the lower index.
 
     Args:
         labels: ``[N]`` of all users.
-        start, position, stop: ``[C]`` indices into the labels for each change, ``start < position < stop``.
+        start: ``[C]`` index of the first label before each change.
+        position: ``[C]`` index of the first label after it, above ``start``.
+        stop: ``[C]`` index after the last label after it, above ``position``.
 
     Returns:
         source ``[C]`` and destination ``[C]`` int64; -1 where no share changes.

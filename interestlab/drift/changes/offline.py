@@ -1,4 +1,4 @@
-"""Several changes in one user's sessions, seen from their end."""
+"""Find several changes in the full history of a user (offline)."""
 
 import numpy as np
 import polars as pl
@@ -8,9 +8,10 @@ from interestlab.errors import DataError
 
 
 def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list[int]:
-    r"""Where a user's sessions divide, by PELT (Killick, Fearnhead and Eckley 2012), as ``ruptures`` computes it.
+    r"""Divide a user's sessions into stretches of constant shares.
 
-    They minimise the sum of squares of the indicators of all interests around the shares of their segment, plus ``threshold``
+    By PELT (Killick, Fearnhead and Eckley 2012), as ``ruptures`` computes it. The division minimises the sum of squares of the
+    indicators of all interests around the shares of their stretch, plus ``threshold``
     for each change:
 
     .. math:: \sum_{\text{segments } s} \left(n_s - \sum_k c_{sk}^2 / n_s\right) + \text{threshold} \cdot \#\text{changes}.
@@ -25,17 +26,17 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
 
     Args:
         labels: ``[n]`` the interest of each session of one user.
-        threshold: of this user.
-        margin: sessions that each segment has at least.
+        threshold: penalty of a change, of this user.
+        margin: smallest number of sessions in a stretch.
 
     Returns:
-        The first session of each segment but the first; empty below ``2 * margin`` sessions.
+        The first session of each stretch but the first; empty below ``2 * margin`` sessions.
 
     Raises:
-        DataError: the threshold is not a number, since the user has too few sessions, or ``ruptures`` is not installed.
+        DataError: the threshold is NaN, since the user has too few sessions, or ``ruptures`` is not installed.
     """
     if not np.isfinite(threshold):
-        raise DataError("the threshold is not a number; leave out users that the scan does not judge.")
+        raise DataError("the threshold is not a number; omit users with too few sessions for the scan.")
     try:
         from ruptures import KernelCPD
     except ModuleNotFoundError as err:
@@ -50,9 +51,9 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
 def find_offline(
     offsets: np.ndarray, labels: np.ndarray, held: ScanResult, users: np.ndarray, margin: int = MARGIN
 ) -> pl.DataFrame:
-    """The changes of those users whose scan is significant.
+    """List the changes of users whose scan is significant.
 
-    A lone change stands where the scan places it, which is the likelier place; several stand where PELT puts them.
+    A single change is placed where the scan places it, which is the likelier position; several are placed by PELT.
 
     Args:
         offsets, labels: as for :func:`~interestlab.drift.changes.scan.scan_users`.

@@ -1,6 +1,6 @@
-"""Changes as the sessions come in, one at a time, without a look ahead.
+"""Detect changes while sessions arrive one at a time, without looking ahead (online).
 
-How often and how late changes are seen: ``benchmarks/drift`` measures it.
+``benchmarks/drift`` measures how often and how late changes are detected.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from interestlab.drift.changes.scan import likelihood, occurrences
 from interestlab.errors import DataError
 
 GRACE = 10
-"""Sessions since the last change before another can be seen."""
+"""Smallest number of sessions between two detections."""
 
 WINDOW = 5
-"""Sessions that each side of a change has at least."""
+"""Smallest number of sessions on each side of a change."""
 
 MOST = 4.0
-"""The largest ``delta``: the bound stays real for ``delta < 2 ln(GRACE)``."""
+"""Largest ``delta``: the bound is real for ``delta < 2 ln(GRACE)``."""
 
 DELTAS = np.geomspace(1e-6, MOST, 64)
 """Sensitivities that :func:`calibrate_delta` tries."""
@@ -39,11 +39,11 @@ class OnlineDetector:
     among the sessions since the last one, as :mod:`interestlab.drift.changes.scan` does. Every window then begins anew there:
     the interest that falls and the one that rises are seen as one change.
 
-    Cost of a session: one step of each window, about a microsecond.
+    A session costs one update of each window, about a microsecond.
 
     Attributes:
-        sessions: how many have come in.
-        position: the session that begins what follows the last change seen, 0 before any.
+        sessions: number of sessions so far.
+        position: first session after the last detected change, 0 before any.
 
     Args:
         delta: sensitivity, above 0 and up to :data:`MOST`.
@@ -63,7 +63,14 @@ class OnlineDetector:
         self._windows: dict[int, Any] = {}
 
     def update(self, label: int) -> bool:
-        """Takes the interest of the next session, and says whether a change is seen now."""
+        """Process the next session.
+
+        Args:
+            label: main interest of the session.
+
+        Returns:
+            Whether a change is detected now.
+        """
         self.sessions += 1
         self._since.append(label)
         if label not in self._windows:
@@ -90,7 +97,14 @@ class OnlineDetector:
 
 
 def adwin() -> Any:
-    """The class of ``river``."""
+    """Import the detector of ``river``.
+
+    Returns:
+        The class.
+
+    Raises:
+        DataError: ``river`` is not installed.
+    """
     try:
         from river.drift import ADWIN
     except ModuleNotFoundError as err:
@@ -99,17 +113,17 @@ def adwin() -> Any:
 
 
 def calibrate_delta(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05, seed: int = 0, most: int = 1000) -> float:
-    """The most sensitive ``delta`` with which at most a share ``level`` of users get an alarm when their sessions are shuffled.
+    """Find the most sensitive ``delta`` with which at most a share ``level`` of users alarm if their sessions are shuffled.
 
-    A user who alarms alarms at every larger ``delta`` too, so the share grows with it and is found by halving. The share is
-    over all users: those of long histories, or of two large interests, alarm more often than others.
+    A user who alarms also alarms at every larger ``delta``, so bisection finds it. The share is over all users: those with long
+    histories, or with two large interests, alarm more often than others.
 
     Args:
         offsets: ``[U + 1]`` where each user's sessions begin.
         labels: ``[N]`` interest of each session.
-        level: share of users, over the whole of their histories.
-        seed: of the shuffles, and of the users where there are more than ``most``.
-        most: users that are tried at most. The share has a standard error of ``sqrt(level (1 - level) / most)``.
+        level: share of users that alarm, over their full histories.
+        seed: of the shuffles, and of the sample if there are more than ``most`` users.
+        most: largest number of users in the sample. The share has a standard error of ``sqrt(level (1 - level) / most)``.
 
     Raises:
         DataError: there is no user, or no ``delta`` is quiet enough.
@@ -131,21 +145,27 @@ def calibrate_delta(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05
 
 
 def raises_alarm(sequence: list[int], delta: float) -> bool:
-    """Whether any session of a sequence raises an alarm."""
+    """Return whether any session of a sequence raises an alarm.
+
+    Args:
+        sequence: main interest of each session.
+        delta: sensitivity.
+    """
     detector = OnlineDetector(delta)
     return any(detector.update(label) for label in sequence)
 
 
 def find_online(offsets: np.ndarray, labels: np.ndarray, delta: float) -> pl.DataFrame:
-    """Every alarm of every user.
+    """List the alarms of every user.
 
     Args:
-        offsets, labels: as for :func:`calibrate_delta`.
-        delta: what it returns.
+        offsets: ``[U + 1]`` where each user's sessions begin.
+        labels: ``[N]`` interest of each session.
+        delta: sensitivity, of :func:`calibrate_delta`.
 
     Returns:
-        ``user`` (index), ``session`` (that follows the change, placed where two multinomials are likeliest) and ``seen``
-        (with which the change was seen), both counted within the user.
+        ``user`` (index), ``session`` (the first after the change, placed where two multinomials are likeliest) and ``seen``
+        (at which the change was detected), both counted within the user.
     """
     rows: list[tuple[int, int, int]] = []
     for user in range(len(offsets) - 1):

@@ -1,4 +1,4 @@
-r"""At most one change in each user's sessions, tested by shuffling them, for all users at once.
+r"""Test for at most one change in each user's sessions by shuffling them, for all users at once.
 
 With ``c_k`` sessions of interest ``k`` among ``n``, of them ``a_k`` among the first ``t`` and ``b_k = c_k - a_k`` after, the
 split at ``t`` explains
@@ -27,13 +27,13 @@ import numpy as np
 from interestlab.errors import DataError
 
 MARGIN = 5
-"""Sessions that each side of a change has at least."""
+"""Smallest number of sessions on each side of a change."""
 
 MINIMUM = 20
-"""Sessions below which nothing is said: in fewer, a move of even a main interest is often missed."""
+"""Smallest number of sessions that are tested: with fewer, even a move of the main interest is often missed."""
 
 BLOCK = 1_000_000
-"""Shuffled sessions that exist at once."""
+"""Number of shuffled sessions in memory at once."""
 
 TIE = 1e-9
 """Statistics nearer than this are equal: the same splits may be summed in another order."""
@@ -41,14 +41,14 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What a scan says of each of ``U`` users. Users of fewer than :data:`MINIMUM` sessions have position -1, else NaN.
+    """Result for each of ``U`` users; position -1 and NaN for users with fewer than :data:`MINIMUM` sessions.
 
     Attributes:
         position: ``[U]`` int64 the first session after the likeliest change, counted within the user, whether or not it is
             significant.
         statistic: ``[U]`` float64 ``T``.
         p: ``[U]`` float64 permutation p-value.
-        threshold: ``[U]`` float64 what ``T`` has to exceed for ``p <= level``.
+        threshold: ``[U]`` float64 value that ``T`` must exceed for ``p <= level``.
     """
 
     position: np.ndarray
@@ -65,7 +65,7 @@ def scan_users(
     seed: int = 0,
     margin: int = MARGIN,
 ) -> ScanResult:
-    """The likeliest change of each user, and how often shuffled sessions give one as large: ``p = (1 + #) / (1 + R)``.
+    """Find the likeliest change of each user, and how often shuffled sessions give one as large: ``p = (1 + #) / (1 + R)``.
 
     Shuffling keeps how often each interest occurs, so the null distribution depends on these counts alone. Users of equal
     counts share its sample, which is drawn from a stream of the seed and the counts: a user's numbers depend on no other user
@@ -81,7 +81,10 @@ def scan_users(
         permutations: ``R``.
         level: of the threshold.
         seed: of the permutations.
-        margin: sessions that each side has at least.
+        margin: smallest number of sessions on each side.
+
+    Returns:
+        Position, statistic, p-value and threshold of each user.
 
     Raises:
         DataError: no p-value can be as small as ``level``, or the margin leaves nowhere to split.
@@ -121,13 +124,21 @@ def scan_users(
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:
-    """Slices of ``range(count)`` whose elements, of ``size`` each, fit into :data:`BLOCK`."""
+    """Divide a range into slices that fit into :data:`BLOCK`.
+
+    Args:
+        count: number of elements.
+        size: numbers per element.
+
+    Returns:
+        Slices of ``range(count)``.
+    """
     step = max(1, BLOCK // size)
     return (slice(first, min(count, first + step)) for first in range(0, count, step))
 
 
 def occurrences(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every row's sessions label by label: when each is, the how manieth of its label it is, and how many there are.
+    """Sort the sessions of each row by label: position, rank among the sessions of its label, and number of these.
 
     Args:
         labels: ``[B, n]``.
@@ -148,15 +159,15 @@ def occurrences(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, margin: int) -> np.ndarray:
-    """``[S, R]`` the statistic of shuffled sessions.
+    """Compute the statistic of shuffled sessions.
 
-    The ``j``-th occurrence of a label adds the same to the sums whenever it comes, so only the places are drawn: each
-    label is given some, and they are sorted within the label. The permutations are the same for all shapes but for one of each
-    shape's own that goes before: samples of two shapes are independent, and do not all err to one side.
+    The ``j``-th occurrence of a label adds the same to the sums whenever it comes, so only the positions are drawn:
+    each label gets some, sorted within the label. All shapes use the same
+    permutations, each after one of its own, so that the samples of two shapes are independent.
 
     Args:
-        shapes: ``[S, n]`` for each session how many have its label, ascending; sessions of a label stand together.
-        shuffles: ``[R, n]`` permutations of the places.
+        shapes: ``[S, n]`` for each session how many have its label, ascending; sessions of a label are adjacent.
+        shuffles: ``[R, n]`` permutations of the positions.
         seed: of the permutations of the shapes.
         margin: as for :func:`scan_users`.
     """
@@ -179,9 +190,18 @@ def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, mar
 
 
 def gain(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: int) -> np.ndarray:
-    """``[B, n - 2 margin + 1]`` ``T(t)`` of the sessions that :func:`occurrences` returns.
+    """Compute ``T(t)`` of sessions sorted by :func:`occurrences`.
 
     ``sum_k a_k^2`` grows by ``2 j - 1`` with the ``j``-th occurrence of a label, and ``sum_k a_k c_k`` by ``c_k``.
+
+    Args:
+        order: ``[B, n]`` position of each session.
+        nth: ``[B, n]`` its rank among the sessions of its label.
+        count: ``[B, n]`` number of sessions of its label.
+        margin: smallest number of sessions on each side.
+
+    Returns:
+        ``[B, n - 2 margin + 1]`` values.
     """
     n = order.shape[1]
     squares = running(order, 2 * nth - 1, margin)
@@ -192,7 +212,17 @@ def gain(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: int) -> 
 
 
 def likelihood(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: int) -> np.ndarray:
-    """``[B, n - 2 margin + 1]`` ``G(t) / 2`` but for a constant of the row, rounded so that equals are equal."""
+    """Compute ``G(t) / 2`` up to a constant per row, rounded so that equal values are equal.
+
+    Args:
+        order: ``[B, n]`` position of each session.
+        nth: ``[B, n]`` its rank among the sessions of its label.
+        count: ``[B, n]`` number of sessions of its label.
+        margin: smallest number of sessions on each side.
+
+    Returns:
+        ``[B, n - 2 margin + 1]`` values.
+    """
     n = order.shape[1]
     h = np.arange(n + 1) * np.log(np.maximum(1, np.arange(n + 1)))
     step = h[nth] - h[nth - 1] + h[count - nth] - h[count - nth + 1]
@@ -201,7 +231,16 @@ def likelihood(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: in
 
 
 def running(order: np.ndarray, step: np.ndarray, margin: int) -> np.ndarray:
-    """``[B, n - 2 margin + 1]`` sums of the steps of all sessions before ``t``, each placed when it is."""
+    """Sum the increments of all sessions before ``t``.
+
+    Args:
+        order: ``[B, n]`` position of each session.
+        step: ``[B, n]`` its increment.
+        margin: smallest number of sessions on each side.
+
+    Returns:
+        ``[B, n - 2 margin + 1]`` sums.
+    """
     n = order.shape[1]
     timely = np.empty(order.shape, step.dtype)
     np.put_along_axis(timely, order, step, axis=1)

@@ -1,4 +1,4 @@
-"""Windows of time, and what is to be forecast in them: the interests of each user who was there before."""
+"""Windows of time and the cases to forecast in them: the interests of each user with earlier events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ class Windows:
     Attributes:
         start: of window 0, unix seconds.
         length: seconds.
-        first: number of the first whole window after the training cut; below 0.
-        stop: how many whole windows lie after the test cut.
+        first: number of the first complete window after the training cut; negative.
+        stop: number of complete windows after the test cut.
     """
 
     start: float
@@ -29,18 +29,39 @@ class Windows:
     stop: int
 
     def begin(self, window: int) -> float:
-        """When a window begins, unix seconds."""
+        """Return the start of a window.
+
+        Args:
+            window: its number.
+
+        Returns:
+            Unix seconds.
+        """
         return self.start + window * self.length
 
     def of(self, times: np.ndarray) -> np.ndarray:
-        """``[E]`` int64 window of each of the times."""
+        """Find the window of each time.
+
+        Args:
+            times: ``[E]`` unix seconds.
+
+        Returns:
+            ``[E]`` int64 number of the window.
+        """
         return np.floor((times - self.start) / self.length).astype(np.int64)
 
 
 def windows(data: InterestData, count: int) -> Windows:
-    """Windows of which ``count`` would fill the time after the training cut.
+    """Place windows before and after the test cut, of a length that divides the time after the training cut by ``count``.
 
-    They are laid from the test cut in both directions, so that none spans it; what is left at the ends is in no window.
+    No window spans the test cut, and the remainders at the two ends are in no window.
+
+    Args:
+        data: split by global time.
+        count: number of window lengths in the time after the training cut.
+
+    Returns:
+        The windows.
 
     Raises:
         DataError: the log is not split by global time, or a part after the training cut holds no whole window.
@@ -100,7 +121,16 @@ class Attended:
 
 
 def attended(data: InterestData, interests: Interests, spans: Windows) -> Attended:
-    """The events of a log that have an interest."""
+    """Collect the events of a log that have an interest.
+
+    Args:
+        data: histories.
+        interests: interest of each item.
+        spans: windows.
+
+    Returns:
+        Events by user and time.
+    """
     log = data.log
     users = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
     item = np.asarray(log.item).astype(np.int64)
@@ -112,7 +142,7 @@ def attended(data: InterestData, interests: Interests, spans: Windows) -> Attend
 
 @dataclass(frozen=True)
 class Cases:
-    """Users who were active before a moment and in a window after it.
+    """Users with events before a moment and in a window after it.
 
     Attributes:
         attended: the events.
@@ -142,17 +172,17 @@ class Cases:
 
     @property
     def latest(self) -> int:
-        """The last window that is known."""
+        """Last window whose events are known."""
         return self.window - self.horizon
 
     @cached_property
     def everyone(self) -> np.ndarray:
-        """``[K]`` what the population attended to in the last window that is known."""
+        """``[K]`` shares of the population in the last known window."""
         return self.attended.shares(self.latest)
 
     @cached_property
     def target(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Case, interest and events ``[P]`` of what is to be forecast."""
+        """``[P]`` case, interest and number of events of the targets."""
         counts = self.counts[self.told]
         case, interest = counts.nonzero()
         return case, interest, counts[case, interest].astype(float)
@@ -174,34 +204,64 @@ class Cases:
 
     @cached_property
     def last_active(self) -> np.ndarray:
-        """``[M]`` bool whether a past event lies in the last window in which its user was active."""
+        """``[M]`` bool whether a past event is in the last window with events of its user."""
         last = np.full(len(self), np.iinfo(np.int32).min)
         np.maximum.at(last, self.case, self.since)
         return self.since == last[self.case]
 
     def weighed(self, weights: np.ndarray) -> np.ndarray:
-        """``[N, K]`` shares of the interests among past events, each of a weight ``[M]``."""
+        """Compute the shares of the interests among weighted past events.
+
+        Args:
+            weights: ``[M]`` weight of each past event.
+
+        Returns:
+            ``[N, K]`` shares.
+        """
         count = len(self.attended.interests)
         cells = self.case * count + self.interest
         shares = np.bincount(cells, weights, len(self) * count).reshape(len(self), count)
         return shares / shares.sum(1, keepdims=True)
 
     def mean_vector(self, case: np.ndarray, item: np.ndarray) -> np.ndarray:
-        """``[N, D]`` float32 mean vector of events, of which each is of a case and an item."""
+        """Average the vectors of events.
+
+        Args:
+            case: ``[n]`` case of each event.
+            item: ``[n]`` item of each event.
+
+        Returns:
+            ``[N, D]`` float32 mean vectors.
+        """
         many = np.bincount(case, minlength=len(self))
         return self.summed(case, item, 1 / many[case])
 
     def summed(self, case: np.ndarray, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """``[N, D]`` float32 weighted sum of the vectors of events."""
+        """Sum the vectors of weighted events.
+
+        Args:
+            case: ``[n]`` case of each event.
+            item: ``[n]`` item of each event.
+            weights: ``[n]`` weight of each event.
+
+        Returns:
+            ``[N, D]`` float32 sums.
+        """
         vectors = self.attended.interests.vectors
         matrix = sp.csr_matrix((weights.astype(np.float32), (case, item)), shape=(len(self), len(vectors)))
         return matrix @ vectors.astype(np.float32, copy=False)
 
     def own_vector(self, shares: np.ndarray) -> np.ndarray:
-        r"""``[N, D]`` the vector that shares ``[N, K]`` expect, :math:`\sum_k q_k c_{uk}`.
+        r"""Compute the expected vector of shares, :math:`\sum_k q_k c_{uk}`.
 
-        The centroid :math:`c_{uk}` is that of the user's own past events of the interest; where there is none, that of the
+        The centroid :math:`c_{uk}` is that of the user's own past events of the interest; without such events, that of the
         interest's items.
+
+        Args:
+            shares: ``[N, K]`` of each case.
+
+        Returns:
+            ``[N, D]`` vectors.
         """
         count = len(self.attended.interests)
         cells = self.case * count + self.interest
@@ -211,13 +271,29 @@ class Cases:
         return own + others.astype(np.float32) @ self.attended.centroids
 
     def exchanged(self, seed: int) -> "Cases":
-        """The same with the targets exchanged among the users by chance, each order as probable."""
+        """Permute the targets randomly among the users.
+
+        Args:
+            seed: of the permutation.
+
+        Returns:
+            The same cases with other targets.
+        """
         order = np.random.default_rng([seed, self.window - self.latest, self.window & 0xFFFF]).permutation(len(self))
         return replace(self, told=self.told[order])
 
 
 def cases(held: Attended, window: int, horizon: int) -> Cases:
-    """Everyone who is active in a window and was so before the moment of the forecast."""
+    """Collect the users with events in a window and before the moment of the forecast.
+
+    Args:
+        held: events that have an interest.
+        window: number of the target's window.
+        horizon: windows ahead.
+
+    Returns:
+        One case per user.
+    """
     count = len(held.interests)
     past = held.window <= window - horizon
     many = np.bincount(held.user[past], minlength=len(held.offsets) - 1)
@@ -246,5 +322,12 @@ def cases(held: Attended, window: int, horizon: int) -> Cases:
 
 
 def nonempty(found: Iterable[Cases]) -> list[Cases]:
-    """Those in which there is anyone."""
+    """Drop windows without a case.
+
+    Args:
+        found: cases by window.
+
+    Returns:
+        Those with at least one case.
+    """
     return [one for one in found if len(one)]

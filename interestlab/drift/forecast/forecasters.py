@@ -1,4 +1,4 @@
-"""What says which interests a user will have in a window to come: baselines, and a trained model."""
+"""Forecasters of the interests of a user in a coming window: baselines, and a trained model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ MIXES = 12
 
 
 class Tuned(NamedTuple):
-    """What was chosen on the validation windows.
+    """Parameters chosen on the validation windows.
 
     Attributes:
         setting: of the forecaster.
@@ -29,11 +29,11 @@ class Tuned(NamedTuple):
 
 
 class Forecaster(ABC):
-    """Says shares of interests.
+    """Forecasts shares of interests.
 
     Attributes:
         name: in the table.
-        settings: what is tried.
+        settings: values that are tried in tuning.
     """
 
     name: str
@@ -41,26 +41,58 @@ class Forecaster(ABC):
 
     @abstractmethod
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        """``[N, K]`` of each setting, before the population is mixed in."""
+        """Forecast the shares, before the population is mixed in.
+
+        Args:
+            cases: users of a window.
+            settings: values of the setting.
+
+        Yields:
+            ``[N, K]`` shares for each setting.
+        """
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """``[N, D]`` the vector that is expected; by default :meth:`.Cases.own_vector` of the shares."""
+        """Forecast the mean vector; by default :meth:`.Cases.own_vector` of the shares.
+
+        Args:
+            cases: users of a window.
+            tuned: setting and mixing weight.
+
+        Returns:
+            ``[N, D]`` vectors.
+        """
         return cases.own_vector(mixed(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
 
 
 def mixes(forecaster: Forecaster) -> np.ndarray:
-    """The weights of the population that are tried, denser near 0; all are above it, so that no loss is infinite."""
+    """Return the mixing weights to try, denser near 0; all are positive, so that no loss is infinite.
+
+    Args:
+        forecaster: one with more settings gets fewer weights.
+
+    Returns:
+        Ascending weights.
+    """
     many = MIXES * SETTINGS // len(forecaster.settings)
     return (np.arange(1, many + 1) / many) ** 2
 
 
 def mixed(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
-    """``[N, K]`` shares with those of the population mixed in."""
+    """Mix the population's shares into a forecast.
+
+    Args:
+        shares: ``[N, K]`` forecast.
+        cases: users of a window.
+        mix: weight of the population.
+
+    Returns:
+        ``[N, K]`` shares.
+    """
     return (1 - mix) * shares + mix * cases.everyone
 
 
 class Persistence(Forecaster):
-    """The shares of the last window in which the user was active; as a vector, the mean of its events as it stands."""
+    """The shares of the last window in which the user was active; as a vector, the mean of its events."""
 
     name = "persistence"
 
@@ -72,7 +104,7 @@ class Persistence(Forecaster):
 
 
 class Mean(Forecaster):
-    """The shares of the user's whole past."""
+    """The shares of the user's full past."""
 
     name = "mean"
 

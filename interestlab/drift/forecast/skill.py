@@ -1,4 +1,4 @@
-"""How good forecasts are: tuned on some cases, scored on others, with intervals over users."""
+"""Tune forecasters on some cases and score them on others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,15 @@ from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mixed, mix
 
 
 def tune(forecaster: Forecaster, cases: Sequence[Cases]) -> Tuned:
-    """The setting and the mixing weight of least log-loss, averaged over the users of the cases."""
+    """Choose the setting and the mixing weight with the smallest log-loss, averaged over the users of the cases.
+
+    Args:
+        forecaster: what is tuned.
+        cases: validation windows.
+
+    Returns:
+        Setting and weight.
+    """
     everyone = np.concatenate([one.everyone[one.target[1]] for one in cases])
     users = np.concatenate([one.users[one.target[0]] for one in cases])
     many = np.concatenate([one.target[2] for one in cases])
@@ -31,7 +39,7 @@ def tune(forecaster: Forecaster, cases: Sequence[Cases]) -> Tuned:
 
 @dataclass(frozen=True)
 class Scores:
-    """A forecaster on some cases.
+    """Scores of a forecaster on some cases.
 
     Attributes:
         users: ``[n]`` user of each case.
@@ -39,7 +47,7 @@ class Scores:
         loss: ``[n]`` sum over those events of ``-log q``, in nats.
         moves: ``[n]`` 1 - q of the interest that was largest in the user's past.
         moved: ``[n]`` whether another was largest in the window.
-        judged: ``[n]`` whether the window has events enough to say so.
+        judged: ``[n]`` whether the window has enough events to tell.
     """
 
     users: np.ndarray
@@ -53,8 +61,17 @@ class Scores:
 def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], least: int) -> Scores:
     """Score a forecaster.
 
-    A migration is a window of at least ``least`` events in which the interest that was largest in the user's whole past is not
-    among the largest.
+    A migration is a window with at least ``least`` events in which the largest interest of the user's past is not among the
+    largest.
+
+    Args:
+        forecaster: what is scored.
+        tuned: its setting and mixing weight.
+        cases: test windows.
+        least: smallest number of events of a window that can show a migration.
+
+    Returns:
+        Scores of every case.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     for one in cases:
@@ -69,5 +86,14 @@ def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], least: i
 
 
 def squared_error(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases]) -> np.ndarray:
-    """``[n]`` squared distance from the expected vector to the mean vector of the target."""
+    """Compute the squared distance from the forecast vector to the mean vector of the target.
+
+    Args:
+        forecaster: what is scored.
+        tuned: its setting and mixing weight.
+        cases: test windows.
+
+    Returns:
+        ``[n]`` squared distance of each case.
+    """
     return np.concatenate([np.square(forecaster.vector(one, tuned) - one.target_vector).sum(1, dtype=float) for one in cases])

@@ -15,7 +15,7 @@ from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
-from interestlab.inference.load import OF_THE_LOG, load
+from interestlab.inference.load import LOG_FINGERPRINT_KEYS, load
 from interestlab.utils.argument_checks import require_at_least
 
 SCHEMA = {
@@ -125,7 +125,7 @@ def forecast(
     prints: Mapping[str, Any] = {}
     for path in map(Path, runs):
         found = load(path, overrides=overrides)
-        of_log = {key: found.data.fingerprint.get(key) for key in OF_THE_LOG}
+        of_log = {key: found.data.fingerprint.get(key) for key in LOG_FINGERPRINT_KEYS}
         if bench is None:
             bench, prints = (
                 Bench.over(found.data, interests, count, horizons, least, draws, seed, SHUFFLED_LABELS in controls),

@@ -1,4 +1,4 @@
-"""Whether a dynamics may be called drift-aware: a rule, applied to the table of a forecast."""
+"""Decide which dynamics are drift-aware, by a rule applied to the table of a forecast."""
 
 import polars as pl
 
@@ -6,7 +6,7 @@ from interestlab.drift.forecast.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LA
 from interestlab.stats.intervals import t_interval
 
 SEEDS = 3
-"""Below, other seeds may say otherwise."""
+"""Smallest number of seeds: with fewer, other seeds may contradict."""
 
 BEATS = {
     ("", "gain_persistence"): "beats persistence",
@@ -15,23 +15,24 @@ BEATS = {
     (RANDOM_ENCODER, "loss_added"): "needs what the encoder knows",
     (FROZEN, "loss_added"): "needs the events after the training cut",
 }
-"""Differences that must be above 0."""
+"""Differences that must be positive, by control and metric."""
 
 SCHEMA = {"dynamics": pl.String(), "criterion": pl.String(), "passed": pl.Boolean(), "reason": pl.String()}
 
 
 def verdict(table: pl.DataFrame) -> pl.DataFrame:
-    """A dynamics is drift-aware if it beats persistence and EWMA and passes the controls, over at least three seeds.
+    """Apply the rule: a drift-aware dynamics beats persistence and EWMA and passes the controls, over three seeds or more.
 
-    A difference counts where neither other users nor other seeds explain it: the bootstrap interval over users of its mean over
-    the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the gain over the model's
-    own mean forecast must not be above 0 by that rule, else something leaks.
+    A difference counts if neither the choice of users nor the seeds explain it: the bootstrap interval
+    over users of its mean over the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the
+    gain over the model's
+    own mean forecast must not be positive by that rule, else information leaks.
 
     Args:
         table: of :func:`interestlab.drift.forecast.forecast`.
 
     Returns:
-        for each dynamics the criteria and, last, ``drift-aware``: ``dynamics``, ``criterion``, ``passed``, ``reason``.
+        For each dynamics the criteria and, last, ``drift-aware``: ``dynamics``, ``criterion``, ``passed``, ``reason``.
     """
     rows: list[tuple[str, str, bool, str]] = []
     for name in table["dynamics"].drop_nulls().unique(maintain_order=True):
@@ -53,7 +54,16 @@ MISSING = "was not measured"
 
 
 def above(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
-    """Whether a difference is above 0 for other users and other seeds alike, and what it is."""
+    """Test whether a difference is positive over users and over seeds.
+
+    Args:
+        own: rows of one dynamics.
+        control: of the rows.
+        metric: the difference.
+
+    Returns:
+        Whether it is, and its figures in words.
+    """
     rows = own.filter(pl.col("control") == control, pl.col("metric") == metric)
     each = rows.filter(pl.col("run").is_not_null()).unique("seed", maintain_order=True)["value"].drop_nulls().to_list()
     mean = rows.filter(pl.col("run").is_null())

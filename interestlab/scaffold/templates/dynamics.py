@@ -1,4 +1,4 @@
-"""A dynamics: a leaky average whose rate is learnt."""
+"""A dynamics: a leaky average with a learnt rate."""
 
 import math
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class MyPlugin(Dynamics):
-    """A leaky average of the events, ``z_t = z_{t-1} + rate (x_t - z_{t-1})``, the rate learnt in each channel.
+    """A leaky average of the events, ``z_t = z_{t-1} + rate (x_t - z_{t-1})``, with a learnt rate per channel.
 
     Args:
         dim: width of the model.
-        rate: how far an event pulls the interest at the start, between 0 and 1.
+        rate: initial weight of an event, between 0 and 1.
 
     Raises:
         ValueError: the rate is out of its range.
@@ -21,12 +21,12 @@ class MyPlugin(Dynamics):
     def __init__(self, dim: int, rate: float = 0.3) -> None:
         super().__init__()
         if not 0 < rate < 1:
-            raise ValueError(f"rate must lie between 0 and 1, not {rate}")
+            raise ValueError(f"rate must be between 0 and 1, not {rate}")
         self.dim = dim
-        self.logit = nn.Parameter(torch.full((dim,), math.log(rate / (1 - rate))))  # a sigmoid keeps it in its range
+        self.logit = nn.Parameter(torch.full((dim,), math.log(rate / (1 - rate))))  # its sigmoid is always in the range
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        # The padding is on the right, so no real event comes after it: the mask is not needed.
+        # The padding is on the right, after every real event, so the mask is not needed.
         state, zs = self.init_state(len(x)), []
         for t in range(x.shape[1]):
             state, z = self.step(state, x[:, t], dt[:, t])

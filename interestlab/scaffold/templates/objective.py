@@ -1,4 +1,4 @@
-"""An objective: the next item, told apart from the other items of the batch."""
+"""An objective: the next item against the other items of the batch."""
 
 from interestlab.contract import Objective
 from interestlab.step import Step
@@ -7,10 +7,10 @@ from torch.nn import functional as F
 
 
 class MyPlugin(Objective):
-    """Softmax cross-entropy of the next item among the items of the batch.
+    """Softmax cross-entropy of the next item against the items of the batch.
 
     Args:
-        temperature: scores are divided by it.
+        temperature: divides the scores.
 
     Raises:
         ValueError: the temperature is not positive.

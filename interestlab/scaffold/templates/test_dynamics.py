@@ -1,4 +1,4 @@
-"""The contract of a dynamics, and what is particular to this one."""
+"""Conformance checks of a dynamics, and tests of this class."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ class TestMyPlugin(DynamicsTests):
     plugin = MyPlugin
 
 
-def test_values_by_hand():
+def test_values():
     x = torch.tensor([1.0, 2.0, 0.0]).reshape(1, 3, 1)
     z = MyPlugin(1, rate=0.5)(x, torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool))
     torch.testing.assert_close(z.flatten(), torch.tensor([0.5, 1.25, 0.625]))
@@ -19,5 +19,5 @@ def test_values_by_hand():
 
 @pytest.mark.parametrize("rate", [-0.1, 0.0, 1.0])
 def test_rate_out_of_range(rate):
-    with pytest.raises(ValueError, match="rate must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="rate must be between 0 and 1"):
         MyPlugin(1, rate=rate)

@@ -1,4 +1,4 @@
-"""The contract of an encoder, and what is particular to this one."""
+"""Conformance checks of an encoder, and tests of this class."""
 
 import torch
 from interestlab.testing import EncoderTests, pad_rows
@@ -10,15 +10,15 @@ class TestMyPlugin(EncoderTests):
     plugin = MyPlugin
 
 
-def test_words_that_look_alike_are_near():
+def test_similar_words_have_similar_vectors():
     torch.manual_seed(0)
     encoder = MyPlugin()
     vectors = encoder(pad_rows(encoder.preprocess(["headphone", "headphones", "lamp"])))
-    near, far = torch.cosine_similarity(vectors[:1], vectors[1:])
-    assert near > far + 0.3
+    similar, different = torch.cosine_similarity(vectors[:1], vectors[1:])
+    assert similar > different + 0.3
 
 
-def test_only_the_start_of_a_text_is_read():
+def test_long_texts_are_truncated():
     encoder = MyPlugin(max_length=5)
     long, short = encoder.preprocess(["lamps and more", "lamps"])
     assert (long == short).all()

@@ -1,4 +1,4 @@
-"""The contract of a fusion head, and what is particular to this one."""
+"""Conformance checks of a fusion head, and tests of this class."""
 
 import torch
 from interestlab.testing import FusionHeadTests
@@ -10,7 +10,7 @@ class TestMyPlugin(FusionHeadTests):
     plugin = MyPlugin
 
 
-def test_is_the_mean_of_what_is_present_at_first():
+def test_initial_output_is_the_mean_of_the_present_streams():
     head = MyPlugin(dim=2)
     head.build(["id", "text"])
     streams = {"id": torch.tensor([[1.0, 2.0], [1.0, 2.0]]), "text": torch.tensor([[3.0, 4.0], [9.0, 9.0]])}

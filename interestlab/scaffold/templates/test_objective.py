@@ -1,4 +1,4 @@
-"""The contract of an objective, and what is particular to this one."""
+"""Conformance checks of an objective, and tests of this class."""
 
 import math
 
@@ -15,10 +15,10 @@ class TestMyPlugin(ObjectiveTests):
     plugin = MyPlugin
 
 
-def test_value_by_hand():
+def test_loss():
     targets = torch.tensor([[7, -1]])
-    nothing = torch.zeros(1, 2, dtype=torch.int64)
-    batch = Batch(nothing[:, 0], nothing, nothing, nothing.float(), targets >= 0, targets, nothing[:, :0])
+    zeros = torch.zeros(1, 2, dtype=torch.int64)
+    batch = Batch(zeros[:, 0], zeros, zeros, zeros.float(), targets >= 0, targets, zeros[:, :0])
     candidates = Candidates(torch.eye(2), torch.tensor([3, 7]), torch.zeros(2), catalogue_size=2)
     objective = MyPlugin(temperature=0.5)
     events = torch.tensor([[[0.0, 1.0], [9.0, 9.0]]])

@@ -1,4 +1,4 @@
-"""The contract of a source, and what is particular to this one."""
+"""Conformance checks of a source, and tests of this class."""
 
 import pytest
 from interestlab.errors import DataError
@@ -30,10 +30,10 @@ def test_values(path):
     assert events.columns == ["user_id", "item_id", "timestamp"]
 
 
-def test_what_is_wrong_is_said(path):
+def test_errors(path):
     with pytest.raises(DataError, match="has no column buyer; it has customer, item_id, timestamp"):
         MyPlugin(path, {"user_id": "buyer"}, ";").read()
-    with pytest.raises(DataError, match="has a column item_id already"):
+    with pytest.raises(DataError, match="already has a column item_id"):
         MyPlugin(path, {"item_id": "customer"}, ";").read()
     with pytest.raises(DataError, match="cannot be read as CSV"):
         MyPlugin(f"{path}.missing").read()
