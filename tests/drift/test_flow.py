@@ -68,7 +68,7 @@ def test_of_a_metric_no_plan_is_cheaper(seed):
 
 def test_the_cost_is_1_less_the_cosine_of_centroids():
     shopped = shop(3)
-    mean = np.array([shopped.vectors[shopped.of == k].mean(0) for k in range(3)])
+    mean = np.array([shopped.vectors[shopped.item_interest == k].mean(0) for k in range(3)])
     cosine = mean[0] @ mean[1] / np.linalg.norm(mean[0]) / np.linalg.norm(mean[1])
     cost = transport_cost(shopped)
     assert cost[0, 1] == pytest.approx(1 - cosine, abs=1e-6)

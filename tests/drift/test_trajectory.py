@@ -184,7 +184,7 @@ def test_what_the_last_events_changed_is_migration_and_evolution(shop, dynamics)
     last = np.asarray(log.offsets)[user + 1] - 1
     factor = seen.logit_scale
     now, then = (
-        implied(recommender.frozen.normalize(z), seen.catalogue, held.of, len(held), held.vectors, factor)
+        implied(recommender.frozen.normalize(z), seen.catalogue, held.item_interest, len(held), held.vectors, factor)
         for z in (seen.states(np.array([last])), seen.states(np.array([last - 3]), np.array([log.time[last]])))
     )
     np.testing.assert_allclose(found.before[0], then.shares[0], atol=1e-6)

@@ -20,18 +20,18 @@ def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, n
         offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
         log of the first event of each labelled session.
     """
-    interest = np.asarray(interests.of)[log.item]
-    held = np.flatnonzero(interest >= 0)
+    interest = np.asarray(interests.item_interest)[log.item]
+    labelled = np.flatnonzero(interest >= 0)
     width = len(interests)
     pairs, first, count = np.unique(
-        log.session[held].astype(np.int64) * width + interest[held], return_index=True, return_counts=True
+        log.session[labelled].astype(np.int64) * width + interest[labelled], return_index=True, return_counts=True
     )
     session, label = np.divmod(pairs, max(1, width))
     order = np.lexsort((first, -count, session))
     best = order[np.flatnonzero(np.diff(session[order], prepend=-1))]
-    begins = np.flatnonzero(np.diff(log.session[held], prepend=-1))
-    sizes = np.bincount(log.user[held[begins]], minlength=len(log.users))
-    return np.concatenate([[0], np.cumsum(sizes)]), label[best], held[begins]
+    begins = np.flatnonzero(np.diff(log.session[labelled], prepend=-1))
+    sizes = np.bincount(log.user[labelled[begins]], minlength=len(log.users))
+    return np.concatenate([[0], np.cumsum(sizes)]), label[best], labelled[begins]
 
 
 def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -57,10 +57,10 @@ def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop:
     width = int(labels.max(initial=0)) + 1
     pairs, inverse = np.unique(change * width + labels[place], return_inverse=True)
     rise = np.bincount(inverse, weights=weight, minlength=len(pairs)).round(12)
-    of, label = np.divmod(pairs, width)
+    change_of, label = np.divmod(pairs, width)
     out = []
     for key in (rise, -rise):
-        order = np.lexsort((label, key, of))
-        best = order[np.flatnonzero(np.diff(of[order], prepend=-1))]
+        order = np.lexsort((label, key, change_of))
+        best = order[np.flatnonzero(np.diff(change_of[order], prepend=-1))]
         out.append(np.where(key[best] < 0, label[best], -1))
     return out[0], out[1]

@@ -7,30 +7,28 @@ from interestlab.drift.changes.scan import MARGIN, TIE, ScanResult
 from interestlab.errors import DataError
 
 
-def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list[int]:
-    r"""Divide a user's sessions into stretches of constant shares.
+def pelt_segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list[int]:
+    r"""Divide a user's sessions into segments of constant shares.
 
-    By PELT (Killick, Fearnhead and Eckley 2012), as ``ruptures`` computes it. The division minimises the sum of squares of the
-    indicators of all interests around the shares of their stretch, plus ``threshold``
-    for each change:
+    Uses PELT (Killick, Fearnhead and Eckley 2012) of ``ruptures``. The segmentation minimises the sum of squares of the
+    indicators of all interests around the shares of their segment, plus ``threshold`` for each change:
 
     .. math:: \sum_{\text{segments } s} \left(n_s - \sum_k c_{sk}^2 / n_s\right) + \text{threshold} \cdot \#\text{changes}.
 
     One change lowers the first term by ``T`` of :mod:`interestlab.drift.changes.scan`. With the permutation threshold of
-    :func:`~interestlab.drift.changes.scan.scan_users` a user without change therefore gets
-    one at the level asked for. Two or more
-    together can pay where none does alone, which in long histories adds about a hundredth; asked only for users whose scan is
-    significant, the level holds. Its pruning knows nothing of ``margin``: where thresholds are small beside it (below 4, of
-    histories of up to 30 sessions) one division in a hundred is not the least; of thresholds as permutations give them none was
-    met.
+    :func:`~interestlab.drift.changes.scan.scan_users`, the probability that it finds a single change for a user without any is
+    therefore the level of the threshold. Several changes together can be worth their penalty if none is alone, which adds
+    about 0.01 in long histories; if only users with a significant scan are segmented, the level holds. The pruning of PELT
+    ignores ``margin``: with small thresholds (below 4, in histories of up to 30 sessions) one segmentation in a hundred is not
+    optimal. With permutation thresholds every segmentation tested was optimal.
 
     Args:
         labels: ``[n]`` the interest of each session of one user.
-        threshold: penalty of a change, of this user.
-        margin: smallest number of sessions in a stretch.
+        threshold: penalty per change for this user.
+        margin: smallest number of sessions in a segment.
 
     Returns:
-        The first session of each stretch but the first; empty below ``2 * margin`` sessions.
+        First session of each segment except the first one; empty for fewer than ``2 * margin`` sessions.
 
     Raises:
         DataError: the threshold is NaN, since the user has too few sessions, or ``ruptures`` is not installed.
@@ -49,24 +47,25 @@ def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list
 
 
 def find_offline(
-    offsets: np.ndarray, labels: np.ndarray, held: ScanResult, users: np.ndarray, margin: int = MARGIN
+    offsets: np.ndarray, labels: np.ndarray, scan: ScanResult, users: np.ndarray, margin: int = MARGIN
 ) -> pl.DataFrame:
     """List the changes of users whose scan is significant.
 
     A single change is placed where the scan places it, which is the likelier position; several are placed by PELT.
 
     Args:
-        offsets, labels: as for :func:`~interestlab.drift.changes.scan.scan_users`.
-        held: its result.
-        users: ``[S]`` int indices of the users, by p or by q.
-        margin: as for the scan.
+        offsets: ``[U + 1]`` where each user's sessions begin.
+        labels: ``[N]`` interest of each session.
+        scan: result of the scan.
+        users: ``[S]`` int indices of the users with a significant scan.
+        margin: smallest number of sessions in a segment.
 
     Returns:
         ``user``, ``session`` (the first after the change, counted within the user), ``seen`` (the same).
     """
     rows: list[tuple[int, int]] = []
     for user in np.asarray(users).tolist():
-        found = segments(labels[offsets[user] : offsets[user + 1]], held.threshold[user], margin)
-        rows += [(user, place) for place in (found if len(found) > 1 else [int(held.position[user])])]
+        starts = pelt_segments(labels[offsets[user] : offsets[user + 1]], scan.threshold[user], margin)
+        rows += [(user, start) for start in (starts if len(starts) > 1 else [int(scan.position[user])])]
     schema = {"user": pl.Int64, "session": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(seen=pl.col("session"))

@@ -16,7 +16,7 @@ The change is placed where two multinomials are likeliest, at the largest
 .. math:: G(t) = 2 \sum_k [h(a_k) + h(b_k) - h(c_k)] - 2 [h(t) + h(n - t) - h(n)], \qquad h(x) = x \log x.
 
 Where one interest moves to another, T finds more changes than G, which spends its power on rare interests, and G places them
-better. How many are found, and how near: ``benchmarks/drift`` measures it.
+better. ``benchmarks/drift`` measures how many changes are found, and how precisely.
 """
 
 from collections.abc import Iterator
@@ -79,15 +79,15 @@ def scan_users(
         offsets: ``[U + 1]`` where each user's sessions begin.
         labels: ``[N]`` interest of each session, not negative.
         permutations: ``R``.
-        level: of the threshold.
-        seed: of the permutations.
+        level: significance level of the threshold.
+        seed: random seed of the permutations.
         margin: smallest number of sessions on each side.
 
     Returns:
         Position, statistic, p-value and threshold of each user.
 
     Raises:
-        DataError: no p-value can be as small as ``level``, or the margin leaves nowhere to split.
+        DataError: no p-value can be as small as ``level``, or the margin is too large.
     """
     rank = int(level * (1 + permutations) + TIE)
     if rank < 1:
@@ -95,7 +95,9 @@ def scan_users(
             f"{permutations} permutations give no p-value of {level} or less; take at least {int(np.ceil(1 / level)) - 1}."
         )
     if not 1 <= margin <= MINIMUM // 2:
-        raise DataError(f"margin is {margin}; take 1 to {MINIMUM // 2}, half of the fewest sessions that are judged.")
+        raise DataError(
+            f"margin is {margin}; take 1 to {MINIMUM // 2}, half of the smallest number of sessions that are tested."
+        )
     sizes = np.diff(offsets)
     nan = np.full((3, len(sizes)), np.nan)
     out = ScanResult(np.full(len(sizes), -1), nan[0], nan[1], nan[2])
@@ -161,14 +163,14 @@ def occurrences(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, margin: int) -> np.ndarray:
     """Compute the statistic of shuffled sessions.
 
-    The ``j``-th occurrence of a label adds the same to the sums whenever it comes, so only the positions are drawn:
-    each label gets some, sorted within the label. All shapes use the same
-    permutations, each after one of its own, so that the samples of two shapes are independent.
+    The ``j``-th occurrence of a label adds the same to the sums at any position, so only the positions are sampled: each label
+    gets some of them, sorted within the label. All shapes use the same permutations, each composed with one of its own, so
+    that the samples of two shapes are independent.
 
     Args:
         shapes: ``[S, n]`` for each session how many have its label, ascending; sessions of a label are adjacent.
         shuffles: ``[R, n]`` permutations of the positions.
-        seed: of the permutations of the shapes.
+        seed: random seed of the permutations of the shapes.
         margin: as for :func:`scan_users`.
     """
     n = shapes.shape[1]

@@ -1,4 +1,4 @@
-"""How well trained models foresee where interests go, beside baselines and negative controls."""
+"""Measure how well trained models forecast interests, with baselines and negative controls."""
 
 from interestlab.drift.forecast.table import forecast
 from interestlab.drift.forecast.verdict import verdict

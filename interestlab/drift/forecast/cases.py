@@ -17,8 +17,8 @@ class Windows:
     """Windows of equal length for everyone. Window 0 begins at the test cut; those before it have negative numbers.
 
     Attributes:
-        start: of window 0, unix seconds.
-        length: seconds.
+        start: start of window 0, unix seconds.
+        length: length of a window in seconds.
         first: number of the first complete window after the training cut; negative.
         stop: number of complete windows after the test cut.
     """
@@ -32,14 +32,14 @@ class Windows:
         """Return the start of a window.
 
         Args:
-            window: its number.
+            window: number of the window.
 
         Returns:
             Unix seconds.
         """
         return self.start + window * self.length
 
-    def of(self, times: np.ndarray) -> np.ndarray:
+    def find(self, times: np.ndarray) -> np.ndarray:
         """Find the window of each time.
 
         Args:
@@ -51,7 +51,7 @@ class Windows:
         return np.floor((times - self.start) / self.length).astype(np.int64)
 
 
-def windows(data: InterestData, count: int) -> Windows:
+def place_windows(data: InterestData, count: int) -> Windows:
     """Place windows before and after the test cut, of a length that divides the time after the training cut by ``count``.
 
     No window spans the test cut, and the remainders at the two ends are in no window.
@@ -64,7 +64,7 @@ def windows(data: InterestData, count: int) -> Windows:
         The windows.
 
     Raises:
-        DataError: the log is not split by global time, or a part after the training cut holds no whole window.
+        DataError: the log is not split by global time, or the validation or test part is shorter than one window.
     """
     if data.preparation.split != "global_time":
         raise DataError(
@@ -79,19 +79,22 @@ def windows(data: InterestData, count: int) -> Windows:
         part, days = ("validation", test - valid) if not before else ("test", end - test)
         raise DataError(
             f"no whole window of {length / 86_400:.3g} days lies in the {part} part of {days / 86_400:.3g} days; "
-            "take more windows, or other data.cuts."
+            "take more windows, or other data.split_quantiles."
         )
     return Windows(test, length, -before, after)
 
 
 @dataclass(frozen=True)
-class Attended:
+class InterestEvents:
     """The events of a log that have an interest, by user and time.
 
     Attributes:
-        interests: which.
-        user, item, interest, window: ``[E]`` int64 of each event.
-        offsets: ``[U + 1]`` where each user's begin.
+        interests: the interests of the catalogue.
+        user: ``[E]`` int64 user of each event, ascending.
+        item: ``[E]`` int64 item of each event.
+        interest: ``[E]`` int64 interest of the item.
+        window: ``[E]`` int64 number of the window.
+        offsets: ``[U + 1]`` index of each user's first event.
     """
 
     interests: Interests
@@ -102,7 +105,7 @@ class Attended:
     offsets: np.ndarray
 
     @cached_property
-    def population(self) -> dict[int, np.ndarray]:
+    def population_counts(self) -> dict[int, np.ndarray]:
         """Window -> ``[K]`` events of each interest, of all users."""
         count = len(self.interests)
         numbers, place = np.unique(self.window, return_inverse=True)
@@ -114,19 +117,26 @@ class Attended:
         """``[K, D]`` float32 mean vector of the items of each interest."""
         return self.interests.centroids.astype(np.float32)
 
-    def shares(self, window: int) -> np.ndarray:
-        """``[K]`` shares of the population in a window, half an event added to each so that none is 0."""
-        counts = self.population.get(window, np.zeros(len(self.interests))) + 0.5
+    def population_shares(self, window: int) -> np.ndarray:
+        """Compute the shares of the interests among all users' events in a window, with half an event added to each.
+
+        Args:
+            window: number of the window.
+
+        Returns:
+            ``[K]`` shares, none of them 0.
+        """
+        counts = self.population_counts.get(window, np.zeros(len(self.interests))) + 0.5
         return counts / counts.sum()
 
 
-def attended(data: InterestData, interests: Interests, spans: Windows) -> Attended:
+def collect_events(data: InterestData, interests: Interests, spans: Windows) -> InterestEvents:
     """Collect the events of a log that have an interest.
 
     Args:
-        data: histories.
+        data: the histories.
         interests: interest of each item.
-        spans: windows.
+        spans: the windows.
 
     Returns:
         Events by user and time.
@@ -134,28 +144,33 @@ def attended(data: InterestData, interests: Interests, spans: Windows) -> Attend
     log = data.log
     users = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
     item = np.asarray(log.item).astype(np.int64)
-    kept = interests.of[item] >= 0
-    offsets = np.r_[0, np.cumsum(np.bincount(users[kept], minlength=len(log.offsets) - 1))]
-    window = spans.of(np.asarray(log.time))[kept]
-    return Attended(interests, users[kept], item[kept], interests.of[item[kept]], window, offsets)
+    has_interest = interests.item_interest[item] >= 0
+    offsets = np.r_[0, np.cumsum(np.bincount(users[has_interest], minlength=len(log.offsets) - 1))]
+    window = spans.find(np.asarray(log.time))[has_interest]
+    return InterestEvents(
+        interests, users[has_interest], item[has_interest], interests.item_interest[item[has_interest]], window, offsets
+    )
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Users with events before a moment and in a window after it.
+    """Users with events before the moment of a forecast and in the window that is forecast.
 
     Attributes:
-        attended: the events.
-        window: in which the target lies.
-        horizon: the moment is the beginning of window ``window - horizon + 1``: 1 says that the window begins there.
-        users: ``[N]`` int64 ascending.
-        case, interest, item, age, since: ``[M]`` int32 the past events: whose case, their interest and item, how many events of
-            the user came after, and in which window they lie.
-        counts: ``[N, K]`` the target: events of each interest in the window.
-        told: ``[N]`` which case's target each has; its own but for a control.
+        events_by_user: all events that have an interest.
+        window: number of the window that is forecast.
+        horizon: number of windows ahead: the forecast is made at the start of window ``window - horizon + 1``.
+        users: ``[N]`` int64 users, ascending.
+        case: ``[M]`` int32 case of each past event.
+        interest: ``[M]`` int32 its interest.
+        item: ``[M]`` int32 its item.
+        age: ``[M]`` int32 number of the user's past events after it.
+        since: ``[M]`` int32 number of its window.
+        counts: ``[N, K]`` the target: number of events of each interest in the window.
+        target_index: ``[N]`` case whose target is used: the case itself, except with shuffled labels.
     """
 
-    attended: Attended
+    events_by_user: InterestEvents
     window: int
     horizon: int
     users: np.ndarray
@@ -165,42 +180,42 @@ class Cases:
     age: np.ndarray
     since: np.ndarray
     counts: np.ndarray
-    told: np.ndarray
+    target_index: np.ndarray
 
     def __len__(self) -> int:
         return len(self.users)
 
     @property
     def latest(self) -> int:
-        """Last window whose events are known."""
+        """Return the last window whose events are known."""
         return self.window - self.horizon
 
     @cached_property
-    def everyone(self) -> np.ndarray:
+    def population_shares(self) -> np.ndarray:
         """``[K]`` shares of the population in the last known window."""
-        return self.attended.shares(self.latest)
+        return self.events_by_user.population_shares(self.latest)
 
     @cached_property
     def target(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``[P]`` case, interest and number of events of the targets."""
-        counts = self.counts[self.told]
+        counts = self.counts[self.target_index]
         case, interest = counts.nonzero()
         return case, interest, counts[case, interest].astype(float)
 
     @cached_property
     def events(self) -> np.ndarray:
         """``[N]`` events of the target."""
-        return self.counts[self.told].sum(1).astype(float)
+        return self.counts[self.target_index].sum(1).astype(float)
 
     @property
     def target_vector(self) -> np.ndarray:
         """``[N, D]`` mean vector of the target's events."""
-        held = self.attended
-        here = np.flatnonzero(held.window == self.window)
-        place = np.searchsorted(self.users, held.user[here])
-        here, place = here[place < len(self)], place[place < len(self)]
-        mine = self.users[place] == held.user[here]
-        return self.mean_vector(place[mine], held.item[here[mine]])[self.told]
+        events = self.events_by_user
+        in_window = np.flatnonzero(events.window == self.window)
+        case = np.searchsorted(self.users, events.user[in_window])
+        in_window, case = in_window[case < len(self)], case[case < len(self)]
+        matches = self.users[case] == events.user[in_window]
+        return self.mean_vector(case[matches], events.item[in_window[matches]])[self.target_index]
 
     @cached_property
     def last_active(self) -> np.ndarray:
@@ -209,7 +224,7 @@ class Cases:
         np.maximum.at(last, self.case, self.since)
         return self.since == last[self.case]
 
-    def weighed(self, weights: np.ndarray) -> np.ndarray:
+    def weighted_shares(self, weights: np.ndarray) -> np.ndarray:
         """Compute the shares of the interests among weighted past events.
 
         Args:
@@ -218,7 +233,7 @@ class Cases:
         Returns:
             ``[N, K]`` shares.
         """
-        count = len(self.attended.interests)
+        count = len(self.events_by_user.interests)
         cells = self.case * count + self.interest
         shares = np.bincount(cells, weights, len(self) * count).reshape(len(self), count)
         return shares / shares.sum(1, keepdims=True)
@@ -233,10 +248,10 @@ class Cases:
         Returns:
             ``[N, D]`` float32 mean vectors.
         """
-        many = np.bincount(case, minlength=len(self))
-        return self.summed(case, item, 1 / many[case])
+        counts = np.bincount(case, minlength=len(self))
+        return self.sum_vectors(case, item, 1 / counts[case])
 
-    def summed(self, case: np.ndarray, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def sum_vectors(self, case: np.ndarray, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Sum the vectors of weighted events.
 
         Args:
@@ -247,7 +262,7 @@ class Cases:
         Returns:
             ``[N, D]`` float32 sums.
         """
-        vectors = self.attended.interests.vectors
+        vectors = self.events_by_user.interests.vectors
         matrix = sp.csr_matrix((weights.astype(np.float32), (case, item)), shape=(len(self), len(vectors)))
         return matrix @ vectors.astype(np.float32, copy=False)
 
@@ -258,76 +273,76 @@ class Cases:
         interest's items.
 
         Args:
-            shares: ``[N, K]`` of each case.
+            shares: ``[N, K]`` shares of each case.
 
         Returns:
             ``[N, D]`` vectors.
         """
-        count = len(self.attended.interests)
+        count = len(self.events_by_user.interests)
         cells = self.case * count + self.interest
-        met = np.bincount(cells, minlength=len(self) * count)
-        own = self.summed(self.case, self.item, shares.ravel()[cells] / met[cells])
-        others = np.where(met.reshape(shares.shape) > 0, 0, shares)
-        return own + others.astype(np.float32) @ self.attended.centroids
+        occurrences = np.bincount(cells, minlength=len(self) * count)
+        own = self.sum_vectors(self.case, self.item, shares.ravel()[cells] / occurrences[cells])
+        others = np.where(occurrences.reshape(shares.shape) > 0, 0, shares)
+        return own + others.astype(np.float32) @ self.events_by_user.centroids
 
-    def exchanged(self, seed: int) -> "Cases":
+    def exchange_targets(self, seed: int) -> "Cases":
         """Permute the targets randomly among the users.
 
         Args:
-            seed: of the permutation.
+            seed: random seed of the permutation.
 
         Returns:
             The same cases with other targets.
         """
         order = np.random.default_rng([seed, self.window - self.latest, self.window & 0xFFFF]).permutation(len(self))
-        return replace(self, told=self.told[order])
+        return replace(self, target_index=self.target_index[order])
 
 
-def cases(held: Attended, window: int, horizon: int) -> Cases:
+def build_cases(events: InterestEvents, window: int, horizon: int) -> Cases:
     """Collect the users with events in a window and before the moment of the forecast.
 
     Args:
-        held: events that have an interest.
-        window: number of the target's window.
-        horizon: windows ahead.
+        events: events that have an interest.
+        window: number of the window that is forecast.
+        horizon: number of windows ahead.
 
     Returns:
         One case per user.
     """
-    count = len(held.interests)
-    past = held.window <= window - horizon
-    many = np.bincount(held.user[past], minlength=len(held.offsets) - 1)
-    here = held.window == window
-    active = np.bincount(held.user[here], minlength=len(many))
-    users = np.flatnonzero((many > 0) & (active > 0))
-    number = np.full(len(many), -1)
-    number[users] = np.arange(len(users))
-    here &= number[held.user] >= 0
-    cells = number[held.user[here]] * count + held.interest[here]
-    events = np.flatnonzero(past & (number[held.user] >= 0))
-    user = held.user[events]
+    count = len(events.interests)
+    past = events.window <= window - horizon
+    past_counts = np.bincount(events.user[past], minlength=len(events.offsets) - 1)
+    in_window = events.window == window
+    window_counts = np.bincount(events.user[in_window], minlength=len(past_counts))
+    users = np.flatnonzero((past_counts > 0) & (window_counts > 0))
+    case_of_user = np.full(len(past_counts), -1)
+    case_of_user[users] = np.arange(len(users))
+    in_window &= case_of_user[events.user] >= 0
+    cells = case_of_user[events.user[in_window]] * count + events.interest[in_window]
+    index = np.flatnonzero(past & (case_of_user[events.user] >= 0))
+    user = events.user[index]
     return Cases(
-        attended=held,
+        events_by_user=events,
         window=window,
         horizon=horizon,
         users=users,
-        case=number[user].astype(np.int32),
-        interest=held.interest[events].astype(np.int32),
-        item=held.item[events].astype(np.int32),
-        age=(many[user] - 1 - (events - held.offsets[user])).astype(np.int32),
-        since=held.window[events].astype(np.int32),
+        case=case_of_user[user].astype(np.int32),
+        interest=events.interest[index].astype(np.int32),
+        item=events.item[index].astype(np.int32),
+        age=(past_counts[user] - 1 - (index - events.offsets[user])).astype(np.int32),
+        since=events.window[index].astype(np.int32),
         counts=np.bincount(cells, minlength=len(users) * count).astype(np.int32).reshape(len(users), count),
-        told=np.arange(len(users)),
+        target_index=np.arange(len(users)),
     )
 
 
-def nonempty(found: Iterable[Cases]) -> list[Cases]:
+def drop_empty(cases: Iterable[Cases]) -> list[Cases]:
     """Drop windows without a case.
 
     Args:
-        found: cases by window.
+        cases: the cases of each window.
 
     Returns:
-        Those with at least one case.
+        Those of the windows with at least one case.
     """
-    return [one for one in found if len(one)]
+    return [window for window in cases if len(window)]

@@ -1,4 +1,4 @@
-"""A negative control: the same model with encoders that have learnt nothing."""
+"""A negative control: the same model with shuffled encoder weights."""
 
 from dataclasses import replace
 
@@ -21,7 +21,10 @@ def random_encoder(view: ModelView, seed: int) -> ModelView:
 
     Args:
         view: the trained model and its histories.
-        seed: of the random order.
+        seed: random seed.
+
+    Returns:
+        A view of the model with shuffled weights; the given model is unchanged.
     """
     generator = torch.Generator().manual_seed(seed)
     backbone = detached_copy(view.model.backbone)
@@ -34,8 +37,8 @@ def shuffle_parameters(module: nn.Module, generator: torch.Generator) -> None:
     """Shuffle the elements of each parameter of a module.
 
     Args:
-        module: it is changed.
-        generator: of the random order.
+        module: the module, which is changed in place.
+        generator: random generator.
     """
     for p in module.parameters():
         p.copy_(p.flatten()[torch.randperm(p.numel(), generator=generator)].view_as(p))
@@ -45,8 +48,8 @@ def embed_random_values(backbone: InterestBackbone, generator: torch.Generator) 
     """Embed all values by shuffled encoders. The disk cache is not used: it is named after the weights before the shuffle.
 
     Args:
-        backbone: with shuffled weights.
-        generator: of the random order of vectors that come from no weights.
+        backbone: a backbone with shuffled weights.
+        generator: random generator that permutes the vectors of streams without weights.
 
     Returns:
         By stream, ``[size, D]``.

@@ -1,4 +1,4 @@
-"""Forecasters of the interests of a user in a coming window: baselines, and a trained model."""
+"""Forecast the interest shares of users in a coming window, by baselines or by a trained model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from interestlab.drift.model.trajectory import ModelView
 
 SETTINGS = 8
 MIXES = 12
-"""Every forecaster is tuned over ``SETTINGS * MIXES`` candidates: one without a setting has that many weights of mixing."""
+"""Each forecaster is tuned over ``SETTINGS * MIXES`` candidates; one without a setting tries that many mixing weights."""
 
 
 class Tuned(NamedTuple):
     """Parameters chosen on the validation windows.
 
     Attributes:
-        setting: of the forecaster.
+        setting: value of the forecaster's setting.
         mix: weight of the population's shares in the forecast.
     """
 
@@ -32,8 +32,8 @@ class Forecaster(ABC):
     """Forecasts shares of interests.
 
     Attributes:
-        name: in the table.
-        settings: values that are tried in tuning.
+        name: name in the table.
+        settings: values that tuning tries.
     """
 
     name: str
@@ -61,10 +61,10 @@ class Forecaster(ABC):
         Returns:
             ``[N, D]`` vectors.
         """
-        return cases.own_vector(mixed(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
+        return cases.own_vector(mix_population(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
 
 
-def mixes(forecaster: Forecaster) -> np.ndarray:
+def mixing_weights(forecaster: Forecaster) -> np.ndarray:
     """Return the mixing weights to try, denser near 0; all are positive, so that no loss is infinite.
 
     Args:
@@ -73,11 +73,11 @@ def mixes(forecaster: Forecaster) -> np.ndarray:
     Returns:
         Ascending weights.
     """
-    many = MIXES * SETTINGS // len(forecaster.settings)
-    return (np.arange(1, many + 1) / many) ** 2
+    count = MIXES * SETTINGS // len(forecaster.settings)
+    return (np.arange(1, count + 1) / count) ** 2
 
 
-def mixed(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
+def mix_population(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
     """Mix the population's shares into a forecast.
 
     Args:
@@ -88,7 +88,7 @@ def mixed(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
     Returns:
         ``[N, K]`` shares.
     """
-    return (1 - mix) * shares + mix * cases.everyone
+    return (1 - mix) * shares + mix * cases.population_shares
 
 
 class Persistence(Forecaster):
@@ -97,7 +97,7 @@ class Persistence(Forecaster):
     name = "persistence"
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        yield from (cases.weighed(cases.last_active.astype(float)) for _ in settings)
+        yield from (cases.weighted_shares(cases.last_active.astype(float)) for _ in settings)
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
         return cases.mean_vector(cases.case[cases.last_active], cases.item[cases.last_active])
@@ -109,7 +109,7 @@ class Mean(Forecaster):
     name = "mean"
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        yield from (cases.weighed(np.ones(len(cases.case))) for _ in settings)
+        yield from (cases.weighted_shares(np.ones(len(cases.case))) for _ in settings)
 
 
 class Ewma(Forecaster):
@@ -119,7 +119,7 @@ class Ewma(Forecaster):
     settings = tuple(float(2**i) for i in range(SETTINGS))
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        yield from (cases.weighed(np.exp2(-cases.age / half)) for half in settings)
+        yield from (cases.weighted_shares(np.exp2(-cases.age / half)) for half in settings)
 
 
 class Global(Forecaster):
@@ -132,22 +132,25 @@ class Global(Forecaster):
     settings = tuple(i / (SETTINGS - 1) for i in range(SETTINGS))
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        held, known = cases.everyone, cases.latest - 1 in cases.attended.population
-        trend = held / cases.attended.shares(cases.latest - 1) if known else np.ones_like(held)
+        shares, events = cases.population_shares, cases.events_by_user
+        known = cases.latest - 1 in events.population_counts
+        trend = shares / events.population_shares(cases.latest - 1) if known else np.ones_like(shares)
         for gamma in settings:
-            q = held * trend ** (gamma * cases.horizon)
+            q = shares * trend ** (gamma * cases.horizon)
             yield np.broadcast_to(q / q.sum(), (len(cases), len(q)))
 
 
 class Model(Forecaster):
-    """The shares that a model's interest implies at the window's beginning; the setting multiplies its trained scale.
+    """The interest shares that a trained model implies for a user at the start of the window.
+
+    The setting multiplies the trained scale of the logits.
 
     Args:
-        view: the model.
-        spans: the windows, in which the cases lie that it is asked about.
-        shuffle: seed of a random order of the events that it reads; None: as they came.
-        frozen: whether it reads no event after the training cut; time passes all the same. A user without an event before
-            it is forecast as the population.
+        view: the model and its histories.
+        spans: the windows.
+        shuffle: seed of a random order of the events that the model reads; None for their own order.
+        frozen: whether the model ignores events after the training cut, though time passes. A user without earlier events is
+            forecast with the population's shares.
     """
 
     name = "model"
@@ -156,43 +159,50 @@ class Model(Forecaster):
     def __init__(self, view: ModelView, spans: Windows, shuffle: int | None = None, frozen: bool = False) -> None:
         self.view, self.spans, self.shuffle, self.frozen = view, spans, shuffle, frozen
         log = view.data.log
-        self._window = spans.of(np.asarray(log.time))
+        self._window = spans.find(np.asarray(log.time))
         self._user = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
         self._scale = view.logit_scale
         self._known: dict[tuple[int, int], tuple[Tensor, np.ndarray]] = {}
 
-    def last(self, cases: Cases) -> np.ndarray:
-        """``[N]`` row of the last event that is read of each case; before the user's first where there is none."""
+    def last_rows(self, cases: Cases) -> np.ndarray:
+        """Return the row of the last event that the model reads for each case.
+
+        Args:
+            cases: users of a window.
+
+        Returns:
+            ``[N]`` rows of the log; one less than the user's first row if the model reads no event.
+        """
         log = self.view.data.log
-        many = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
+        counts = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
         if self.frozen:
-            many = np.minimum(many, np.asarray(log.split_positions.train))
-        return np.asarray(log.offsets)[cases.users] + many[cases.users] - 1
+            counts = np.minimum(counts, np.asarray(log.split_positions.train))
+        return np.asarray(log.offsets)[cases.users] + counts[cases.users] - 1
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
         z, known = self._states(cases)
-        interests = cases.attended.interests
+        interests = cases.events_by_user.interests
         scales = [self._scale * setting for setting in settings]
-        for told in implied_shares(z, self.view.catalogue, interests.of, len(interests), scales):
-            out = np.tile(cases.everyone, (len(cases), 1))
-            out[known] = told
+        for implied in implied_shares(z, self.view.catalogue, interests.item_interest, len(interests), scales):
+            out = np.tile(cases.population_shares, (len(cases), 1))
+            out[known] = implied
             yield out
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """The mean of the items' vectors, each as probable as the model has it, with that of the population mixed in."""
+        """Forecast the expected item vector under the model's probabilities, mixed with that of the population."""
         z, known = self._states(cases)
-        interests = cases.attended.interests
-        everyone = cases.everyone.astype(np.float32) @ cases.attended.centroids
-        out = np.tile(everyone, (len(cases), 1))
+        interests = cases.events_by_user.interests
+        population = cases.population_shares.astype(np.float32) @ cases.events_by_user.centroids
+        out = np.tile(population, (len(cases), 1))
         factor = self._scale * tuned.setting
-        out[known] = expected(z, self.view.catalogue, interests.of, len(interests), interests.vectors, factor)
-        return (1 - tuned.mix) * out + tuned.mix * everyone
+        out[known] = expected(z, self.view.catalogue, interests.item_interest, len(interests), interests.vectors, factor)
+        return (1 - tuned.mix) * out + tuned.mix * population
 
     def _states(self, cases: Cases) -> tuple[Tensor, np.ndarray]:
-        """Interests as they are compared, and ``[N]`` whose are known; followed once for all that asks."""
+        """Return the normalized states of the cases that have one, and ``[N]`` bool which these are; cached per window."""
         key = cases.window, cases.horizon
         if key not in self._known:
-            last = self.last(cases)
+            last = self.last_rows(cases)
             known = last >= np.asarray(self.view.data.log.offsets)[cases.users]
             at = np.full(int(known.sum()), self.spans.begin(cases.window))
             self._known[key] = self.view.frozen.normalize(self.view.states(last[known], at, self.shuffle)), known
@@ -200,11 +210,12 @@ class Model(Forecaster):
 
 
 class Blend(Forecaster):
-    """A model and another forecaster, each as it was tuned; the setting is the weight of the model.
+    """The weighted mean of a model and another forecaster; the setting is the weight of the model.
 
     Args:
-        model: and ``other``: what is blended.
-        tuned: settings of the two.
+        model: the model.
+        other: the other forecaster.
+        tuned: parameters of the model, and of the other forecaster.
     """
 
     name = "mixed"
@@ -215,27 +226,27 @@ class Blend(Forecaster):
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
         parts = zip((self.model, self.other), self.tuned, strict=True)
-        one, two = (next(part.shares(cases, [tuned.setting])) for part, tuned in parts)
-        yield from (weight * one + (1 - weight) * two for weight in settings)
+        first, second = (next(part.shares(cases, [tuned.setting])) for part, tuned in parts)
+        yield from (weight * first + (1 - weight) * second for weight in settings)
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """The two vectors, blended as the shares are."""
-        one, two = (
+        """Return the mean of the two vectors, with the same weights as for the shares."""
+        first, second = (
             part.vector(cases, Tuned(own.setting, tuned.mix))
             for part, own in zip((self.model, self.other), self.tuned, strict=True)
         )
-        return tuned.setting * one + (1 - tuned.setting) * two
+        return tuned.setting * first + (1 - tuned.setting) * second
 
 
 class Averaged(Forecaster):
-    """What another forecaster says on average over the cases of a window, the same for everyone.
+    """The mean of another forecaster's shares over the cases of a window, the same for every user.
 
-    Where targets are exchanged among the cases, the other cannot be expected to beat it unless it knows whose is whose: by
-    Jensen's inequality the mean of -log q is at least -log of the mean.
+    If targets are permuted among the cases, the other forecaster cannot be expected to beat this mean without knowing the
+    permutation: by Jensen's inequality the mean of ``-log q`` is at least ``-log`` of the mean of ``q``.
 
     Args:
-        other: the forecaster.
-        tuned: how, with its share of the population.
+        other: the other forecaster.
+        tuned: its parameters.
     """
 
     name = "own mean"
@@ -244,7 +255,7 @@ class Averaged(Forecaster):
         self.other, self.tuned = other, tuned
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        q = mixed(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
+        q = mix_population(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
         yield from (np.broadcast_to(q, (len(cases), len(q))) for _ in settings)
 
 

@@ -6,34 +6,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.forecast.cases import Cases
-from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mixed, mixes
+from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mix_population, mixing_weights
 
 
 def tune(forecaster: Forecaster, cases: Sequence[Cases]) -> Tuned:
     """Choose the setting and the mixing weight with the smallest log-loss, averaged over the users of the cases.
 
     Args:
-        forecaster: what is tuned.
-        cases: validation windows.
+        forecaster: the forecaster.
+        cases: cases of each validation window.
 
     Returns:
-        Setting and weight.
+        The setting and the mixing weight.
     """
-    everyone = np.concatenate([one.everyone[one.target[1]] for one in cases])
-    users = np.concatenate([one.users[one.target[0]] for one in cases])
-    many = np.concatenate([one.target[2] for one in cases])
-    weight = many / np.bincount(users, many)[users]
-    told: list[list[np.ndarray]] = [[] for _ in forecaster.settings]
-    for one in cases:
-        case, interest, _ = one.target
-        for held, shares in zip(told, forecaster.shares(one, forecaster.settings), strict=True):
-            held.append(shares[case, interest])
-    tried = (
-        (-(weight @ np.log((1 - mix) * p + mix * everyone)), setting, mix)
-        for setting, p in zip(forecaster.settings, map(np.concatenate, told), strict=True)
-        for mix in mixes(forecaster)
+    population = np.concatenate([window.population_shares[window.target[1]] for window in cases])
+    users = np.concatenate([window.users[window.target[0]] for window in cases])
+    events = np.concatenate([window.target[2] for window in cases])
+    weight = events / np.bincount(users, events)[users]
+    forecasts: list[list[np.ndarray]] = [[] for _ in forecaster.settings]
+    for window in cases:
+        case, interest, _ = window.target
+        for collected, shares in zip(forecasts, forecaster.shares(window, forecaster.settings), strict=True):
+            collected.append(shares[case, interest])
+    candidates = (
+        (-(weight @ np.log((1 - mix) * p + mix * population)), setting, mix)
+        for setting, p in zip(forecaster.settings, map(np.concatenate, forecasts), strict=True)
+        for mix in mixing_weights(forecaster)
     )
-    _, setting, mix = min(tried)
+    _, setting, mix = min(candidates)
     return Tuned(setting, float(mix))
 
 
@@ -46,8 +46,8 @@ class Scores:
         events: ``[n]`` events of its target.
         loss: ``[n]`` sum over those events of ``-log q``, in nats.
         moves: ``[n]`` 1 - q of the interest that was largest in the user's past.
-        moved: ``[n]`` whether another was largest in the window.
-        judged: ``[n]`` whether the window has enough events to tell.
+        moved: ``[n]`` whether that interest is not among the largest in the window.
+        judged: ``[n]`` whether the window has enough events to show a migration.
     """
 
     users: np.ndarray
@@ -58,30 +58,30 @@ class Scores:
     judged: np.ndarray
 
 
-def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], least: int) -> Scores:
+def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], min_events: int) -> Scores:
     """Score a forecaster.
 
-    A migration is a window with at least ``least`` events in which the largest interest of the user's past is not among the
-    largest.
+    A migration is a window with at least ``min_events`` events in which the largest interest of the user's past is not
+    among the largest.
 
     Args:
-        forecaster: what is scored.
+        forecaster: the forecaster.
         tuned: its setting and mixing weight.
-        cases: test windows.
-        least: smallest number of events of a window that can show a migration.
+        cases: cases of each test window.
+        min_events: smallest number of events of a window that can show a migration.
 
     Returns:
         Scores of every case.
     """
     parts: list[tuple[np.ndarray, ...]] = []
-    for one in cases:
-        q = mixed(next(forecaster.shares(one, [tuned.setting])), one, tuned.mix)
-        case, interest, many = one.target
-        loss = np.bincount(case, -many * np.log(q[case, interest]), len(one))
-        top = one.weighed(np.ones(len(one.case))).argmax(1)
-        rows, counts = np.arange(len(one)), one.counts[one.told]
+    for window in cases:
+        q = mix_population(next(forecaster.shares(window, [tuned.setting])), window, tuned.mix)
+        case, interest, events = window.target
+        loss = np.bincount(case, -events * np.log(q[case, interest]), len(window))
+        top = window.weighted_shares(np.ones(len(window.case))).argmax(1)
+        rows, counts = np.arange(len(window)), window.counts[window.target_index]
         moved = counts[rows, top] < counts.max(1)
-        parts.append((one.users, one.events, loss, 1 - q[rows, top], moved, one.events >= least))
+        parts.append((window.users, window.events, loss, 1 - q[rows, top], moved, window.events >= min_events))
     return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -89,11 +89,12 @@ def squared_error(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases]) 
     """Compute the squared distance from the forecast vector to the mean vector of the target.
 
     Args:
-        forecaster: what is scored.
+        forecaster: the forecaster.
         tuned: its setting and mixing weight.
-        cases: test windows.
+        cases: cases of each test window.
 
     Returns:
         ``[n]`` squared distance of each case.
     """
-    return np.concatenate([np.square(forecaster.vector(one, tuned) - one.target_vector).sum(1, dtype=float) for one in cases])
+    errors = (forecaster.vector(window, tuned) - window.target_vector for window in cases)
+    return np.concatenate([np.square(error).sum(1, dtype=float) for error in errors])

@@ -6,7 +6,7 @@ from interestlab.drift.forecast.bench import FROZEN, RANDOM_ENCODER, SHUFFLED_LA
 from interestlab.stats.intervals import t_interval
 
 SEEDS = 3
-"""Smallest number of seeds: with fewer, other seeds may contradict."""
+"""Smallest number of seeds per dynamics."""
 
 BEATS = {
     ("", "gain_persistence"): "beats persistence",
@@ -15,7 +15,7 @@ BEATS = {
     (RANDOM_ENCODER, "loss_added"): "needs what the encoder knows",
     (FROZEN, "loss_added"): "needs the events after the training cut",
 }
-"""Differences that must be positive, by control and metric."""
+"""Differences that must be positive, by control and metric, and the criterion that each decides."""
 
 SCHEMA = {"dynamics": pl.String(), "criterion": pl.String(), "passed": pl.Boolean(), "reason": pl.String()}
 
@@ -23,13 +23,12 @@ SCHEMA = {"dynamics": pl.String(), "criterion": pl.String(), "passed": pl.Boolea
 def verdict(table: pl.DataFrame) -> pl.DataFrame:
     """Apply the rule: a drift-aware dynamics beats persistence and EWMA and passes the controls, over three seeds or more.
 
-    A difference counts if neither the choice of users nor the seeds explain it: the bootstrap interval
-    over users of its mean over the seeds, and Student's interval over the seeds, both lie above 0. With shuffled labels the
-    gain over the model's
-    own mean forecast must not be positive by that rule, else information leaks.
+    A difference counts if two 95% intervals are above 0: the bootstrap interval over users of its mean over the seeds, and
+    Student's interval over the seeds. With shuffled labels, the gain over the model's own mean forecast must not be positive
+    by that rule; otherwise information leaks.
 
     Args:
-        table: of :func:`interestlab.drift.forecast.forecast`.
+        table: result of :func:`interestlab.drift.forecast.forecast`.
 
     Returns:
         For each dynamics the criteria and, last, ``drift-aware``: ``dynamics``, ``criterion``, ``passed``, ``reason``.
@@ -38,31 +37,31 @@ def verdict(table: pl.DataFrame) -> pl.DataFrame:
     for name in table["dynamics"].drop_nulls().unique(maintain_order=True):
         own = table.filter(pl.col("dynamics") == name, pl.col("forecaster") == "model", pl.col("horizon") == 1)
         seeds = own.filter(pl.col("run").is_not_null())["seed"].n_unique()
-        found = [("three seeds", seeds >= SEEDS, f"{seeds} of at least {SEEDS} seeds")]
+        criteria = [("three seeds", seeds >= SEEDS, f"{seeds} of at least {SEEDS} seeds")]
         for (control, metric), criterion in BEATS.items():
-            found.append((criterion, *above(own, control, metric)))
-        leaks, told = above(own, SHUFFLED_LABELS, "gain_own_mean")
-        missing = told == MISSING
-        found.append(("shuffled labels tell nothing", not leaks and not missing, told))
-        failed = [criterion for criterion, passed, _ in found if not passed]
-        found.append(("drift-aware", not failed, f"fails: {', '.join(failed)}" if failed else "every criterion is met"))
-        rows += [(name, *one) for one in found]
+            criteria.append((criterion, *is_positive(own, control, metric)))
+        leaks, reason = is_positive(own, SHUFFLED_LABELS, "gain_own_mean")
+        missing = reason == MISSING
+        criteria.append(("shuffled labels tell nothing", not leaks and not missing, reason))
+        failed = [criterion for criterion, passed, _ in criteria if not passed]
+        criteria.append(("drift-aware", not failed, f"fails: {', '.join(failed)}" if failed else "every criterion is met"))
+        rows += [(name, *criterion) for criterion in criteria]
     return pl.DataFrame(rows, SCHEMA, orient="row")
 
 
 MISSING = "was not measured"
 
 
-def above(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
+def is_positive(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
     """Test whether a difference is positive over users and over seeds.
 
     Args:
         own: rows of one dynamics.
-        control: of the rows.
-        metric: the difference.
+        control: control of the rows to test.
+        metric: metric of the rows to test.
 
     Returns:
-        Whether it is, and its figures in words.
+        Whether it is positive, and a sentence with the estimate and its intervals.
     """
     rows = own.filter(pl.col("control") == control, pl.col("metric") == metric)
     each = rows.filter(pl.col("run").is_not_null()).unique("seed", maintain_order=True)["value"].drop_nulls().to_list()
@@ -73,5 +72,5 @@ def above(own: pl.DataFrame, control: str, metric: str) -> tuple[bool, str]:
         return False, f"{each[0]:+.4f} nats, of one seed"
     estimate, (low, high) = t_interval(each), mean.select("low", "high").row(0)
     assert estimate.half_width is not None
-    told = f"{estimate.mean:+.4f} nats; over users {low:+.4f} to {high:+.4f}, over seeds ± {estimate.half_width:.4f}"
-    return low > 0 and estimate.mean > estimate.half_width, told
+    reason = f"{estimate.mean:+.4f} nats; over users {low:+.4f} to {high:+.4f}, over seeds ± {estimate.half_width:.4f}"
+    return low > 0 and estimate.mean > estimate.half_width, reason
