@@ -1,13 +1,10 @@
-"""The base classes of all plugins, and the plain values that rebuild one."""
+"""The base class of every plugin, which :mod:`interestlab.contract` re-exports."""
 
 import inspect
 from abc import ABC
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
-
-from lightning.pytorch import LightningModule
-from torch import Tensor
 
 from interestlab.registry import REGISTRIES
 
@@ -32,22 +29,6 @@ class Plugin(ABC):
     def spec(self) -> dict[str, Any]:
         """``{"class_path": ..., "init_args": {...}}``, as in configs and checkpoints."""
         return {"class_path": class_path(type(self)), "init_args": {k: to_plain(v) for k, v in self._init_args.items()}}
-
-
-class Part(Plugin, LightningModule):
-    """A plugin inside the model: a LightningModule whose hooks the model calls and whose values the model logs.
-
-    Stability: stable.
-    """
-
-    def log(self, *args: Any, **kwargs: Any) -> None:
-        """Log a value through the model; nothing happens outside of a trainer."""
-        if self._trainer is not None:
-            self.trainer.lightning_module.log(*args, **kwargs)
-
-    def penalty(self) -> Tensor | None:
-        """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
-        return None
 
 
 def class_path(cls: type) -> str:

@@ -24,33 +24,37 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from interestlab._event_log import EventLog as EventLog
+from interestlab._plugin import Plugin as Plugin
+from interestlab._plugin import class_path as class_path
+from interestlab._plugin import to_plain as to_plain
 from interestlab.batch import Inputs
-from interestlab.contract.event_log import EventLog
-from interestlab.contract.plugin import Part, Plugin, class_path, to_plain
 from interestlab.step import Step
-
-__all__ = [
-    "Dynamics",
-    "Encoder",
-    "EventLog",
-    "FrozenTrunk",
-    "FusionHead",
-    "Objective",
-    "Part",
-    "Plugin",
-    "Source",
-    "State",
-    "class_path",
-    "to_plain",
-]
 
 State = Any
 """State of a dynamics between events: a tensor, or a tuple, list or dict of tensors, batch first.
 
 Stability: stable.
 """
+
+
+class Part(Plugin, LightningModule):
+    """A plugin inside the model: a LightningModule whose hooks the model calls and whose values the model logs.
+
+    Stability: stable.
+    """
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        """Log a value through the model; nothing happens outside of a trainer."""
+        if self._trainer is not None:
+            self.trainer.lightning_module.log(*args, **kwargs)
+
+    def penalty(self) -> Tensor | None:
+        """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
+        return None
 
 
 @dataclass(frozen=True)
