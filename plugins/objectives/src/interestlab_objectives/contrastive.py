@@ -17,8 +17,8 @@ class Contrastive(Objective):
     """An auxiliary term: two augmented views of one history are closer than views of other users (CL4SRec, DuoRec).
 
     The loss is InfoNCE over the batch of one process: two augmented histories of a user are the positive pair, those of the
-    other users are negatives. With ``augmentations=[dropout]`` the two views differ only in the dropout of the dynamics, as in the
-    unsupervised part of DuoRec.
+    other users are negatives. With ``augmentations=[dropout]`` the two views differ only in the dropout of the
+    dynamics, as in the unsupervised part of DuoRec.
 
     Source: CL4SRec, Xie et al. 2022, arXiv 2010.14395; DuoRec, Qiu et al. 2022, arXiv 2110.05730.
 
