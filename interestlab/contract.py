@@ -27,23 +27,12 @@ import numpy as np
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from interestlab._event_log import EventLog as EventLog
+from interestlab._plugin import Plugin as Plugin
+from interestlab._plugin import class_path as class_path
+from interestlab._plugin import to_plain as to_plain
 from interestlab.batch import Inputs
-from interestlab.event_log import EventLog
-from interestlab.plugin import Plugin
 from interestlab.step import Step
-
-__all__ = [
-    "Dynamics",
-    "Encoder",
-    "EventLog",
-    "FrozenTrunk",
-    "FusionHead",
-    "Objective",
-    "Part",
-    "Plugin",
-    "Source",
-    "State",
-]
 
 State = Any
 """State of a dynamics between events: a tensor, or a tuple, list or dict of tensors, batch first.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from interestlab.batch import Batch, Candidates
-from interestlab.contract import Dynamics, Encoder, FusionHead, Objective
+from interestlab.contract import Dynamics, Encoder, FusionHead, Objective, to_plain
 from interestlab.data.datamodule import InterestData
 from interestlab.distributed.collectives import weight_by_targets
 from interestlab.distributed.fsdp import with_gathered_weights
@@ -19,7 +19,6 @@ from interestlab.distributed.parallelize import parallelize
 from interestlab.errors import DataError
 from interestlab.model.backbone import InterestBackbone, Similarity
 from interestlab.model.chunking import EncoderChunking
-from interestlab.plugin import to_plain
 from interestlab.step import Step
 from interestlab.training.auxiliary import Auxiliary
 from interestlab.training.candidates import choose_candidates

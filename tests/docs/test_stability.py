@@ -15,7 +15,7 @@ def names(module):
     """Return the public names of a module: its ``__all__``, else all names defined in it."""
     namespace = importlib.import_module(module)
     own = [n for n, v in vars(namespace).items() if not n.startswith("_") and getattr(v, "__module__", None) == module]
-    return {name: getattr(namespace, name) for name in getattr(namespace, "__all__", own) if name != "State"}  # tested below
+    return {name: getattr(namespace, name) for name in getattr(namespace, "__all__", own)}
 
 
 PUBLIC = [

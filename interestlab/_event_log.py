@@ -1,4 +1,4 @@
-"""What a source returns."""
+"""Events and items as a source returns them, which :mod:`interestlab.contract` re-exports."""
 
 from dataclasses import dataclass
 

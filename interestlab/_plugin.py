@@ -1,4 +1,4 @@
-"""The base class of all plugins, and the plain values that rebuild one."""
+"""The base class of every plugin, which :mod:`interestlab.contract` re-exports."""
 
 import inspect
 from abc import ABC
