@@ -110,7 +110,7 @@ def test_a_file_with_the_name_of_a_plugin_is_ignored(capsys, tmp_path, form):
     assert config["model"]["encoder"]["class_path"] == "interestlab.encoders.full"
 
 
-def test_a_width_is_never_typed(fit):
+def test_the_width_is_passed_on(fit):
     model = fit("--model.encoder=frozen", "--model.encoder.max_length=6", "--model.dynamics=ewma", "--model.dim=16").model
     assert model.backbone.dynamics.dim == 16
     assert model.backbone.projections["main"].out_features == 16
@@ -131,7 +131,7 @@ def test_a_width_is_never_typed(fit):
         ([], "model.encoder"),
     ],
 )
-def test_errors_say_what_to_mend(capsys, args, words):
+def test_errors_say_what_to_correct(capsys, args, words):
     assert words in refused(capsys, *MODEL, "--data.source.users=30", "--data.source.items=40", *args)
 
 
@@ -144,7 +144,7 @@ def test_help_names_the_plugins_and_their_arguments(capsys):
     assert "--model.encoder.max_length" in capsys.readouterr().out
 
 
-def test_what_is_typed_wins_wherever_it_stands(capsys, tmp_path):
+def test_options_win_over_configs_wherever_they_are_typed(capsys, tmp_path):
     (tmp_path / "c.yaml").write_text("model: {encoder: id, dynamics: {class_path: ewma, init_args: {beta: 0.4}}}\n")
     rest = ["--model.objective=next_item", "--data.source=simulated"]
     config = resolved(capsys, "--model.dynamics.beta=0.2", f"--config={tmp_path / 'c.yaml'}", *rest)

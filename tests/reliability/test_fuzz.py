@@ -43,7 +43,7 @@ def test_some_configs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("file", ["events", "items"])
-def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch, file):
+def test_a_reader_that_loses_rows_is_detected(tmp_path, monkeypatch, file):
     whole = lines.numbered_lines
 
     def careless(path, reject):

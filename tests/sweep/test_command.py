@@ -36,8 +36,8 @@ TINY = {
 
 
 def written(folder, **changes):
-    told = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    result = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(result, sort_keys=False))
     return str(folder / "tiny.yaml")
 
 
@@ -62,7 +62,7 @@ def test_the_help_answers(capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"set": {"model.optim.lrr": 1}}, "model.optim.lrr: unrecognized arguments"),
         ({"set": {"model.optim.lr": "high"}}, "model.optim.lr: "),
@@ -77,17 +77,17 @@ def test_the_help_answers(capsys):
         ({"metrics": ["test/recall@7"]}, "metrics.test/recall@7: it is not measured; model.ks is"),
     ],
 )
-def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
+def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, message):
     changes = {"baseline": {}} | changes if "axes" in changes else changes
     file = written(tmp_path, **changes)
     err = refused(capsys, file)
     assert err.startswith(f"interestlab: {file}: ")
-    assert said in err
+    assert message in err
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["--set", "model.dim"], "--set model.dim: it must be KEY=VALUE"),
         (["--set", "model.dynamics=ewma"], "model.dynamics: the axis"),
@@ -97,10 +97,10 @@ def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
         (["--out=run"], "run holds a run"),
     ],
 )
-def test_options_that_do_not_fit(capsys, tmp_path, args, said):
+def test_options_that_do_not_fit(capsys, tmp_path, args, message):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").touch()
-    assert said in refused(capsys, written(tmp_path), *args)
+    assert message in refused(capsys, written(tmp_path), *args)
 
 
 def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
@@ -194,7 +194,7 @@ def test_another_file_of_the_name_adds_trials_and_a_failed_one_is_the_exit_statu
     assert [re.split("-seed", trial)[0] for trial in ran] == ["ewma", "broken", "broken"]
 
 
-def test_ctrl_c_says_that_the_sweep_can_go_on(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_says_how_to_continue_the_sweep(tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -221,7 +221,7 @@ def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_ends_its_trials_and_goes_on(tmp_path):
+def test_a_killed_sweep_ends_its_trials_and_can_be_continued(tmp_path):
     file, out = written(tmp_path, seeds=[0, 1]), tmp_path / "out"
     first = process(file, f"--out={out}")
     deadline = time.monotonic() + 120
@@ -247,9 +247,9 @@ def test_a_killed_sweep_ends_its_trials_and_goes_on(tmp_path):
 def test_two_sweeps_of_one_folder_run_each_trial_once(tmp_path):
     file, out = written(tmp_path, seeds=[0, 1, 2]), tmp_path / "out"
     both = [process(file, f"--out={out}") for _ in range(2)]
-    told = [one.communicate(timeout=240)[1] for one in both]
-    assert [one.returncode for one in both] == [0, 0], told
-    ran = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in told]
+    result = [one.communicate(timeout=240)[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0], result
+    ran = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in result]
     table = pl.read_parquet(out / "results.parquet")
     assert sorted(ran[0] + ran[1]) == sorted(table["trial"])
     assert all(ran)
