@@ -53,11 +53,12 @@ docs-check: install
 	@echo "docs: built without a warning"
 
 test-quick: install
-	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile
+	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
 
 test-slow: install
-	$(BIN)/pytest -m slow -n 2 --dist loadfile
+	$(BIN)/pytest -m slow -n 2 --dist worksteal
 
+test-all: export HYPOTHESIS_PROFILE = thorough
 test-all: test test-slow test-core test-minimum test-latest
 
 # Read more than ten thousand damaged files, and count logs, errors and failures.

@@ -71,6 +71,7 @@ def test_ranks_are_allocated_at_the_steps_of_the_optimiser(fit, adalora, monkeyp
     assert sum(cli.model.backbone.encoders["main"].ranks().values()) == 2 * 4
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(fit, adalora, tmp_path, monkeypatch):
     fit(*adalora, *EPOCHS, folder="whole")
     with monkeypatch.context() as stopping:

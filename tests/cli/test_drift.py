@@ -129,6 +129,7 @@ def test_the_summary_agrees_with_the_tables(out):
     assert any("too few" in note for note in meta["notes"])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tables(out, tmp_path):
     main(["drift", *SHOP, *QUICK, f"--out={tmp_path / 'again'}"])
     for name, table in tables(tmp_path / "again").items():
@@ -168,6 +169,7 @@ def test_a_run_tells_what_its_model_says_too(fit, tmp_path, capsys):
     assert "run holds a run; give another --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_which_nobody_has_enough_evidence(fit, tmp_path):
     fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false")
     main(["drift", "run", *QUICK])

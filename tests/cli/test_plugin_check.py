@@ -71,7 +71,16 @@ def check(capsys, *args):
     return status, out, err
 
 
-@pytest.mark.parametrize(("registry", "name"), PLUGINS, ids=lambda value: getattr(value, "kind", value))
+def marks(registry, name):
+    """The encoders' own tests run the checks on each of them: here one with a text model and one with images are quick."""
+    return [pytest.mark.slow] * (registry.kind == "encoders" and name not in ("id", "lora", "image"))
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [pytest.param(*plugin, marks=marks(*plugin)) for plugin in PLUGINS],
+    ids=lambda value: getattr(value, "kind", value),
+)
 def test_every_plugin_that_is_shipped_keeps_the_contract(capsys, request, registry, name):
     given, values = NEEDS.get(f"{registry.kind}.{name}", {}), []
     if registry.kind == "encoders" and name not in ("behaviour", "features", "id"):

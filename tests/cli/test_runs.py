@@ -130,7 +130,8 @@ def test_predict_writes_unseen_items_best_first(fit, tmp_path):
     assert not seen & set(zip(found["user_id"], found["item_id"], strict=True))
 
 
-@pytest.mark.parametrize("encoder", ["id", pytest.param("frozen", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["id", "frozen"])
 def test_a_checkpoint_reloads_in_a_fresh_process(fit, tmp_path, encoder):
     model = fit(f"--model.encoder={encoder}", "--model.dynamics=momentum").model
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
@@ -177,10 +178,11 @@ def test_from_python(fit, tmp_path):
     assert again.top_k == 3
 
 
-def test_all_loggers_write_into_the_run(fit, tmp_path):
-    fit(*ID, "--loggers=[jsonl,tensorboard,wandb]")
+@pytest.mark.parametrize("more", [[], pytest.param(["wandb"], marks=pytest.mark.slow)], ids=["local", "wandb"])
+def test_all_loggers_write_into_the_run(fit, tmp_path, more):
+    fit(*ID, f"--loggers=[{','.join(['jsonl', 'tensorboard', *more])}]")
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert {"metrics.jsonl", "tensorboard", "wandb"} <= names
+    assert {"metrics.jsonl", "tensorboard", *more} <= names
     assert {p.name for p in tmp_path.iterdir()} == {"run"}
 
 
@@ -280,7 +282,10 @@ def test_a_column_without_any_words_is_refused(capsys, tmp_path):
     assert "no item has a value for item.title" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed", "64-true"])
+@pytest.mark.parametrize(
+    "precision",
+    [pytest.param("bf16-true", marks=pytest.mark.slow), "bf16-mixed", pytest.param("64-true", marks=pytest.mark.slow)],
+)
 def test_precisions(fit, precision):
     clip = ["--trainer.gradient_clip_val=1.0"] if precision == "bf16-mixed" else []
     encoder = "--model.encoder={id: id, text: {class_path: frozen, init_args: {max_length: 6}}}"
@@ -302,8 +307,15 @@ def test_validate_tells_the_fingerprint_and_the_checkpoint_holds_it(fit, tmp_pat
     assert state == json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
-@pytest.mark.parametrize("candidates", ["batch", "catalogue"])
+@pytest.mark.parametrize(
+    ("optimizer", "candidates"),
+    [
+        ("adamw", "batch"),
+        ("adafactor", "catalogue"),
+        pytest.param("adamw", "catalogue", marks=pytest.mark.slow),
+        pytest.param("adafactor", "batch", marks=pytest.mark.slow),
+    ],
+)
 def test_optimisers_and_candidates(fit, optimizer, candidates):
     objective = ["--model.objective=next_item", f"--model.objective.candidates={candidates}"]
     schedule = ["--model.optim.schedule=cosine", "--model.optim.warmup=2"]

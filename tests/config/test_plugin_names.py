@@ -33,9 +33,11 @@ def refused(capsys, *args: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("name", ["full", "interestlab.encoders.full", "interestlab_encoders.text.Full"])
+@pytest.mark.parametrize(
+    "name", ["full", pytest.param("interestlab.encoders.full", marks=pytest.mark.slow), "interestlab_encoders.text.Full"]
+)
 @pytest.mark.parametrize("override", ["--model.encoder.max_length=9", "--model.encoder.init_args.max_length=9"])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_flags(capsys, name, override, first):
     named = f"--model.encoder={name}"
     config = resolved(capsys, *MODEL, *([override, named] if first else [named, override]))
@@ -46,7 +48,12 @@ def test_flags(capsys, name, override, first):
 
 @pytest.mark.parametrize(
     ("slot", "name"),
-    [("encoder", "full"), ("fusion", "concat"), ("dynamics", "momentum"), ("objective", "next_item")],
+    [
+        ("encoder", "full"),
+        pytest.param("fusion", "concat", marks=pytest.mark.slow),
+        ("dynamics", "momentum"),
+        pytest.param("objective", "next_item", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("form", ["name", "spaced", "class_path", "file", "yaml name", "yaml class_path"])
 def test_every_slot(capsys, tmp_path, slot, name, form):

@@ -152,7 +152,7 @@ def test_everyone_is_tuned_over_as_many_candidates():
 # ---- scores
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_tuning_finds_the_least_loss_and_exchanging_targets_keeps_them(seed):
     rng = np.random.default_rng(seed)
@@ -173,7 +173,7 @@ def test_tuning_finds_the_least_loss_and_exchanging_targets_keeps_them(seed):
     np.testing.assert_array_equal(other.counts[other.told].sum(0), found.counts.sum(0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_over_all_exchanges_no_forecast_beats_its_own_mean(seed):
     """Not even one that knows the users, or the population of all times: what `global` could not promise."""

@@ -145,7 +145,7 @@ def test_velocity_is_the_step_and_the_step_for_each_day():
     np.testing.assert_allclose(several.event, found.event)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 30), st.sampled_from([0, 3]), st.floats(0.1, 50))
 def test_shares_add_up_to_one_and_are_sums_of_a_softmax(seed, count, items, several, factor):
     rng = np.random.default_rng(seed)

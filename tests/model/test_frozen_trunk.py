@@ -99,7 +99,9 @@ def refuse(*_):
 # ---- no number depends on it
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=[pytest.mark.slow] * (m not in ("frozen", "full", "lora"))) for m in METHODS]
+)
 def test_training_and_metrics_are_the_same_kept_and_computed_anew(made, shop, method):
     (curve, told), (anew, told_anew) = (trained(made(method, shop(), cache=c), shop()) for c in ("float32", "off"))
     np.testing.assert_allclose(curve, anew, rtol=1e-4)

@@ -32,7 +32,9 @@ def written(folder: Path) -> Path:
     return folder / "events.csv"
 
 
-@pytest.mark.parametrize("name", ["with blanks and 'quotes'", "目录 ünïcode [1] {2} $HOME %s"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("with blanks and 'quotes'", marks=pytest.mark.slow), "目录 ünïcode [1] {2} $HOME %s"]
+)
 def test_folders_of_any_name(tmp_path, name):
     file, cache, folder = written(tmp_path / name), tmp_path / name / "the cache", tmp_path / name / "a run"
     main(
@@ -102,7 +104,8 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("limit", [1_000, pytest.param(20_000, marks=pytest.mark.slow)])  # the store, the checkpoint
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [1_000, 20_000])  # the store, the checkpoint
 def test_a_disk_that_is_full_for_real(tmp_path, limit):
     data = ["--data.source=files", f"--data.source.interactions={written(tmp_path)}", "--data.cache_dir=cache"]
     prepare, fit = ["data", "prepare", *data], ["fit", *MODEL, *QUIET, *data, "--model.dim=512", "--run_dir=run"]

@@ -70,6 +70,7 @@ fuzz.child("csv", 0, 0, 2, pathlib.Path("told.json"))
 """
 
 
+@pytest.mark.slow
 def test_native_code_that_never_returns_ends_the_process(tmp_path):
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     env = os.environ | {"PYTHONPATH": path}

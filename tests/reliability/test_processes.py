@@ -71,11 +71,17 @@ def run(apart, tmp_path, folder, *args, **more):
     assert apart(folder, *SHOP, *args, **more) == 0, (tmp_path / f"{folder}.log").read_text()[-3000:]
 
 
-@pytest.mark.parametrize("objective", [pytest.param(o, marks=[pytest.mark.slow] * (o != "sampled")) for o in OBJECTIVES])
-def test_curve_and_weights(apart, tmp_path, still, objective):
-    for n in (1, 2, 3):
+@pytest.mark.parametrize(
+    ("objective", "processes"),
+    [
+        ("sampled", [2]),  # the quick one
+        *(pytest.param(objective, [2, 3], marks=pytest.mark.slow) for objective in OBJECTIVES),
+    ],
+)
+def test_curve_and_weights(apart, tmp_path, still, objective, processes):
+    for n in (1, *processes):
         run(apart, tmp_path, f"of{n}", *text(still), *OBJECTIVES[objective], *NO_TEST, processes=n)
-    assert_alike(tmp_path, "of1", ["of2", "of3"])
+    assert_alike(tmp_path, "of1", [f"of{n}" for n in processes])
 
 
 @pytest.mark.slow
@@ -126,6 +132,7 @@ def test_bfloat16_is_near_float32(apart, tmp_path, still):
         assert found.max() < 0.01
 
 
+@pytest.mark.slow
 def test_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
     pytest.importorskip("wandb")
     cold = str(tmp_path / "cold cache")
@@ -174,7 +181,8 @@ SHARDED = {
 }
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "partly")) for m in SHARDED])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SHARDED)
 def test_sharded_weights_take_the_step_of_unsharded_ones(apart, tmp_path, still, method):
     """Also where what is constant of an encoder is not kept yet, and the first process computes it alone."""
     kind, init, *more = SHARDED[method]

@@ -70,7 +70,8 @@ def whole_and_parted(apart, same, tmp_path, args, seed, number=2, places=tuple(K
     chain(apart, same, tmp_path, args, kills(seed, cost["epochs"], cost["steps"] // cost["epochs"], number, places))
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "adalora")) for m in METHODS])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_every_fine_tuning_method(apart, bert, tmp_path, small, same, method):
     minutes = random.Random(method).choice([0, 30])  # a checkpoint before each step, or at each start of an epoch
     args = [*small, *encoder(method, bert), "--model.dynamics=momentum", f"--checkpoint_minutes={minutes}", LENGTH]
@@ -139,6 +140,7 @@ def test_early_stopping_counts_on_and_stays_stopped(apart, tmp_path, small, same
     chain(apart, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_alone(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1"]
     assert apart("whole", *args) == 0
@@ -149,12 +151,14 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_al
     assert "starts anew" in (tmp_path / "parted.log").read_text()
 
 
+@pytest.mark.slow
 def test_sigterm_during_the_test_sets_the_status(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1", "--data.eval_events=40"]  # several batches: between two it is heard
     assert apart("whole", *args) == 0
     chain(apart, same, tmp_path, args, [("SIGTERM", "test", 0)])
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_keeps_what_was_best(apart, tmp_path, small):
     args = [*small, *ID, LENGTH, "--model.optim.lr=3", "--model.optim.warmup=0"]  # the first validation is the best
     assert apart("whole", *args) == 0
@@ -175,6 +179,7 @@ def test_sigterm_says_where_it_stopped_and_how_to_resume(apart, tmp_path, small)
     assert f"`interestlab fit --run_dir={tmp_path / 'run'} --ckpt_path=last`" in line
 
 
+@pytest.mark.slow
 def test_what_the_frozen_weight_check_refused_is_refused_again(apart, tmp_path, small):
     args = [*small, *ID, "--trainer.max_epochs=1", "--model.optim.lr=1e-30"]
     assert apart("run", *args) == 2
@@ -195,6 +200,7 @@ def test_a_resumed_run_is_the_same_run_of_wandb(apart, tmp_path, small):
     assert ids == [(tmp_path / "run" / "wandb_id.txt").read_text()] * 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_and_the_checkpoint_before_is_intact(apart, tmp_path, small, same):
     args = [*small, *ID, LENGTH, "--checkpoint_minutes=0"]
     assert apart("whole", *args) == 0

@@ -110,16 +110,19 @@ def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory, cache):
-    """A tiny sweep that ran: its folder, its file, and what it printed."""
-    folder = tmp_path_factory.mktemp("swept")
-    file = written(folder, set={"loggers": ["jsonl", "wandb"]})
+def run_sweep(folder, cache, *loggers):
+    file = written(folder, set={"loggers": ["jsonl", *loggers]})
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as err:
         patch.setenv("INTERESTLAB_CACHE", str(cache))
         patch.setenv("WANDB_MODE", "offline")
         main(["sweep", file, f"--out={folder / 'out'}", "--workers=2"])
     return folder / "out", file, err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, cache):
+    """A tiny sweep that ran: its folder, its file, and what it printed."""
+    return run_sweep(tmp_path_factory.mktemp("swept"), cache)
 
 
 def test_results_and_report(swept):
@@ -136,8 +139,9 @@ def test_results_and_report(swept):
     assert all(f"done {trial}" in err for trial in table["trial"])
 
 
-def test_the_runs_and_the_report_are_one_wandb_group(swept):
-    folder, _, _ = swept
+@pytest.mark.slow
+def test_the_runs_and_the_report_are_one_wandb_group(tmp_path, cache):
+    folder, _, _ = run_sweep(tmp_path, cache, "wandb")
     runs = [file.read_bytes() for file in (folder / "trials").glob("*/wandb/offline-run-*/*.wandb")]
     assert len(runs) == 2
     assert all(b"tiny" in run and b"trial" in run for run in runs)
@@ -205,6 +209,7 @@ def test_ctrl_c_says_how_to_continue_the_sweep(tmp_path, monkeypatch, capsys):
     assert "the same command continues" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
