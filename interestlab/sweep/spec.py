@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from interestlab.config.safe_yaml import config_text
 from interestlab.errors import DataError
-from interestlab.sweep.yaml_files import load, mapping, mappings, strings
+from interestlab.sweep.spec_values import check_seeds, mapping, mappings, strings
 
 KEYS = ("name", "base", "set", "axes", "seeds", "budget", "baseline", "metrics", "exclude")
 """Keys of a sweep file."""
@@ -100,6 +101,47 @@ def read(file: Path, overrides: Settings | None = None, seeds: Sequence[int] | N
         return parse(override(content, overrides or {}, seeds), file.parent)
     except DataError as err:
         raise DataError(f"{file}: {err}") from err
+
+
+def load(file: Path) -> dict[str, Any]:
+    """Read a YAML file that contains a mapping.
+
+    Args:
+        file: the file.
+
+    Raises:
+        DataError: the file cannot be read, is not a mapping, or has a key twice, of which YAML would silently drop one.
+    """
+    try:
+        text = file.read_text("utf-8")
+        content = config_text(text)
+        refuse_duplicates(yaml.compose(text, Loader=yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, DataError) as err:
+        raise DataError(f"{file} cannot be read: {' '.join(str(err).split())}") from err
+    if not isinstance(content, dict):
+        raise DataError(f"{file} must be a mapping.")
+    return content
+
+
+def refuse_duplicates(node: yaml.Node | None) -> None:
+    """Refuse a mapping with the same key twice, at any depth.
+
+    Args:
+        node: of the file.
+
+    Raises:
+        DataError: naming the line and the key.
+    """
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise DataError(f"line {key.start_mark.line + 1}: '{key.value}' appears twice.")
+            seen.add(key.value)
+            refuse_duplicates(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            refuse_duplicates(value)
 
 
 def override(content: dict[str, Any], overrides: Settings, seeds: Sequence[int] | None) -> dict[str, Any]:
@@ -273,19 +315,3 @@ def check_base(file: Path) -> Path:
     if present := [key for key, is_set in shared.items() if is_set]:
         raise DataError(f"base: {file} sets {', '.join(present)}, which all trials would share; remove it.")
     return file.resolve()
-
-
-def check_seeds(seeds: Any) -> tuple[int, ...]:
-    """Check that seeds are different whole numbers.
-
-    Args:
-        seeds: as the file gives them.
-
-    Raises:
-        DataError: they are not.
-    """
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise DataError(f"seeds: they must be a list of whole numbers from 0, not {seeds!r}.")
-    if len(set(seeds)) < len(seeds):
-        raise DataError(f"seeds: one of {seeds} appears twice.")
-    return tuple(seeds)

@@ -10,8 +10,7 @@ from typing import Any
 
 from interestlab.config.arguments import from_settings
 from interestlab.errors import DataError
-from interestlab.sweep.spec import Settings, Spec
-from interestlab.sweep.yaml_files import load
+from interestlab.sweep.spec import Settings, Spec, load
 
 
 @dataclass(frozen=True)

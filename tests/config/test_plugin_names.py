@@ -51,7 +51,7 @@ def test_flags(capsys, name, override, first):
     [
         ("encoder", "full"),
         pytest.param("fusion", "concat", marks=pytest.mark.slow),
-        ("dynamics", "momentum"),
+        pytest.param("dynamics", "momentum", marks=pytest.mark.slow),
         pytest.param("objective", "next_item", marks=pytest.mark.slow),
     ],
 )

@@ -191,6 +191,7 @@ def test_images_are_drawn_and_every_figure_has_a_text(pages, case):
     assert all(attributes.get("aria-label") for _, attributes in page.tags if attributes.get("role") == "img")
 
 
+@pytest.mark.slow
 def test_the_same_tables_give_the_same_bytes(pages, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(pages["full"].parent, again)

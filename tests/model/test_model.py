@@ -61,7 +61,7 @@ def text(*fields: str):
     return encoders.frozen(fields=list(fields), max_length=8)
 
 
-@pytest.mark.parametrize("encoder", ["id", pytest.param("full", marks=pytest.mark.slow), "streams"])
+@pytest.mark.parametrize("encoder", [*(pytest.param(e, marks=pytest.mark.slow) for e in ("id", "full")), "streams"])
 def test_metrics_do_not_depend_on_the_batches(fit, bert, tmp_path, encoder):
     spec = {
         "id": "id",

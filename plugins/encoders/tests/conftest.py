@@ -40,7 +40,7 @@ METHODS = {
 """Class and arguments of each method, by a name for the tests."""
 
 
-GPT = ("frozen", "full-top", "lora", "houlsby", "side")
+GPT = ("full-top", "lora", "side")
 """The methods that the quick tests run on a second architecture too, where only the model differs."""
 
 

@@ -1,54 +1,25 @@
-"""Read YAML files of a sweep, and check the type of a value under a key."""
+"""Check the values of a sweep file."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from interestlab.config.safe_yaml import config_text
 from interestlab.errors import DataError
 
 
-def load(file: Path) -> dict[str, Any]:
-    """Read a YAML file that contains a mapping.
+def check_seeds(seeds: Any) -> tuple[int, ...]:
+    """Check that seeds are different whole numbers.
 
     Args:
-        file: the file.
+        seeds: as the file gives them.
 
     Raises:
-        DataError: the file cannot be read, is not a mapping, or has a key twice, of which YAML would silently drop one.
+        DataError: they are not.
     """
-    try:
-        text = file.read_text("utf-8")
-        content = config_text(text)
-        refuse_duplicates(yaml.compose(text, Loader=yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, DataError) as err:
-        raise DataError(f"{file} cannot be read: {' '.join(str(err).split())}") from err
-    if not isinstance(content, dict):
-        raise DataError(f"{file} must be a mapping.")
-    return content
-
-
-def refuse_duplicates(node: yaml.Node | None) -> None:
-    """Refuse a mapping with the same key twice, at any depth.
-
-    Args:
-        node: of the file.
-
-    Raises:
-        DataError: naming the line and the key.
-    """
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise DataError(f"line {key.start_mark.line + 1}: '{key.value}' appears twice.")
-            seen.add(key.value)
-            refuse_duplicates(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            refuse_duplicates(value)
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise DataError(f"seeds: they must be a list of whole numbers from 0, not {seeds!r}.")
+    if len(set(seeds)) < len(seeds):
+        raise DataError(f"seeds: one of {seeds} appears twice.")
+    return tuple(seeds)
 
 
 def mapping(content: Mapping[str, Any], key: str) -> dict[Any, Any]:
