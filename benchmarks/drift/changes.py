@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.drift.planted import LEVEL, Key, PlantedLog, Values
-from interestlab.drift.changes import calibrate_delta, find_offline, find_online, label_sessions, scan_users, segments
+from interestlab.drift.changes import calibrate_delta, find_offline, find_online, label_sessions, pelt_segments, scan_users
 from interestlab.drift.interests import Interests
 from interestlab.drift.session_log import SessionLog
 from interestlab.stats.multiple_testing import benjamini_hochberg
@@ -50,7 +50,7 @@ def evaluate_changes(options: argparse.Namespace, values: Values, log: PlantedLo
 
 def segment_histories(offsets: np.ndarray, labels: np.ndarray, users: np.ndarray, penalty: float) -> pl.DataFrame:
     """Return the changes that PELT finds with a fixed penalty."""
-    rows = [(u, s) for u in np.flatnonzero(users) for s in segments(labels[offsets[u] : offsets[u + 1]], penalty)]
+    rows = [(u, s) for u in np.flatnonzero(users) for s in pelt_segments(labels[offsets[u] : offsets[u + 1]], penalty)]
     return pl.DataFrame(rows, schema={"user": pl.Int64, "session": pl.Int64}, orient="row")
 
 

@@ -38,7 +38,11 @@ class Argument:
 
 
 def split(args: Iterable[str]) -> list[Argument]:
-    """Split a command line. How many values an option takes is unknown here, so it gets every word up to the next option."""
+    """Split a command line. How many values an option takes is unknown here, so it gets every word up to the next option.
+
+    Args:
+        args: the command line.
+    """
     arguments: list[Argument] = []
     for word in args:
         if _OPTION.match(word):
@@ -52,17 +56,31 @@ def split(args: Iterable[str]) -> list[Argument]:
 
 
 def join(arguments: Iterable[Argument]) -> list[str]:
-    """Return the command line that :func:`split` reads as ``arguments``."""
+    """Return the command line that :func:`split` reads as ``arguments``.
+
+    Args:
+        arguments: arguments of the command line.
+    """
     return [word for argument in arguments for word in argument.words]
 
 
 def values_of(args: Iterable[str], *options: str) -> list[str]:
-    """Return all values of an option, given by all of its spellings; an option without a value counts as an empty one."""
+    """Return all values of an option, given by all of its spellings; an option without a value counts as an empty one.
+
+    Args:
+        args: the command line.
+        options: all spellings of the option.
+    """
     return [(argument.values or ("",))[0] for argument in split(args) if argument.option in options]
 
 
 def last_value(args: Iterable[str], option: str) -> str | None:
-    """Return the last value of an option, or None where it is absent."""
+    """Return the last value of an option, or None where it is absent.
+
+    Args:
+        args: the command line.
+        option: its name.
+    """
     return next(reversed(values_of(args, option)), None)
 
 
@@ -98,6 +116,9 @@ def in_order(args: Iterable[str]) -> list[str]:
     """Sort a command line: positional words, configs, then ``--a.b`` before ``--a.b.c``.
 
     A plugin is then named before its arguments, and every option wins over every config, wherever it was typed.
+
+    Args:
+        args: the command line.
     """
 
     def depth(argument: Argument) -> int:

@@ -4,8 +4,8 @@ import os
 import re
 
 from interestlab.config.arguments import extract
+from interestlab.config.logs import plugin_modules
 from interestlab.errors import DataError, PluginError
-from interestlab.registry import REGISTRIES
 
 ALLOW = "INTERESTLAB_ALLOW"
 """Environment variable with the names of further modules, separated by commas."""
@@ -38,15 +38,19 @@ def restrict() -> None:
     modules = allowed()
     set_parsing_settings(
         import_path_denylist=[*DENIED, *_allowed_before],
-        import_path_allowlist=[*TRUSTED, *_plugin_modules(), *modules],
+        import_path_allowlist=[*TRUSTED, *plugin_modules(), *modules],
         instantiate_subclass_spec_in_any=False,
     )
     _allowed_before.update(modules)
 
 
 def is_allowed(path: str) -> bool:
-    """Return whether a config may name a class path. The longest matching entry decides, as in jsonargparse."""
-    entries = dict.fromkeys((*TRUSTED, *_plugin_modules(), *allowed()), True) | dict.fromkeys(DENIED, False)
+    """Return whether a config may name a class path. The longest matching entry decides, as in jsonargparse.
+
+    Args:
+        path: the class path.
+    """
+    entries = dict.fromkeys((*TRUSTED, *plugin_modules(), *allowed()), True) | dict.fromkeys(DENIED, False)
     parts = path.split(".")
     prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((entries[prefix] for prefix in prefixes if prefix in entries), False)
@@ -88,21 +92,24 @@ def take_option(args: list[str]) -> list[str]:
 
 
 def explain(message: str) -> str:
-    """Return an error of jsonargparse; for one about a denied import, a line that says how to allow it."""
+    """Return an error of jsonargparse; for one about a denied import, a line that says how to allow it.
+
+    Args:
+        message: the error message.
+    """
     match = re.search(r"Importing '([\w.]+)' is not allowed", message)
     return refusal(match[1]) if match else message
 
 
 def refusal(path: str) -> str:
-    """Return the error message for a class path that a config may not name."""
+    """Return the error message for a class path that a config may not name.
+
+    Args:
+        path: the class path.
+    """
     if any(path == entry or path.startswith(f"{entry}.") for entry in DENIED[1:]):
         return f"{path} calls any function that its arguments name, so no config may name it; write a callback instead."
     return (
         f"{path} is not part of interestlab, its installed plugins or Lightning's configurable parts, so it is not imported; "
         f"if you trust it, add {OPTION} {path.rpartition('.')[0]}, or set {ALLOW}."
     )
-
-
-def _plugin_modules() -> list[str]:
-    entries = (entry for kind in REGISTRIES.values() for name in kind.names() for entry in kind.entry_points(name))
-    return sorted({entry.module.partition(".")[0] for entry in entries})

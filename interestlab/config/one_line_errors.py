@@ -30,6 +30,10 @@ def one_line_errors() -> Iterator[None]:
 def exit_with(message: str, err: Exception) -> None:
     """Print a message and exit.
 
+    Args:
+        message: what is wrong and what to do.
+        err: the cause.
+
     Raises:
         SystemExit: always, with 2.
     """
@@ -38,6 +42,10 @@ def exit_with(message: str, err: Exception) -> None:
 
 
 def first_reason(err: Exception) -> str:
-    """Return the message of an error in one line; of jsonargparse's list of rejected alternatives the first."""
+    """Return the message of an error in one line; of jsonargparse's list of rejected alternatives the first.
+
+    Args:
+        err: the error.
+    """
     match = re.search(r"^Errors:\n\s*- (.+)$", str(err), re.MULTILINE)
     return " ".join((match[1] if match else str(err)).split())

@@ -72,6 +72,10 @@ def resolve(value: Any, hint: Hint, previous: Any = None, folder: Path | None = 
 def resolve_name(name: str, registry: Registry) -> str:
     """Return the class path of a plugin; a name with dots is one already.
 
+    Args:
+        name: name of the plugin.
+        registry: registry of its kind.
+
     Raises:
         PluginError: the name is unknown, or its plugin does not import.
     """
@@ -82,7 +86,11 @@ def resolve_name(name: str, registry: Registry) -> str:
 
 
 def registry_of(hint: Hint) -> Registry | None:
-    """Return the registry of the plugins that a type hint admits, or None."""
+    """Return the registry of the plugins that a type hint admits, or None.
+
+    Args:
+        hint: the type hint.
+    """
     for member in members(hint):
         for base in getattr(member, "__mro__", ()):
             if base.__module__ == CONTRACT and base.__name__ in REGISTRIES:
@@ -91,7 +99,11 @@ def registry_of(hint: Hint) -> Registry | None:
 
 
 def is_mapping(hint: Hint) -> bool:
-    """Return whether a type hint admits a mapping of named values, such as several encoders."""
+    """Return whether a type hint admits a mapping of named values, such as several encoders.
+
+    Args:
+        hint: the type hint.
+    """
     return _item_hint(hint, Mapping) is not None
 
 
@@ -113,7 +125,11 @@ def hint_below(hint: Hint, key: str, previous: Any) -> Hint:
 
 
 def group_hints(hint: Hint) -> dict[str, Hint]:
-    """Return the type hints of the entries of a mapping that describes a class or dataclass."""
+    """Return the type hints of the entries of a mapping that describes a class or dataclass.
+
+    Args:
+        hint: type hint of the mapping.
+    """
     for member in members(hint):
         if isinstance(member, Group):
             return constructor_hints(member.cls)
@@ -123,7 +139,11 @@ def group_hints(hint: Hint) -> dict[str, Hint]:
 
 
 def constructor_hints(cls: type) -> dict[str, Hint]:
-    """Return the type hints of the constructor arguments of a class, with those that it may pass on to its bases."""
+    """Return the type hints of the constructor arguments of a class, with those that it may pass on to its bases.
+
+    Args:
+        cls: the class.
+    """
     hints: dict[str, Hint] = {}
     for base in reversed(cls.__mro__):
         init = vars(base).get("__init__")
@@ -142,7 +162,11 @@ def constructor_hints(cls: type) -> dict[str, Hint]:
 
 
 def class_of(value: Any) -> type | None:
-    """Return the plugin class that a resolved value names, or None. Imports nothing that a config may not name."""
+    """Return the plugin class that a resolved value names, or None. Imports nothing that a config may not name.
+
+    Args:
+        value: a class path, or a mapping with one.
+    """
     path = value.get("class_path") if isinstance(value, dict) else value
     if not isinstance(path, str) or "." not in path:
         return None
@@ -160,7 +184,11 @@ def class_of(value: Any) -> type | None:
 
 
 def members(hint: Hint) -> Iterator[Hint]:
-    """Iterate over the members of a union, or over the one type hint."""
+    """Iterate over the members of a union, or over the one type hint.
+
+    Args:
+        hint: the type hint.
+    """
     origin: Any = typing.get_origin(hint)
     if origin is typing.Annotated:
         yield from members(typing.get_args(hint)[0])

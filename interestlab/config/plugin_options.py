@@ -27,6 +27,9 @@ class Resolver:
     def command_line(self, args: list[str]) -> list[str]:
         """Return a command line in which every plugin name is a class path, sorted as :func:`in_order` does.
 
+        Args:
+            args: the command line.
+
         Raises:
             PluginError: a name is unknown, or its plugin does not import.
             DataError: a config file that an option names cannot be read.
@@ -123,7 +126,11 @@ def _parsed(text: str) -> Any:
 
 
 def write(value: Any) -> str:
-    """Return a text that YAML reads as ``value``, on one line."""
+    """Return a text that YAML reads as ``value``, on one line.
+
+    Args:
+        value: any value of YAML.
+    """
     try:
         text = json.dumps(value, allow_nan=False)
         if json.loads(text) == value:

@@ -28,6 +28,9 @@ def install() -> None:
 def config_text(text: str) -> Any:
     """Read a text in jsonargparse's dialect of YAML, in which ``1e-3`` is a number.
 
+    Args:
+        text: the config.
+
     Raises:
         yaml.YAMLError: the text is not YAML, or exceeds the limits.
     """
@@ -41,6 +44,9 @@ def config_text(text: str) -> Any:
 def config_file(path: Path) -> Any:
     """Read a config file.
 
+    Args:
+        path: the config.
+
     Raises:
         DataError: the file cannot be read, is not YAML, or exceeds the limits.
     """
@@ -51,7 +57,11 @@ def config_file(path: Path) -> Any:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether a path is a file; False for a text that no path can be."""
+    """Return whether a path is a file; False for a text that no path can be.
+
+    Args:
+        path: may be any text.
+    """
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, or with a NUL
@@ -63,6 +73,9 @@ def check_limits(text: str) -> None:
 
     The events of libyaml are counted instead of the nodes of a ``SafeLoader``: ``CSafeLoader`` composes nodes recursively
     in C and crashes the process on a million brackets, and the loader in Python takes ten times as long.
+
+    Args:
+        text: the YAML.
 
     Raises:
         yaml.YAMLError: there are too many values, too many levels or a too long number, or an alias contains itself.

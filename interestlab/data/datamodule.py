@@ -185,7 +185,11 @@ class InterestData(LightningDataModule):
 
 
 def ignore_sigterm(_: int) -> None:
-    """Ignore SIGTERM in a data worker: a scheduler signals the whole job, and the training process shuts down in order."""
+    """Ignore SIGTERM in a data worker: a scheduler signals the whole job, and the training process shuts down in order.
+
+    Args:
+        _: number of the worker, which the data loader passes.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 

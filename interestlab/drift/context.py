@@ -100,7 +100,7 @@ class Context:
         Raises:
             DataError: there are none.
         """
-        log = self.all_events.keep_events(self.interests.of[self.all_events.item] >= 0)
+        log = self.all_events.keep_events(self.interests.item_interest[self.all_events.item] >= 0)
         if not len(log.time):
             raise DataError("no event is of an item that has an interest; choose others with --drift.interests.")
         return log
@@ -156,7 +156,7 @@ class Context:
     def labelled_events(self) -> list[LabelledEvents]:
         """Events by interest, and by brand if the log has brands."""
         log, interests = self.log, self.interests
-        kinds = [LabelledEvents("interest", log, interests.of[log.item], interests.names)]
+        kinds = [LabelledEvents("interest", log, interests.item_interest[log.item], interests.names)]
         brand, names = self.brands
         if names:
             branded = log.keep_events(brand[log.item] >= 0)

@@ -26,7 +26,7 @@ class Interests:
 
     Attributes:
         names: ``[K]`` name of each interest.
-        of: ``[I]`` int64 interest of each item; -1 for none.
+        item_interest: ``[I]`` int64 interest of each item; -1 for none.
         leaves: names of the leaves.
         leaf: ``[I]`` int64 leaf of each item; -1 for none.
         vectors: ``[I, D]`` float32 vector of each item; zeros if unknown.
@@ -34,7 +34,7 @@ class Interests:
     """
 
     names: list[str]
-    of: np.ndarray
+    item_interest: np.ndarray
     leaves: list[str]
     leaf: np.ndarray
     vectors: np.ndarray
@@ -46,18 +46,18 @@ class Interests:
     @cached_property
     def has_leaves(self) -> bool:
         """Whether most items are of an interest with several leaves."""
-        known = (self.of >= 0) & (self.leaf >= 0)
-        pairs = np.unique(np.stack([self.of[known], self.leaf[known]]), axis=1)
+        known = (self.item_interest >= 0) & (self.leaf >= 0)
+        pairs = np.unique(np.stack([self.item_interest[known], self.leaf[known]]), axis=1)
         several = np.bincount(pairs[0], minlength=len(self)) > 1
-        return bool(several[self.of[known]].mean() >= 0.5) if known.any() else False
+        return bool(several[self.item_interest[known]].mean() >= 0.5) if known.any() else False
 
     @cached_property
     def centroids(self) -> np.ndarray:
         """``[K, D]`` float64 mean vector of the items of each interest."""
-        known = (self.of >= 0) & self.vectors.any(1)
+        known = (self.item_interest >= 0) & self.vectors.any(1)
         sums = np.zeros((len(self), self.vectors.shape[1]))
-        np.add.at(sums, self.of[known], self.vectors[known])
-        return sums / np.maximum(1, np.bincount(self.of[known], minlength=len(self)))[:, None]
+        np.add.at(sums, self.item_interest[known], self.vectors[known])
+        return sums / np.maximum(1, np.bincount(self.item_interest[known], minlength=len(self)))[:, None]
 
 
 def build_interests(log: SessionLog, vectors: np.ndarray, settings: Settings) -> Interests:

@@ -81,7 +81,7 @@ def catalogue_shift(shares: InterestShares, edges: np.ndarray) -> np.ndarray:
     """
     log, count, windows = shares.log, len(shares.interests), len(edges) - 1
     window = window_of(log.time, edges)
-    at, label, share = user_shares(log.user, window, shares.interests.of[log.item], count)
+    at, label, share = user_shares(log.user, window, shares.interests.item_interest[log.item], count)
     total = np.bincount(at * count + label, weights=share, minlength=windows * count).reshape(windows, count)
     overall = (total.sum(0) + 1e-3) / (total.sum(0) + 1e-3).sum()
     pi = (total + PRIOR_USERS * overall) / (total.sum(1, keepdims=True) + PRIOR_USERS)

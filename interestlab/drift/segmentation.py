@@ -21,7 +21,7 @@ class Segmentation:
 
     Attributes:
         names: ``[S]`` name of each segment.
-        of: ``[U]`` segment of each user over the full history; -1 for a user without events.
+        user_segment: ``[U]`` segment of each user over the full history; -1 for a user without events.
         before: ``[U]`` segment nearest to the user's first window; -1 for a user with one window.
         after: ``[U]`` segment nearest to the second window.
         moves: ``[S, S]`` number of users by segment before and after.
@@ -34,7 +34,7 @@ class Segmentation:
     """
 
     names: list[str]
-    of: np.ndarray
+    user_segment: np.ndarray
     before: np.ndarray
     after: np.ndarray
     moves: np.ndarray
@@ -90,7 +90,7 @@ def cluster_users(
     tv = np.abs(totals.change).sum(-1) / 2 / np.maximum(totals.users, 1)[:, None].T
     return Segmentation(
         names=_name_segments(counts, of, count, shares.interests.names),
-        of=of,
+        user_segment=of,
         before=totals.before,
         after=totals.after,
         moves=totals.moves[0],

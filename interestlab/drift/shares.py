@@ -88,7 +88,7 @@ class InterestShares:
 
     @cached_property
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        keys = self.log.user * len(self.interests) + self.interests.of[self.log.item]
+        keys = self.log.user * len(self.interests) + self.interests.item_interest[self.log.item]
         return np.unique(keys, return_inverse=True)
 
     @cached_property

@@ -12,6 +12,7 @@ import yaml
 
 from interestlab.config.safe_yaml import config_text
 from interestlab.errors import DataError
+from interestlab.sweep.spec_values import check_seeds, mapping, mappings, strings
 
 KEYS = ("name", "base", "set", "axes", "seeds", "budget", "baseline", "metrics", "exclude")
 """Keys of a sweep file."""
@@ -109,7 +110,7 @@ def load(file: Path) -> dict[str, Any]:
         file: the file.
 
     Raises:
-        DataError: the file cannot be read, is not a mapping, or has a key twice (YAML would silently drop one).
+        DataError: the file cannot be read, is not a mapping, or has a key twice, of which YAML would silently drop one.
     """
     try:
         text = file.read_text("utf-8")
@@ -314,67 +315,3 @@ def check_base(file: Path) -> Path:
     if present := [key for key, is_set in shared.items() if is_set]:
         raise DataError(f"base: {file} sets {', '.join(present)}, which all trials would share; remove it.")
     return file.resolve()
-
-
-def check_seeds(seeds: Any) -> tuple[int, ...]:
-    """Check that seeds are different whole numbers.
-
-    Args:
-        seeds: as the file gives them.
-
-    Raises:
-        DataError: they are not.
-    """
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise DataError(f"seeds: they must be a list of whole numbers from 0, not {seeds!r}.")
-    if len(set(seeds)) < len(seeds):
-        raise DataError(f"seeds: one of {seeds} appears twice.")
-    return tuple(seeds)
-
-
-def mapping(content: Mapping[str, Any], key: str) -> dict[Any, Any]:
-    """Return the mapping under a key, empty where the key is absent.
-
-    Args:
-        content: content of the file.
-        key: the key.
-
-    Raises:
-        DataError: the value is something else.
-    """
-    value = content.get(key)
-    if not isinstance(value, dict | None):
-        raise DataError(f"{key}: it must be a mapping, not {value!r}.")
-    return value or {}
-
-
-def mappings(content: Mapping[str, Any], key: str) -> list[dict[Any, Any]]:
-    """Return the list of mappings under a key, empty where the key is absent.
-
-    Args:
-        content: content of the file.
-        key: the key.
-
-    Raises:
-        DataError: the value is something else.
-    """
-    value = content.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
-        raise DataError(f"{key}: it must be a list of mappings, not {value!r}.")
-    return value
-
-
-def strings(content: Mapping[str, Any], key: str) -> list[str]:
-    """Return the list of names under a key, empty where the key is absent.
-
-    Args:
-        content: content of the file.
-        key: the key.
-
-    Raises:
-        DataError: the value is something else.
-    """
-    value = content.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(part, str) for part in value) or len(set(value)) < len(value):
-        raise DataError(f"{key}: it must be a list of different names, not {value!r}.")
-    return value

@@ -96,8 +96,7 @@ class InterestCLI(LightningCLI):
         if is_rank_zero() and self.subcommand == "fit" and file.exists() and config.ckpt_path is None:
             raise DataError(f"{self.run_dir} already contains a run; give another --run_dir, or resume with --ckpt_path=last.")
         if config.ckpt_path == "last":  # killed before its first checkpoint; see add_run
-            if is_rank_zero():
-                log.info(f"{self.run_dir} contains no checkpoint yet: the run starts from the beginning.")
+            log.info(f"{self.run_dir} contains no checkpoint yet: the run starts from the beginning.")
             config.ckpt_path, self.resume = None, False
         if is_rank_zero() and not config.trainer.fast_dev_run:
             self._create_folder(file)
@@ -185,11 +184,15 @@ class InterestCLI(LightningCLI):
             return
         if best:
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
-        elif is_rank_zero():
+        else:
             log.info("the run was never validated, so there is no best checkpoint to test; train for more epochs.")
 
 
 def default_name(config: Namespace) -> str:
-    """Return the name of the last config file, without its suffix."""
+    """Return the name of the last config file, without its suffix.
+
+    Args:
+        config: config of the run.
+    """
     files = [Path(str(file)) for file in config.get("config") or [] if file is not None]
     return files[-1].stem if files else "run"

@@ -54,7 +54,10 @@ def test_count():
     assert [set(part) for part in zip(*COVER, strict=True)] == [set(names) for names in NAMES]
 
 
-@pytest.mark.parametrize(("encoder", "fusion", "dynamics"), COVER)
+@pytest.mark.parametrize(
+    ("encoder", "fusion", "dynamics"),
+    [pytest.param(*names, marks=[pytest.mark.slow] * (i > 0)) for i, names in enumerate(COVER)],
+)
 def test_from_the_command_line(fit, given, tmp_path, encoder, fusion, dynamics):
     mapping = json.dumps(streams(encoder, given[encoder]))
     cli = fit(f"--model.encoder={mapping}", f"--model.fusion={fusion}", f"--model.dynamics={dynamics}")
@@ -68,12 +71,18 @@ def test_from_the_command_line(fit, given, tmp_path, encoder, fusion, dynamics):
     assert again.model.hparams["encoder"]["main"]["class_path"] == f"interestlab.encoders.{encoder}"
 
 
-# One process fits many: a command line takes ten times as long.
-@pytest.mark.slow
-@pytest.mark.parametrize(("encoder", "fusion"), itertools.product(*NAMES[:2]))
-def test_all(given, tmp_path, encoder, fusion):
+# Without a command line, which takes ten times as long.
+@pytest.mark.parametrize(
+    ("encoder", "fusion", "every_dynamics"),
+    [
+        *((encoder, fusion, [dynamics]) for encoder, fusion, dynamics in COVER),
+        *(pytest.param(*names, DYNAMICS.names(), marks=pytest.mark.slow) for names in itertools.product(*NAMES[:2])),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0] if len(value) == 1 else "all",
+)
+def test_from_python(given, tmp_path, encoder, fusion, every_dynamics):
     data = InterestData(sources.simulated(users=30, items=40, events=6), max_history=8)
-    for dynamics in DYNAMICS.names():
+    for dynamics in every_dynamics:
         encoders = {
             name: ENCODERS.load(spec["class_path"])(**spec["init_args"])
             for name, spec in streams(encoder, given[encoder]).items()

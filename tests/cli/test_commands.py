@@ -176,6 +176,7 @@ def test_every_config_is_found():
     assert len(DRIFT) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_shipped_config_goes_through_the_command_line(config, capsys):
     part = config.parent.name
@@ -195,7 +196,9 @@ def test_every_shipped_config_goes_through_the_command_line(config, capsys):
     assert "class_path" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("file", SWEEPS, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "file", [pytest.param(f, marks=[pytest.mark.slow] * (f.stem != "finetuning"), id=f.name) for f in SWEEPS]
+)
 def test_every_shipped_sweep_is_a_good_one(file, capsys):
     main(["sweep", str(file), "--dry_run", "--set", "data.source=simulated"])
     assert "missing" in capsys.readouterr().out

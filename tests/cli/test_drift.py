@@ -113,22 +113,23 @@ def test_a_table_has_its_columns(out, name):
     assert not wrong
 
 
-def test_what_is_told_of_the_whole_agrees_with_the_tables(out):
-    meta, told = json.loads((out / "meta.json").read_text("utf-8")), tables(out)
+def test_the_summary_agrees_with_the_tables(out):
+    meta, result = json.loads((out / "meta.json").read_text("utf-8")), tables(out)
     assert set(meta) >= META
-    people = told["users"]
+    people = result["users"]
     assert meta["users"] == people.height == 40
     assert meta["events"] == people["events"].sum() + meta["dropped_events"]
     assert meta["answered"] == (people["verdict"] != INSUFFICIENT_EVIDENCE).sum() > 0
     assert (meta["windows"], meta["permutations"], meta["seed"], meta["model"]) == (3, 49, 0, None)
     assert meta["source"] == "simulated"
-    assert told["audiences"].height == people["verdict"].is_in([MIGRATED, EVOLVED, BOTH]).sum()
-    assert told["audiences"].filter(verdict=EVOLVED)["destination"].is_null().all()
-    assert told["segments"]["users"].sum() == 40
-    assert told["shares"].filter(kind="interest")["events"].sum() == people["events"].sum()
+    assert result["audiences"].height == people["verdict"].is_in([MIGRATED, EVOLVED, BOTH]).sum()
+    assert result["audiences"].filter(verdict=EVOLVED)["destination"].is_null().all()
+    assert result["segments"]["users"].sum() == 40
+    assert result["shares"].filter(kind="interest")["events"].sum() == people["events"].sum()
     assert any("too few" in note for note in meta["notes"])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tables(out, tmp_path):
     main(["drift", *SHOP, *QUICK, f"--out={tmp_path / 'again'}"])
     for name, table in tables(tmp_path / "again").items():
@@ -151,15 +152,15 @@ def test_a_run_tells_what_its_model_says_too(fit, tmp_path, capsys):
     fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false", *wide, "--data.source.items=40", steps=2)
     main(["drift", "run", *QUICK])
     folder = tmp_path / "run" / "drift"
-    meta, told = json.loads((folder / "meta.json").read_text("utf-8")), tables(folder)
+    meta, result = json.loads((folder / "meta.json").read_text("utf-8")), tables(folder)
     model = pl.read_parquet(folder / "model.parquet")
     assert meta["model"] == "ewma"
-    answered = told["users"].filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
+    answered = result["users"].filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE)
     assert model["user_id"].to_list() == answered["user_id"].to_list()
     assert meta["answered"] == model.height > 0
     assert model["tv"].is_between(0, 1).all()
     assert model["js"].is_between(0, 1).all()
-    assert set(model["source"]) | set(model["destination"]) <= set(told["map"].filter(kind="interest")["name"])
+    assert set(model["source"]) | set(model["destination"]) <= set(result["map"].filter(kind="interest")["name"])
     assert (model["velocity"] >= 0).all()
     assert not (tmp_path / "run" / "users.parquet").exists()
     with pytest.raises(SystemExit) as ended:
@@ -168,6 +169,7 @@ def test_a_run_tells_what_its_model_says_too(fit, tmp_path, capsys):
     assert "run contains a run; give another --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_which_nobody_has_enough_evidence(fit, tmp_path):
     fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false")
     main(["drift", "run", *QUICK])
@@ -179,14 +181,14 @@ def test_help_answers(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["drift", "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert "--drift.significance_level" in told
-    assert "--data.source" in told
-    assert "migration" in told
+    result = capsys.readouterr().out
+    assert "--drift.significance_level" in result
+    assert "--data.source" in result
+    assert "migration" in result
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "result"),
     [
         (["--drift.boundary=soon"], "--drift.boundary=soon is not a date"),
         (["--drift.interests=taxonomy", "--drift.column=genre"], "no column genre"),
@@ -197,19 +199,19 @@ def test_help_answers(capsys):
         (["-c", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
-def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
+def test_what_is_wrong_ends_in_one_line(wrong, result, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["drift", *SHOP, *QUICK, *wrong, "--out=out"])
     assert ended.value.code == 2
     err = capsys.readouterr().err.strip().splitlines()
-    assert told in "\n".join(err)
+    assert result in "\n".join(err)
     assert not [line for line in err if line.startswith("Traceback")]
     assert len([line for line in err if line.startswith("interestlab:")]) == 1
     assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "result"),
     [
         (["--windows=0"], "--windows must be at least 1, not 0"),
         (["--horizons=[0]"], "--horizons must be at least 1, not 0"),
@@ -218,7 +220,7 @@ def test_what_is_wrong_ends_in_one_line(wrong, told, capsys):
         ([], "nowhere"),
     ],
 )
-def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, told, capsys, tmp_path):
+def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, result, capsys, tmp_path):
     (tmp_path / "swept").mkdir()
     (tmp_path / "swept" / "sweep.yaml").write_text("name: swept\n")
     with pytest.raises(SystemExit) as ended:
@@ -226,7 +228,7 @@ def test_a_forecast_that_cannot_be_ends_in_one_line(wrong, told, capsys, tmp_pat
     assert ended.value.code == 2
     err = capsys.readouterr().err.strip().splitlines()
     assert len(err) == 1
-    assert told in err[0]
+    assert result in err[0]
     assert not list(tmp_path.glob("**/*.parquet"))
 
 
@@ -239,7 +241,7 @@ def test_a_folder_that_is_no_run_ends_in_one_line(folder, capsys):
 
 
 @pytest.mark.slow
-def test_planted_migrators_are_found_and_nulls_hardly_ever(tmp_path, cache):
+def test_planted_migrators_are_detected_and_nulls_rarely(tmp_path, cache):
     from interestlab.data.datamodule import InterestData
     from interestlab_sources.simulated import Simulated
 
@@ -248,17 +250,17 @@ def test_planted_migrators_are_found_and_nulls_hardly_ever(tmp_path, cache):
     people = pl.read_parquet("out/users.parquet")
     log = InterestData(Simulated(**shop), cache_dir=str(cache)).log
     truth = pl.read_parquet(log.folder / "truth.parquet").rename({"source": "from", "destination": "to"})
-    told = people.filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE).join(truth, on="user_id")
-    moved = told["verdict"].is_in([MIGRATED, BOTH])
-    migrants, others = told.filter(pl.col("kind") == "migrate"), told.filter(pl.col("kind") != "migrate")
-    assert told.height > 150
+    result = people.filter(pl.col("verdict") != INSUFFICIENT_EVIDENCE).join(truth, on="user_id")
+    moved = result["verdict"].is_in([MIGRATED, BOTH])
+    migrants, others = result.filter(pl.col("kind") == "migrate"), result.filter(pl.col("kind") != "migrate")
+    assert result.height > 150
     found = migrants.filter(pl.col("verdict").is_in([MIGRATED, BOTH]))
     assert found.height / migrants.height > 0.7
     assert (found["source"] == found["from"]).mean() > 0.9
     assert (found["destination"] == found["to"]).mean() > 0.9
     assert others["verdict"].is_in([MIGRATED, BOTH]).mean() < 0.05
-    assert (told.filter(moved)["kind"] == "migrate").mean() > 0.9
-    nulls = told.filter(pl.col("kind") == "null")
+    assert (result.filter(moved)["kind"] == "migrate").mean() > 0.9
+    nulls = result.filter(pl.col("kind") == "null")
     assert nulls["verdict"].is_in([MIGRATED, EVOLVED, BOTH]).mean() < 0.06
     apart = (
         found["middle"] - found["timestamp"].cast(pl.Int64).pipe(pl.from_epoch).dt.replace_time_zone("UTC")

@@ -35,9 +35,9 @@ def shop(tmp_path):
     def fit(*args):
         parts = ["--model.dynamics=ewma", "--model.objective=next_item", "--model.dim=8", *args]
         cli = run(["fit", *log, *QUIET, *parts, "--trainer.max_steps=2", "--run_dir=run"])
-        told = json.loads((tmp_path / "run" / "metrics.json").read_text())
+        result = json.loads((tmp_path / "run" / "metrics.json").read_text())
         run(["test", "--run_dir=run", "--trainer.enable_progress_bar=false"])
-        assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == told
+        assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == result
         return cli
 
     return fit
@@ -54,14 +54,14 @@ def test_vectors_from_elsewhere(shop, tmp_path, capsys):
     pl.DataFrame({"item_id": ITEMS, "vector": [[1.0, 2.0]] * 8}).write_parquet("audio.parquet")
     with pytest.raises(SystemExit):
         run(["test", "--run_dir=run", "--trainer.enable_progress_bar=false"])
-    assert "audio.parquet: the model was trained with vectors of sha256" in capsys.readouterr().err
+    assert "audio.parquet: the model was trained with vectors whose sha256" in capsys.readouterr().err
 
 
-def test_a_bad_file_of_vectors_is_told(shop, capsys):
+def test_a_bad_file_of_vectors_is_reported(shop, capsys):
     pl.DataFrame({"item_id": ["a", "a"], "vector": [[1.0], [1.0]]}).write_parquet("audio.parquet")
     with pytest.raises(SystemExit):
         shop("--model.encoder=features", "--model.encoder.file=audio.parquet")
-    assert "audio.parquet: the key 'a' stands there twice; leave one vector for each.\n" in capsys.readouterr().err
+    assert "audio.parquet: the key 'a' appears twice; keep one vector for each key.\n" in capsys.readouterr().err
 
 
 def test_images(shop, vit, tmp_path):

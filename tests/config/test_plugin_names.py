@@ -33,9 +33,11 @@ def refused(capsys, *args: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("name", ["full", "interestlab.encoders.full", "interestlab_encoders.text.Full"])
+@pytest.mark.parametrize(
+    "name", ["full", pytest.param("interestlab.encoders.full", marks=pytest.mark.slow), "interestlab_encoders.text.Full"]
+)
 @pytest.mark.parametrize("override", ["--model.encoder.max_length=9", "--model.encoder.init_args.max_length=9"])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_flags(capsys, name, override, first):
     named = f"--model.encoder={name}"
     config = resolved(capsys, *MODEL, *([override, named] if first else [named, override]))
@@ -46,7 +48,12 @@ def test_flags(capsys, name, override, first):
 
 @pytest.mark.parametrize(
     ("slot", "name"),
-    [("encoder", "full"), ("fusion", "concat"), ("dynamics", "momentum"), ("objective", "next_item")],
+    [
+        ("encoder", "full"),
+        pytest.param("fusion", "concat", marks=pytest.mark.slow),
+        pytest.param("dynamics", "momentum", marks=pytest.mark.slow),
+        pytest.param("objective", "next_item", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("form", ["name", "spaced", "class_path", "file", "yaml name", "yaml class_path"])
 def test_every_slot(capsys, tmp_path, slot, name, form):
@@ -110,7 +117,7 @@ def test_a_file_with_the_name_of_a_plugin_is_ignored(capsys, tmp_path, form):
     assert config["model"]["encoder"]["class_path"] == "interestlab.encoders.full"
 
 
-def test_a_width_is_never_typed(fit):
+def test_the_width_is_passed_on(fit):
     model = fit("--model.encoder=frozen", "--model.encoder.max_length=6", "--model.dynamics=ewma", "--model.dim=16").model
     assert model.backbone.dynamics.dim == 16
     assert model.backbone.projections["main"].out_features == 16
@@ -131,7 +138,7 @@ def test_a_width_is_never_typed(fit):
         ([], "model.encoder"),
     ],
 )
-def test_errors_say_what_to_mend(capsys, args, words):
+def test_errors_say_what_to_correct(capsys, args, words):
     assert words in refused(capsys, *MODEL, "--data.source.users=30", "--data.source.items=40", *args)
 
 
@@ -144,7 +151,7 @@ def test_help_names_the_plugins_and_their_arguments(capsys):
     assert "--model.encoder.max_length" in capsys.readouterr().out
 
 
-def test_what_is_typed_wins_wherever_it_stands(capsys, tmp_path):
+def test_options_win_over_configs_wherever_they_are_typed(capsys, tmp_path):
     (tmp_path / "c.yaml").write_text("model: {encoder: id, dynamics: {class_path: ewma, init_args: {beta: 0.4}}}\n")
     rest = ["--model.objective=next_item", "--data.source=simulated"]
     config = resolved(capsys, "--model.dynamics.beta=0.2", f"--config={tmp_path / 'c.yaml'}", *rest)

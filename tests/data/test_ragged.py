@@ -36,7 +36,7 @@ def padded(rows, shape, dtype):
     return torch.from_numpy(out)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(lengths_and_codes(), SHAPES, st.sampled_from([np.int32, np.int64, np.float32, np.int16]), st.integers(1, 4))
 def test_written_rows_are_read_back(chosen, shape, dtype, size):
     lengths, codes = chosen
@@ -52,7 +52,7 @@ def test_written_rows_are_read_back(chosen, shape, dtype, size):
     assert torch.equal(inputs.values, padded([rows[c] for c in codes], shown, dtype if len(rows) else np.int32))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     lengths_and_codes(), SHAPES, st.sampled_from(["float32", "bfloat16"]), st.integers(1, 4), st.randoms(use_true_random=False)
 )

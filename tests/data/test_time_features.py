@@ -25,7 +25,7 @@ def compute(users, times, **columns):
     return add_time_features(frame).collect()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(st.lists(st.lists(SECONDS, min_size=1, max_size=5).map(sorted), min_size=1, max_size=4))
 def test_hour_weekday_and_elapsed(histories):
     users = [u for u, history in enumerate(histories) for _ in history]

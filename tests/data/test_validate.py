@@ -29,7 +29,7 @@ def row(**columns):
     return {"user_id": ["u"], "item_id": ["i"], "timestamp": [1_500_000_000]} | {k: [v] for k, v in columns.items()}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(EVENTS, ITEMS, st.integers(0, 2))
 def test_every_row_is_used_or_in_quarantine(events, items, rejected):
     names = ["user_id", "item_id", "timestamp", "rating", "position", "event"]

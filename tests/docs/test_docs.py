@@ -142,7 +142,7 @@ def test_the_commands_of_the_readme_run(capsys, smaller):
             simulated = "--data.source=files" not in args
             args += QUICK + SMALL * simulated + [f"--run_dir=runs/{i}"] * ("--run_dir" not in args)
         elif smaller:  # tests of sweeps and of drift run these for real, on smaller data
-            args += {"sweep": ["--dry_run"], "drift": ["--data.source.users=40"]}.get(args[0], [])
+            args += {"sweep": ["--dry_run"], "drift": ["--data.source.users=40", "--drift.permutations=19"]}.get(args[0], [])
         main(args)
     capsys.readouterr()
     files = {str(file.relative_to("runs/mine")) for file in Path("runs/mine").rglob("*") if file.is_file()}

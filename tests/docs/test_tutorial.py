@@ -1,9 +1,7 @@
 """Run the commands and code of the tutorial in order: in this process, and in a fresh environment."""
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -54,8 +52,9 @@ def reset(tmp_path, monkeypatch):
     def discard():
         for registry in REGISTRIES.values():
             vars(registry).pop("_claims", None)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "half_life"]:
-            del sys.modules[name]
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+                del sys.modules[name]
 
     yield discard
     discard()
@@ -79,15 +78,7 @@ def test_in_this_process(reset, tmp_path, capsys, monkeypatch):
             if words[0] == "pip":
                 install_editable(tmp_path / "half_life", tmp_path / "site")
             elif words[0] == "pytest":
-                environment = os.environ | {"PYTHONPATH": str(tmp_path / "half_life" / "src")}
-                result = subprocess.run(
-                    [sys.executable, "-m", *words, "-p", "no:cacheprovider"],
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                assert result.returncode == 0, result.stdout
+                assert pytest.main([*words[1:], "--capture=no", "--import-mode=importlib", "-p", "no:cacheprovider"]) == 0
             else:
                 assert words[0] == "interestlab"
                 with monkeypatch.context() as context:

@@ -110,10 +110,12 @@ def drawn(
         found = leaf_shares[user[unit], np.minimum(step, leaf_shares.shape[1] - 1)[unit]]
         leaf = (rng.random(len(unit))[:, None] > found.cumsum(1)).sum(1).clip(max=leaves - 1)
     group = (interest * leaves + leaf)[event] if sticky else interest * leaves + leaf
-    each_leaf = len(interests.of) // len(interests.leaves)
+    each_leaf = len(interests.item_interest) // len(interests.leaves)
     item = group * each_leaf + rng.integers(each_leaf, size=len(event))
     inside = np.arange(len(event)) - np.repeat(np.cumsum(size) - size, size)
-    return flat(user[event], START + step[event] * DAY + inside * 60, item, users=users, items=items_of(len(interests.of)))
+    return flat(
+        user[event], START + step[event] * DAY + inside * 60, item, users=users, items=items_of(len(interests.item_interest))
+    )
 
 
 def alike(users: int, interests: int, seed: int, sharp: float = 1.0) -> np.ndarray:

@@ -70,7 +70,7 @@ def means(log, interests, late):
     ).reshape(len(log.users), 2, -1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_the_split_of_histories_adds_up_to_the_means_of_their_windows(seed, interests):
     shopped = shop(interests, seed=seed)

@@ -29,7 +29,7 @@ def shelves():
 def test_the_first_level_is_the_interest_and_the_path_the_leaf(shelves):
     found = taxonomy_interests(shelves, nowhere(shelves))
     assert found.names == ["Audio", "Home", "Garden", "Toys"]  # as often as training met them
-    assert found.of.tolist() == [0, 0, 0, 1, -1, 1, 2, 3]
+    assert found.item_interest.tolist() == [0, 0, 0, 1, -1, 1, 2, 3]
     assert found.leaf[3] == found.leaf[5] != found.leaf[0]
     assert found.leaf[4] == -1
     assert found.leaves[found.leaf[0]] == "Audio > Headphones"
@@ -38,13 +38,13 @@ def test_the_first_level_is_the_interest_and_the_path_the_leaf(shelves):
 def test_more_levels_make_more_interests(shelves):
     found = taxonomy_interests(shelves, nowhere(shelves), levels=2)
     assert set(found.names) == {"Audio > Headphones", "Audio > Speakers", "Home > Lamps", "Garden", "Toys"}
-    assert found.of[1] == found.of[2]
+    assert found.item_interest[1] == found.item_interest[2]
 
 
 def test_the_smallest_are_one(shelves):
     found = taxonomy_interests(shelves, nowhere(shelves), max_interests=3)
     assert found.names == ["Audio", "Home", OTHER]
-    assert found.of.tolist() == [0, 0, 0, 1, -1, 1, 2, 2]
+    assert found.item_interest.tolist() == [0, 0, 0, 1, -1, 1, 2, 2]
     assert "3 interests" in found.rule
 
 
@@ -66,7 +66,7 @@ def test_a_level_without_a_word_is_none(path):
     found = taxonomy_interests(log, nowhere(log))
     words = path.strip(" >/")
     assert found.names == ([words] if words else []) + ["c"]
-    assert (found.of[0] == -1) == (not words)
+    assert (found.item_interest[0] == -1) == (not words)
 
 
 def test_a_column_that_is_not_there_or_empty_is_told_in_a_line(shelves):
@@ -106,9 +106,9 @@ def bunches(count=3, each=8, seed=0):
 def test_clusters_are_the_bunches_whatever_their_length():
     vectors = bunches() * np.random.default_rng(1).uniform(0.1, 9, (24, 1)).astype(np.float32)
     found = cluster_items(met(items_of(24), range(24)), vectors, 3, 2)
-    assert sorted(np.unique(found.of, return_counts=True)[1].tolist()) == [8, 8, 8]
-    assert all(len(set(found.of[8 * k : 8 * k + 8].tolist())) == 1 for k in range(3))
-    assert (found.leaf // 2 == found.of).all()
+    assert sorted(np.unique(found.item_interest, return_counts=True)[1].tolist()) == [8, 8, 8]
+    assert all(len(set(found.item_interest[8 * k : 8 * k + 8].tolist())) == 1 for k in range(3))
+    assert (found.leaf // 2 == found.item_interest).all()
 
 
 def test_an_item_that_training_never_met_moves_no_centre_and_goes_to_the_nearest():
@@ -116,17 +116,17 @@ def test_an_item_that_training_never_met_moves_no_centre_and_goes_to_the_nearest
     far = np.vstack([near, [[0.1, -40, 3]]]).astype(np.float32)
     found = cluster_items(met(items_of(25), range(25), train), far, 3, 2)
     alone = cluster_items(met(items_of(24), range(24)), near, 3, 2)
-    np.testing.assert_array_equal(found.of[:24], alone.of)
+    np.testing.assert_array_equal(found.item_interest[:24], alone.item_interest)
     np.testing.assert_array_equal(found.leaf[:24], alone.leaf)
-    assert found.of[24] == found.of[16]
+    assert found.item_interest[24] == found.item_interest[16]
 
 
 def test_an_item_of_which_nothing_is_known_has_no_interest():
     vectors = bunches()
     vectors[3] = 0
     found = cluster_items(met(items_of(24), range(24)), vectors, 3, 2)
-    assert found.of[3] == found.leaf[3] == -1
-    assert (np.delete(found.of, 3) >= 0).all()
+    assert found.item_interest[3] == found.leaf[3] == -1
+    assert (np.delete(found.item_interest, 3) >= 0).all()
 
 
 def test_fewer_vectors_than_clusters_are_told_in_a_line():
@@ -165,7 +165,7 @@ def test_same_seed_same_clusters():
 def test_centroids_are_the_means_of_the_items():
     vectors = bunches()
     found = cluster_items(met(items_of(24), range(24)), vectors, 3, 1)
-    np.testing.assert_allclose(found.centroids[found.of[0]], vectors[:8].mean(0), atol=1e-5)
+    np.testing.assert_allclose(found.centroids[found.item_interest[0]], vectors[:8].mean(0), atol=1e-5)
 
 
 def test_a_taxonomy_of_numbers_is_one_of_their_words():

@@ -184,7 +184,12 @@ def test_other_names_of_interests_change_no_answer():
     log = drawn(shares, 30, shopped, 1)
     order = np.array([2, 0, 3, 1])
     other = type(shopped)(
-        [f"interest {k}" for k in range(K)], order[shopped.of], shopped.leaves, shopped.leaf, shopped.vectors, "made up"
+        [f"interest {k}" for k in range(K)],
+        order[shopped.item_interest],
+        shopped.leaves,
+        shopped.leaf,
+        shopped.vectors,
+        "made up",
     )
     first, second = (measure_migration(halved(log, s), 99, np.random.default_rng(0)) for s in (shopped, other))
     for what in ("tv", "js", "span", "p_tv", "p_js", "p_span", "moved"):

@@ -20,7 +20,7 @@ NAMES = [f"interest {k}" for k in range(K)]
 
 
 def labelled(log, interests, names):
-    return LabelledEvents("interest", log, interests.of[log.item], names)
+    return LabelledEvents("interest", log, interests.item_interest[log.item], names)
 
 
 def test_windows_are_of_equal_length_and_hold_every_event():

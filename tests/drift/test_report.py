@@ -37,15 +37,22 @@ PNGS = {
     "no brands, one segment": ALWAYS | CHANGED,
     "numbers not known": ALWAYS | CHANGED | {"shares_brand.png", "moves.png"},
 }
+SOME = [pytest.param(case, marks=[pytest.mark.slow] * (case not in ("full", "nothing changed"))) for case in CASES]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of each case."""
+    """The page of each case, written when a test first reads it."""
     root = tmp_path_factory.mktemp("drift")
-    return {name: write_report(TABLES.write_tables(root / f"case{i}", **case)) for i, (name, case) in enumerate(CASES.items())}
+
+    class Pages(dict):
+        def __missing__(self, name):
+            self[name] = write_report(TABLES.write_tables(root / f"case{len(self)}", **CASES[name]))
+            return self[name]
+
+    return Pages()
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +144,7 @@ def test_a_click_sorts_and_another_downloads_the_audience(pages, tmp_path):
     assert all(part["verdict"].n_unique() == part["destination"].n_unique() == 1 for part in parts)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SOME)
 def test_the_page_loads_nothing(pages, case):
     page = Page(pages[case].read_text("utf-8"))
     for tag, attributes in page.tags:
@@ -172,7 +179,7 @@ def test_hostile_names_stay_text(full):
     assert all(TABLES.HOSTILE not in str(json.loads(data)) for data in figures.values())  # plotly reads tags in its texts
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SOME)
 def test_images_are_drawn_and_every_figure_has_a_text(pages, case):
     drawn = {file.name: file.read_bytes() for file in (pages[case].parent / "plots").iterdir()}
     assert drawn.keys() == PNGS[case]
@@ -184,6 +191,7 @@ def test_images_are_drawn_and_every_figure_has_a_text(pages, case):
     assert all(attributes.get("aria-label") for _, attributes in page.tags if attributes.get("role") == "img")
 
 
+@pytest.mark.slow
 def test_the_same_tables_give_the_same_bytes(pages, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(pages["full"].parent, again)
@@ -271,6 +279,7 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
         write_report(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_user_whose_history_was_asked_for_has_a_timeline(tmp_path):
     folder = TABLES.write_tables(tmp_path / "tables", users=200)
     held = pl.read_parquet(folder / "timelines.parquet")

@@ -29,7 +29,7 @@ def test_segments_are_the_kinds_of_users_and_are_called_by_what_they_like():
     shopped, (shares, kind) = shop(K), kinds(200, 0, 0.9)
     held = found(halved(drawn(shares, 20, shopped, 1), shopped))
     assert sorted(held.names) == [f"interest {k}" for k in range(K)]
-    assert np.mean([held.names[s] == f"interest {k}" for s, k in zip(held.of, kind, strict=True)]) > 0.97
+    assert np.mean([held.names[s] == f"interest {k}" for s, k in zip(held.user_segment, kind, strict=True)]) > 0.97
 
 
 def test_moves_add_up_to_the_users_of_two_windows():
@@ -50,8 +50,10 @@ def test_a_segment_that_swings_is_found_and_the_others_are_not():
     swung = np.repeat(shares, 8, axis=1)
     swung[kind == 0, 4:] = np.roll(shares, 1, axis=2)[kind == 0]
     held = found(halved(drawn(swung, 8, shopped, 1), shopped), count=6)
-    to_1 = np.array([set(np.flatnonzero(held.of == s)) <= set(np.flatnonzero(kind == 0)) for s in range(len(held.names))])
-    share = np.array([(kind[held.of == s] == 0).mean() for s in range(len(held.names))])
+    to_1 = np.array(
+        [set(np.flatnonzero(held.user_segment == s)) <= set(np.flatnonzero(kind == 0)) for s in range(len(held.names))]
+    )
+    share = np.array([(kind[held.user_segment == s] == 0).mean() for s in range(len(held.names))])
     assert held.p[share > 0.8].max(initial=0) <= 0.01
     assert (share > 0.8).any()
     assert held.p[share < 0.05].min(initial=1) > 0.005
@@ -66,11 +68,11 @@ def test_users_too_small_to_be_tested_alone_are_seen_together(sessions):
     before = sessions - sessions // 2
     shares = halved(made([[[0]] * before + [[4]] * (sessions - before)] * 100 + [[[8], [8]]] * 100), shop(K))
     held = found(shares, count=2)
-    swung = held.of[0]
+    swung = held.user_segment[0]
     assert held.tv[swung] == pytest.approx(1)
     assert held.p[swung] == pytest.approx(0.01)
     assert held.tv_by_chance[swung] < 0.5
-    assert held.p[held.of[-1]] == 1
+    assert held.p[held.user_segment[-1]] == 1
 
 
 def test_p_values_of_segments_are_near_their_level_where_nothing_moves():
@@ -108,7 +110,7 @@ def test_users_in_another_order_are_the_same_segments():
     first, second = (found(halved(p, shopped), draws=399) for p in (log, turned))
     assert set(first.names) == set(second.names)
     there = [second.names.index(name) for name in first.names]
-    assert [first.names[s] for s in first.of] == [second.names[s] for s in second.of[::-1]]
+    assert [first.names[s] for s in first.user_segment] == [second.names[s] for s in second.user_segment[::-1]]
     np.testing.assert_allclose(first.tv, second.tv[there], atol=1e-6)
     np.testing.assert_array_equal(first.moves, second.moves[np.ix_(there, there)])
     np.testing.assert_allclose(first.p, second.p[there], atol=0.12)  # 5 standard errors of 399 draws
@@ -129,7 +131,7 @@ def test_users_all_alike_are_one_segment():
 
 def test_a_log_without_two_windows_has_segments_and_no_moves():
     held = found(halved(made([[[0]], [[4]], []]), shop(2)), count=2)
-    assert held.of.tolist()[2] == -1
+    assert held.user_segment.tolist()[2] == -1
     assert set(held.before) == set(held.after) == {-1}
     assert held.moves.sum() == 0
     assert np.isfinite(held.p).all()

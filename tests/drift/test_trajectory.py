@@ -145,7 +145,7 @@ def test_velocity_is_the_step_and_the_step_for_each_day():
     np.testing.assert_allclose(several.event, found.event)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 30), st.sampled_from([0, 3]), st.floats(0.1, 50))
 def test_shares_add_up_to_one_and_are_sums_of_a_softmax(seed, count, items, several, factor):
     rng = np.random.default_rng(seed)
@@ -184,7 +184,7 @@ def test_what_the_last_events_changed_is_migration_and_evolution(shop, dynamics)
     last = np.asarray(log.offsets)[user + 1] - 1
     factor = seen.logit_scale
     now, then = (
-        implied(recommender.frozen.normalize(z), seen.catalogue, held.of, len(held), held.vectors, factor)
+        implied(recommender.frozen.normalize(z), seen.catalogue, held.item_interest, len(held), held.vectors, factor)
         for z in (seen.states(np.array([last])), seen.states(np.array([last - 3]), np.array([log.time[last]])))
     )
     np.testing.assert_allclose(found.before[0], then.shares[0], atol=1e-6)

@@ -29,13 +29,21 @@ def like_predictions(histories):
     return check
 
 
-@pytest.mark.parametrize("dynamics", DYNAMICS.names())
+@pytest.mark.parametrize(
+    "dynamics",
+    [
+        pytest.param(d, marks=[pytest.mark.slow] * (d not in ("ewma", "transformer", "multi_interest")))
+        for d in DYNAMICS.names()
+    ],
+)
 def test_every_dynamics(fitted, loaded, like_predictions, dynamics):
     options = ["--model.encoder=id", f"--model.dynamics={dynamics}"]
     like_predictions(fitted(*options), loaded(*options))
 
 
-@pytest.mark.parametrize("read", ["frozen", "lora", "id_and_words", "events"])
+@pytest.mark.parametrize(
+    "read", [*(pytest.param(r, marks=pytest.mark.slow) for r in ("frozen", "lora")), "id_and_words", "events"]
+)
 def test_words_and_events(fitted, shop, compositions, like_predictions, read):
     folder = fitted(*compositions[read])
     run(["predict", f"--run_dir={folder}", "--trainer.enable_progress_bar=false"])

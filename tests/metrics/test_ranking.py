@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -69,8 +71,14 @@ def random_problem(users=40, items=300, dim=16, seed=0):
     return z, table, targets, torch.randint(-1, items, (users, 20), generator=gen)
 
 
-@pytest.mark.parametrize("size", [1, 100, 1003, 10**9])
-@pytest.mark.parametrize("batch", [1, 7, 40])
+@pytest.mark.parametrize(
+    ("size", "batch"),
+    [
+        *itertools.product([100, 1003, 10**9], [1, 7, 40]),
+        (1, 40),
+        *(pytest.param(1, batch, marks=pytest.mark.slow) for batch in (1, 7)),
+    ],
+)
 def test_ranks_depend_on_neither_tile_size_nor_batch(tile, size, batch):
     z, table, targets, seen = random_problem()
     expected = [*target_ranks(z, table, targets, seen), *top_k_items(z, table, seen, 10)]

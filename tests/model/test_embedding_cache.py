@@ -132,7 +132,7 @@ def test_less_than_one_is_no_chunking(wrong):
 # ---- no number depends on them
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tokens=st.integers(1, 200),
     held=st.integers(1, 6),

@@ -99,7 +99,9 @@ def refuse(*_):
 # ---- no number depends on it
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=[pytest.mark.slow] * (m not in ("frozen", "full", "lora"))) for m in METHODS]
+)
 def test_training_and_metrics_are_the_same_kept_and_computed_anew(made, shop, method):
     (curve, told), (anew, told_anew) = (trained(made(method, shop(), cache=c), shop()) for c in ("float32", "off"))
     np.testing.assert_allclose(curve, anew, rtol=1e-4)
@@ -107,7 +109,7 @@ def test_training_and_metrics_are_the_same_kept_and_computed_anew(made, shop, me
     assert method == "frozen" or np.mean(curve[-5:]) < np.mean(curve[:5])
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "side"])
+@pytest.mark.parametrize("method", ["full", *(pytest.param(m, marks=pytest.mark.slow) for m in ("lora", "side"))])
 def test_half_the_bytes_change_a_curve_by_little(made, shop, method):
     curves = [trained(made(method, shop(), cache=cache), shop(), steps=20)[0] for cache in ("bfloat16", "off")]
     np.testing.assert_allclose(*curves, rtol=0.02)

@@ -61,12 +61,15 @@ def text(*fields: str):
     return encoders.frozen(fields=list(fields), max_length=8)
 
 
-@pytest.mark.parametrize("encoder", ["id", "full", "streams"])
-def test_metrics_do_not_depend_on_the_batches(fit, tmp_path, encoder):
+@pytest.mark.parametrize("encoder", [*(pytest.param(e, marks=pytest.mark.slow) for e in ("id", "full")), "streams"])
+def test_metrics_do_not_depend_on_the_batches(fit, bert, tmp_path, encoder):
     spec = {
         "id": "id",
-        "full": "{class_path: full, init_args: {max_length: 6}}",
-        "streams": "{id: id, text: {class_path: full, init_args: {max_length: 6, fields: [item.title, event.text]}}}",
+        "full": f"{{class_path: full, init_args: {{model: {bert}, max_length: 6}}}}",
+        "streams": (
+            "{id: id, text: {class_path: full, init_args: "
+            f"{{model: {bert}, max_length: 6, fields: [item.title, event.text]}}}}}}"
+        ),
     }[encoder]
     fit(f"--model.encoder={spec}", "--model.fusion=attention", "--model.dynamics=transformer", steps=2)
     told = []

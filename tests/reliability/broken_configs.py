@@ -111,14 +111,14 @@ def once(rng: random.Random, folder: Path, figures: Counter[str]) -> None:
     whole = rng.random() < 0.1
     file = folder / "config.yaml"
     file.write_bytes(broken(rng, GOOD | MODEL if whole else GOOD))
-    said = io.StringIO()
+    message = io.StringIO()
     try:
-        with redirect_stderr(said), redirect_stdout(io.StringIO()):
+        with redirect_stderr(message), redirect_stdout(io.StringIO()):
             (fit if whole else data)(file)
     except SystemExit as err:
-        told = said.getvalue().strip()
-        if err.code != 2 or "\n" in told or not told:
-            raise AssertionError(f"exit {err.code}, not one line: {told}") from err
+        result = message.getvalue().strip()
+        if err.code != 2 or "\n" in result or not result:
+            raise AssertionError(f"exit {err.code}, not one line: {result}") from err
         figures["refusals"] += 1
     else:
         figures["logs"] += 1

@@ -43,9 +43,9 @@ def apart(server, tmp_path, cache):
         if processes > 1:
             given += [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
         env = {"INTERESTLAB_CACHE": str(cache), "WANDB_MODE": "offline"} | env
-        told = {"args": given, "when": when, "log": str(tmp_path / f"{folder}.log"), "folder": str(tmp_path), "env": env}
-        told["processes"] = processes
-        print(json.dumps(told), file=server.stdin, flush=True)
+        result = {"args": given, "when": when, "log": str(tmp_path / f"{folder}.log"), "folder": str(tmp_path), "env": env}
+        result["processes"] = processes
+        print(json.dumps(result), file=server.stdin, flush=True)
         return int(server.stdout.readline())
 
     return go
@@ -81,8 +81,8 @@ def curve(folder):
 def assert_same(whole, parted):
     """Two runs are alike to the last bit: checkpoints, curve, metrics, ranks, and what they cost but for times."""
     for name in ("best.ckpt", "last.ckpt"):
-        held = [plain(torch.load(f / "checkpoints" / name, weights_only=True), f) for f in (whole, parted)]
-        assert differences(*held) == []
+        state = [plain(torch.load(f / "checkpoints" / name, weights_only=True), f) for f in (whole, parted)]
+        assert differences(*state) == []
     assert curve(whole).equals(curve(parted)), f"{curve(whole)}\n{curve(parted)}"
     assert (whole / "metrics.json").read_bytes() == (parted / "metrics.json").read_bytes()
     assert (whole / "ranks.parquet").read_bytes() == (parted / "ranks.parquet").read_bytes()

@@ -174,7 +174,7 @@ def alarm(*_: object) -> None:
     raise Hang(f"over {LIMIT} seconds")
 
 
-def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
+def child(kind: str, seed: int, first: int, last: int, result: Path) -> None:
     """Files ``first`` to ``last`` of one kind, in this process; what became of them is written after each."""
     resource.setrlimit(resource.RLIMIT_AS, (24 << 30, 24 << 30))
     signal.signal(signal.SIGALRM, alarm)
@@ -184,7 +184,7 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
     failures: list[str] = []
     room = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for number in range(first, last):
-        told.write_text(json.dumps({"next": number + 1, "figures": figures, "failures": failures}))
+        result.write_text(json.dumps({"next": number + 1, "figures": figures, "failures": failures}))
         with tempfile.TemporaryDirectory(dir=room) as name:
             signal.alarm(LIMIT)
             faulthandler.dump_traceback_later(2 * LIMIT, exit=True)  # where native code holds the interpreter
@@ -199,7 +199,7 @@ def child(kind: str, seed: int, first: int, last: int, told: Path) -> None:
             faulthandler.cancel_dump_traceback_later()
             figures["slowest, ms"] = max(figures["slowest, ms"], int(1000 * (time.perf_counter() - began)))
         figures["files"] += 1
-    told.write_text(json.dumps({"next": last, "figures": figures, "failures": failures}))
+    result.write_text(json.dumps({"next": last, "figures": figures, "failures": failures}))
 
 
 def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
@@ -215,7 +215,7 @@ def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
     failures: list[str] = []
     first = 0
     with tempfile.TemporaryDirectory() as name:
-        told = Path(name) / "told.json"
+        result = Path(name) / "told.json"
         while first < count:
             command = [
                 sys.executable,
@@ -227,18 +227,18 @@ def all_of(kind: str, seed: int, count: int) -> tuple[Counter[str], list[str]]:
                 "--range",
                 str(first),
                 str(count),
-                str(told),
+                str(result),
             ]
-            told.unlink(missing_ok=True)
+            result.unlink(missing_ok=True)
             env = os.environ | {"POLARS_MAX_THREADS": "1"}  # read when Polars is imported
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-            held = json.loads(told.read_text()) if told.exists() else {"next": count, "figures": {}, "failures": []}
-            for key, value in held["figures"].items():
+            state = json.loads(result.read_text()) if result.exists() else {"next": count, "figures": {}, "failures": []}
+            for key, value in state["figures"].items():
                 figures[key] = max(figures[key], value) if key.startswith("slowest") else figures[key] + value
-            failures += held["failures"]
+            failures += state["failures"]
             if done.returncode:
-                failures.append(f"{kind} {held['next'] - 1}: the process died with {done.returncode}: {done.stderr[-300:]}")
-            first = held["next"]
+                failures.append(f"{kind} {state['next'] - 1}: the process died with {done.returncode}: {done.stderr[-300:]}")
+            first = state["next"]
     return figures, failures
 
 

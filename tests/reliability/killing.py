@@ -30,7 +30,7 @@ class Kill(Callback):
     """Sends this process and its workers a signal at a moment of the training, as `timeout` and a scheduler do."""
 
     def __init__(self, name, place, number):
-        self.name, self.place, self.number, self.met = name, place, number, 0
+        self.name, self.place, self.number, self.seen = name, place, number, 0
 
     def at(self, place, number):
         if (place, number) == (self.place, self.number):
@@ -52,17 +52,17 @@ class Kill(Callback):
 
 def writing(name, number):
     """Let the process be killed, or the disk be full, in the middle of writing its ``number``-th checkpoint."""
-    whole, met = torch.save, []
+    whole, seen = torch.save, []
 
-    def half(held, file):
-        met.append(1)
-        if len(met) < number:
-            return whole(held, file)
+    def half(content, file):
+        seen.append(1)
+        if len(seen) < number:
+            return whole(content, file)
         if name == "ENOSPC":  # a limit of the kernel, as a full disk is: the write fails half way
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-            return whole(held, file)
+            return whole(content, file)
         buffer = io.BytesIO()
-        whole(held, buffer)
+        whole(content, buffer)
         file.write(buffer.getvalue()[: buffer.tell() // 2])
         file.flush()
         return os.kill(os.getpid(), signal.SIGKILL)
@@ -90,10 +90,10 @@ def not_a_number(number):
     whole = InterestModel.make_step
 
     def step(self, batch):
-        made = whole(self, batch)
+        created = whole(self, batch)
         if self.trainer.fit_loop.total_batch_idx != number:
-            return made
-        return replace(made, objective=lambda step: made.objective(step) * float("nan"))
+            return created
+        return replace(created, objective=lambda step: created.objective(step) * float("nan"))
 
     InterestModel.make_step = step
 
@@ -124,8 +124,8 @@ def main():
     import interestlab_encoders.adalora  # noqa: F401
 
     for line in sys.stdin:
-        told = json.loads(line)
-        pids = [forked(told | {"env": told["env"] | place}) for place in places(told.pop("processes", 1))]
+        result = json.loads(line)
+        pids = [forked(result | {"env": result["env"] | place}) for place in places(result.pop("processes", 1))]
         statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
         print(next(filter(None, statuses), 0), flush=True)
 
@@ -141,13 +141,13 @@ def places(processes):
     return [job | {"LOCAL_RANK": str(rank), "RANK": str(rank)} for rank in range(processes)]
 
 
-def forked(told):
+def forked(result):
     """A run in a process of its own: its id."""
     if pid := os.fork():
         return pid
     status = 1
     try:
-        child(**told)
+        child(**result)
         status = 0
     except SystemExit as left:
         status = 0 if left.code is None else left.code if isinstance(left.code, int) else 1

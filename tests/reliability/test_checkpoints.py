@@ -67,10 +67,10 @@ def test_no_command_uses_a_checkpoint_that_is_not_as_it_was_written(run_folder, 
     for name, command in commands(run_folder).items():
         with pytest.raises(SystemExit) as done:
             main(command)
-        told = capsys.readouterr().err.strip().splitlines()[-1]
+        result = capsys.readouterr().err.strip().splitlines()[-1]
         assert done.value.code == 2, name
-        assert str(file) in told, name
-        assert "cannot be loaded" in told, name
+        assert str(file) in result, name
+        assert "cannot be loaded" in result, name
     with pytest.raises(DataError, match=r"best\.ckpt cannot be loaded"):
         load(run_folder)
     assert not mark.exists()

@@ -14,13 +14,13 @@ ID = ["--model.encoder=id"]
 
 def rows(items: int = 6, users: int = 8) -> list[dict]:
     """Users of four events, one user of a single one, and an item that stands only where it is tested."""
-    told = [
+    result = [
         {"user_id": f"u{u}", "item_id": f"i{(u + e) % (items - 1)}", "timestamp": 1_700_000_000 + 3600 * e}
         for u in range(users)
         for e in range(4)
     ]
-    told[3]["item_id"] = "never-trained"
-    return [*told, {"user_id": "once", "item_id": "i0", "timestamp": 1_700_000_000}]
+    result[3]["item_id"] = "never-trained"
+    return [*result, {"user_id": "once", "item_id": "i0", "timestamp": 1_700_000_000}]
 
 
 @pytest.fixture
@@ -69,14 +69,14 @@ def test_a_vocabulary_of_one(shop):
 
 
 @pytest.mark.parametrize(("others", "mend"), [("", "; add `id`"), ("id: id, ", "; leave out words.")])
-def test_a_text_column_without_a_word_is_told_in_a_line(shop, bert, capsys, others, mend):
+def test_a_text_column_without_a_word_is_reported_in_one_line(shop, bert, capsys, others, mend):
     words = f"words: {{class_path: frozen, init_args: {{model: {bert}, fields: [item.title, event.text]}}}}"
     with pytest.raises(SystemExit) as done:
         shop([f"--model.encoder={{{others}{words}}}", "--model.fusion=attention"], text="")
     assert done.value.code == 2
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "has a value for item.title, event.text" in told
-    assert mend in told
+    result = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "has a value for item.title, event.text" in result
+    assert mend in result
 
 
 def test_a_catalogue_of_two(shop):

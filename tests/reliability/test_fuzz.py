@@ -43,7 +43,7 @@ def test_some_configs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("file", ["events", "items"])
-def test_a_reader_that_loses_rows_is_found(tmp_path, monkeypatch, file):
+def test_a_reader_that_loses_rows_is_detected(tmp_path, monkeypatch, file):
     whole = lines.numbered_lines
 
     def careless(path, reject):
@@ -70,6 +70,7 @@ fuzz.child("csv", 0, 0, 2, pathlib.Path("told.json"))
 """
 
 
+@pytest.mark.slow
 def test_native_code_that_never_returns_ends_the_process(tmp_path):
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     env = os.environ | {"PYTHONPATH": path}

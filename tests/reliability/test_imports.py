@@ -45,8 +45,8 @@ def config(**parts):
     }
 
 
-def refused(told: str, name: str) -> None:
-    line = told.strip().splitlines()[-1]
+def refused(result: str, name: str) -> None:
+    line = result.strip().splitlines()[-1]
     assert name in line
     assert "--allow_import" in line
 
@@ -81,15 +81,15 @@ def test_nor_anywhere_else_in_it(stranger, tmp_path, capsys, parts, name):
 
 
 @pytest.mark.parametrize("path", ["lightning.pytorch.callbacks.LambdaCallback", "pytorch_lightning.callbacks.LambdaCallback"])
-def test_a_callback_that_calls_what_it_is_told_is_refused_for_that(stranger, tmp_path, capsys, path):
+def test_a_callback_that_calls_any_function_is_refused_for_that(stranger, tmp_path, capsys, path):
     callback = {"class_path": path, "init_args": {"on_fit_start": "os.system"}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config(trainer={"callbacks": [callback]})))
     with pytest.raises(SystemExit) as done:
         main(["fit", "--config=c.yaml"])
     assert done.value.code == 2
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "LambdaCallback calls any function" in told
-    assert "--allow_import" not in told
+    result = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "LambdaCallback calls any function" in result
+    assert "--allow_import" not in result
 
 
 def test_what_the_user_allows_is_imported_and_the_run_needs_the_same_again(stranger, tmp_path, capsys, monkeypatch):
@@ -104,7 +104,7 @@ def test_what_the_user_allows_is_imported_and_the_run_needs_the_same_again(stran
     assert "allow" not in (tmp_path / "run" / "config.yaml").read_text()
 
 
-def test_a_name_that_is_no_module_is_told(capsys, monkeypatch):
+def test_a_name_that_is_not_a_module_is_reported(capsys, monkeypatch):
     monkeypatch.setattr("os.environ", os.environ.copy())
     with pytest.raises(SystemExit) as done:
         main(["fit", "--allow_import=jsonargparse"])
@@ -143,7 +143,7 @@ def test_aliases_that_stand_for_billions_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [
         ("a: " + "1:" * 600_000 + "1", "a number of over 1,000 characters"),
         ("a: " + "1:" * 600 + "1.5", "a number of over 1,000 characters"),
@@ -151,10 +151,10 @@ def test_aliases_that_stand_for_billions_are_refused(tmp_path, capsys):
     ],
     ids=["whole", "fraction", "text"],
 )
-def test_a_text_that_would_take_long_is_refused_at_once(tmp_path, text, told):
+def test_a_text_that_would_take_long_is_refused_at_once(tmp_path, text, result):
     (tmp_path / "c.yaml").write_text(text)
     began = time.process_time()
-    with pytest.raises(DataError, match=rf"c\.yaml: the config cannot be read: {told}\.$"):
+    with pytest.raises(DataError, match=rf"c\.yaml: the config cannot be read: {result}\.$"):
         safe_yaml.config_file(tmp_path / "c.yaml")
     assert time.process_time() - began < 3
 

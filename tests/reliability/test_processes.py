@@ -47,8 +47,8 @@ def curve(folder):
 
 
 def weights(folder):
-    held = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    return {name: tensor for name, tensor in held.items() if isinstance(tensor, torch.Tensor)}
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
 
 
 def apart(one: Path, other: Path) -> tuple[float, float]:
@@ -71,11 +71,17 @@ def run(apart, tmp_path, folder, *args, **more):
     assert apart(folder, *SHOP, *args, **more) == 0, (tmp_path / f"{folder}.log").read_text()[-3000:]
 
 
-@pytest.mark.parametrize("objective", [pytest.param(o, marks=[pytest.mark.slow] * (o != "sampled")) for o in OBJECTIVES])
-def test_curve_and_weights(apart, tmp_path, still, objective):
-    for n in (1, 2, 3):
+@pytest.mark.parametrize(
+    ("objective", "processes"),
+    [
+        ("sampled", [2]),  # the quick one
+        *(pytest.param(objective, [2, 3], marks=pytest.mark.slow) for objective in OBJECTIVES),
+    ],
+)
+def test_curve_and_weights(apart, tmp_path, still, objective, processes):
+    for n in (1, *processes):
         run(apart, tmp_path, f"of{n}", *text(still), *OBJECTIVES[objective], *NO_TEST, processes=n)
-    assert_alike(tmp_path, "of1", ["of2", "of3"])
+    assert_alike(tmp_path, "of1", [f"of{n}" for n in processes])
 
 
 @pytest.mark.slow
@@ -126,6 +132,7 @@ def test_bfloat16_is_near_float32(apart, tmp_path, still):
         assert found.max() < 0.01
 
 
+@pytest.mark.slow
 def test_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
     pytest.importorskip("wandb")
     cold = str(tmp_path / "cold cache")
@@ -134,19 +141,19 @@ def test_one_folder_one_run_of_wandb_and_every_user_once(apart, tmp_path):
     run(apart, tmp_path, "jobs", *more, "--loggers=[jsonl,wandb]", processes=3, INTERESTLAB_CACHE=cold)
     assert {p.name for p in tmp_path.iterdir()} == {"jobs", "jobs.log", "cold cache"}, log.read_text()
     assert len(list((tmp_path / "jobs" / "wandb").glob("offline-run-*"))) == 1
-    told, ranks = (tmp_path / "jobs" / name for name in ("metrics.json", "ranks.parquet"))
-    of_three = told.read_bytes(), pl.read_parquet(ranks)
+    result, ranks = (tmp_path / "jobs" / name for name in ("metrics.json", "ranks.parquet"))
+    of_three = result.read_bytes(), pl.read_parquet(ranks)
     users = of_three[1]["user_id"]
     assert users.is_unique().all()
     assert len(users) % 3
     assert apart("jobs", "--trainer.devices=1", "--trainer.strategy=auto", command="test", INTERESTLAB_CACHE=cold) == 0
-    assert told.read_bytes() == of_three[0]
+    assert result.read_bytes() == of_three[0]
     assert pl.read_parquet(ranks).equals(of_three[1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", [("SIGTERM", "logging", 3), ("SIGKILL", "batch", 4)])
-def test_a_job_of_several_that_was_killed_goes_on(apart, tmp_path, still, same, when):
+def test_a_killed_job_of_several_processes_resumes(apart, tmp_path, still, same, when):
     args = [*text(still), *OBJECTIVES["sampled"], "--checkpoint_minutes=0"]
     run(apart, tmp_path, "whole", *args, processes=2)
     assert apart("parted", *SHOP, *args, processes=2, when=when) == (143 if when[0] == "SIGTERM" else -9)
@@ -174,8 +181,9 @@ SHARDED = {
 }
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "partly")) for m in SHARDED])
-def test_sharded_weights_take_the_step_of_whole_ones(apart, tmp_path, still, method):
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SHARDED)
+def test_sharded_weights_take_the_step_of_unsharded_ones(apart, tmp_path, still, method):
     """Also where what is constant of an encoder is not kept yet, and the first process computes it alone."""
     kind, init, *more = SHARDED[method]
     args = [*text(still, kind, **init), *OBJECTIVES["sampled"], *more]
@@ -183,15 +191,15 @@ def test_sharded_weights_take_the_step_of_whole_ones(apart, tmp_path, still, met
     run(apart, tmp_path, "of1", *args)
     run(apart, tmp_path, "of2", *args, processes=2, strategy="fsdp2", INTERESTLAB_CACHE=cold)
     assert_alike(tmp_path, "of1", ["of2"])
-    told = tmp_path / "of2" / "metrics.json"
-    of_two = told.read_bytes()
+    result = tmp_path / "of2" / "metrics.json"
+    of_two = result.read_bytes()
     assert apart("of2", "--trainer.devices=1", "--trainer.strategy=auto", command="test", INTERESTLAB_CACHE=cold) == 0
-    assert told.read_bytes() == of_two
+    assert result.read_bytes() == of_two
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("args", [["adalora"], ["full", "--model.optim.optimizer=adafactor"]])
-def test_what_needs_whole_weights_is_refused(apart, tmp_path, still, args):
+def test_methods_that_need_unsharded_weights_are_refused(apart, tmp_path, still, args):
     kind, *more = args
     assert apart("run", *SHOP, *text(still, kind), *OBJECTIVES["sampled"], *more, processes=2, strategy="fsdp2") == 2
     assert "needs full weights, which fsdp2 shards; use --trainer.strategy=ddp" in (tmp_path / "run.log").read_text()
@@ -218,7 +226,7 @@ def test_sharded_texts_of_events(apart, tmp_path, still):
 @pytest.mark.slow
 @pytest.mark.parametrize("when", [("SIGTERM", "logging", 3), ("SIGKILL", "batch", 4)])
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_sharded_job_that_was_killed_goes_on(apart, tmp_path, still, same, when, method):
+def test_a_killed_sharded_job_resumes(apart, tmp_path, still, same, when, method):
     args = [*text(still, method), *OBJECTIVES["sampled"], "--checkpoint_minutes=0"]
     run(apart, tmp_path, "whole", *args, processes=2, strategy="fsdp2")
     status = apart("parted", *SHOP, *args, processes=2, strategy="fsdp2", when=when)

@@ -56,12 +56,12 @@ def chain(apart, same, tmp_path, args, kills):
 def kills(seed, epochs, batches, number, places):
     """Random kills, each in a later epoch than the one before."""
     rng = random.Random(seed)
-    made = []
+    created = []
     for epoch in sorted(rng.sample(range(epochs), number)):
         place = rng.choice(places)
         moment = {"validation": epoch, "writing": 1}.get(place, epoch * batches + rng.randrange(batches))
-        made.append((rng.choice(KILLS[place]), place, moment))
-    return made
+        created.append((rng.choice(KILLS[place]), place, moment))
+    return created
 
 
 def whole_and_parted(apart, same, tmp_path, args, seed, number=2, places=tuple(KILLS)):
@@ -70,7 +70,8 @@ def whole_and_parted(apart, same, tmp_path, args, seed, number=2, places=tuple(K
     chain(apart, same, tmp_path, args, kills(seed, cost["epochs"], cost["steps"] // cost["epochs"], number, places))
 
 
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] * (m != "adalora")) for m in METHODS])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_every_fine_tuning_method(apart, bert, tmp_path, small, same, method):
     minutes = random.Random(method).choice([0, 30])  # a checkpoint before each step, or at each start of an epoch
     args = [*small, *encoder(method, bert), "--model.dynamics=momentum", f"--checkpoint_minutes={minutes}", LENGTH]
@@ -85,7 +86,7 @@ def test_every_dynamics(apart, tmp_path, small, same, dynamics):
 
 
 @pytest.mark.slow
-def test_terms_that_draw_by_chance_streams_and_negatives(apart, bert, tmp_path, small, same):
+def test_random_terms_streams_and_negatives(apart, bert, tmp_path, small, same):
     encoders = json.dumps(
         {"id": {"class_path": "id"}, "title": {"class_path": "lora", "init_args": {"model": bert, "max_length": 8}}}
     )
@@ -139,6 +140,7 @@ def test_early_stopping_counts_on_and_stays_stopped(apart, tmp_path, small, same
     chain(apart, same, tmp_path, args, [("SIGTERM", "validation", 1), ("SIGKILL", "test", 0)])
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_alone(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1"]
     assert apart("whole", *args) == 0
@@ -149,12 +151,14 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_from_its_folder_al
     assert "starts from the beginning" in (tmp_path / "parted.log").read_text()
 
 
-def test_sigterm_in_the_test_is_told_by_the_status(apart, tmp_path, small, same):
+@pytest.mark.slow
+def test_sigterm_during_the_test_sets_the_status(apart, tmp_path, small, same):
     args = [*small, *ID, "--trainer.max_epochs=1", "--data.eval_events=40"]  # several batches: between two it is heard
     assert apart("whole", *args) == 0
     chain(apart, same, tmp_path, args, [("SIGTERM", "test", 0)])
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_keeps_what_was_best(apart, tmp_path, small):
     args = [*small, *ID, LENGTH, "--model.optim.lr=3", "--model.optim.warmup=0"]  # the first validation is the best
     assert apart("whole", *args) == 0
@@ -168,20 +172,21 @@ def test_a_folder_that_was_moved_keeps_what_was_best(apart, tmp_path, small):
         (tmp_path / place).rename(tmp_path / "run")
 
 
-def test_sigterm_says_where_it_stopped_and_how_to_go_on(apart, tmp_path, small):
+def test_sigterm_says_where_it_stopped_and_how_to_resume(apart, tmp_path, small):
     assert apart("run", *small, *ID, LENGTH, when=("SIGTERM", "logging", 1)) == 143
     (line,) = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
     assert line.startswith("interestlab: stopped by SIGTERM at epoch 0, step 2; ")
     assert f"`interestlab fit --run_dir={tmp_path / 'run'} --ckpt_path=last`" in line
 
 
-def test_what_the_guard_refused_is_refused_again(apart, tmp_path, small):
+@pytest.mark.slow
+def test_what_the_frozen_weight_check_refused_is_refused_again(apart, tmp_path, small):
     args = [*small, *ID, "--trainer.max_epochs=1", "--model.optim.lr=1e-30"]
     assert apart("run", *args) == 2
     assert apart("run", *args, "--ckpt_path=last") == 2
-    said = (tmp_path / "run.log").read_text()
-    assert said.count("steps of training did not change") == 2
-    assert "Traceback" not in said
+    message = (tmp_path / "run.log").read_text()
+    assert message.count("steps of training did not change") == 2
+    assert "Traceback" not in message
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 
@@ -195,7 +200,8 @@ def test_a_resumed_run_is_the_same_run_of_wandb(apart, tmp_path, small):
     assert ids == [(tmp_path / "run" / "wandb_id.txt").read_text()] * 2
 
 
-def test_without_room_a_line_names_the_file_and_the_checkpoint_before_is_whole(apart, tmp_path, small, same):
+@pytest.mark.slow
+def test_a_full_disk_is_reported_and_the_checkpoint_before_is_intact(apart, tmp_path, small, same):
     args = [*small, *ID, LENGTH, "--checkpoint_minutes=0"]
     assert apart("whole", *args) == 0
     assert apart("parted", *args, when=("ENOSPC", "writing", 4)) == 2
@@ -208,21 +214,21 @@ def test_without_room_a_line_names_the_file_and_the_checkpoint_before_is_whole(a
 
 
 @pytest.mark.parametrize("window", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_loss_that_is_no_number_stops_with_the_batch_and_can_be_met_again(apart, tmp_path, small, window):
+def test_a_nan_loss_stops_with_the_batch_and_can_be_reproduced(apart, tmp_path, small, window):
     args = [*small, *ID, LENGTH, f"--trainer.accumulate_grad_batches={window}"]
     assert apart("run", *args, when=("NAN", "loss", 4)) == 2
-    said = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
+    message = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
     path = tmp_path / "run" / "checkpoints" / "not_finite.ckpt"
-    held = torch.load(path, weights_only=True)
-    assert len(said) == 1
-    assert "epoch 0, batch 4" in said[0]
-    assert "loss nan" in said[0]
-    assert str(path) in said[0]
-    found = held["not_finite"]
+    state = torch.load(path, weights_only=True)
+    assert len(message) == 1
+    assert "epoch 0, batch 4" in message[0]
+    assert "loss nan" in message[0]
+    assert str(path) in message[0]
+    found = state["not_finite"]
     assert (found["epoch"], found["batch"], found["step"]) == (0, 4, 4 // window)
     assert len(found["users"]) == len(found["items"]) == len(found["targets"])
-    assert all(p.isfinite().all() for name, p in held["state_dict"].items() if isinstance(p, torch.Tensor))
+    assert all(p.isfinite().all() for name, p in state["state_dict"].items() if isinstance(p, torch.Tensor))
     assert apart("run", *args, f"--ckpt_path={path}", when=("NAN", "loss", 4)) == 2
     again = torch.load(path, weights_only=True)
     assert torch.equal(again["not_finite"]["users"], found["users"])
-    assert all(torch.equal(again["state_dict"][k], v) for k, v in held["state_dict"].items() if isinstance(v, torch.Tensor))
+    assert all(torch.equal(again["state_dict"][k], v) for k, v in state["state_dict"].items() if isinstance(v, torch.Tensor))

@@ -45,6 +45,7 @@ def run(*command: str, cwd: Path, **environment: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow  # the tutorial runs those of a dynamics
 def test_every_package_passes_its_own_tests(packages):
     sources = os.pathsep.join(str(packages / f"my_{word}" / "src") for word in WORDS)
     run("pytest", "-p", "no:cacheprovider", "-q", *(f"my_{word}/tests" for word in WORDS), cwd=packages, PYTHONPATH=sources)

@@ -43,7 +43,7 @@ def stepwise_log_likelihood(offsets, labels, parameters: torch.Tensor) -> torch.
     return torch.stack(values)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_likelihood_and_derivatives_are_those_of_the_equations(data):
     interests = data.draw(st.integers(2, 4))

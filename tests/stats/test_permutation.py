@@ -49,7 +49,7 @@ def observed(dense, groups, g):
     return two_statistics(dense[at : end - groups.second[g]].sum(0), dense[end - groups.second[g] : end].sum(0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 7)), min_size=1, max_size=8), st.integers(1, 4), st.integers(0, 999)
 )

@@ -24,13 +24,13 @@ def fabricate(tmp_path_factory):
         folder = tmp_path_factory.mktemp("sweep")
         rows = []
         for i, (label, seeds) in enumerate(ranks.items()):
-            for seed, told in enumerate(seeds):
+            for seed, result in enumerate(seeds):
                 row = {"trial": f"t{i}-{seed}", "axis/tuning": label, "seed": seed, "run": f"trials/t{i}-{seed}"}
                 row |= {"status": "missing", "reason": "not started", "fingerprint": json.dumps(FINGERPRINT)}
-                if isinstance(told, str):
-                    row |= {"status": "failed", "reason": told}
-                elif told is not None:
-                    row |= {"status": "done", "reason": None} | run(folder / row["run"], told)
+                if isinstance(result, str):
+                    row |= {"status": "failed", "reason": result}
+                elif result is not None:
+                    row |= {"status": "done", "reason": None} | run(folder / row["run"], result)
                     row |= {name: values[label] for name, values in (costs or {}).items()}
                 rows.append(row | (changed or {}).get(row["trial"], {}))
         pl.DataFrame(rows, infer_schema_length=None).write_parquet(folder / "results.parquet")

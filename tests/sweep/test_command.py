@@ -36,8 +36,8 @@ TINY = {
 
 
 def written(folder, **changes):
-    told = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    result = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(result, sort_keys=False))
     return str(folder / "tiny.yaml")
 
 
@@ -62,7 +62,7 @@ def test_the_help_answers(capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"set": {"model.optim.lrr": 1}}, "model.optim.lrr: unrecognized arguments"),
         ({"set": {"model.optim.lr": "high"}}, "model.optim.lr: "),
@@ -77,17 +77,17 @@ def test_the_help_answers(capsys):
         ({"metrics": ["test/recall@7"]}, "metrics.test/recall@7: it is not measured; model.ks is"),
     ],
 )
-def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
+def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, message):
     changes = {"baseline": {}} | changes if "axes" in changes else changes
     file = written(tmp_path, **changes)
     err = refused(capsys, file)
     assert err.startswith(f"interestlab: {file}: ")
-    assert said in err
+    assert message in err
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["--set", "model.dim"], "--set model.dim: it must be KEY=VALUE"),
         (["--set", "model.dynamics=ewma"], "model.dynamics: the axis"),
@@ -97,10 +97,10 @@ def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, said):
         (["--out=run"], "run contains a run"),
     ],
 )
-def test_options_that_do_not_fit(capsys, tmp_path, args, said):
+def test_options_that_do_not_fit(capsys, tmp_path, args, message):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").touch()
-    assert said in refused(capsys, written(tmp_path), *args)
+    assert message in refused(capsys, written(tmp_path), *args)
 
 
 def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
@@ -110,16 +110,19 @@ def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory, cache):
-    """A tiny sweep that ran: its folder, its file, and what it printed."""
-    folder = tmp_path_factory.mktemp("swept")
-    file = written(folder, set={"loggers": ["jsonl", "wandb"]})
+def run_sweep(folder, cache, *loggers):
+    file = written(folder, set={"loggers": ["jsonl", *loggers]})
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as err:
         patch.setenv("INTERESTLAB_CACHE", str(cache))
         patch.setenv("WANDB_MODE", "offline")
         main(["sweep", file, f"--out={folder / 'out'}", "--workers=2"])
     return folder / "out", file, err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, cache):
+    """A tiny sweep that ran: its folder, its file, and what it printed."""
+    return run_sweep(tmp_path_factory.mktemp("swept"), cache)
 
 
 def test_results_and_report(swept):
@@ -136,8 +139,9 @@ def test_results_and_report(swept):
     assert all(f"done {trial}" in err for trial in table["trial"])
 
 
-def test_the_runs_and_the_report_are_one_wandb_group(swept):
-    folder, _, _ = swept
+@pytest.mark.slow
+def test_the_runs_and_the_report_are_one_wandb_group(tmp_path, cache):
+    folder, _, _ = run_sweep(tmp_path, cache, "wandb")
     runs = [file.read_bytes() for file in (folder / "trials").glob("*/wandb/offline-run-*/*.wandb")]
     assert len(runs) == 2
     assert all(b"tiny" in run and b"trial" in run for run in runs)
@@ -194,7 +198,7 @@ def test_another_file_of_the_name_adds_trials_and_a_failed_one_is_the_exit_statu
     assert [re.split("-seed", trial)[0] for trial in ran] == ["ewma", "broken", "broken"]
 
 
-def test_ctrl_c_says_that_the_sweep_can_go_on(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_says_how_to_continue_the_sweep(tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -205,6 +209,7 @@ def test_ctrl_c_says_that_the_sweep_can_go_on(tmp_path, monkeypatch, capsys):
     assert "the same command continues" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
@@ -221,7 +226,7 @@ def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_ends_its_trials_and_goes_on(tmp_path):
+def test_a_killed_sweep_ends_its_trials_and_can_be_continued(tmp_path):
     file, out = written(tmp_path, seeds=[0, 1]), tmp_path / "out"
     first = process(file, f"--out={out}")
     deadline = time.monotonic() + 120
@@ -247,9 +252,9 @@ def test_a_killed_sweep_ends_its_trials_and_goes_on(tmp_path):
 def test_two_sweeps_of_one_folder_run_each_trial_once(tmp_path):
     file, out = written(tmp_path, seeds=[0, 1, 2]), tmp_path / "out"
     both = [process(file, f"--out={out}") for _ in range(2)]
-    told = [one.communicate(timeout=240)[1] for one in both]
-    assert [one.returncode for one in both] == [0, 0], told
-    ran = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in told]
+    result = [one.communicate(timeout=240)[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0], result
+    ran = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in result]
     table = pl.read_parquet(out / "results.parquet")
     assert sorted(ran[0] + ran[1]) == sorted(table["trial"])
     assert all(ran)

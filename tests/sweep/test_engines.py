@@ -80,7 +80,7 @@ def test_ray_itself(stubbed, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("engine", "extra"), [(ray_engine, "ray"), (wandb_engine, "tracking")])
-def test_what_is_not_installed_is_told_of(stubbed, tmp_path, monkeypatch, engine, extra):
+def test_an_absent_library_is_reported(stubbed, tmp_path, monkeypatch, engine, extra):
     monkeypatch.setitem(sys.modules, engine.__name__.rpartition(".")[2], None)
     with pytest.raises(DataError, match=rf"is not installed: pip install 'interestlab\[{extra}\]'"):
         go(engine, stubbed(a={}), tmp_path)
@@ -89,10 +89,10 @@ def test_what_is_not_installed_is_told_of(stubbed, tmp_path, monkeypatch, engine
 def test_the_file_of_the_wandb_sweep(stubbed, tmp_path):
     trials = stubbed(a={}, b={})
     wandb_engine.write(trials, tmp_path)
-    told = yaml.safe_load((tmp_path / "wandb-sweep.yaml").read_text())
-    assert told["method"] == "grid"
-    assert told["parameters"]["trial"]["values"] == [trial.id for trial in trials]
-    assert told["command"][-3:] == [str(tmp_path / "sweep.yaml"), f"--out={tmp_path}", "${args}"]
+    result = yaml.safe_load((tmp_path / "wandb-sweep.yaml").read_text())
+    assert result["method"] == "grid"
+    assert result["parameters"]["trial"]["values"] == [trial.id for trial in trials]
+    assert result["command"][-3:] == [str(tmp_path / "sweep.yaml"), f"--out={tmp_path}", "${args}"]
 
 
 def test_wandb_offline_says_that_it_needs_a_server(stubbed, tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def test_all_are_run_and_a_second_sweep_runs_none(stubbed, tmp_path, workers):
     assert sorted(ran(tmp_path)) == sorted(trial.id for trial in trials)
 
 
-def test_as_many_at_a_time_as_asked(stubbed, tmp_path, monkeypatch):
+def test_the_number_of_trials_at_a_time(stubbed, tmp_path, monkeypatch):
     trials, most, alive = stubbed(a={}, b={}, c={}, d={}), 0, set()
     claim, release = running.Running.claim.__func__, running.Running.release
 
@@ -46,7 +46,7 @@ def test_as_many_at_a_time_as_asked(stubbed, tmp_path, monkeypatch):
     assert most == 2
 
 
-def test_a_failed_trial_tells_why_and_is_not_run_again_until_it_is_asked_for(stubbed, tmp_path):
+def test_a_failed_trial_records_why_and_runs_again_only_on_request(stubbed, tmp_path):
     mended = tmp_path / "mended"
     trials = stubbed(good={}, bad={"fail": str(mended)})
     records = go(trials, tmp_path)
@@ -129,16 +129,16 @@ def test_cores_are_shared(monkeypatch, stubbed):
     assert threads_per_trial(10**6) == 1
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
-    told = running.environment(trial, 3)
-    assert (told["OMP_NUM_THREADS"], told["WANDB_RUN_GROUP"]) == ("3", "mine")
+    result = running.environment(trial, 3)
+    assert (result["OMP_NUM_THREADS"], result["WANDB_RUN_GROUP"]) == ("3", "mine")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     monkeypatch.delenv("WANDB_RUN_GROUP")
-    told = running.environment(trial, 3)
-    assert (told["OMP_NUM_THREADS"], told["WANDB_RUN_GROUP"]) == ("5", "stub")
+    result = running.environment(trial, 3)
+    assert (result["OMP_NUM_THREADS"], result["WANDB_RUN_GROUP"]) == ("5", "stub")
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "message"),
     [
         (
             "$ interestlab fit\nEpoch 1\ntorch.OutOfMemoryError: CUDA out of memory.\nwandb: sync\n",
@@ -151,14 +151,14 @@ def test_cores_are_shared(monkeypatch, stubbed):
         ("", "it printed nothing"),
     ],
 )
-def test_failure_message(tmp_path, log, said):
+def test_failure_message(tmp_path, log, message):
     (tmp_path / "log").write_text(log, newline="")
-    assert running.failure_message(tmp_path / "log").startswith(said)
+    assert running.failure_message(tmp_path / "log").startswith(message)
 
 
 def test_the_record_is_json(stubbed, tmp_path):
     (trial,) = stubbed(a={})
     go([trial], tmp_path)
-    told = json.loads((running.run_folder(tmp_path, trial.id) / "trial.json").read_text())
-    assert told["labels"] == {"method": "a"}
+    result = json.loads((running.run_folder(tmp_path, trial.id) / "trial.json").read_text())
+    assert result["labels"] == {"method": "a"}
     assert running.log_file(tmp_path, trial.id).read_text().startswith("$ interestlab fit --trainer.enable_progress_bar=false")

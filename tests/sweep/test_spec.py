@@ -27,9 +27,9 @@ def write(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("said", ["ckpt_path: x.ckpt", "test_after_fit: false", "checkpoint: {dirpath: here}"])
-def test_a_base_says_nothing_that_all_trials_would_share(write, tmp_path, said):
-    (tmp_path / "base.yaml").write_text(said + "\n")
+@pytest.mark.parametrize("message", ["ckpt_path: x.ckpt", "test_after_fit: false", "checkpoint: {dirpath: here}"])
+def test_a_base_says_nothing_that_all_trials_would_share(write, tmp_path, message):
+    (tmp_path / "base.yaml").write_text(message + "\n")
     with pytest.raises(DataError, match="which all trials would share"):
         read(write(base="base.yaml"))
 
@@ -64,7 +64,7 @@ def test_what_a_sweep_dumps_says_the_same(write, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"axis": {}}, "'axis' is not a key of a sweep; did you mean axes"),
         ({"name": ...}, "name: "),
@@ -100,25 +100,25 @@ def test_what_a_sweep_dumps_says_the_same(write, tmp_path):
         ({"metrics": "test/recall@10"}, "metrics: it must be a list of different names"),
     ],
 )
-def test_what_is_wrong_is_one_line_with_file_and_key(write, changes, said):
+def test_what_is_wrong_is_one_line_with_file_and_key(write, changes, message):
     with pytest.raises(DataError) as raised:
         read(write(**changes))
     assert str(raised.value).startswith("/")
-    assert f"mine.yaml: {said}" in str(raised.value)
+    assert f"mine.yaml: {message}" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name: a\naxes:\n  m:\n    x: {}\n    x: {}\n", "line 5: 'x' appears twice"),
         ("name: [", "cannot be read"),
         ("- a", "must be a mapping"),
     ],
 )
-def test_yaml_that_is_wrong(tmp_path, text, said):
+def test_yaml_that_is_wrong(tmp_path, text, message):
     (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(DataError, match=said) as raised:
+    with pytest.raises(DataError, match=message) as raised:
         read(tmp_path / "mine.yaml")
     assert "\n" not in str(raised.value)
 
@@ -128,7 +128,7 @@ def test_a_file_that_is_not_there(tmp_path):
         read(tmp_path / "no.yaml")
 
 
-def test_what_is_typed_wins(write):
+def test_overrides_win(write):
     file = write(set={"data.source": "files", "data.source.interactions": "x.csv", "model.top_k": 5})
     spec = read(file, {"data.source": "simulated", "trainer.max_epochs": 1, "data.source.users": 9}, seeds=[7])
     assert spec.set == {"data.source": "simulated", "data.source.users": 9, "model.top_k": 5}

@@ -14,8 +14,8 @@ from interestlab.sweep.trials import expand
 
 
 def test_a_row_a_trial(stubbed, tmp_path):
-    told = {"done": {"quality": 0.25}, "failed": {"quality": 1, "fail": "no"}, "missing": {"quality": 1}}
-    spec = parse({"name": "stub", "axes": {"method": told}, "seeds": [0, 1]}, Path())
+    result = {"done": {"quality": 0.25}, "failed": {"quality": 1, "fail": "no"}, "missing": {"quality": 1}}
+    spec = parse({"name": "stub", "axes": {"method": result}, "seeds": [0, 1]}, Path())
     trials = expand(spec)
     with Display(2, 0, 0) as display:
         local.run(trials[:2], tmp_path, 2, display)

@@ -30,44 +30,44 @@ def labels_of(axis):
     return list(parse({"name": "a", "axes": {"x": axis}}, Path()).axes["x"])
 
 
-def ids(told):
-    return [trial.id for trial in expand(parse(told, Path()))]
+def ids(result):
+    return [trial.id for trial in expand(parse(result, Path()))]
 
 
-def backwards(told):
-    if isinstance(told, dict):
-        return {key: backwards(told[key]) for key in reversed(told)}
-    return told
+def backwards(result):
+    if isinstance(result, dict):
+        return {key: backwards(result[key]) for key in reversed(result)}
+    return result
 
 
 @given(sweeps())
-def test_the_product_of_axes_and_seeds(told):
-    made = ids(told)
-    count = len(told["seeds"])
-    for axis in told["axes"].values():
+def test_the_product_of_axes_and_seeds(result):
+    created = ids(result)
+    count = len(result["seeds"])
+    for axis in result["axes"].values():
         count *= len(axis)
-    assert len(set(made)) == len(made) == count
-    assert not any(set(name) & set('/\\:*?"<>| ') or len(name) > 200 for name in made)
+    assert len(set(created)) == len(created) == count
+    assert not any(set(name) & set('/\\:*?"<>| ') or len(name) > 200 for name in created)
 
 
 @given(sweeps(), st.data())
-def test_without_what_is_excluded(told, data):
-    if not told["axes"]:
+def test_without_what_is_excluded(result, data):
+    if not result["axes"]:
         return
-    axis = data.draw(st.sampled_from(list(told["axes"])))
-    labels = labels_of(told["axes"][axis])
+    axis = data.draw(st.sampled_from(list(result["axes"])))
+    labels = labels_of(result["axes"][axis])
     if len(labels) == 1:
         return
     out = data.draw(st.sampled_from(labels))
-    left = expand(parse(told | {"exclude": [{axis: out}]}, Path()))
-    assert {trial.id for trial in left} == {t.id for t in expand(parse(told, Path())) if t.labels[axis] != out}
-    assert len(left) * len(labels) == len(ids(told)) * (len(labels) - 1)
+    left = expand(parse(result | {"exclude": [{axis: out}]}, Path()))
+    assert {trial.id for trial in left} == {t.id for t in expand(parse(result, Path())) if t.labels[axis] != out}
+    assert len(left) * len(labels) == len(ids(result)) * (len(labels) - 1)
 
 
 @given(sweeps())
-def test_ids_do_not_depend_on_the_order_of_keys(told):
-    told = told | {"set": {"model.encoder": {"id": "id", "text": "frozen"}, "model.dim": 8}}
-    assert set(ids(told)) == set(ids(backwards(told)))
+def test_ids_do_not_depend_on_the_order_of_keys(result):
+    result = result | {"set": {"model.encoder": {"id": "id", "text": "frozen"}, "model.dim": 8}}
+    assert set(ids(result)) == set(ids(backwards(result)))
 
 
 def test_ids_are_readable():
@@ -87,15 +87,15 @@ def test_an_id_changes_with_the_settings_and_with_the_files_that_they_name(tmp_p
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base.yaml").write_text("model: {encoder: part.yaml}\n")
     (tmp_path / "part.yaml").write_text("class_path: id\n")
-    told = {"name": "a", "base": "base.yaml", "set": {"model.dim": 8}}
-    seen = set(ids(told))
+    result = {"name": "a", "base": "base.yaml", "set": {"model.dim": 8}}
+    seen = set(ids(result))
     (tmp_path / "base.yaml").write_text("# a comment changes nothing\nmodel:\n  encoder: part.yaml\n")
-    assert set(ids(told)) == seen
-    seen |= set(ids(told | {"set": {"model.dim": 9}}))
-    seen |= set(ids(told | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
+    assert set(ids(result)) == seen
+    seen |= set(ids(result | {"set": {"model.dim": 9}}))
+    seen |= set(ids(result | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
     (tmp_path / "part.yaml").write_text("class_path: frozen\n")
-    seen |= set(ids(told))
-    seen |= set(ids(told | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
+    seen |= set(ids(result))
+    seen |= set(ids(result | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
     assert len(seen) == 5
 
 

@@ -115,6 +115,7 @@ def test_other_classes_have_no_checks():
         subject(Plugin)
 
 
+@pytest.mark.slow
 def test_the_checks_run_without_pytest():
     code = "import sys, interestlab.testing as t; assert 'pytest' not in sys.modules and t.checks_for"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,7 +7,7 @@ from interestlab.drift.session_log import SessionLog
 
 
 def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the most frequent interest of each session; the first to occur if several are equally frequent.
+    """Find the most frequent interest of each session; of equally frequent ones the first to occur.
 
     Events of items without an interest are ignored, and a session of only such events is omitted. Events of one session are too
     correlated to be permuted one by one, so the tests permute these labels.
@@ -17,10 +17,10 @@ def label_sessions(log: SessionLog, interests: Interests) -> tuple[np.ndarray, n
         interests: interest of each item.
 
     Returns:
-        Offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
+        offsets ``[U + 1]`` int64 where each user's sessions begin, labels ``[N]`` int64, and ``[N]`` int64 the index in the
         log of the first event of each labelled session.
     """
-    interest = np.asarray(interests.of)[log.item]
+    interest = np.asarray(interests.item_interest)[log.item]
     labelled = np.flatnonzero(interest >= 0)
     width = len(interests)
     pairs, first, count = np.unique(
@@ -38,7 +38,7 @@ def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop:
     """Find the interest with the largest fall of its share at each change, and the one with the largest rise.
 
     With shares ``p`` of ``labels[start:position]`` and ``p'`` of ``labels[position:stop]``, the source is
-    ``argmax_k p_k - p'_k`` and the destination ``argmax_k p'_k - p_k``; ties go to the lower index.
+    ``argmax_k p_k - p'_k`` and the destination ``argmax_k p'_k - p_k``; of equal ones the interest with the lower index.
 
     Args:
         labels: ``[N]`` of all users.
@@ -47,7 +47,7 @@ def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop:
         stop: ``[C]`` index after the last label after it, above ``position``.
 
     Returns:
-        Source ``[C]`` and destination ``[C]`` int64; -1 where no share changes.
+        source ``[C]`` and destination ``[C]`` int64; -1 where no share changes.
     """
     sizes = stop - start
     change = np.repeat(np.arange(len(sizes)), sizes)
@@ -57,10 +57,10 @@ def find_ends(labels: np.ndarray, start: np.ndarray, position: np.ndarray, stop:
     width = int(labels.max(initial=0)) + 1
     pairs, inverse = np.unique(change * width + labels[place], return_inverse=True)
     rise = np.bincount(inverse, weights=weight, minlength=len(pairs)).round(12)
-    of, label = np.divmod(pairs, width)
+    change_of, label = np.divmod(pairs, width)
     out = []
     for key in (rise, -rise):
-        order = np.lexsort((label, key, of))
-        best = order[np.flatnonzero(np.diff(of[order], prepend=-1))]
+        order = np.lexsort((label, key, change_of))
+        best = order[np.flatnonzero(np.diff(change_of[order], prepend=-1))]
         out.append(np.where(key[best] < 0, label[best], -1))
     return out[0], out[1]

@@ -7,29 +7,28 @@ from interestlab.drift.changes.scan import MARGIN, TIE, ScanResult
 from interestlab.errors import DataError
 
 
-def segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list[int]:
-    r"""Divide a user's sessions into stretches of constant shares.
+def pelt_segments(labels: np.ndarray, threshold: float, margin: int = MARGIN) -> list[int]:
+    r"""Divide a user's sessions into segments of constant shares.
 
-    By PELT (Killick, Fearnhead and Eckley 2012), as ``ruptures`` computes it. The division minimises the sum of squares of the
-    indicators of all interests around the shares of their stretch, plus ``threshold`` for each change:
+    Uses PELT (Killick, Fearnhead and Eckley 2012) of ``ruptures``. The segmentation minimises the sum of squares of the
+    indicators of all interests around the shares of their segment, plus ``threshold`` for each change:
 
     .. math:: \sum_{\text{segments } s} \left(n_s - \sum_k c_{sk}^2 / n_s\right) + \text{threshold} \cdot \#\text{changes}.
 
     One change lowers the first term by ``T`` of :mod:`interestlab.drift.changes.scan`. With the permutation threshold of
-    :func:`~interestlab.drift.changes.scan.scan_users`, a single change is therefore reported for users without a change at the
-    requested level. Two or more changes together can lower the sum where no single change does, which adds about one
-    percentage point in long histories; the level is exact if only users with a significant scan are divided.
-
-    PELT's pruning ignores ``margin``. With small thresholds (below 4, in histories of up to 30 sessions) about one division in
-    a hundred is not the minimum; no such case was seen with thresholds from permutations.
+    :func:`~interestlab.drift.changes.scan.scan_users`, the probability that it finds a single change for a user without any is
+    therefore the level of the threshold. Several changes together can be worth their penalty if none is alone, which adds
+    about 0.01 in long histories; if only users with a significant scan are segmented, the level holds. The pruning of PELT
+    ignores ``margin``: with small thresholds (below 4, in histories of up to 30 sessions) one segmentation in a hundred is not
+    optimal. With permutation thresholds every segmentation tested was optimal.
 
     Args:
         labels: ``[n]`` the interest of each session of one user.
-        threshold: penalty of a change, for this user.
-        margin: smallest number of sessions in a stretch.
+        threshold: penalty per change for this user.
+        margin: smallest number of sessions in a segment.
 
     Returns:
-        The first session of each stretch but the first; empty below ``2 * margin`` sessions.
+        First session of each segment except the first one; empty for fewer than ``2 * margin`` sessions.
 
     Raises:
         DataError: the threshold is NaN, since the user has too few sessions, or ``ruptures`` is not installed.
@@ -55,17 +54,18 @@ def find_offline(
     A single change is placed where the scan places it, which is the likelier position; several are placed by PELT.
 
     Args:
-        offsets, labels: as for :func:`~interestlab.drift.changes.scan.scan_users`.
+        offsets: ``[U + 1]`` where each user's sessions begin.
+        labels: ``[N]`` interest of each session.
         scan: result of the scan.
-        users: ``[S]`` int indices of the users whose p or q is significant.
-        margin: as for the scan.
+        users: ``[S]`` int indices of the users with a significant scan.
+        margin: smallest number of sessions in a segment.
 
     Returns:
         ``user``, ``session`` (the first after the change, counted within the user), ``seen`` (the same).
     """
     rows: list[tuple[int, int]] = []
     for user in np.asarray(users).tolist():
-        changes = segments(labels[offsets[user] : offsets[user + 1]], scan.threshold[user], margin)
-        rows += [(user, session) for session in (changes if len(changes) > 1 else [int(scan.position[user])])]
+        starts = pelt_segments(labels[offsets[user] : offsets[user + 1]], scan.threshold[user], margin)
+        rows += [(user, start) for start in (starts if len(starts) > 1 else [int(scan.position[user])])]
     schema = {"user": pl.Int64, "session": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(seen=pl.col("session"))

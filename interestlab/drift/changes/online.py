@@ -18,7 +18,7 @@ WINDOW = 5
 """Smallest number of sessions on each side of a change."""
 
 MOST = 4.0
-"""Largest ``delta``: the bound is a real number for ``delta < 2 ln(GRACE)``."""
+"""Largest ``delta``; the bound is a real number only for ``delta < 2 ln(GRACE)``."""
 
 DELTAS = np.geomspace(1e-6, MOST, 64)
 """Sensitivities that :func:`calibrate_delta` tries."""
@@ -28,17 +28,16 @@ class OnlineDetector:
     r"""ADWIN (Bifet and Gavaldà 2007), as ``river`` computes it, on the indicators of one user's interests.
 
     Each interest that has occurred has a window of zeros and ones, one for every session since the last change. A window
-    is cut, and a change is detected, where the means of its two parts, of ``n_0`` and ``n_1`` sessions, differ by at least
+    is cut, and a change is detected, if the means of its two parts, of ``n_0`` and ``n_1`` sessions, differ by at least
 
     .. math:: \epsilon = \sqrt{\frac{2}{m} \sigma^2 \ln\frac{2}{\delta'}} + \frac{2}{3 m} \ln\frac{2}{\delta'},
               \qquad \frac{1}{m} = \frac{1}{n_0} + \frac{1}{n_1}, \qquad \delta' = \frac{\delta}{\ln n}.
 
-    The bound is loose for one window, and each user has many windows. So ``delta`` is not a significance level here and may
+    The bound is loose for one window, and a user has several windows. So ``delta`` is not a significance level here and may
     exceed 1; :func:`calibrate_delta` chooses it.
-
-    ADWIN drops its oldest sessions without reporting the position of the change. So the change is placed at the likeliest
-    position among the sessions since the last change, as in :mod:`interestlab.drift.changes.scan`. All windows then restart
-    there, so that the interest that falls and the one that rises count as one change.
+    ADWIN drops its oldest sessions without locating the change, so the change is placed where it is likeliest among the
+    sessions since the last one, as in :mod:`interestlab.drift.changes.scan`. Every window then restarts there, so that the
+    interest that falls and the one that rises count as one change.
 
     A session costs one update of each window, about a microsecond.
 
@@ -50,7 +49,7 @@ class OnlineDetector:
         delta: sensitivity, above 0 and up to :data:`MOST`.
 
     Raises:
-        DataError: ``delta`` is out of its range, or ``river`` is not installed.
+        DataError: ``delta`` is out of range, or ``river`` is not installed.
     """
 
     def __init__(self, delta: float) -> None:
@@ -123,11 +122,11 @@ def calibrate_delta(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05
         offsets: ``[U + 1]`` where each user's sessions begin.
         labels: ``[N]`` interest of each session.
         level: share of users that alarm, over their full histories.
-        seed: seed of the shuffles, and of the sample if there are more than ``most`` users.
+        seed: random seed of the shuffles, and of the sample if there are more than ``most`` users.
         most: largest number of users in the sample. The share has a standard error of ``sqrt(level (1 - level) / most)``.
 
     Raises:
-        DataError: there is no user, or more than ``level`` of the users alarm at every ``delta``.
+        DataError: there is no user, or no ``delta`` is quiet enough.
     """
     rng = np.random.default_rng(seed)
     users = len(offsets) - 1
@@ -162,7 +161,7 @@ def find_online(offsets: np.ndarray, labels: np.ndarray, delta: float) -> pl.Dat
     Args:
         offsets: ``[U + 1]`` where each user's sessions begin.
         labels: ``[N]`` interest of each session.
-        delta: sensitivity, of :func:`calibrate_delta`.
+        delta: sensitivity, from :func:`calibrate_delta`.
 
     Returns:
         ``user`` (index), ``session`` (the first after the change, placed where two multinomials are likeliest) and ``seen``

@@ -15,8 +15,8 @@ The change is placed where two multinomials are likeliest, at the largest
 
 .. math:: G(t) = 2 \sum_k [h(a_k) + h(b_k) - h(c_k)] - 2 [h(t) + h(n - t) - h(n)], \qquad h(x) = x \log x.
 
-If one interest moves to another, T detects more changes than G, which spends its power on rare interests, but G locates them
-better. ``benchmarks/drift`` measures both.
+Where one interest moves to another, T finds more changes than G, which spends its power on rare interests, and G places them
+better. ``benchmarks/drift`` measures how many changes are found, and how precisely.
 """
 
 from collections.abc import Iterator
@@ -68,10 +68,10 @@ def scan_users(
     """Find the likeliest change of each user, and how often shuffled sessions give one as large: ``p = (1 + #) / (1 + R)``.
 
     Shuffling keeps how often each interest occurs, so the null distribution depends on these counts alone. Users of equal
-    counts share one sample, drawn from a stream of the seed and the counts, so a user's result depends neither on other users
-    nor on the names of the interests. Each p-value is valid. The p-values of users of equal counts are positively dependent, as
-    with any shared reference sample, and Benjamini and Hochberg's procedure stays valid (Bates et al. 2023, "Testing for
-    outliers with conformal p-values").
+    counts share its sample, which is drawn from a stream of the seed and the counts: a user's numbers depend on no other user
+    and on no name of an interest. Each p-value is valid; those of users of equal counts are positively dependent, as with any
+    shared reference sample, and Benjamini and Hochberg's procedure stays valid (Bates et al. 2023, "Testing for outliers with
+    conformal p-values").
 
     Cost: ``R n log n`` for each distinct set of counts, however many interests there are.
 
@@ -80,14 +80,14 @@ def scan_users(
         labels: ``[N]`` interest of each session, not negative.
         permutations: ``R``.
         level: significance level of the threshold.
-        seed: seed of the permutations.
+        seed: random seed of the permutations.
         margin: smallest number of sessions on each side.
 
     Returns:
         Position, statistic, p-value and threshold of each user.
 
     Raises:
-        DataError: no p-value can be as small as ``level``, or the margin leaves nowhere to split.
+        DataError: no p-value can be as small as ``level``, or the margin is too large.
     """
     rank = int(level * (1 + permutations) + TIE)
     if rank < 1:
@@ -95,7 +95,9 @@ def scan_users(
             f"{permutations} permutations give no p-value of {level} or less; take at least {int(np.ceil(1 / level)) - 1}."
         )
     if not 1 <= margin <= MINIMUM // 2:
-        raise DataError(f"margin is {margin}; take 1 to {MINIMUM // 2}, half of the fewest sessions that are judged.")
+        raise DataError(
+            f"margin is {margin}; take 1 to {MINIMUM // 2}, half of the smallest number of sessions that are tested."
+        )
     sizes = np.diff(offsets)
     nan = np.full((3, len(sizes)), np.nan)
     out = ScanResult(np.full(len(sizes), -1), nan[0], nan[1], nan[2])
@@ -144,7 +146,7 @@ def occurrences(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         labels: ``[B, n]``.
 
     Returns:
-        Three ``[B, n]`` int32 arrays; the first contains indices into the row.
+        Three ``[B, n]`` int32 arrays, of which the first holds indices into the row.
     """
     order = np.argsort(labels, axis=1, kind="stable")
     ranked = np.take_along_axis(labels, order, 1)
@@ -161,14 +163,14 @@ def occurrences(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, margin: int) -> np.ndarray:
     """Compute the statistic of shuffled sessions.
 
-    The ``j``-th occurrence of a label adds the same to the sums at any position, so only the positions are drawn: each label
-    gets some, sorted within the label. All shapes use the same permutations, each composed with one of its own, so that the
-    samples of two shapes are independent.
+    The ``j``-th occurrence of a label adds the same to the sums at any position, so only the positions are sampled: each label
+    gets some of them, sorted within the label. All shapes use the same permutations, each composed with one of its own, so
+    that the samples of two shapes are independent.
 
     Args:
         shapes: ``[S, n]`` for each session how many have its label, ascending; sessions of a label are adjacent.
         shuffles: ``[R, n]`` permutations of the positions.
-        seed: seed of the permutations of the shapes.
+        seed: random seed of the permutations of the shapes.
         margin: as for :func:`scan_users`.
     """
     n = shapes.shape[1]
@@ -184,9 +186,9 @@ def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, mar
         group[:, place] = current * n
         left -= 1
     own = np.stack([np.random.default_rng([seed, *counts]).permutation(n) for counts in shapes.tolist()])
-    positions = np.sort(group[:, None] + shuffles.T[own].swapaxes(1, 2), axis=2) - group[:, None]
+    places = np.sort(group[:, None] + shuffles.T[own].swapaxes(1, 2), axis=2) - group[:, None]
     each = np.repeat(nth, len(shuffles), 0), np.repeat(shapes, len(shuffles), 0)
-    return gain(positions.reshape(-1, n), *each, margin).max(1).reshape(len(shapes), -1)
+    return gain(places.reshape(-1, n), *each, margin).max(1).reshape(len(shapes), -1)
 
 
 def gain(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: int) -> np.ndarray:
@@ -207,8 +209,8 @@ def gain(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: int) -> 
     squares = running(order, 2 * nth - 1, margin)
     products = running(order, count, margin)
     t = np.arange(margin, n - margin + 1)
-    full = count.sum(axis=1, dtype=np.int64, keepdims=True)
-    return squares / t + (full + squares - 2 * products) / (n - t) - full / n
+    whole = count.sum(axis=1, dtype=np.int64, keepdims=True)
+    return squares / t + (whole + squares - 2 * products) / (n - t) - whole / n
 
 
 def likelihood(order: np.ndarray, nth: np.ndarray, count: np.ndarray, margin: int) -> np.ndarray:

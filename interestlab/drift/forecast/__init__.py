@@ -1,4 +1,4 @@
-"""Measure how well trained models forecast users' interests, against baselines and negative controls."""
+"""Measure how well trained models forecast interests, with baselines and negative controls."""
 
 from interestlab.drift.forecast.table import forecast
 from interestlab.drift.forecast.verdict import verdict

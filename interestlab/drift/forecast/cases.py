@@ -18,7 +18,7 @@ class Windows:
 
     Attributes:
         start: start of window 0, unix seconds.
-        length: seconds.
+        length: length of a window in seconds.
         first: number of the first complete window after the training cut; negative.
         stop: number of complete windows after the test cut.
     """
@@ -32,14 +32,14 @@ class Windows:
         """Return the start of a window.
 
         Args:
-            window: its number.
+            window: number of the window.
 
         Returns:
             Unix seconds.
         """
         return self.start + window * self.length
 
-    def of(self, times: np.ndarray) -> np.ndarray:
+    def find(self, times: np.ndarray) -> np.ndarray:
         """Find the window of each time.
 
         Args:
@@ -51,7 +51,7 @@ class Windows:
         return np.floor((times - self.start) / self.length).astype(np.int64)
 
 
-def windows(data: InterestData, count: int) -> Windows:
+def place_windows(data: InterestData, count: int) -> Windows:
     """Place windows before and after the test cut, of a length that divides the time after the training cut by ``count``.
 
     No window spans the test cut, and the remainders at the two ends are in no window.
@@ -64,11 +64,11 @@ def windows(data: InterestData, count: int) -> Windows:
         The windows.
 
     Raises:
-        DataError: the log is not split by global time, or a part after the training cut contains no complete window.
+        DataError: the log is not split by global time, or the validation or test part is shorter than one window.
     """
     if data.preparation.split != "global_time":
         raise DataError(
-            f"a forecast needs data.split=global_time, not {data.preparation.split}: otherwise training has seen the windows."
+            f"a forecast needs data.split=global_time, not {data.preparation.split}; else training saw its windows."
         )
     times = np.asarray(data.log.time)
     valid, test = np.quantile(times, data.preparation.split_quantiles, method="higher").astype(float)
@@ -79,7 +79,7 @@ def windows(data: InterestData, count: int) -> Windows:
         part, days = ("validation", test - valid) if not before else ("test", end - test)
         raise DataError(
             f"no complete window of {length / 86_400:.3g} days fits into the {part} part of {days / 86_400:.3g} days; "
-            "use more windows, or other data.split_quantiles."
+            "take more windows, or other data.split_quantiles."
         )
     return Windows(test, length, -before, after)
 
@@ -89,8 +89,11 @@ class InterestEvents:
     """The events of a log that have an interest, by user and time.
 
     Attributes:
-        interests: interest of each item.
-        user, item, interest, window: ``[E]`` int64 of each event.
+        interests: the interests of the catalogue.
+        user: ``[E]`` int64 user of each event, ascending.
+        item: ``[E]`` int64 item of each event.
+        interest: ``[E]`` int64 interest of the item.
+        window: ``[E]`` int64 number of the window.
         offsets: ``[U + 1]`` index of each user's first event.
     """
 
@@ -102,8 +105,8 @@ class InterestEvents:
     offsets: np.ndarray
 
     @cached_property
-    def population(self) -> dict[int, np.ndarray]:
-        """By window, ``[K]`` number of events of each interest over all users."""
+    def population_counts(self) -> dict[int, np.ndarray]:
+        """Window -> ``[K]`` events of each interest, of all users."""
         count = len(self.interests)
         numbers, place = np.unique(self.window, return_inverse=True)
         sums = np.bincount(place * count + self.interest, minlength=len(numbers) * count).reshape(-1, count)
@@ -114,9 +117,16 @@ class InterestEvents:
         """``[K, D]`` float32 mean vector of the items of each interest."""
         return self.interests.centroids.astype(np.float32)
 
-    def shares(self, window: int) -> np.ndarray:
-        """Return ``[K]`` shares of the population in a window, with half an event added to each so that none is 0."""
-        counts = self.population.get(window, np.zeros(len(self.interests))) + 0.5
+    def population_shares(self, window: int) -> np.ndarray:
+        """Compute the shares of the interests among all users' events in a window, with half an event added to each.
+
+        Args:
+            window: number of the window.
+
+        Returns:
+            ``[K]`` shares, none of them 0.
+        """
+        counts = self.population_counts.get(window, np.zeros(len(self.interests))) + 0.5
         return counts / counts.sum()
 
 
@@ -124,9 +134,9 @@ def collect_events(data: InterestData, interests: Interests, spans: Windows) -> 
     """Collect the events of a log that have an interest.
 
     Args:
-        data: histories.
+        data: the histories.
         interests: interest of each item.
-        spans: windows.
+        spans: the windows.
 
     Returns:
         Events by user and time.
@@ -134,28 +144,33 @@ def collect_events(data: InterestData, interests: Interests, spans: Windows) -> 
     log = data.log
     users = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
     item = np.asarray(log.item).astype(np.int64)
-    has_interest = interests.of[item] >= 0
+    has_interest = interests.item_interest[item] >= 0
     offsets = np.r_[0, np.cumsum(np.bincount(users[has_interest], minlength=len(log.offsets) - 1))]
-    window = spans.of(np.asarray(log.time))[has_interest]
-    return InterestEvents(interests, users[has_interest], item[has_interest], interests.of[item[has_interest]], window, offsets)
+    window = spans.find(np.asarray(log.time))[has_interest]
+    return InterestEvents(
+        interests, users[has_interest], item[has_interest], interests.item_interest[item[has_interest]], window, offsets
+    )
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Users with events both before the moment of a forecast and in the window to forecast.
+    """Users with events before the moment of a forecast and in the window that is forecast.
 
     Attributes:
-        all_events: the events of the log.
-        window: number of the window to forecast.
-        horizon: number of windows ahead: the forecast is made at the beginning of window ``window - horizon + 1``.
-        users: ``[N]`` int64 ascending.
-        case, interest, item, age, since: ``[M]`` int32 of each past event: its case, interest and item, the number of later
-            past events of the user, and its window.
-        counts: ``[N, K]`` number of events of each interest in the window.
-        target_case: ``[N]`` the case whose window is the target of each case: the case itself, except in a control.
+        events_by_user: all events that have an interest.
+        window: number of the window that is forecast.
+        horizon: number of windows ahead: the forecast is made at the start of window ``window - horizon + 1``.
+        users: ``[N]`` int64 users, ascending.
+        case: ``[M]`` int32 case of each past event.
+        interest: ``[M]`` int32 its interest.
+        item: ``[M]`` int32 its item.
+        age: ``[M]`` int32 number of the user's past events after it.
+        since: ``[M]`` int32 number of its window.
+        counts: ``[N, K]`` the target: number of events of each interest in the window.
+        target_index: ``[N]`` case whose target is used: the case itself, except with shuffled labels.
     """
 
-    all_events: InterestEvents
+    events_by_user: InterestEvents
     window: int
     horizon: int
     users: np.ndarray
@@ -165,42 +180,42 @@ class Cases:
     age: np.ndarray
     since: np.ndarray
     counts: np.ndarray
-    target_case: np.ndarray
+    target_index: np.ndarray
 
     def __len__(self) -> int:
         return len(self.users)
 
     @property
     def latest(self) -> int:
-        """Last window whose events are known."""
+        """Return the last window whose events are known."""
         return self.window - self.horizon
 
     @cached_property
     def population_shares(self) -> np.ndarray:
         """``[K]`` shares of the population in the last known window."""
-        return self.all_events.shares(self.latest)
+        return self.events_by_user.population_shares(self.latest)
 
     @cached_property
     def target(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """``[P]`` case, interest and number of events of every non-zero target count."""
-        counts = self.counts[self.target_case]
+        """``[P]`` case, interest and number of events of the targets."""
+        counts = self.counts[self.target_index]
         case, interest = counts.nonzero()
         return case, interest, counts[case, interest].astype(float)
 
     @cached_property
     def events(self) -> np.ndarray:
-        """``[N]`` number of events of the target."""
-        return self.counts[self.target_case].sum(1).astype(float)
+        """``[N]`` events of the target."""
+        return self.counts[self.target_index].sum(1).astype(float)
 
     @property
     def target_vector(self) -> np.ndarray:
         """``[N, D]`` mean vector of the target's events."""
-        events = self.all_events
-        rows = np.flatnonzero(events.window == self.window)
-        case = np.searchsorted(self.users, events.user[rows])
-        rows, case = rows[case < len(self)], case[case < len(self)]
-        has_case = self.users[case] == events.user[rows]
-        return self.mean_vector(case[has_case], events.item[rows[has_case]])[self.target_case]
+        events = self.events_by_user
+        in_window = np.flatnonzero(events.window == self.window)
+        case = np.searchsorted(self.users, events.user[in_window])
+        in_window, case = in_window[case < len(self)], case[case < len(self)]
+        matches = self.users[case] == events.user[in_window]
+        return self.mean_vector(case[matches], events.item[in_window[matches]])[self.target_index]
 
     @cached_property
     def last_active(self) -> np.ndarray:
@@ -218,7 +233,7 @@ class Cases:
         Returns:
             ``[N, K]`` shares.
         """
-        count = len(self.all_events.interests)
+        count = len(self.events_by_user.interests)
         cells = self.case * count + self.interest
         shares = np.bincount(cells, weights, len(self) * count).reshape(len(self), count)
         return shares / shares.sum(1, keepdims=True)
@@ -233,8 +248,8 @@ class Cases:
         Returns:
             ``[N, D]`` float32 mean vectors.
         """
-        num_events = np.bincount(case, minlength=len(self))
-        return self.sum_vectors(case, item, 1 / num_events[case])
+        counts = np.bincount(case, minlength=len(self))
+        return self.sum_vectors(case, item, 1 / counts[case])
 
     def sum_vectors(self, case: np.ndarray, item: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Sum the vectors of weighted events.
@@ -247,87 +262,87 @@ class Cases:
         Returns:
             ``[N, D]`` float32 sums.
         """
-        vectors = self.all_events.interests.vectors
+        vectors = self.events_by_user.interests.vectors
         matrix = sp.csr_matrix((weights.astype(np.float32), (case, item)), shape=(len(self), len(vectors)))
         return matrix @ vectors.astype(np.float32, copy=False)
 
     def own_vector(self, shares: np.ndarray) -> np.ndarray:
-        r"""Compute the mean vector that forecast shares imply, :math:`\sum_k q_k c_{uk}`.
+        r"""Compute the expected vector of shares, :math:`\sum_k q_k c_{uk}`.
 
-        The centroid :math:`c_{uk}` is the mean over the user's own past events of the interest or, without such events, over
-        the items of the interest.
+        The centroid :math:`c_{uk}` is that of the user's own past events of the interest; without such events, that of the
+        interest's items.
 
         Args:
-            shares: ``[N, K]`` forecast shares of each case.
+            shares: ``[N, K]`` shares of each case.
 
         Returns:
             ``[N, D]`` vectors.
         """
-        count = len(self.all_events.interests)
+        count = len(self.events_by_user.interests)
         cells = self.case * count + self.interest
-        num_events = np.bincount(cells, minlength=len(self) * count)
-        own = self.sum_vectors(self.case, self.item, shares.ravel()[cells] / num_events[cells])
-        others = np.where(num_events.reshape(shares.shape) > 0, 0, shares)
-        return own + others.astype(np.float32) @ self.all_events.centroids
+        occurrences = np.bincount(cells, minlength=len(self) * count)
+        own = self.sum_vectors(self.case, self.item, shares.ravel()[cells] / occurrences[cells])
+        others = np.where(occurrences.reshape(shares.shape) > 0, 0, shares)
+        return own + others.astype(np.float32) @ self.events_by_user.centroids
 
-    def shuffle_targets(self, seed: int) -> "Cases":
+    def exchange_targets(self, seed: int) -> "Cases":
         """Permute the targets randomly among the users.
 
         Args:
-            seed: seed of the permutation.
+            seed: random seed of the permutation.
 
         Returns:
             The same cases with other targets.
         """
         order = np.random.default_rng([seed, self.window - self.latest, self.window & 0xFFFF]).permutation(len(self))
-        return replace(self, target_case=self.target_case[order])
+        return replace(self, target_index=self.target_index[order])
 
 
-def collect_cases(events: InterestEvents, window: int, horizon: int) -> Cases:
+def build_cases(events: InterestEvents, window: int, horizon: int) -> Cases:
     """Collect the users with events in a window and before the moment of the forecast.
 
     Args:
-        events: the events of the log that have an interest.
-        window: number of the window to forecast.
+        events: events that have an interest.
+        window: number of the window that is forecast.
         horizon: number of windows ahead.
 
     Returns:
         One case per user.
     """
     count = len(events.interests)
-    is_past = events.window <= window - horizon
-    num_past = np.bincount(events.user[is_past], minlength=len(events.offsets) - 1)
+    past = events.window <= window - horizon
+    past_counts = np.bincount(events.user[past], minlength=len(events.offsets) - 1)
     in_window = events.window == window
-    num_in_window = np.bincount(events.user[in_window], minlength=len(num_past))
-    users = np.flatnonzero((num_past > 0) & (num_in_window > 0))
-    case_of = np.full(len(num_past), -1)
-    case_of[users] = np.arange(len(users))
-    in_window &= case_of[events.user] >= 0
-    cells = case_of[events.user[in_window]] * count + events.interest[in_window]
-    past = np.flatnonzero(is_past & (case_of[events.user] >= 0))
-    user = events.user[past]
+    window_counts = np.bincount(events.user[in_window], minlength=len(past_counts))
+    users = np.flatnonzero((past_counts > 0) & (window_counts > 0))
+    case_of_user = np.full(len(past_counts), -1)
+    case_of_user[users] = np.arange(len(users))
+    in_window &= case_of_user[events.user] >= 0
+    cells = case_of_user[events.user[in_window]] * count + events.interest[in_window]
+    index = np.flatnonzero(past & (case_of_user[events.user] >= 0))
+    user = events.user[index]
     return Cases(
-        all_events=events,
+        events_by_user=events,
         window=window,
         horizon=horizon,
         users=users,
-        case=case_of[user].astype(np.int32),
-        interest=events.interest[past].astype(np.int32),
-        item=events.item[past].astype(np.int32),
-        age=(num_past[user] - 1 - (past - events.offsets[user])).astype(np.int32),
-        since=events.window[past].astype(np.int32),
+        case=case_of_user[user].astype(np.int32),
+        interest=events.interest[index].astype(np.int32),
+        item=events.item[index].astype(np.int32),
+        age=(past_counts[user] - 1 - (index - events.offsets[user])).astype(np.int32),
+        since=events.window[index].astype(np.int32),
         counts=np.bincount(cells, minlength=len(users) * count).astype(np.int32).reshape(len(users), count),
-        target_case=np.arange(len(users)),
+        target_index=np.arange(len(users)),
     )
 
 
-def nonempty(windows: Iterable[Cases]) -> list[Cases]:
+def drop_empty(cases: Iterable[Cases]) -> list[Cases]:
     """Drop windows without a case.
 
     Args:
-        windows: cases by window.
+        cases: the cases of each window.
 
     Returns:
-        The windows with at least one case.
+        Those of the windows with at least one case.
     """
-    return [cases for cases in windows if len(cases)]
+    return [window for window in cases if len(window)]

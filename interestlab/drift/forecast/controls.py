@@ -21,7 +21,10 @@ def random_encoder(view: ModelView, seed: int) -> ModelView:
 
     Args:
         view: the trained model and its histories.
-        seed: seed of the random order.
+        seed: random seed.
+
+    Returns:
+        A view of the model with shuffled weights; the given model is unchanged.
     """
     generator = torch.Generator().manual_seed(seed)
     backbone = detached_copy(view.model.backbone)
@@ -34,19 +37,19 @@ def shuffle_parameters(module: nn.Module, generator: torch.Generator) -> None:
     """Shuffle the elements of each parameter of a module.
 
     Args:
-        module: changed in place.
-        generator: source of the random order.
+        module: the module, which is changed in place.
+        generator: random generator.
     """
     for p in module.parameters():
         p.copy_(p.flatten()[torch.randperm(p.numel(), generator=generator)].view_as(p))
 
 
 def embed_random_values(backbone: InterestBackbone, generator: torch.Generator) -> dict[str, Tensor]:
-    """Embed all values with shuffled encoders. The disk cache is not used: it is named after the weights before the shuffle.
+    """Embed all values by shuffled encoders. The disk cache is not used: it is named after the weights before the shuffle.
 
     Args:
-        backbone: the backbone with shuffled weights.
-        generator: source of the random order of vectors of streams without weights.
+        backbone: a backbone with shuffled weights.
+        generator: random generator that permutes the vectors of streams without weights.
 
     Returns:
         By stream, ``[size, D]``.

@@ -1,4 +1,4 @@
-"""Forecast users' interests in a coming window: baselines, and a trained model."""
+"""Forecast the interest shares of users in a coming window, by baselines or by a trained model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from interestlab.drift.model.trajectory import ModelView
 
 SETTINGS = 8
 MIXES = 12
-"""Every forecaster is tuned over ``SETTINGS * MIXES`` candidates; one without a setting tries that many mixing weights."""
+"""Each forecaster is tuned over ``SETTINGS * MIXES`` candidates; one without a setting tries that many mixing weights."""
 
 
 class Tuned(NamedTuple):
@@ -32,8 +32,8 @@ class Forecaster(ABC):
     """Forecasts shares of interests.
 
     Attributes:
-        name: name of the forecaster in the table.
-        settings: values to try in tuning.
+        name: name in the table.
+        settings: values that tuning tries.
     """
 
     name: str
@@ -61,14 +61,14 @@ class Forecaster(ABC):
         Returns:
             ``[N, D]`` vectors.
         """
-        return cases.own_vector(mix_in_population(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
+        return cases.own_vector(mix_population(next(self.shares(cases, [tuned.setting])), cases, tuned.mix))
 
 
 def mixing_weights(forecaster: Forecaster) -> np.ndarray:
     """Return the mixing weights to try, denser near 0; all are positive, so that no loss is infinite.
 
     Args:
-        forecaster: the forecaster; the more settings it has, the fewer weights it tries.
+        forecaster: one with more settings gets fewer weights.
 
     Returns:
         Ascending weights.
@@ -77,7 +77,7 @@ def mixing_weights(forecaster: Forecaster) -> np.ndarray:
     return (np.arange(1, count + 1) / count) ** 2
 
 
-def mix_in_population(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
+def mix_population(shares: np.ndarray, cases: Cases, mix: float) -> np.ndarray:
     """Mix the population's shares into a forecast.
 
     Args:
@@ -113,7 +113,7 @@ class Mean(Forecaster):
 
 
 class Ewma(Forecaster):
-    """Shares of the user's past events with weights ``2^(-age / h)``; the setting h is the half-life in events."""
+    """Shares of the user's past events, of weight ``2^(-age / h)``; the setting h is the half-life in events."""
 
     name = "ewma"
     settings = tuple(float(2**i) for i in range(SETTINGS))
@@ -125,30 +125,32 @@ class Ewma(Forecaster):
 class Global(Forecaster):
     r"""The population's last window times its trend, the same for everyone: :math:`q_k \propto p_k (p_k / p^-_k)^{\gamma h}`.
 
-    :math:`p` are the shares of the last window, :math:`p^-` those of the window before it, and h is the horizon. The setting is
-    :math:`\gamma`; 0 means no trend.
+    :math:`p^-` is the window before it, h the horizon; the setting is :math:`\gamma`, 0 for no trend.
     """
 
     name = "global"
     settings = tuple(i / (SETTINGS - 1) for i in range(SETTINGS))
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        shares, known = cases.population_shares, cases.latest - 1 in cases.all_events.population
-        trend = shares / cases.all_events.shares(cases.latest - 1) if known else np.ones_like(shares)
+        shares, events = cases.population_shares, cases.events_by_user
+        known = cases.latest - 1 in events.population_counts
+        trend = shares / events.population_shares(cases.latest - 1) if known else np.ones_like(shares)
         for gamma in settings:
             q = shares * trend ** (gamma * cases.horizon)
             yield np.broadcast_to(q / q.sum(), (len(cases), len(q)))
 
 
 class Model(Forecaster):
-    """The shares that a model's interest implies at the window's beginning; the setting multiplies its trained scale.
+    """The interest shares that a trained model implies for a user at the start of the window.
+
+    The setting multiplies the trained scale of the logits.
 
     Args:
-        view: the model.
-        spans: the windows of the cases.
-        shuffle: seed of a random order in which the model reads the events; None: the original order.
-        frozen: whether the model reads no event after the training cut. Time still passes. For a user without an event before
-            the cut, the forecast is the population's shares.
+        view: the model and its histories.
+        spans: the windows.
+        shuffle: seed of a random order of the events that the model reads; None for their own order.
+        frozen: whether the model ignores events after the training cut, though time passes. A user without earlier events is
+            forecast with the population's shares.
     """
 
     name = "model"
@@ -157,40 +159,47 @@ class Model(Forecaster):
     def __init__(self, view: ModelView, spans: Windows, shuffle: int | None = None, frozen: bool = False) -> None:
         self.view, self.spans, self.shuffle, self.frozen = view, spans, shuffle, frozen
         log = view.data.log
-        self._window = spans.of(np.asarray(log.time))
+        self._window = spans.find(np.asarray(log.time))
         self._user = np.repeat(np.arange(len(log.offsets) - 1), np.diff(log.offsets))
         self._scale = view.logit_scale
         self._known: dict[tuple[int, int], tuple[Tensor, np.ndarray]] = {}
 
     def last_rows(self, cases: Cases) -> np.ndarray:
-        """Return ``[N]`` row of the last event that is read of each user; the row before the user's first if none is."""
+        """Return the row of the last event that the model reads for each case.
+
+        Args:
+            cases: users of a window.
+
+        Returns:
+            ``[N]`` rows of the log; one less than the user's first row if the model reads no event.
+        """
         log = self.view.data.log
-        num_read = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
+        counts = np.bincount(self._user[self._window <= cases.latest], minlength=len(log.offsets) - 1)
         if self.frozen:
-            num_read = np.minimum(num_read, np.asarray(log.split_positions.train))
-        return np.asarray(log.offsets)[cases.users] + num_read[cases.users] - 1
+            counts = np.minimum(counts, np.asarray(log.split_positions.train))
+        return np.asarray(log.offsets)[cases.users] + counts[cases.users] - 1
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
         z, known = self._states(cases)
-        interests = cases.all_events.interests
+        interests = cases.events_by_user.interests
         scales = [self._scale * setting for setting in settings]
-        for forecast in implied_shares(z, self.view.catalogue, interests.of, len(interests), scales):
+        for implied in implied_shares(z, self.view.catalogue, interests.item_interest, len(interests), scales):
             out = np.tile(cases.population_shares, (len(cases), 1))
-            out[known] = forecast
+            out[known] = implied
             yield out
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """Forecast the mean vector: items weighted by the model's probabilities, mixed with the population's mean."""
+        """Forecast the expected item vector under the model's probabilities, mixed with that of the population."""
         z, known = self._states(cases)
-        interests = cases.all_events.interests
-        population = cases.population_shares.astype(np.float32) @ cases.all_events.centroids
+        interests = cases.events_by_user.interests
+        population = cases.population_shares.astype(np.float32) @ cases.events_by_user.centroids
         out = np.tile(population, (len(cases), 1))
         factor = self._scale * tuned.setting
-        out[known] = expected(z, self.view.catalogue, interests.of, len(interests), interests.vectors, factor)
+        out[known] = expected(z, self.view.catalogue, interests.item_interest, len(interests), interests.vectors, factor)
         return (1 - tuned.mix) * out + tuned.mix * population
 
     def _states(self, cases: Cases) -> tuple[Tensor, np.ndarray]:
-        """Return the normalised interests of the users with any event, and ``[N]`` which users these are; cached."""
+        """Return the normalized states of the cases that have one, and ``[N]`` bool which these are; cached per window."""
         key = cases.window, cases.horizon
         if key not in self._known:
             last = self.last_rows(cases)
@@ -201,12 +210,12 @@ class Model(Forecaster):
 
 
 class Blend(Forecaster):
-    """A weighted mean of a model and another forecaster, both already tuned; the setting is the weight of the model.
+    """The weighted mean of a model and another forecaster; the setting is the weight of the model.
 
     Args:
         model: the model.
         other: the other forecaster.
-        tuned: tuned parameters of the model and of the other forecaster.
+        tuned: parameters of the model, and of the other forecaster.
     """
 
     name = "mixed"
@@ -217,27 +226,27 @@ class Blend(Forecaster):
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
         parts = zip((self.model, self.other), self.tuned, strict=True)
-        one, two = (next(part.shares(cases, [tuned.setting])) for part, tuned in parts)
-        yield from (weight * one + (1 - weight) * two for weight in settings)
+        first, second = (next(part.shares(cases, [tuned.setting])) for part, tuned in parts)
+        yield from (weight * first + (1 - weight) * second for weight in settings)
 
     def vector(self, cases: Cases, tuned: Tuned) -> np.ndarray:
-        """Return the weighted mean of the two vectors."""
-        one, two = (
+        """Return the mean of the two vectors, with the same weights as for the shares."""
+        first, second = (
             part.vector(cases, Tuned(own.setting, tuned.mix))
             for part, own in zip((self.model, self.other), self.tuned, strict=True)
         )
-        return tuned.setting * one + (1 - tuned.setting) * two
+        return tuned.setting * first + (1 - tuned.setting) * second
 
 
 class Averaged(Forecaster):
     """The mean of another forecaster's shares over the cases of a window, the same for every user.
 
-    If targets are shuffled among the cases, the other forecaster cannot be expected to beat this mean unless it knows which
-    target belongs to which user: by Jensen's inequality the mean of -log q is at least -log of the mean.
+    If targets are permuted among the cases, the other forecaster cannot be expected to beat this mean without knowing the
+    permutation: by Jensen's inequality the mean of ``-log q`` is at least ``-log`` of the mean of ``q``.
 
     Args:
-        other: the forecaster.
-        tuned: its setting and mixing weight.
+        other: the other forecaster.
+        tuned: its parameters.
     """
 
     name = "own mean"
@@ -246,7 +255,7 @@ class Averaged(Forecaster):
         self.other, self.tuned = other, tuned
 
     def shares(self, cases: Cases, settings: Sequence[float]) -> Iterator[np.ndarray]:
-        q = mix_in_population(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
+        q = mix_population(next(self.other.shares(cases, [self.tuned.setting])), cases, self.tuned.mix).mean(0)
         yield from (np.broadcast_to(q, (len(cases), len(q))) for _ in settings)
 
 

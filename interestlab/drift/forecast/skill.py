@@ -6,28 +6,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from interestlab.drift.forecast.cases import Cases
-from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mix_in_population, mixing_weights
+from interestlab.drift.forecast.forecasters import Forecaster, Tuned, mix_population, mixing_weights
 
 
 def tune(forecaster: Forecaster, cases: Sequence[Cases]) -> Tuned:
     """Choose the setting and the mixing weight with the smallest log-loss, averaged over the users of the cases.
 
     Args:
-        forecaster: the forecaster to tune.
-        cases: validation windows.
+        forecaster: the forecaster.
+        cases: cases of each validation window.
 
     Returns:
-        Setting and weight.
+        The setting and the mixing weight.
     """
-    population = np.concatenate([one.population_shares[one.target[1]] for one in cases])
-    users = np.concatenate([one.users[one.target[0]] for one in cases])
-    counts = np.concatenate([one.target[2] for one in cases])
-    weight = counts / np.bincount(users, counts)[users]
+    population = np.concatenate([window.population_shares[window.target[1]] for window in cases])
+    users = np.concatenate([window.users[window.target[0]] for window in cases])
+    events = np.concatenate([window.target[2] for window in cases])
+    weight = events / np.bincount(users, events)[users]
     forecasts: list[list[np.ndarray]] = [[] for _ in forecaster.settings]
-    for one in cases:
-        case, interest, _ = one.target
-        for parts, shares in zip(forecasts, forecaster.shares(one, forecaster.settings), strict=True):
-            parts.append(shares[case, interest])
+    for window in cases:
+        case, interest, _ = window.target
+        for collected, shares in zip(forecasts, forecaster.shares(window, forecaster.settings), strict=True):
+            collected.append(shares[case, interest])
     candidates = (
         (-(weight @ np.log((1 - mix) * p + mix * population)), setting, mix)
         for setting, p in zip(forecaster.settings, map(np.concatenate, forecasts), strict=True)
@@ -43,11 +43,11 @@ class Scores:
 
     Attributes:
         users: ``[n]`` user of each case.
-        events: ``[n]`` number of events of its target.
+        events: ``[n]`` events of its target.
         loss: ``[n]`` sum over those events of ``-log q``, in nats.
-        moves: ``[n]`` 1 - q of the interest with the largest share of the user's past.
-        moved: ``[n]`` whether another interest has the largest share of the window.
-        judged: ``[n]`` whether the window has enough events to decide this.
+        moves: ``[n]`` 1 - q of the interest that was largest in the user's past.
+        moved: ``[n]`` whether that interest is not among the largest in the window.
+        judged: ``[n]`` whether the window has enough events to show a migration.
     """
 
     users: np.ndarray
@@ -58,30 +58,30 @@ class Scores:
     judged: np.ndarray
 
 
-def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], least: int) -> Scores:
+def score(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases], min_events: int) -> Scores:
     """Score a forecaster.
 
-    A migration is a window with at least ``least`` events in which the largest interest of the user's past is not among the
-    largest.
+    A migration is a window with at least ``min_events`` events in which the largest interest of the user's past is not
+    among the largest.
 
     Args:
-        forecaster: the forecaster to score.
+        forecaster: the forecaster.
         tuned: its setting and mixing weight.
-        cases: test windows.
-        least: smallest number of events with which a window counts as a migration or not.
+        cases: cases of each test window.
+        min_events: smallest number of events of a window that can show a migration.
 
     Returns:
         Scores of every case.
     """
     parts: list[tuple[np.ndarray, ...]] = []
-    for one in cases:
-        q = mix_in_population(next(forecaster.shares(one, [tuned.setting])), one, tuned.mix)
-        case, interest, target = one.target
-        loss = np.bincount(case, -target * np.log(q[case, interest]), len(one))
-        top = one.weighted_shares(np.ones(len(one.case))).argmax(1)
-        rows, counts = np.arange(len(one)), one.counts[one.target_case]
+    for window in cases:
+        q = mix_population(next(forecaster.shares(window, [tuned.setting])), window, tuned.mix)
+        case, interest, events = window.target
+        loss = np.bincount(case, -events * np.log(q[case, interest]), len(window))
+        top = window.weighted_shares(np.ones(len(window.case))).argmax(1)
+        rows, counts = np.arange(len(window)), window.counts[window.target_index]
         moved = counts[rows, top] < counts.max(1)
-        parts.append((one.users, one.events, loss, 1 - q[rows, top], moved, one.events >= least))
+        parts.append((window.users, window.events, loss, 1 - q[rows, top], moved, window.events >= min_events))
     return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -89,11 +89,12 @@ def squared_error(forecaster: Forecaster, tuned: Tuned, cases: Sequence[Cases]) 
     """Compute the squared distance from the forecast vector to the mean vector of the target.
 
     Args:
-        forecaster: the forecaster to score.
+        forecaster: the forecaster.
         tuned: its setting and mixing weight.
-        cases: test windows.
+        cases: cases of each test window.
 
     Returns:
         ``[n]`` squared distance of each case.
     """
-    return np.concatenate([np.square(forecaster.vector(one, tuned) - one.target_vector).sum(1, dtype=float) for one in cases])
+    errors = (forecaster.vector(window, tuned) - window.target_vector for window in cases)
+    return np.concatenate([np.square(error).sum(1, dtype=float) for error in errors])

@@ -10,7 +10,7 @@ import polars as pl
 import yaml
 
 from interestlab.data.datamodule import InterestData
-from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measured, Row
+from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measurement, Row
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import SessionLog
@@ -40,133 +40,133 @@ def forecast(
     count: int = 6,
     horizons: Sequence[int] = (1, 2, 4),
     controls: Sequence[str] = CONTROLS,
-    least: int = 3,
+    min_events: int = 3,
     draws: int = 1000,
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> pl.DataFrame:
     r"""Measure how well trained models forecast users' interests, against baselines tuned with the same budget.
 
-    A window is as long as the time after the training cut divided by ``count``. Windows are counted from the test cut in both
-    directions, as many as fit completely (:func:`interestlab.drift.forecast.cases.windows`). A user with events both in a
-    window and before it is a case: the forecaster predicts the shares q of the interests in the window from all earlier
-    events. The loss of a user is the mean of ``-log q`` over the events of their windows, in nats, and skill is
-    :math:`1 - L / L_{\mathrm{persistence}}` of the mean losses over users.
+    The length of a window is the time after the training cut divided by ``count``. Complete windows are placed before and
+    after the test cut (:func:`interestlab.drift.forecast.cases.place_windows`). A user with events both in a window and before
+    it is a case: the shares q of the interests in the window are forecast from all earlier events. The loss of a user is the
+    mean of ``-log q`` over the events of their windows, in nats, and skill is :math:`1 - L / L_{\mathrm{persistence}}` of the
+    mean losses over users.
 
-    Every forecast is mixed with the population's shares. Every forecaster is tuned by log-loss over 96 candidates, on the
-    windows between the training cut and the test cut; all metrics are measured on the windows after the test cut.
+    Every forecast is mixed with the population's shares. Each forecaster is tuned by log-loss over 96 candidates on the windows
+    between the training cut and the test cut. All metrics are measured on the windows after the test cut.
 
     ==================  ======================================================================================
     forecaster          forecast
     ==================  ======================================================================================
     ``persistence``     the shares of the user's last active window
-    ``mean``            the shares of the user's full past
-    ``ewma``            the shares of the user's past with weights that halve every h events; h is tuned
-    ``global``          the population's last window, with its trend; the strength of the trend is tuned
-    ``model``           the shares that z implies, advanced to the beginning of the window; a temperature is tuned
-    ``mixed``           a weighted mean of the model and the EWMA; the weight is tuned
+    ``mean``            the shares of all past events of the user
+    ``ewma``            the shares of the past events with weights that halve every h events; h is tuned
+    ``global``          the population's last window, with its trend, the strength of which is tuned
+    ``model``           the shares that z implies, advanced to the start of the window; the temperature is tuned
+    ``mixed``           the weighted mean of the model and the EWMA; the weight is tuned
     ==================  ======================================================================================
 
     ==================  ======================================================================================
-    control             what is removed or shuffled
+    control             change
     ==================  ======================================================================================
-    ``shuffled order``  the order of the events that the model reads; their times stay in place
-    ``shuffled labels`` which window belongs to which user: tuning and test use targets that are permuted among the
-                        users of a window; a window with a single user is left out
-    ``random encoder``  what encoders, projections and fusion heads have learnt
-    ``frozen``          all events after the training cut
+    ``shuffled order``  the model reads the events in a random order, at the original times
+    ``shuffled labels`` targets are permuted among the users of a window, both in tuning and in testing; a window
+                        with one user is omitted
+    ``random encoder``  the weights of encoders, projections and fusion are shuffled
+    ``frozen``          the model reads no event after the training cut
     ==================  ======================================================================================
 
     ==================  ======================================================================================
-    metric              definition
+    metric              meaning
     ==================  ======================================================================================
     ``log_loss``        mean over users; ``log_loss_events``: mean over events
-    ``skill``           against persistence; ``skill_events``: over events; ``skill_global``: against ``global``
-    ``gain_NAME``       for a model: the loss of the baseline minus the loss of the model, in nats
-    ``gain_own_mean``   with shuffled labels: the same against the mean of the model's forecasts over the cases of a window. A
-                        model that does not know which window belongs to which user cannot be expected to beat this mean
-                        (Jensen's inequality); it can beat the population of ``global``, with one forecast for all users
-    ``loss_added``      for a control: its loss minus the loss of the model, in nats
-    ``auprc``           average precision of detecting migrations (:func:`interestlab.drift.forecast.skill.score`); the score
-                        is 1 - q of the interest that was largest; ``base_rate``: share of migrations, the AUPRC of a random
-                        score
-    ``skill_vector``    1 - MSE / MSE of persistence, for the mean vector of the window h windows ahead; for controls only
-                        with h = 1, and not with shuffled labels
+    ``skill``           against persistence, over users; ``skill_events``: over events; ``skill_global``: against ``global``
+    ``gain_NAME``       loss of the baseline minus loss of the model, in nats
+    ``gain_own_mean``   with shuffled labels: loss of the model's mean forecast over the cases of a window minus loss of the
+                        model. A model that does not know the permutation cannot be expected to beat its own mean
+                        (Jensen's inequality), though it can beat ``global`` with one forecast for all users
+    ``loss_added``      loss under a control minus loss of the model, in nats
+    ``auprc``           average precision of migrations (:func:`interestlab.drift.forecast.skill.score`), ranked by
+                        1 - q of the interest that was largest; ``base_rate``: the share of migrations
+    ``skill_vector``    1 - MSE / MSE of persistence, of the mean vector of the window h windows ahead; controls have
+                        it for h = 1 only, and shuffled labels not at all
     ==================  ======================================================================================
 
-    Intervals are 95% percentile bootstraps over users; all compared forecasters share the resampled users. If several seeds
-    of a model are given, rows without a ``run`` contain the means of ``gain_*``, ``loss_added`` and ``skill*`` over the seeds.
+    Intervals are 95% percentile bootstraps over users; all forecasters share the samples. If several runs differ only in their
+    seed, rows without a ``run`` contain the mean of ``gain_*``, ``loss_added`` and ``skill*`` over these runs.
 
     Args:
-        runs: folders of finished fits on one log, split by ``global_time``.
-        interests: defines the interests of a log from its training events.
-        count: number of window lengths in the time after the training cut.
-        horizons: horizons of ``skill_vector``, in windows.
+        runs: folders of finished fits over one log, split by ``global_time``.
+        interests: function from data and log to the interests, which it defines by training events only.
+        count: number of windows that fill the time after the training cut.
+        horizons: numbers of windows ahead for ``skill_vector``.
         controls: names of the controls to run.
-        least: smallest number of events with which a window counts as a migration or not.
-        draws: number of bootstrap replicates.
-        seed: seed of the bootstrap and of the controls.
-        overrides: options of the data, as for :func:`interestlab.load`.
+        min_events: smallest number of events of a window that can show a migration.
+        draws: number of bootstrap samples.
+        seed: random seed of the bootstrap and of the controls.
+        overrides: data options, as for :func:`interestlab.load`.
 
     Returns:
         ``run``, ``seed``, ``dynamics``, ``forecaster``, ``control`` (empty for none), ``metric``, ``horizon``, ``value``,
-        ``low``, ``high``, ``users``, ``events``. Baselines have no ``run`` and no ``dynamics``. An undefined value is null.
+        ``low``, ``high``, ``users``, ``events``. Baselines have no ``run`` and no ``dynamics``. Undefined values are null.
 
     Raises:
-        DataError: a run cannot be loaded, runs have different logs, a window has no cases, or a control is unknown.
+        DataError: a run cannot be loaded, runs differ in their log, no window has a case, or a control is unknown.
         ValueError: a number is out of its range.
     """
-    require_at_least(1, runs=len(runs), count=count, events=least, draws=draws, horizon=min(horizons, default=1))
+    require_at_least(1, runs=len(runs), count=count, min_events=min_events, draws=draws, horizon=min(horizons, default=1))
     if unknown := [name for name in controls if name not in CONTROLS]:
         raise DataError(f"unknown control {', '.join(unknown)}; choose from {', '.join(CONTROLS)}.")
     bench: Bench | None = None
     rows: list[Row] = []
-    members: dict[str, list[Measured]] = {}
+    members: dict[str, list[Measurement]] = {}
     first_log: Mapping[str, Any] = {}
     for path in map(Path, runs):
-        loaded = load(path, overrides=overrides)
-        log = {key: loaded.data.fingerprint.get(key) for key in LOG_FINGERPRINT_KEYS}
+        recommender = load(path, overrides=overrides)
+        log = {key: recommender.data.fingerprint.get(key) for key in LOG_FINGERPRINT_KEYS}
         if bench is None:
             first_log = log
             shuffled_labels = SHUFFLED_LABELS in controls
-            bench = Bench.from_data(loaded.data, interests, count, horizons, least, draws, seed, shuffled_labels)
+            bench = Bench.build(recommender.data, interests, count, horizons, min_events, draws, seed, shuffled_labels)
             rows += bench.baseline_rows()
         elif different := [key for key in log if log[key] != first_log[key]]:
-            raise DataError(
-                f"{path} was trained on a different log than {runs[0]} ({', '.join(different)} differ); give runs of one log."
-            )
-        measured = bench.measure(ModelView.from_model(loaded.model, loaded.data), controls)
-        spec = json.dumps(dict(loaded.model.hparams), sort_keys=True, default=str)
-        members.setdefault(spec, []).append(replace(measured, run=str(path), seed=read_seed(path)))
+            raise DataError(f"{path} is of another log than {runs[0]} ({', '.join(different)} differ); give runs of one log.")
+        measurement = bench.measure(ModelView.from_model(recommender.model, recommender.data), controls)
+        spec = json.dumps(dict(recommender.model.hparams), sort_keys=True, default=str)
+        members.setdefault(spec, []).append(replace(measurement, run=str(path), seed=read_seed(path)))
     assert bench is not None
     names = name_models({spec: group[0].dynamics for spec, group in members.items()})
     for spec, group in members.items():
-        rows += [row | {"dynamics": names[spec]} for one in group for row in bench.rows(one)]
+        rows += [row | {"dynamics": names[spec]} for measurement in group for row in bench.rows(measurement)]
         rows += [row | {"dynamics": names[spec]} for row in bench.mean_rows(group)]
     return pl.DataFrame(rows, SCHEMA).with_columns(pl.col("value", "low", "high").fill_nan(None))
 
 
 def read_seed(run: Path) -> int | None:
-    """Return the seed in a run's config; None if it has no fixed seed.
+    """Read the random seed of a run from its config.
 
     Args:
         run: folder of the run.
+
+    Returns:
+        The seed; None if the run was not seeded.
     """
     seed = yaml.safe_load((run / "config.yaml").read_text("utf-8")).get("seed_everything")
     return None if seed is None or seed is True else int(seed)
 
 
 def name_models(dynamics: Mapping[str, str]) -> dict[str, str]:
-    """Name each model after its dynamics, with a number where models with the same dynamics differ in another setting.
+    """Name each model after its dynamics, with a number for further models of the same dynamics.
 
     Args:
-        dynamics: name of the dynamics of each model, by its spec.
+        dynamics: name of the dynamics of each model, by the spec of the model.
 
     Returns:
-        Distinct names by spec.
+        The name of each model, by its spec.
     """
     names: dict[str, str] = {}
     for spec, name in dynamics.items():
-        earlier = sum(other == name or other.startswith(f"{name} ") for other in names.values())
-        names[spec] = f"{name} {earlier + 1}" if earlier else name
+        same = sum(other == name or other.startswith(f"{name} ") for other in names.values())
+        names[spec] = f"{name} {same + 1}" if same else name
     return names

@@ -62,7 +62,7 @@ def _moved(view: ModelView, interests: Interests, before: np.ndarray, after: np.
         implied(
             view.frozen.normalize(view.states(rows)),
             view.catalogue,
-            interests.of,
+            interests.item_interest,
             len(interests),
             interests.vectors,
             factor,

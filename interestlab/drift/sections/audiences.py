@@ -113,7 +113,7 @@ def list_audience(context: Context) -> pl.DataFrame:
     log, interests, (brand, brands) = context.log, context.interests, context.brands
     position = np.arange(len(log.time)) - log.offsets[log.user]
     recent = position >= (np.diff(log.offsets) - RECENT)[log.user]
-    current = most_frequent_label(log.user[recent], interests.of[log.item[recent]], len(log.users))
+    current = most_frequent_label(log.user[recent], interests.item_interest[log.item[recent]], len(log.users))
     branded = recent & (brand[log.item] >= 0)
     preferred = most_frequent_label(log.user[branded], brand[log.item[branded]], len(log.users))
     interest_names, brand_names = [*interests.names, None], [*brands, None]  # an index of -1 is the last

@@ -163,19 +163,21 @@ def describe_segments(
     """
     log, interests = shares.log, shares.interests
     count = len(segmentation.names)
-    lift, _ = compute_lifts(segmentation.of, log.user, interests.of[log.item], count, len(interests))
+    lift, _ = compute_lifts(segmentation.user_segment, log.user, interests.item_interest[log.item], count, len(interests))
     branded = log.keep_events(brand[log.item] >= 0)
-    brand_lift, brand_p = compute_lifts(segmentation.of, branded.user, brand[branded.item], count, max(1, len(brands)))
+    brand_lift, brand_p = compute_lifts(
+        segmentation.user_segment, branded.user, brand[branded.item], count, max(1, len(brands))
+    )
     brand_q = benjamini_hochberg(brand_p.ravel()).reshape(brand_p.shape)
     counts = np.zeros((count, len(interests)))
-    np.add.at(counts, (segmentation.of[log.user], interests.of[log.item]), 1)
+    np.add.at(counts, (segmentation.user_segment[log.user], interests.item_interest[log.item]), 1)
     large = counts >= MIN_SHARE * counts.sum(1, keepdims=True)
     q = benjamini_hochberg(segmentation.p)
     rows = []
     for s, name in enumerate(segmentation.names):
         top = [k for k in np.argsort(-np.where(large[s], lift[s], 0), kind="stable")[:TOP] if large[s, k]]
         liked = [b for b in np.argsort(-brand_lift[s], kind="stable")[:TOP] if brand_lift[s, b] > 1] if brands else []
-        members = users.filter(pl.Series(segmentation.of == s))
+        members = users.filter(pl.Series(segmentation.user_segment == s))
         change = segmentation.change[s]
         moved = np.ptp(change) > 1e-6
         rows.append(

@@ -121,7 +121,11 @@ their numbers are shown.</caption>
 
     def compute(self, context: Context) -> dict[str, pl.DataFrame]:
         users, segmentation = analyse_users(context.shares, context.shift_ratio, context.settings), context.segmentation
-        segments = {"segment": segmentation.of, "segment_before": segmentation.before, "segment_after": segmentation.after}
+        segments = {
+            "segment": segmentation.user_segment,
+            "segment_before": segmentation.before,
+            "segment_after": segmentation.after,
+        }
         names = [*segmentation.names, None]  # an index of -1 is the last
         return {"users": users.with_columns(pl.Series(c, [names[s] for s in of], pl.String) for c, of in segments.items())}
 

@@ -39,7 +39,11 @@ def _create(name: str, run_dir: Path, resume: bool) -> Logger:
 
 
 def wandb_id(run_dir: Path) -> str | None:
-    """Return the id of a run folder's W&B run; it is stored in the folder, so that a resumed run keeps it."""
+    """Return the id of a run folder's W&B run; it is stored in the folder, so that a resumed run keeps it.
+
+    Args:
+        run_dir: folder of the run.
+    """
     file = run_dir / "wandb_id.txt"
     if file.exists():
         return file.read_text("utf-8").strip()

@@ -40,6 +40,19 @@ METHODS = {
 """Class and arguments of each method, by a name for the tests."""
 
 
+GPT = ("full-top", "lora", "side")
+"""The methods that the quick tests run on a second architecture too, where only the model differs."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    for item in items:
+        params = getattr(item, "callspec", None) and item.callspec.params
+        second = params and params.get("folder") == "gpt" and params.get("method", "lora") not in GPT
+        if second and item.path.stem in ("test_contract", "test_base_weights", "test_export"):
+            item.add_marker(pytest.mark.slow)
+
+
 def bert_tokenizer():
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()

@@ -16,7 +16,7 @@ from interestlab_fusion.transformer import Transformer
 HEADS = [Concat, Attention, Gated, Transformer, Bottleneck, Film]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=8), st.floats(0, 1), st.integers(0, 99))
 def test_every_row_keeps_a_stream_that_was_present(rows, rate, seed):
     torch.manual_seed(seed)

@@ -23,7 +23,7 @@ def events(augmented):
     return [x[real, 0].int().tolist() for x, real in zip(augmented.x, augmented.mask, strict=True)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(LENGTHS, SHARES)
 def test_crop_keeps_one_contiguous_part(lengths, share):
     augmented = crop(histories(lengths), share)
@@ -35,7 +35,7 @@ def test_crop_keeps_one_contiguous_part(lengths, share):
         assert real.tolist() == sorted(real.tolist(), reverse=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(LENGTHS, SHARES)
 def test_mask_zeroes_real_events_only(lengths, share):
     original = histories(lengths)
@@ -48,7 +48,7 @@ def test_mask_zeroes_real_events_only(lengths, share):
     assert torch.equal(augmented.mask, original.mask)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(LENGTHS, SHARES)
 def test_reorder_shuffles_one_contiguous_part_and_keeps_the_times(lengths, share):
     original = histories(lengths)

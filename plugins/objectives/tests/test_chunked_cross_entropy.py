@@ -18,7 +18,7 @@ def reference(z, vectors, targets, bias=None, scale=1.0):
     return F.cross_entropy(logits if bias is None else logits + bias, targets)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     rows=st.integers(1, 12),
     candidates=st.integers(1, 15),

@@ -66,7 +66,7 @@ class TestContrastive(ObjectiveTests):
 
 class TestContrastiveWithDropoutOnly(ObjectiveTests):
     plugin = Contrastive
-    init_args: ClassVar = {"changes": ["dropout"]}
+    init_args: ClassVar = {"augmentations": ["dropout"]}
 
 
 class TestRdrop(ObjectiveTests):

@@ -37,7 +37,7 @@ def test_uses_the_last_event_of_the_augmented_history(make_step, change, last):
     step = make_step([[1, 2, 3]] * 50, [[2, 3, 4]] * 50, run_dynamics=lambda x, dt, mask: x)
     step.event_embeddings.data.copy_(torch.arange(1.0, 4.0)[:, None])
     step.event_embeddings.data[..., 1] = 1.0  # keeps the ratio after normalisation
-    encoded = Contrastive([change], kept=0.7, masked=0.4, reordered=1.0).encode_view(step)
+    encoded = Contrastive([change], crop_ratio=0.7, mask_ratio=0.4, reorder_ratio=1.0).encode_view(step)
     assert {*(encoded[:, 0] / encoded[:, 1]).nan_to_num(0.0).round().int().tolist()} == last
 
 
@@ -45,7 +45,7 @@ def test_each_view_of_each_user_has_a_random_augmentation(make_step):
     torch.manual_seed(0)
     views = []
     step = make_step([[1, 2, 3, 4]] * 300, [[2, 3, 4, 5]] * 300, run_dynamics=lambda *view: views.append(view) or view[0])
-    Contrastive(["crop", "mask", "dropout"], kept=0.5, masked=0.5)(step)
+    Contrastive(["crop", "mask", "dropout"], crop_ratio=0.5, mask_ratio=0.5)(step)
     kinds = []
     for x, _, mask in views:
         cropped = ~mask[:, 3]
@@ -76,11 +76,11 @@ def test_a_single_user_has_no_negatives(make_step):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"changes": []}, "changes must be one or more of crop, mask, reorder, dropout"),
-        ({"changes": ["crop", "swap"]}, "changes must be one or more of crop, mask, reorder, dropout, not"),
-        ({"kept": 0.0}, "kept must be positive"),
-        ({"masked": 1.5}, r"masked \(1.5\)"),
-        ({"reordered": -0.1}, r"reordered \(-0.1\)"),
+        ({"augmentations": []}, "augmentations must be one or more of crop, mask, reorder, dropout"),
+        ({"augmentations": ["crop", "swap"]}, "augmentations must be one or more of crop, mask, reorder, dropout, not"),
+        ({"crop_ratio": 0.0}, "crop_ratio must be positive"),
+        ({"mask_ratio": 1.5}, r"mask_ratio \(1.5\)"),
+        ({"reorder_ratio": -0.1}, r"reorder_ratio \(-0.1\)"),
         ({"temperature": 0.0}, "temperature must be positive"),
     ],
 )

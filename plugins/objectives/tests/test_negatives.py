@@ -18,7 +18,7 @@ def step_with_index_scores(make_step, histories, count):
     return make_step(items, targets, vectors=torch.eye(count), z=z)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(HISTORIES, st.integers(1, 40))
 def test_valid_negatives_are_never_items_of_the_user(make_step, histories, n):
     step = step_with_index_scores(make_step, histories, 9)

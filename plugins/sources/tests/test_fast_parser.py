@@ -17,7 +17,7 @@ from interestlab_sources.recbole import RecBole
 from interestlab_sources.taobao import Taobao
 
 NAMES = ("a", "b", "c")
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FORMATS = {
     "csv": (Files, ",", b"user_id,item_id,timestamp\n"),
     "tsv": (Files, "\t", b"user_id\titem_id\ttimestamp\n"),

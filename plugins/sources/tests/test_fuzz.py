@@ -27,7 +27,7 @@ FORMATS = {
     "tao": (Taobao, b"", b"u,i,1,pv,2"),
     "inter": (RecBole, b"user_id:token\titem_id:token\ttimestamp:float\n", b"u\ti\t1"),
 }
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_lines_before_a_break_in_gzip_are_read(name, monkeypatch):
     _, header, good = FORMATS[name]
     compressed = gzip.compress(header + (good + b"\n") * 2000, compresslevel=0)
 
-    @settings(QUICK, max_examples=30)
+    @QUICK
     @given(st.integers(len(header) + 400, len(compressed) - 1), st.sampled_from(["cut", "flip"]))
     def check(at: int, how: str) -> None:
         raw = compressed[:at] if how == "cut" else compressed[:at] + bytes([compressed[at] ^ 255]) + compressed[at + 1 :]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from interestlab.drift.changes import MARGIN, find_offline, scan_users, segments
+from interestlab.drift.changes import MARGIN, find_offline, pelt_segments, scan_users
 from interestlab.errors import DataError
 
 pytest.importorskip("ruptures")
@@ -35,7 +35,7 @@ def test_no_division_costs_less() -> None:
         shares = rng.dirichlet(np.full(8, 0.3), rng.integers(1, 4))
         labels = np.concatenate([rng.choice(8, rng.integers(10, 30), p=p) for p in shares])
         penalty = rng.uniform(3, 8)
-        found = segments(labels, penalty)
+        found = pelt_segments(labels, penalty)
         hot = (labels[:, None] == np.unique(labels)).astype(float)
         cost = division([0, *found, len(labels)], hot) + penalty * len(found)
         assert cost == pytest.approx(best(labels, penalty, MARGIN), abs=1e-6)
@@ -57,7 +57,7 @@ def test_a_lone_change_stands_where_the_scan_places_it_and_every_user_asked_for_
     asked = np.flatnonzero(held.p <= 0.05)
     found = find_offline(offsets, labels.ravel(), held, asked)
     assert found["user"].unique(maintain_order=True).to_list() == asked.tolist()
-    alone = [user for user in asked if len(segments(labels[user], held.threshold[user])) == 1]
+    alone = [user for user in asked if len(pelt_segments(labels[user], held.threshold[user])) == 1]
     assert len(alone) > 40
     for user in alone:
         assert found.filter(user=int(user))["session"].to_list() == [held.position[user]]
@@ -66,18 +66,18 @@ def test_a_lone_change_stands_where_the_scan_places_it_and_every_user_asked_for_
 def test_without_change_few_users_get_any(planted, offsets_of) -> None:
     labels, _ = planted(400, 50, 0.0, seed=2)
     held = scan_users(offsets_of(labels), labels.ravel())
-    assert np.mean([bool(segments(row, threshold)) for row, threshold in zip(labels, held.threshold, strict=True)]) < 0.09
+    assert np.mean([bool(pelt_segments(row, threshold)) for row, threshold in zip(labels, held.threshold, strict=True)]) < 0.09
 
 
 def test_no_users_no_changes_and_short_histories_have_none() -> None:
     held = scan_users(np.array([0, 3]), np.arange(3))
     assert find_offline(np.array([0, 3]), np.arange(3), held, np.array([], int)).is_empty()
-    assert segments(np.arange(2 * MARGIN - 1), 1.0) == []
+    assert pelt_segments(np.arange(2 * MARGIN - 1), 1.0) == []
     with pytest.raises(DataError, match="threshold is not a number"):
-        segments(np.arange(30), held.threshold[0])
+        pelt_segments(np.arange(30), held.threshold[0])
 
 
 def test_a_missing_ruptures_is_told(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "ruptures", None)
     with pytest.raises(DataError, match=r"interestlab\[drift\]"):
-        segments(np.arange(30), 1.0)
+        pelt_segments(np.arange(30), 1.0)

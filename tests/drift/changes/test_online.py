@@ -46,7 +46,7 @@ def test_shuffled_histories_alarm_at_the_level_at_most(planted, offsets_of) -> N
     assert find_online(offsets, fresh.ravel(), deltas[1])["user"].n_unique() / 200 < 0.12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.permutations(range(4)))
 def test_names_of_interests_change_nothing_and_no_session_ahead_is_read(labels, renamed) -> None:
     offsets = np.array([0, len(labels)])

@@ -55,7 +55,7 @@ def test_chance_is_the_statistic_of_shuffled_sessions(row, seed) -> None:
 histories = st.lists(st.lists(st.integers(0, 4), min_size=MINIMUM - 2, max_size=MINIMUM + 3), min_size=1, max_size=5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(histories, st.permutations(range(5)), st.integers(0, 3))
 def test_names_of_interests_and_other_users_change_nothing(offsets_of, users, renamed, seed) -> None:
     offsets, labels = offsets_of(users), np.concatenate(users)
@@ -67,7 +67,7 @@ def test_names_of_interests_and_other_users_change_nothing(offsets_of, users, re
         np.testing.assert_array_equal(getattr(here, name)[:1], getattr(alone, name))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(deadline=None)
 @given(histories)
 def test_the_threshold_is_passed_exactly_where_p_is_at_most_the_level(offsets_of, users) -> None:
     held = scan_users(offsets_of(users), np.concatenate(users), permutations=99, level=0.1)

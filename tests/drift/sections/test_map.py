@@ -38,7 +38,7 @@ def test_items_of_which_nothing_is_known_are_in_no_path():
     shopped = shop(3, leaves=1)
     vectors = shopped.vectors.copy()
     vectors[[1, 5]] = 0
-    held = Interests(shopped.names, shopped.of, shopped.leaves, shopped.leaf, vectors, "")
+    held = Interests(shopped.names, shopped.item_interest, shopped.leaves, shopped.leaf, vectors, "")
     log = made([[[0]] * 3 + [[4]] * 3, [[0], [1], [1], [4], [5]], [[1], [5]]])
     table = draw_map(log, held, START + np.array([0, 3, 6]) * DAY, people(log, [MIGRATED] * 3), 1).filter(kind="user")
     assert set(table["name"]) == {"u0", "u1"}
@@ -76,7 +76,7 @@ def test_few_interests_or_dimensions_have_a_map_too(interests, width):
 
 def test_the_sign_of_the_axes_is_no_matter_of_order():
     shopped = shop(4)
-    turned = Interests(shopped.names[::-1], 3 - shopped.of, shopped.leaves, shopped.leaf, shopped.vectors, "")
+    turned = Interests(shopped.names[::-1], 3 - shopped.item_interest, shopped.leaves, shopped.leaf, shopped.vectors, "")
     log = drawn(np.ones((3, 1, 4)) / 4, 4, shopped, 0)
     tables = [
         draw_map(log, s, calendar_edges(log, 2), people(log, [NO_CHANGE] * 3), 2).sort("kind", "name", "window")

@@ -1,15 +1,17 @@
 """Feature-wise linear modulation."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interestlab_fusion.head import Head
 from interestlab_fusion.streams import mean_of_present
+
+log = logging.getLogger(__name__)
 
 
 class Film(Head):
@@ -46,7 +48,7 @@ class Film(Head):
         if all(flags):
             raise ValueError(f"film: every stream ({', '.join(streams)}) is a modulator; leave at least one as content")
         if self.modulators and not any(flags):
-            rank_zero_info(f"film: no stream of {', '.join(streams)} is in modulators={modulators}; they are averaged instead")
+            log.info(f"film: no stream of {', '.join(streams)} is in modulators={modulators}; they are averaged instead")
         self.register_buffer("is_modulator", torch.tensor(flags), persistent=False)
         # Indices instead of a boolean mask: indexing with a mask makes the CPU wait for the GPU.
         self.register_buffer("modulator_index", self.is_modulator.nonzero().squeeze(-1), persistent=False)

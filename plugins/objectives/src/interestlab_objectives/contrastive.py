@@ -8,9 +8,8 @@ from torch.nn import functional as F
 
 from interestlab.contract import Objective
 from interestlab.step import Step
-from interestlab_objectives import augmentations
 from interestlab_objectives.argument_checks import require_positive
-from interestlab_objectives.augmentations import Augmentation, History
+from interestlab_objectives.augmentations import Augmentation, History, crop, mask, reorder
 from interestlab_objectives.dot_products import dot_products
 
 
@@ -18,46 +17,47 @@ class Contrastive(Objective):
     """An auxiliary term: two augmented views of one history are closer than views of other users (CL4SRec, DuoRec).
 
     The loss is InfoNCE over the batch of one process: two augmented histories of a user are the positive pair, those of the
-    other users are negatives. With ``changes=[dropout]`` the two views differ only in the dropout of the dynamics, as in the
-    unsupervised part of DuoRec.
+    other users are negatives. With ``augmentations=[dropout]`` the two views differ only in the dropout of the
+    dynamics, as in the unsupervised part of DuoRec.
 
     Source: CL4SRec, Xie et al. 2022, arXiv 2010.14395; DuoRec, Qiu et al. 2022, arXiv 2110.05730.
 
     Args:
-        changes: augmentations; each view of each user uses one of them, sampled uniformly. ``crop`` keeps a contiguous
+        augmentations: each view of each user uses one of these, sampled uniformly. ``crop`` keeps a contiguous
             part, ``mask`` zeroes events, ``reorder`` shuffles a contiguous part, ``dropout`` changes nothing.
-        kept: share of events that ``crop`` keeps, above 0 and at most 1.
-        masked: share of events that ``mask`` zeroes, between 0 and 1.
-        reordered: share of events that ``reorder`` shuffles, between 0 and 1.
+        crop_ratio: share of events that ``crop`` keeps, above 0 and at most 1.
+        mask_ratio: share of events that ``mask`` zeroes, between 0 and 1.
+        reorder_ratio: share of events that ``reorder`` shuffles, between 0 and 1.
         temperature: divides the similarities.
 
     Raises:
-        ValueError: ``changes`` is empty or holds an unknown name, or a number is out of its range.
+        ValueError: ``augmentations`` is empty or holds an unknown name, or a number is out of its range.
     """
 
     auxiliary = True
 
     def __init__(
         self,
-        changes: list[Augmentation] = ["crop", "mask", "reorder"],  # noqa: B006 (read only)
-        kept: float = 0.6,
-        masked: float = 0.3,
-        reordered: float = 0.6,
+        augmentations: list[Augmentation] = ["crop", "mask", "reorder"],  # noqa: B006 (read only)
+        crop_ratio: float = 0.6,
+        mask_ratio: float = 0.3,
+        reorder_ratio: float = 0.6,
         temperature: float = 0.1,
     ) -> None:
         super().__init__()
         available: dict[str, Callable[[History], History]] = {
-            "crop": lambda history: augmentations.crop(history, kept),
-            "mask": lambda history: augmentations.mask(history, masked),
-            "reorder": lambda history: augmentations.reorder(history, reordered),
+            "crop": lambda history: crop(history, crop_ratio),
+            "mask": lambda history: mask(history, mask_ratio),
+            "reorder": lambda history: reorder(history, reorder_ratio),
             "dropout": lambda history: history,
         }
-        if not changes or set(changes) - set(available):
-            raise ValueError(f"changes must be one or more of {', '.join(available)}, not {list(changes)}")
-        require_positive(kept=kept, temperature=temperature)
-        if not (kept <= 1 and 0 <= masked <= 1 and 0 <= reordered <= 1):
-            raise ValueError(f"kept ({kept}), masked ({masked}) and reordered ({reordered}) must be between 0 and 1")
-        self.augmentations = [available[name] for name in changes]
+        if not augmentations or set(augmentations) - set(available):
+            raise ValueError(f"augmentations must be one or more of {', '.join(available)}, not {list(augmentations)}")
+        require_positive(crop_ratio=crop_ratio, temperature=temperature)
+        if not (crop_ratio <= 1 and 0 <= mask_ratio <= 1 and 0 <= reorder_ratio <= 1):
+            ratios = f"crop_ratio ({crop_ratio}), mask_ratio ({mask_ratio}) and reorder_ratio ({reorder_ratio})"
+            raise ValueError(f"{ratios} must be between 0 and 1")
+        self.augmentations = [available[name] for name in augmentations]
         self.temperature = temperature
 
     def forward(self, step: Step) -> Tensor:
