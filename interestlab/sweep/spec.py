@@ -110,7 +110,7 @@ def load(file: Path) -> dict[str, Any]:
         file: the file.
 
     Raises:
-        DataError: the file cannot be read, is not a mapping, or has a key twice, of which YAML would silently drop one.
+        DataError: the file cannot be read, is not a mapping, or has a key twice (YAML would silently drop one).
     """
     try:
         text = file.read_text("utf-8")

@@ -21,7 +21,7 @@ SCHEMA = {"dynamics": pl.String(), "criterion": pl.String(), "passed": pl.Boolea
 
 
 def verdict(table: pl.DataFrame) -> pl.DataFrame:
-    """Decide which dynamics are drift-aware: those that beat persistence and EWMA and pass all controls over three or more seeds.
+    """Decide which dynamics are drift-aware: they beat persistence and EWMA and pass all controls on three or more seeds.
 
     A difference counts if two 95% intervals are above 0: the bootstrap interval over users of its mean over the seeds, and
     Student's interval over the seeds. With shuffled labels, the gain over the model's own mean forecast must not be positive
