@@ -152,7 +152,7 @@ def test_a_side_network_cannot_be_exported(build, bert, merged, tmp_path):
 
 @pytest.mark.parametrize("method", ["frozen", "full", "bitfit"])
 def test_methods_without_an_adapter(build, bert, method, tmp_path):
-    with pytest.raises(ValueError, match="no separate adapter.*--merged") as raised:
+    with pytest.raises(ValueError, match=r"no separate adapter.*--merged") as raised:
         build(method, bert).export(tmp_path, merged=False)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
