@@ -1,4 +1,4 @@
-"""A small shop, and the command line run in this process; an environment that can be installed into."""
+"""A small simulated shop, small models, fits in this process, and a virtual environment for installations."""
 
 import json
 import os
@@ -37,8 +37,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A text model of two layers and random weights, which reads letters."""
-    pytest.importorskip("transformers")  # which the plugins bring: the core is also tested without any
+    """Return the folder of a two-layer text model with random weights, whose tokens are single letters."""
+    pytest.importorskip("transformers")  # a dependency of the plugins; the core is also tested without them
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -60,7 +60,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A vision model of one layer and random weights."""
+    """Return the folder of a one-layer vision model with random weights."""
     pytest.importorskip("PIL")
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("vit")
@@ -72,7 +72,7 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch, cache):
+def isolate_working_directory(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INTERESTLAB_CACHE", str(cache))
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -80,20 +80,20 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch, cache):
 
 @pytest.fixture
 def fit(tmp_path):
-    """Fit on the small shop: ``fit("--model.encoder=id", ...)``."""
+    """Return a function that fits on the small shop: ``fit("--model.encoder=id", ...)``."""
 
-    def go(*args: str, steps: int = 1, folder: str = "run") -> InterestCLI:
+    def run_fit(*args: str, steps: int = 1, folder: str = "run") -> InterestCLI:
         objective = [] if any(a.startswith("--model.objective=") for a in args) else ["--model.objective=next_item"]
         return run(["fit", *SHOP, *QUIET, *objective, f"--trainer.max_steps={steps}", f"--run_dir={tmp_path / folder}", *args])
 
-    return go
+    return run_fit
 
 
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str], Path], str]:
-    """A new virtual environment that sees what is installed here: ``environment(["pip", "install", ...], folder)``.
+    """Return a function that runs a command in a new virtual environment: ``environment(["pip", "install", ...], cwd)``.
 
-    What pip installs goes into it alone, and nothing is fetched.
+    The environment also sees the packages installed here. pip installs only into it, and downloads nothing.
     """
     pytest.importorskip("pip")
     folder = tmp_path_factory.mktemp("environment")
@@ -101,18 +101,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    # addsitedir, unlike a bare path, also follows what editable installs left there.
-    here = [f"import site; site.addsitedir({place!r})" for place in sys.path if place.endswith("site-packages")]
-    (Path(site) / "here.pth").write_text("\n".join(here))
+    # Unlike a bare path, addsitedir also processes the .pth files of editable installs.
+    site_lines = [f"import site; site.addsitedir({path!r})" for path in sys.path if path.endswith("site-packages")]
+    (Path(site) / "here.pth").write_text("\n".join(site_lines))
 
-    def run(words: list[str], cwd: Path) -> str:
-        given = dict(word.split("=", 1) for word in words[:1] if "=" in word)
-        program, *rest = words[len(given) :]
+    def run(arguments: list[str], cwd: Path) -> str:
+        variables = dict(word.split("=", 1) for word in arguments[:1] if "=" in word)
+        program, *rest = arguments[len(variables) :]
         command = [python, *rest] if program == "python" else [python, "-m", program, *rest]
         if program == "pip":
             command += ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-        done = subprocess.run(command, cwd=cwd, env=os.environ | given, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        completed = subprocess.run(command, cwd=cwd, env=os.environ | variables, capture_output=True, text=True, check=False)
+        assert completed.returncode == 0, f"{arguments}\n{completed.stdout}{completed.stderr}"
+        return completed.stdout
 
     return run

@@ -21,11 +21,11 @@ def test_there_are_five_plugin_distributions():
 
 @pytest.mark.parametrize("file", PLUGINS, ids=lambda file: file.parent.name)
 def test_a_plugin_has_the_version_and_licence_of_the_core(file):
-    own, core = project(file), project(ROOT / "pyproject.toml")
-    assert own["version"] == interestlab.__version__
+    plugin, core = project(file), project(ROOT / "pyproject.toml")
+    assert plugin["version"] == interestlab.__version__
     for key in ("license", "license-files", "authors", "classifiers", "requires-python"):
-        assert own[key] == core[key], key
-    assert own["urls"].keys() == core["urls"].keys()
+        assert plugin[key] == core[key], key
+    assert plugin["urls"].keys() == core["urls"].keys()
     assert (file.parent / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 

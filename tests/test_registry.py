@@ -39,10 +39,10 @@ class {name}(Encoder):
 def install(tmp_path, monkeypatch):
     """Put a distribution on sys.path: ``install("dist", {"name": "module:Class"}, module="source text")``."""
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    numbers = iter(range(9))
+    folder_numbers = iter(range(9))
 
     def install(dist, claims, version="1.0", kind="encoders", **modules):
-        root = tmp_path / f"site{next(numbers)}"
+        root = tmp_path / f"site{next(folder_numbers)}"
         info = root / f"{dist}-{version}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
@@ -85,8 +85,8 @@ heavy = [m for m in sys.modules if m.split(".")[0] in ("torch", "lightning", "po
 plugins = [m for m in sys.modules if m.startswith("interestlab_") and "finder" not in m]
 print(heavy, plugins)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[] []"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "[] []"
 
 
 def test_a_plugin_is_listed_and_loaded(install, encoders):
@@ -117,14 +117,14 @@ def test_without_plugins():
 
 
 @pytest.mark.parametrize(("kind", "name"), [("encoders", "lora"), ("fusion", "transformer"), ("sources", "amazon")])
-def test_where_the_projects_own_plugins_are_absent_their_distribution_is_named(monkeypatch, kind, name):
+def test_an_absent_first_party_plugin_names_its_distribution(monkeypatch, kind, name):
     monkeypatch.setattr("interestlab.registry.entry_points", lambda group: [])
     monkeypatch.setattr("interestlab.registry._is_installed", lambda name: False)
     with pytest.raises(PluginError, match=rf"'{name}'.* not installed: pip install interestlab-{kind}$"):
         Registry(kind, "Encoder").load(name)
 
 
-def test_a_known_plugin_that_a_limit_hides_is_not_to_be_installed(monkeypatch):
+def test_a_hidden_first_party_plugin_has_no_install_hint(monkeypatch):
     monkeypatch.setenv("INTERESTLAB_PLUGINS", "interestlab-fusion")
     with pytest.raises(PluginError, match=r"called 'lora'.*INTERESTLAB_PLUGINS") as raised:
         Registry("encoders", "Encoder").load("lora")
@@ -134,7 +134,7 @@ def test_a_known_plugin_that_a_limit_hides_is_not_to_be_installed(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "package"), [("PIL.Image", "interestlab-encoders[image]"), ("peft", "interestlab-encoders")]
 )
-def test_an_absent_library_names_the_package_that_brings_it(install, encoders, module, package):
+def test_an_absent_library_names_the_package_that_requires_it(install, encoders, module, package):
     text = f"raise ModuleNotFoundError('No module named x', name='{module}')"
     install("bad", {"broken": "acme_hint:Acme"}, acme_hint=text)
     with pytest.raises(PluginError, match="does not import") as raised:
@@ -237,17 +237,17 @@ def test_specs_name_the_plugin(install, monkeypatch):
     assert spec["init_args"] == {"path": "a.csv", "columns": {"user_id": "u"}}
 
 
-# A limit
+# ---- INTERESTLAB_PLUGINS
 
 
 @pytest.fixture
-def two(install):
+def two_distributions(install):
     install("Acme_Words", {"acme": "limit_acme:Acme"}, limit_acme=PLUGIN.format(name="Acme"))
     install("other", {"other": "limit_other:Other"}, limit_other=PLUGIN.format(name="Other"))
 
 
 @pytest.mark.parametrize("limit", ["acme-words", "Acme_Words", " acme.words , nowhere", "acme-words,,"])
-def test_a_limit_hides_the_plugins_of_other_distributions(two, encoders, monkeypatch, limit):
+def test_a_limit_hides_the_plugins_of_other_distributions(two_distributions, encoders, monkeypatch, limit):
     monkeypatch.setenv("INTERESTLAB_PLUGINS", limit)
     assert encoders.names() == ["acme"]
     assert encoders.load("acme").__name__ == "Acme"
@@ -258,7 +258,7 @@ def test_a_limit_hides_the_plugins_of_other_distributions(two, encoders, monkeyp
 
 
 @pytest.mark.parametrize("limit", ["", " ", ",", None])
-def test_no_limit(two, encoders, monkeypatch, limit):
+def test_no_limit(two_distributions, encoders, monkeypatch, limit):
     monkeypatch.delenv("INTERESTLAB_PLUGINS", raising=False)
     if limit is not None:
         monkeypatch.setenv("INTERESTLAB_PLUGINS", limit)
@@ -266,7 +266,7 @@ def test_no_limit(two, encoders, monkeypatch, limit):
     assert limit_note() == ""
 
 
-def test_a_limit_names_distributions_that_are_not_installed(two, monkeypatch):
+def test_a_limit_names_distributions_that_are_not_installed(two_distributions, monkeypatch):
     monkeypatch.setenv("INTERESTLAB_PLUGINS", "acme-words, nowhere")
     assert (
         limit_note() == "INTERESTLAB_PLUGINS limits plugins to those of acme-words, nowhere, of which nowhere is not installed."
@@ -280,7 +280,7 @@ def test_a_limit_resolves_a_name_that_two_claim(install, encoders, monkeypatch):
     assert encoders.load("twin").__name__ == "B"
 
 
-# Imports, beside the contracts of [tool.importlinter] in pyproject.toml, which do not see tests
+# ---- imports of tests, which [tool.importlinter] in pyproject.toml does not check
 
 
 @pytest.mark.parametrize("kind", FIRST_PARTY)

@@ -62,14 +62,14 @@ def test_processes_import_from_their_checkout(tmp_path):
     assert out.stdout.startswith(str(tmp_path))
 
 
-def test_ratios_are_of_pairs():
+def test_ratios_are_computed_per_pair():
     assert paired_ratios([1.0, 3.0], [2.0, 4.0]) == [0.5, 0.75]
     assert summarize([0.5, 0.75, 0.6]) == {"median": 0.6, "min": 0.5, "max": 0.75}
     with pytest.raises(ValueError, match="shorter"):
         paired_ratios([1.0, 2.0], [1.0])
 
 
-def test_turns_alternate_their_order():
+def test_order_alternates_between_rounds():
     assert list(alternate("ab", 3)) == [(0, "b"), (0, "a"), (1, "a"), (1, "b"), (2, "b"), (2, "a")]
 
 
@@ -80,7 +80,7 @@ def test_a_stopwatch_times_a_call(clock):
     assert len(calls) == 1
 
 
-def test_losses_of_another_model_stop_the_benchmark():
+def test_different_losses_stop_the_benchmark():
     assert relative_differences([2.0, 1.0], [1.0, 1.0]) == [1.0, 0.0]
     check_same_losses([1.0 + 1e-6], [1.0], "at step 1")
     with pytest.raises(SystemExit, match=r"at step 1.*1\.1.*1\.0"):
@@ -107,7 +107,7 @@ def test_revisions_are_compared_round_by_round():
     assert zero["framework over bare, ms per step"]["this_over_other"] is None
 
 
-def test_options_of_the_comparison_are_not_passed_on(tmp_path):
+def test_comparison_options_are_not_passed_to_the_runs(tmp_path):
     (tmp_path / "benchmarks").mkdir()
     arguments = ["--epochs", "2", "--against", str(tmp_path), "--rounds=4", "--users=30", "--out", "x.json"]
     assert overhead_options(arguments).run_arguments == ["--epochs", "2", "--users=30"]
@@ -126,7 +126,7 @@ def test_options_of_the_comparison_are_not_passed_on(tmp_path):
         ("drift", ["--users=5"], "at least 30"),
     ],
 )
-def test_wrong_options_are_usage_errors(name, arguments, message, capsys):
+def test_invalid_options_are_usage_errors(name, arguments, message, capsys):
     with pytest.raises(SystemExit) as exit_info:
         PARSERS[name](arguments)
     assert exit_info.value.code == 2

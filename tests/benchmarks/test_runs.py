@@ -1,4 +1,4 @@
-"""Every benchmark runs with its smallest settings, in a process of its own."""
+"""Run every benchmark with its smallest settings in a separate process."""
 
 import json
 from importlib.metadata import PackageNotFoundError, distribution

@@ -1,4 +1,4 @@
-"""Every encoder x fusion x dynamics that is installed fits one step, tests, and reloads."""
+"""Combinations of the installed encoders, fusion heads and dynamics are fitted for one step, tested and reloaded."""
 
 import itertools
 import json
@@ -17,13 +17,13 @@ from interestlab.training.lightning_module import InterestModel
 NAMES = ENCODERS.names(), FUSION.names(), DYNAMICS.names()
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
 
-# Each part once at least, from the command line.
-COVER = [tuple(names[i % len(names)] for names in NAMES) for i in range(max(map(len, NAMES)))]
+# Combinations that contain every plugin at least once.
+COMBINATIONS = [tuple(names[i % len(names)] for names in NAMES) for i in range(max(map(len, NAMES)))]
 
 
 @pytest.fixture(scope="session")
-def given(bert, vit, tmp_path_factory):
-    """What each encoder is given, by its name; images and vectors are those of the simulated shop's items."""
+def encoder_arguments(bert, vit, tmp_path_factory):
+    """Return the arguments of each encoder by name; images and vectors belong to the items of the simulated shop."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("items")
@@ -43,49 +43,49 @@ def given(bert, vit, tmp_path_factory):
 
 
 def streams(encoder, arguments):
-    """The encoder, and beside it an index of the brand and of the event type: there is something to join on both sides."""
+    """Return the specs of the encoder and of two id encoders, so that item and event streams are both fused."""
     main = {"class_path": encoder, "init_args": arguments}
-    index = {"brand": "item.brand", "kind": "event.event"}
-    return {"main": main} | {name: {"class_path": "id", "init_args": {"field": field}} for name, field in index.items()}
+    id_fields = {"brand": "item.brand", "kind": "event.event"}
+    return {"main": main} | {name: {"class_path": "id", "init_args": {"field": field}} for name, field in id_fields.items()}
 
 
-def test_count():
+def test_numbers_of_plugins():
     assert [len(names) for names in NAMES] == [13, 6, 10]
-    assert [set(part) for part in zip(*COVER, strict=True)] == [set(names) for names in NAMES]
+    assert [set(part) for part in zip(*COMBINATIONS, strict=True)] == [set(names) for names in NAMES]
 
 
 @pytest.mark.parametrize(
     ("encoder", "fusion", "dynamics"),
-    [pytest.param(*names, marks=[pytest.mark.slow] * (i > 0)) for i, names in enumerate(COVER)],
+    [pytest.param(*names, marks=[pytest.mark.slow] * (i > 0)) for i, names in enumerate(COMBINATIONS)],
 )
-def test_from_the_command_line(fit, given, tmp_path, encoder, fusion, dynamics):
-    mapping = json.dumps(streams(encoder, given[encoder]))
+def test_fits_from_the_command_line(fit, encoder_arguments, tmp_path, encoder, fusion, dynamics):
+    mapping = json.dumps(streams(encoder, encoder_arguments[encoder]))
     cli = fit(f"--model.encoder={mapping}", f"--model.fusion={fusion}", f"--model.dynamics={dynamics}")
     assert cli.trainer.global_step == 1
     first = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert 0 <= first["test/recall@10"] <= 1
     (tmp_path / "run" / "metrics.json").unlink()
-    again = run(["test", f"--run_dir={tmp_path / 'run'}", "--trainer.enable_progress_bar=false"])
+    reloaded = run(["test", f"--run_dir={tmp_path / 'run'}", "--trainer.enable_progress_bar=false"])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == first
-    assert again.model.hparams["dynamics"]["class_path"] == f"interestlab.dynamics.{dynamics}"
-    assert again.model.hparams["encoder"]["main"]["class_path"] == f"interestlab.encoders.{encoder}"
+    assert reloaded.model.hparams["dynamics"]["class_path"] == f"interestlab.dynamics.{dynamics}"
+    assert reloaded.model.hparams["encoder"]["main"]["class_path"] == f"interestlab.encoders.{encoder}"
 
 
-# Without a command line, which takes ten times as long.
+# Built in Python, because the command line takes ten times as long.
 @pytest.mark.parametrize(
     ("encoder", "fusion", "every_dynamics"),
     [
-        *((encoder, fusion, [dynamics]) for encoder, fusion, dynamics in COVER),
+        *((encoder, fusion, [dynamics]) for encoder, fusion, dynamics in COMBINATIONS),
         *(pytest.param(*names, DYNAMICS.names(), marks=pytest.mark.slow) for names in itertools.product(*NAMES[:2])),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0] if len(value) == 1 else "all",
 )
-def test_from_python(given, tmp_path, encoder, fusion, every_dynamics):
+def test_fits_from_python(encoder_arguments, tmp_path, encoder, fusion, every_dynamics):
     data = InterestData(sources.simulated(users=30, items=40, events=6), max_history=8)
     for dynamics in every_dynamics:
         encoders = {
             name: ENCODERS.load(spec["class_path"])(**spec["init_args"])
-            for name, spec in streams(encoder, given[encoder]).items()
+            for name, spec in streams(encoder, encoder_arguments[encoder]).items()
         }
         model = InterestModel(
             encoders,
@@ -100,5 +100,5 @@ def test_from_python(given, tmp_path, encoder, fusion, every_dynamics):
         assert trainer.global_step == 1
         first = trainer.test(model, data, verbose=False)
         trainer.save_checkpoint(tmp_path / "it.ckpt", weights_only=True)
-        again = InterestModel.load_from_checkpoint(tmp_path / "it.ckpt", weights_only=True)
-        assert trainer.test(again, data, verbose=False) == first, dynamics
+        reloaded = InterestModel.load_from_checkpoint(tmp_path / "it.ckpt", weights_only=True)
+        assert trainer.test(reloaded, data, verbose=False) == first, dynamics

@@ -1,4 +1,4 @@
-"""The commands: how they are found, their help, and those that only print."""
+"""Discovery of the commands, their help, and the commands that only print."""
 
 import logging
 import re
@@ -23,8 +23,8 @@ def test_listing_imports_no_plugin_and_no_torch():
         "import sys; from interestlab.cli.main import main; main(['plugins']);"
         "print([m for m in sys.modules if m == 'torch' or m == 'polars' or m.startswith('interestlab_')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(("module", "extra"), [("ruptures", "drift"), ("wandb", "tracking")])
@@ -33,9 +33,9 @@ def test_an_absent_library_is_reported_with_its_extra(monkeypatch, capsys, modul
         raise ModuleNotFoundError(f"No module named '{module}'", name=module)
 
     monkeypatch.setattr("importlib.import_module", absent)
-    with pytest.raises(SystemExit) as exit:
+    with pytest.raises(SystemExit) as exit_info:
         main(["drift", "runs/mine"])
-    assert exit.value.code == 2
+    assert exit_info.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert module in line
     assert line.endswith(f"pip install 'interestlab[{extra}]'")
@@ -50,7 +50,7 @@ def test_an_absent_module_without_a_known_package_is_not_hidden(monkeypatch):
         main(["doctor"])
 
 
-def test_plugins_says_what_each_is(capsys):
+def test_plugins_describes_each_plugin(capsys):
     main(["plugins"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + sum(len(r.names()) for r in REGISTRIES.values())
@@ -80,37 +80,37 @@ def test_doctor(capsys):
 
 
 @pytest.mark.parametrize("args", [[], ["--help"]])
-def test_the_top_help_names_every_command(capsys, args):
+def test_top_level_help_lists_every_command(capsys, args):
     main(args)
     out = capsys.readouterr().out
     assert all(command in out for command in commands())
 
 
-def test_an_unknown_command_is_one_error():
-    with pytest.raises(SystemExit) as done:
+def test_an_unknown_command_is_an_error():
+    with pytest.raises(SystemExit) as exit_info:
         main(["fti"])
-    assert "no command 'fti'" in str(done.value)
+    assert "no command 'fti'" in str(exit_info.value)
 
 
 @pytest.mark.parametrize("args", [["data"], ["data", "descripe"]])
-def test_a_group_of_commands_names_them(capsys, args):
-    with pytest.raises(SystemExit) as done:
+def test_a_command_group_lists_its_commands(capsys, args):
+    with pytest.raises(SystemExit) as exit_info:
         main(args)
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert "data describe, data prepare" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["data", "--help"])
-    assert done.value.code == 0
+    assert exit_info.value.code == 0
     out = capsys.readouterr().out
     assert "data describe" in out
     assert "drift" not in out
 
 
 @pytest.mark.parametrize("name", commands())
-def test_every_command_has_a_help_of_its_own_and_a_line_in_the_top_help(capsys, name):
-    with pytest.raises(SystemExit) as done:
+def test_every_command_has_its_own_help_and_a_line_in_the_top_level_help(capsys, name):
+    with pytest.raises(SystemExit) as exit_info:
         main([*name.split(), "--help"])
-    assert done.value.code == 0
+    assert exit_info.value.code == 0
     out = capsys.readouterr().out
     assert "--log_level" in out
     assert "--allow_import" in out
@@ -118,7 +118,7 @@ def test_every_command_has_a_help_of_its_own_and_a_line_in_the_top_help(capsys, 
     assert re.search(rf"^  {name}  +\w.*\w", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_a_new_command_is_one_new_file(tmp_path, monkeypatch, capsys):
+def test_a_new_command_needs_one_new_file(tmp_path, monkeypatch, capsys):
     (tmp_path / "count_words.py").write_text('"""Count words."""\n\n\ndef run(args):\n    print(len(args))\n')
     (tmp_path / "broken.py").write_text('"""Import what is absent."""\n\nimport absent_module\n')
     files = commands() | {file.stem.replace("_", " "): file for file in tmp_path.glob("*.py")}
@@ -139,9 +139,9 @@ def test_log_levels(capsys):
         capsys.readouterr()
         logger.debug("d"), logger.info("i"), logger.warning("w")
         assert capsys.readouterr().err == "".join(f"{level}\n" for level in levels)
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["plugins", "--log_level=loud"])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert "debug, info, warning, error" in capsys.readouterr().err
 
 
@@ -162,10 +162,10 @@ def test_describe_reads_only_the_data_of_a_config(capsys):
 
 
 @pytest.mark.parametrize("args", [["--data.source=files", "--data.source.interactions=no.csv"], ["--config=no.yaml"]])
-def test_what_cannot_be_read_is_one_line(capsys, args):
-    with pytest.raises(SystemExit) as done:
+def test_unreadable_input_is_reported_in_one_line(capsys, args):
+    with pytest.raises(SystemExit) as exit_info:
         main(["data", "describe", *args])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     err = capsys.readouterr().err
     assert "no.csv" in err or "no.yaml" in err
 
@@ -178,7 +178,7 @@ def test_every_config_is_found():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_every_shipped_config_goes_through_the_command_line(config, capsys):
+def test_every_shipped_config_is_parsed_by_the_command_line(config, capsys):
     part = config.parent.name
     rest = {"encoder": "--model.encoder=id", "dynamics": "--model.dynamics=ewma", "objective": "--model.objective=next_item"}
     if part == "configs":
@@ -190,23 +190,23 @@ def test_every_shipped_config_goes_through_the_command_line(config, capsys):
             *(["--data.source=simulated"] if part != "data" else []),
             f"{slot}={config}",
         ]
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["fit", *args, "--print_config"])
-    assert done.value.code == 0
+    assert exit_info.value.code == 0
     assert "class_path" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "file", [pytest.param(f, marks=[pytest.mark.slow] * (f.stem != "finetuning"), id=f.name) for f in SWEEPS]
 )
-def test_every_shipped_sweep_is_a_good_one(file, capsys):
+def test_every_shipped_sweep_is_valid(file, capsys):
     main(["sweep", str(file), "--dry_run", "--set", "data.source=simulated"])
     assert "missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
-def test_a_command_without_options_says_what_it_needs(command, capsys):
-    with pytest.raises(SystemExit) as done:
+def test_a_command_without_options_names_the_missing_ones(command, capsys):
+    with pytest.raises(SystemExit) as exit_info:
         main([command])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert "data.source" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A dynamics of several interests, from the command line."""
+"""A dynamics with several interests, from the command line."""
 
 import json
 
@@ -26,6 +26,6 @@ def test_fits_tests_and_predicts(fit, tmp_path, extractor):
     run(["test", f"--run_dir={folder}", "--data.eval_events=17", QUIET])
     assert json.loads((folder / "metrics.json").read_text()) == first
     run(["predict", f"--run_dir={folder}", "--model.top_k=7", QUIET])
-    found = pl.read_parquet(folder / "predictions.parquet")
-    assert found.group_by("user_id").len()["len"].to_list() == [7] * cli.datamodule.log.meta["users"]
-    assert found.select((pl.col("score").diff().over("user_id") <= 0).all()).item()
+    predictions = pl.read_parquet(folder / "predictions.parquet")
+    assert predictions.group_by("user_id").len()["len"].to_list() == [7] * cli.datamodule.log.meta["users"]
+    assert predictions.select((pl.col("score").diff().over("user_id") <= 0).all()).item()

@@ -1,4 +1,4 @@
-"""``interestlab plugins check``, on every plugin that is shipped and on what cannot be checked."""
+"""``interestlab plugins check`` on every shipped plugin, and with invalid arguments."""
 
 import json
 
@@ -11,7 +11,7 @@ from interestlab.cli.main import main
 from interestlab.contract import FusionHead
 from interestlab.registry import REGISTRIES
 
-NEEDS = {
+REQUIRED_ARGUMENTS = {
     "encoders.features": {"file": "vectors.parquet"},
     "encoders.image": {"root": "."},
     "encoders.peft": {"method": "vera"},
@@ -31,11 +31,11 @@ PLUGINS = [(r, name) for r in REGISTRIES.values() for name in r.names()]
 
 
 class Broken(FusionHead):
-    """Reads what is absent.
+    """Uses the values of missing streams.
 
     Args:
         dim: width.
-        scale: of all.
+        scale: factor of the sum.
     """
 
     def __init__(self, dim: int, scale: float):
@@ -60,19 +60,19 @@ def files(tmp_path):
 
 
 def check(capsys, *args):
-    """Exit status, what was printed, and what was said to be wrong."""
+    """Return the exit status, the standard output and the standard error."""
     capsys.readouterr()
     try:
         main(["plugins", "check", *args])
         status = 0
-    except SystemExit as done:
-        status = done.code
+    except SystemExit as error:
+        status = error.code
     out, err = capsys.readouterr()
     return status, out, err
 
 
 def marks(registry, name):
-    """The encoders' own tests run the checks on each of them: here one with a text model and one with images are quick."""
+    """Mark most encoders as slow, because their own tests run the same checks."""
     return [pytest.mark.slow] * (registry.kind == "encoders" and name not in ("id", "lora", "image"))
 
 
@@ -81,22 +81,22 @@ def marks(registry, name):
     [pytest.param(*plugin, marks=marks(*plugin)) for plugin in PLUGINS],
     ids=lambda value: getattr(value, "kind", value),
 )
-def test_every_plugin_that_is_shipped_keeps_the_contract(capsys, request, registry, name):
-    given, values = NEEDS.get(f"{registry.kind}.{name}", {}), []
+def test_every_shipped_plugin_satisfies_the_contract(capsys, request, registry, name):
+    init_args, values = REQUIRED_ARGUMENTS.get(f"{registry.kind}.{name}", {}), []
     if registry.kind == "encoders" and name not in ("behaviour", "features", "id"):
         model, rest = ("vit", {}) if name == "image" else ("bert", {"max_length": 32})
-        given = given | {"model": request.getfixturevalue(model)} | rest
+        init_args = init_args | {"model": request.getfixturevalue(model)} | rest
     if name == "image":
         from PIL import Image
 
         Image.new("RGB", (8, 8), "teal").save("a.png")
         values = ["--values", '["a.png", "", "none.png", "a.png", "b.png"]']
-    status, out, err = check(capsys, f"{registry.kind}.{name}", "--init_args", json.dumps(given), *values)
+    status, out, err = check(capsys, f"{registry.kind}.{name}", "--init_args", json.dumps(init_args), *values)
     assert (status, err) == (0, ""), out
     assert out.splitlines()[-1].endswith(" passed")
 
 
-def test_a_broken_promise_is_reported_and_sets_the_exit_status(capsys, monkeypatch):
+def test_a_failed_check_is_reported_and_sets_the_exit_status(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, err = check(capsys, PATH, '--init_args={"scale": 1}')
     assert (status, err) == (1, "")
@@ -130,7 +130,7 @@ def test_values_that_an_encoder_cannot_read_are_reported(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("args", "result"),
+    ("args", "message"),
     [
         ([PATH], "Broken needs scale; give it as --init_args='{\"scale\": ...}'."),
         (["momentun"], "no plugin is called 'momentun'. Did you mean 'momentum'?"),
@@ -147,8 +147,8 @@ def test_values_that_an_encoder_cannot_read_are_reported(capsys, monkeypatch):
         (["momentum", "--values", '["1", "", "2", "3", "4"]'], "--values is for encoders"),
     ],
 )
-def test_what_cannot_be_checked_is_one_line(capsys, args, result):
+def test_invalid_arguments_are_reported_in_one_line(capsys, args, message):
     status, out, err = check(capsys, *args)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
-    assert result in err
+    assert message in err

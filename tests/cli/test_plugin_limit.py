@@ -1,4 +1,4 @@
-"""``INTERESTLAB_PLUGINS``, as the commands tell of it."""
+"""How the commands report ``INTERESTLAB_PLUGINS``."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from interestlab.registry import REGISTRIES
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch):
-    """Only the dynamics, as a process sees it that begins now."""
+    """Limit plugins to the dynamics, as in a process that starts with this variable."""
     monkeypatch.setenv("INTERESTLAB_PLUGINS", "interestlab_dynamics,nowhere")
-    forget()
+    clear_plugin_lists()
     yield
-    forget()
+    clear_plugin_lists()
 
 
-def forget():
+def clear_plugin_lists():
     for registry in REGISTRIES.values():
         vars(registry).pop("_claims", None)
 
@@ -23,14 +23,14 @@ def forget():
 NOTE = "INTERESTLAB_PLUGINS limits plugins to those of interestlab-dynamics, nowhere, of which nowhere is not installed."
 
 
-def test_the_list_says_so(capsys):
+def test_plugin_list_reports_the_limit(capsys):
     main(["plugins"])
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[2] for line in lines[1:-2]} == {"interestlab-dynamics"}
     assert lines[-2:] == ["", NOTE]
 
 
-def test_doctor_says_so(capsys):
+def test_doctor_reports_the_limit(capsys):
     main(["doctor"])
     out = capsys.readouterr().out
     assert "all import" in out
@@ -45,9 +45,9 @@ def test_doctor_says_so(capsys):
         ["fit", "--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"],
     ],
 )
-def test_where_a_plugin_is_hidden_the_error_says_why(capsys, command):
-    with pytest.raises(SystemExit) as done:
+def test_error_about_a_hidden_plugin_reports_the_limit(capsys, command):
+    with pytest.raises(SystemExit) as exit_info:
         main(command)
     err = capsys.readouterr().err
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert NOTE in err

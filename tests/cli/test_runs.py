@@ -1,4 +1,4 @@
-"""The folder of a run, and what comes back from it."""
+"""The run folder, and the commands that read it."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ SHOP = ["--data.source=simulated", "--data.source.users=30", "--data.source.item
 ID = ["--model.encoder=id", "--model.dynamics=ewma"]
 
 
-def test_one_folder_holds_the_run(fit, tmp_path):
+def test_run_folder_contains_all_results(fit, tmp_path):
     cli = fit(*ID)
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert {
@@ -42,7 +42,7 @@ def test_one_folder_holds_the_run(fit, tmp_path):
     assert cli.datamodule.log.meta["users"] >= ranks.height
 
 
-def test_what_a_run_cost(fit, bert, tmp_path):
+def test_cost_of_a_run(fit, bert, tmp_path):
     encoder = f"{{class_path: lora, init_args: {{model: {bert}, max_length: 6, layers: 1}}}}"
     cli = fit(f"--model.encoder={encoder}", "--model.dynamics=ewma", "--trainer.max_epochs=3", "--trainer.max_steps=-1")
     cost = json.loads((tmp_path / "run" / "cost.json").read_text())
@@ -55,7 +55,7 @@ def test_what_a_run_cost(fit, bert, tmp_path):
     assert sizes[True] < sizes[False] / 2
     assert (cost["epochs"], cost["steps"]) == (3, cli.trainer.global_step)
     assert 0 < cost["seconds_per_epoch"] <= cost["seconds"]
-    assert cost["seconds_before"] > 0  # the constant layers
+    assert cost["seconds_before"] > 0  # caching the frozen layers
     assert cost["peak_memory_mb"] > 50
     assert (cost["processes"], cost["device"]) == (1, "cpu")
 
@@ -67,7 +67,7 @@ def test_a_resumed_run_counts_every_epoch(fit, tmp_path):
     fit(*ID, f"{epochs[1]}=5", epochs[0], "--ckpt_path=last")
     second = json.loads((tmp_path / "run" / "cost.json").read_text())
     assert (first["epochs"], second["steps"]) == (2, 5 * first["steps"] // 2)
-    assert second["epochs"] == 5  # with those of the first
+    assert second["epochs"] == 5  # including those of the first fit
 
 
 def test_the_default_folder_is_named_by_time_and_config(monkeypatch, tmp_path):
@@ -92,7 +92,7 @@ def test_a_run_is_not_overwritten(fit, capsys):
     assert "already contains a run" in capsys.readouterr().err
 
 
-def test_what_is_refused_is_no_run(fit, tmp_path):
+def test_a_rejected_fit_creates_no_run(fit, tmp_path):
     with pytest.raises(SystemExit):
         fit(*ID, "--model.dim=0")
     assert list((tmp_path / "run").iterdir()) == []
@@ -108,7 +108,7 @@ def test_resume_continues_the_run(fit, tmp_path):
 def test_a_run_folder_in_a_config_is_not_overwritten(fit, tmp_path, capsys):
     cli = fit(*ID)
     before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
-    (tmp_path / "config.yaml").write_text(f"run_dir: {cli.run_dir}\n")  # in the working directory, too
+    (tmp_path / "config.yaml").write_text(f"run_dir: {cli.run_dir}\n")  # also in the working directory
     with pytest.raises(SystemExit):
         main(["fit", "--config=config.yaml", *SHOP, *ID, "--model.objective=next_item", "--ckpt_path=last"])
     assert "need a --run_dir" in capsys.readouterr().err
@@ -117,17 +117,17 @@ def test_a_run_folder_in_a_config_is_not_overwritten(fit, tmp_path, capsys):
 
 def test_predict_writes_unseen_items_best_first(fit, tmp_path):
     fit(*ID)
-    stale = tmp_path / "run" / "predictions-1.parquet"  # of a run of several processes
+    stale = tmp_path / "run" / "predictions-1.parquet"  # left by a run with several processes
     stale.touch()
     cli = run(["predict", f"--run_dir={tmp_path / 'run'}", "--model.top_k=7", "--trainer.enable_progress_bar=false"])
     assert not stale.exists()
-    found = pl.read_parquet(tmp_path / "run" / "predictions.parquet")
-    assert found.group_by("user_id").len()["len"].to_list() == [7] * cli.datamodule.log.meta["users"]
-    assert found.select((pl.col("score").diff().over("user_id") <= 0).all()).item()
+    predictions = pl.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert predictions.group_by("user_id").len()["len"].to_list() == [7] * cli.datamodule.log.meta["users"]
+    assert predictions.select((pl.col("score").diff().over("user_id") <= 0).all()).item()
     log = cli.datamodule.log
     events = log.events.select("user", "item").collect()
     seen = set(zip(log.users.gather(events["user"]), log.items["item_id"].gather(events["item"]), strict=True))
-    assert not seen & set(zip(found["user_id"], found["item_id"], strict=True))
+    assert not seen & set(zip(predictions["user_id"], predictions["item_id"], strict=True))
 
 
 @pytest.mark.slow
@@ -144,42 +144,42 @@ model = InterestModel.load_from_checkpoint({str(checkpoint)!r}, weights_only=Tru
 expected = torch.load({str(tmp_path / "expected.pt")!r}, weights_only=True)
 torch.testing.assert_close(dict(model.state_dict()), dict(expected), rtol=0, atol=0)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
 
 
-def test_a_checkpoint_holds_plain_values_only(fit, tmp_path):
+def test_a_checkpoint_contains_only_plain_values(fit, tmp_path):
     fit("--model.encoder={text: frozen, id: id}", "--model.fusion=attention", "--model.dynamics=transformer")
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
     assert json.loads(json.dumps(state)) == state
     assert state["encoder"]["text"]["class_path"] == "interestlab.encoders.frozen"
 
 
-def test_what_is_typed_wins_over_the_checkpoint(fit, tmp_path, capsys):
+def test_command_line_options_override_the_checkpoint(fit, tmp_path, capsys):
     fit(*ID, "--model.ks=[5,10]")
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
     quiet = ["--trainer.enable_progress_bar=false", f"--run_dir={tmp_path / 'other'}"]
-    alone = run(["test", f"--ckpt_path={checkpoint}", *SHOP, *quiet[:1]])
-    assert alone.model.ks == [5, 10]
-    typed = run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.ks=[3]", *quiet[:1]])
-    assert typed.model.ks == [3]
+    from_checkpoint = run(["test", f"--ckpt_path={checkpoint}", *SHOP, *quiet[:1]])
+    assert from_checkpoint.model.ks == [5, 10]
+    overridden = run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.ks=[3]", *quiet[:1]])
+    assert overridden.model.ks == [3]
     with pytest.raises(SystemExit):
         run(["test", f"--ckpt_path={checkpoint}", *SHOP, "--model.dim=32", *quiet[:1]])
     assert "does not fit the model" in capsys.readouterr().err
 
 
-def test_from_python(fit, tmp_path):
+def test_models_are_built_and_loaded_in_python(fit, tmp_path):
     from interestlab import dynamics, encoders, objectives
 
     model = InterestModel(encoders.id(), dynamics.momentum(dim=8), objectives.next_item(), {"item.id": 5}, dim=8)
     assert model.hparams["encoder"] == {"class_path": "interestlab.encoders.id", "init_args": {}}
     fit(*ID)
-    again = InterestModel.load_from_checkpoint(tmp_path / "run" / "checkpoints" / "best.ckpt", top_k=3)
-    assert again.top_k == 3
+    reloaded = InterestModel.load_from_checkpoint(tmp_path / "run" / "checkpoints" / "best.ckpt", top_k=3)
+    assert reloaded.top_k == 3
 
 
 @pytest.mark.parametrize("more", [[], pytest.param(["wandb"], marks=pytest.mark.slow)], ids=["local", "wandb"])
-def test_all_loggers_write_into_the_run(fit, tmp_path, more):
+def test_all_loggers_write_into_the_run_folder(fit, tmp_path, more):
     fit(*ID, f"--loggers=[{','.join(['jsonl', 'tensorboard', *more])}]")
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert {"metrics.jsonl", "tensorboard", *more} <= names
@@ -187,22 +187,22 @@ def test_all_loggers_write_into_the_run(fit, tmp_path, more):
 
 
 @pytest.mark.parametrize("command", ["test", "validate", "predict"])
-def test_a_folder_without_a_run_is_one_line(capsys, command):
-    with pytest.raises(SystemExit) as done:
+def test_a_folder_without_a_run_is_reported_in_one_line(capsys, command):
+    with pytest.raises(SystemExit) as exit_info:
         main([command, "--run_dir=nowhere"])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert "nowhere has no config.yaml" in capsys.readouterr().err
 
 
-def test_a_checkpoint_with_a_pickle_in_it_is_refused(tmp_path, capsys):
+def test_a_pickled_checkpoint_is_rejected(tmp_path, capsys):
     (tmp_path / "evil.ckpt").write_bytes(b"\x80\x04cos\nsystem\n(S'echo no'\ntR.")
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["test", f"--ckpt_path={tmp_path / 'evil.ckpt'}", "--data.source=simulated"])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert "could run code" in capsys.readouterr().err
 
 
-def test_a_saved_config_starts_another_run_and_leaves_the_first_alone(fit, tmp_path):
+def test_a_saved_config_starts_a_new_run_and_leaves_the_first_unchanged(fit, tmp_path):
     fit(*ID)
     before = (tmp_path / "run" / "checkpoints" / "best.ckpt").read_bytes()
     run(["fit", f"--config={tmp_path / 'run' / 'config.yaml'}", f"--run_dir={tmp_path / 'other'}", "--seed_everything=5"])
@@ -218,23 +218,23 @@ def test_a_run_resumes_from_its_folder_and_appends_to_its_metrics(fit, tmp_path)
     cli = run(["fit", f"--run_dir={tmp_path / 'run'}", "--ckpt_path=last", "--trainer.max_steps=2"])
     assert cli.trainer.global_step == 2
     after = read_metrics(tmp_path / "run" / "metrics.jsonl")
-    of_training = before.filter(pl.col("test/ndcg@10").is_null())  # what was tested before it went on is tested again
-    assert after.head(of_training.height).select(before.columns).equals(of_training)
+    training_rows = before.filter(pl.col("test/ndcg@10").is_null())  # the resumed run is tested again
+    assert after.head(training_rows.height).select(before.columns).equals(training_rows)
     assert after["test/ndcg@10"].is_not_null().sum() == 1
     assert len(list((tmp_path / "run").rglob("metrics.jsonl"))) == 1
 
 
-def test_only_what_a_run_left_is_removed(fit, tmp_path):
-    mine, left = tmp_path / ".mine.part", tmp_path / "checkpoints" / ".best.ckpt.part"
-    left.parent.mkdir()
-    for file in (mine, left):
+def test_only_leftovers_of_a_run_are_removed(fit, tmp_path):
+    own_file, leftover = tmp_path / ".mine.part", tmp_path / "checkpoints" / ".best.ckpt.part"
+    leftover.parent.mkdir()
+    for file in (own_file, leftover):
         file.touch()
     fit(*ID, "--run_dir=.")
-    assert (mine.exists(), left.exists()) == (True, False)
+    assert (own_file.exists(), leftover.exists()) == (True, False)
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "message"),
     [
         (["test", *ID], "needs a trained model"),
         (["predict", *ID, "--ckpt_path=nope.ckpt"], "nope.ckpt is not a file"),
@@ -250,29 +250,29 @@ def test_only_what_a_run_left_is_removed(fit, tmp_path):
         (["fit", "--model.encoder=frozen", "--model.encoder.fields=[item.description+item.price_tag]", *ID[1:]], "price_tag"),
     ],
 )
-def test_settings_that_cannot_run_are_reported_in_one_line(capsys, args, words):
+def test_invalid_settings_are_reported_in_one_line(capsys, args, message):
     shop = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--model.objective=next_item"]
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main([args[0], *shop, *args[1:]])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     err = capsys.readouterr().err
-    assert words in err
+    assert message in err
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("given", [["--config", "bad.yaml"], ["--config=bad.yaml"], ["-c", "bad.yaml"]])
-def test_a_config_that_is_no_text_is_named(capsys, tmp_path, given):
+@pytest.mark.parametrize("config_option", [["--config", "bad.yaml"], ["--config=bad.yaml"], ["-c", "bad.yaml"]])
+def test_a_config_that_is_not_utf8_is_reported(capsys, tmp_path, config_option):
     (tmp_path / "bad.yaml").write_bytes(b"model: \xff")
-    with pytest.raises(SystemExit) as done:
-        main(["fit", *given])
-    assert done.value.code == 2
+    with pytest.raises(SystemExit) as exit_info:
+        main(["fit", *config_option])
+    assert exit_info.value.code == 2
     err = capsys.readouterr().err
     assert "not UTF-8" in err
     assert "byte 8" in err
     assert "bad.yaml" in err
 
 
-def test_a_column_without_any_words_is_refused(capsys, tmp_path):
+def test_an_empty_text_column_is_rejected(capsys, tmp_path):
     (tmp_path / "e.csv").write_text(
         "user_id,item_id,timestamp\n" + "".join(f"u{u},i{t},{u + t + 1}\n" for u in range(4) for t in range(5))
     )
@@ -292,19 +292,19 @@ def test_precisions(fit, precision):
     fit(encoder, "--model.fusion=attention", "--model.dynamics=transformer", f"--trainer.precision={precision}", *clip)
 
 
-def test_other_cut_offs_need_no_other_flag(fit):
+def test_monitored_metric_follows_the_cutoffs(fit):
     assert fit(*ID, "--model.ks=[3]").trainer.checkpoint_callback.monitor == "val/ndcg@3"
 
 
-def test_validate_tells_the_fingerprint_and_the_checkpoint_holds_it(fit, tmp_path, capsys):
+def test_validate_prints_the_fingerprint_and_the_checkpoint_contains_it(fit, tmp_path, capsys):
     fit(*ID)
     capsys.readouterr()
     run(["validate", f"--run_dir={tmp_path / 'run'}"])
     out = capsys.readouterr().out
     assert "val/ndcg@10" in out
     assert "split=leave_one_out" in " ".join(out.split())
-    state = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["fingerprint"]
-    assert state == json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]
+    fingerprint = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["fingerprint"]
+    assert fingerprint == json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_optimisers_and_candidates(fit, optimizer, candidates):
     assert all(p.isfinite().all() for p in cli.model.parameters())
 
 
-def test_history_included_ranks_what_was_seen(fit, tmp_path):
+def test_seen_items_are_ranked_if_history_is_included(fit, tmp_path):
     fit(*ID)
     excluded = pl.read_parquet(tmp_path / "run" / "ranks.parquet")
     run(["test", f"--run_dir={tmp_path / 'run'}", "--data.exclude_history=false"])

@@ -1,4 +1,4 @@
-"""Images, vectors from elsewhere and behaviour, fitted from the command line on a log of files."""
+"""Images, precomputed vectors and behaviour, fitted from the command line on a log of files."""
 
 import json
 
@@ -14,7 +14,7 @@ ITEMS = [f"i{n}" for n in range(8)]
 
 @pytest.fixture
 def shop(tmp_path):
-    """Two files of a small shop, and how to fit and test on it."""
+    """Write the files of a small shop, and return a function that fits and tests a model on them."""
     rng = np.random.default_rng(0)
     rows = [
         {
@@ -43,7 +43,7 @@ def shop(tmp_path):
     return fit
 
 
-def test_vectors_from_elsewhere(shop, tmp_path, capsys):
+def test_precomputed_vectors(shop, tmp_path, capsys):
     pl.DataFrame({"item_id": ITEMS[1:], "vector": [[float(n), 1.0] for n in range(7)]}).write_parquet("audio.parquet")
     audio = "audio: {class_path: features, init_args: {file: audio.parquet, standardize: true}}"
     with pytest.warns(UserWarning, match="Features finds nothing in 1 of 8 values, such as 'i0'"):
@@ -57,7 +57,7 @@ def test_vectors_from_elsewhere(shop, tmp_path, capsys):
     assert "audio.parquet: the model was trained with vectors whose sha256" in capsys.readouterr().err
 
 
-def test_a_bad_file_of_vectors_is_reported(shop, capsys):
+def test_an_invalid_vector_file_is_reported(shop, capsys):
     pl.DataFrame({"item_id": ["a", "a"], "vector": [[1.0], [1.0]]}).write_parquet("audio.parquet")
     with pytest.raises(SystemExit):
         shop("--model.encoder=features", "--model.encoder.file=audio.parquet")
@@ -73,8 +73,8 @@ def test_images(shop, vit, tmp_path):
     arguments = f"init_args: {{model: {vit}, root: .}}"
     with pytest.warns(UserWarning, match=r"field item.image: Image finds nothing in 2 of 8 values, such as 'img/i0.png'"):
         cli = shop(f"--model.encoder={{id: id, look: {{class_path: image, {arguments}}}}}", "--model.fusion=bottleneck")
-    kept = list(cli.model.backbone.features["look"].folder.glob("vectors-*/vectors.npy"))
-    assert np.load(kept[0]).shape == (8, 16)
+    vector_files = list(cli.model.backbone.features["look"].folder.glob("vectors-*/vectors.npy"))
+    assert np.load(vector_files[0]).shape == (8, 16)
     checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
     assert checkpoint.stat().st_size < 100_000
 

@@ -1,4 +1,4 @@
-"""The tokenizer of command lines, and what is read with it."""
+"""The tokenizer of command lines, and the functions that use it."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from interestlab.errors import DataError
 LINE = ["fit", "a=b", "--model.dim=3", "x", "--data.max_history", "-3", "-c", "c.yaml", "--seeds", "1", "2", "--flag"]
 
 
-def test_words_and_options():
+def test_positional_arguments_and_options():
     assert split(LINE) == [
         Argument("", ("fit", "a=b")),
         Argument("--model.dim", ("3",), joined=True),
@@ -28,7 +28,7 @@ def test_values():
     assert values_of(args, "-c", "--config") == ["x", "y"]
 
 
-def test_options_taken_out_of_a_command_line():
+def test_options_extracted_from_a_command_line():
     args = [
         "run",
         "--data.max_history",
@@ -47,7 +47,7 @@ def test_options_taken_out_of_a_command_line():
         extract(["--data.k_core", "--out=x"], prefix="--data.")
 
 
-def test_configs_come_first_and_slots_before_their_arguments():
+def test_configs_are_ordered_first_and_plugins_before_their_arguments():
     args = ["fit", "--a.b.c=1", "--config", "x", "--a.b=n", "-c=y"]
     assert in_order(args) == ["fit", "--config", "x", "-c=y", "--a.b=n", "--a.b.c=1"]
 

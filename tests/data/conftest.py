@@ -14,13 +14,13 @@ class Tiny(Source):
 
     Args:
         path: file with the lines.
-        words: whether there is a table of items.
+        with_items: whether there is a table of items.
     """
 
     reads = 0
 
-    def __init__(self, path: str, words: bool = True) -> None:
-        self.path, self.words = path, words
+    def __init__(self, path: str, with_items: bool = True) -> None:
+        self.path, self.with_items = path, with_items
 
     def files(self):
         from pathlib import Path
@@ -41,7 +41,7 @@ class Tiny(Source):
             title=pl.format("Title of {}", pl.col("item_id")),
             brand=pl.when(pl.col("item_id") != "b").then(pl.lit("Acme")),
         )
-        return EventLog(events=events.lazy(), items=items.lazy() if self.words else None)
+        return EventLog(events=events.lazy(), items=items.lazy() if self.with_items else None)
 
 
 LINES = [f"u{u:02},{'abcdefgh'[(u * 3 + t * t) % 8]},{10 + u + 2 * t}" for u in range(30) for t in range(2 + u % 9)]
@@ -68,10 +68,10 @@ def cache(tmp_path):
 def data(lines, cache):
     """Return a function that builds an InterestData over the tiny source."""
 
-    def make(rows=LINES, source=None, **settings):
+    def build(rows=LINES, source=None, **settings):
         return InterestData(source or Tiny(lines(rows)), cache_dir=str(cache), **settings)
 
-    return make
+    return build
 
 
 @pytest.fixture

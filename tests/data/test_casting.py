@@ -24,7 +24,7 @@ TYPES = {
     "date": pl.Series([dt.date(2020, 1, 1 + n) for n in range(ROWS)]),
     "far date": pl.Series([2**31 - 1, 1, None, -(2**31)], dtype=pl.Int32).cast(pl.Date),
     "far": pl.Series([FAR, 1_600_000_000_000, None, -FAR]).cast(pl.Datetime("ms")),
-    "far, of a zone": pl.Series([2**62] * ROWS).cast(pl.Datetime("us", "Asia/Tokyo")),
+    "far, with a zone": pl.Series([2**62] * ROWS).cast(pl.Datetime("us", "Asia/Tokyo")),
     "nothing": pl.Series([None] * ROWS),
 }
 EVENTS = pl.DataFrame(
@@ -38,7 +38,7 @@ class TypedSource(Source):
     """Provides events with a further column of one type.
 
     Args:
-        name: of the type.
+        name: key of the type in ``TYPES``.
     """
 
     def __init__(self, name: str) -> None:
@@ -85,7 +85,7 @@ def test_values_after_casting():
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_further_column_is_a_field_or_an_error_says_that_it_is_not(name, tmp_path):
+def test_an_extra_column_is_a_field_or_an_error(name, tmp_path):
     log = open_event_store(TypedSource(name), PreparationSettings(), tmp_path / "cache", max_bad_fraction=0)
     if name == "bytes":
         with pytest.raises(DataError, match=r"the events have no column extra; they have"):
@@ -96,6 +96,6 @@ def test_a_further_column_is_a_field_or_an_error_says_that_it_is_not(name, tmp_p
         )
 
 
-def test_python_objects_are_refused():
+def test_python_objects_are_rejected():
     with pytest.raises(DataError, match=r"^the events have Python objects in extra; give text, numbers or dates\.$"):
         read(EVENTS.with_columns(pl.Series("extra", [object()] * ROWS, dtype=pl.Object)))

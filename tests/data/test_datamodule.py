@@ -14,7 +14,7 @@ from interestlab.errors import DataError
 BAD = ["u1,a,1", "u1,b,soon", "u1,b,2", ",a,3", "u2,a,1"]
 
 
-def test_the_log(data):
+def test_contents_of_the_event_store(data):
     log = data(["u2,b,3", "u1,a,1", "u2,a,1", "u1,c,2"]).log
     assert log.users.to_list() == ["u1", "u2"]
     assert log.items["item_id"].to_list() == ["a", "b", "c"]
@@ -33,9 +33,9 @@ def test_the_log(data):
     assert sizes == {"item.id": 3, "item.title": 3, "item.brand": 1, "item.price": 0, "event.text": 2}
 
 
-@pytest.mark.parametrize("stretch", [1, 2, 100])
-def test_counts_only_include_training_events(data, monkeypatch, stretch):
-    monkeypatch.setattr(event_store, "USERS_PER_CHUNK", stretch)
+@pytest.mark.parametrize("chunk_size", [1, 2, 100])
+def test_counts_only_include_training_events(data, monkeypatch, chunk_size):
+    monkeypatch.setattr(event_store, "USERS_PER_CHUNK", chunk_size)
     log = data([f"u{u},{item},{t + 1}" for u in (1, 2, 3) for t, item in enumerate("abac"[: 5 - u])]).log
     assert log.counts.tolist() == [3, 2, 0]
 
@@ -69,7 +69,7 @@ def test_the_limit_itself_is_allowed(data):
     assert data(BAD, max_bad_fraction=2 / 7).log.meta["quarantined"] == 2
 
 
-def test_second_start_does_not_read(tiny, lines, cache):
+def test_second_run_does_not_read_the_source(tiny, lines, cache):
     first, second = (InterestData(tiny(lines()), cache_dir=str(cache)).log for _ in range(2))
     assert tiny.reads == 1
     assert first.folder == second.folder
@@ -112,7 +112,7 @@ def test_changed_files_and_source_versions_build_new_stores(tiny, lines, cache, 
         return InterestData(source, cache_dir=str(cache)).log.folder
 
     folders = {folder(tiny(lines())), folder(tiny(lines(["u1,a,1"]))), folder(tiny(lines(name="x.tsv")))}
-    folders.add(folder(tiny(lines(), words=False)))
+    folders.add(folder(tiny(lines(), with_items=False)))
     monkeypatch.setattr(tiny, "version", 2)
     folders.add(folder(tiny(lines())))
     assert len(folders) == tiny.reads == 5
@@ -147,8 +147,8 @@ def test_settings_without_effect_reuse_the_store(data, tiny):
 
 def test_shuffled_ties_follow_the_seed(data):
     rows = [f"u,{item},1" for item in "abcdefgh"]
-    first, again, other = (data(rows, ties="shuffle", seed=s).log.item.tolist() for s in (0, 0, 1))
-    assert first == again
+    first, same, other = (data(rows, ties="shuffle", seed=s).log.item.tolist() for s in (0, 0, 1))
+    assert first == same
     assert first != other
 
 
@@ -196,7 +196,7 @@ def test_missing_file(tiny, tmp_path, cache):
         InterestData(tiny(str(tmp_path / "gone.csv")), cache_dir=str(cache)).log  # noqa: B018
 
 
-def test_no_user_to_test(data):
+def test_no_user_has_test_events(data):
     with pytest.raises(DataError, match="no user has events for test with split=leave_one_out"):
         data(["u1,a,1", "u1,b,2"]).test_dataloader()
 

@@ -120,8 +120,8 @@ def test_batches_contain_every_sample_once_within_the_budget(lengths, budget, sh
 @given(LENGTHS, st.integers(1, 200), st.sampled_from([2, 3]), st.booleans())
 def test_processes_share_every_batch(lengths, budget, world, shuffle):
     shares = [list(LengthBucketSampler(lengths, budget, shuffle=shuffle, rank=r, world=world)) for r in range(world)]
-    drawn = [s for share in shares for batch in share for s in batch]
-    assert sorted(drawn) == list(range(len(lengths)))
+    sampled = [s for share in shares for batch in share for s in batch]
+    assert sorted(sampled) == list(range(len(lengths)))
     if len(lengths) >= world:
         assert len({len(share) for share in shares}) == 1
     # A training step sees one batch, for any number of processes.

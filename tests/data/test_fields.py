@@ -133,8 +133,8 @@ def test_inputs_are_padded_rows(data):
     assert inputs.values.shape[1] == field.rows.lengths[codes].max()
     assert not inputs.values[~inputs.mask].any()
     for row, code in enumerate(codes):
-        alone = field.inputs(np.array([code])).values[0]
-        assert inputs.values[row, : len(alone)].tolist() == alone.tolist()
+        single = field.inputs(np.array([code])).values[0]
+        assert inputs.values[row, : len(single)].tolist() == single.tolist()
 
 
 def test_preprocessed_once_over_two_runs(data, tiny, monkeypatch):
@@ -142,9 +142,9 @@ def test_preprocessed_once_over_two_runs(data, tiny, monkeypatch):
     first, second, other = Letters(), Letters(), Letters(least=70)
     field = data().feature(first, "item.title")
     assert first.calls == -(-field.size // 3)
-    again = data().feature(second, "item.title")
+    reloaded = data().feature(second, "item.title")
     assert second.calls == 0
-    assert texts(again, again.codes) == texts(field, field.codes)
+    assert texts(reloaded, reloaded.codes) == texts(field, field.codes)
     assert "".join(texts(data().feature(other, "item.title"), field.codes)).isascii()
     assert other.calls > 0
 

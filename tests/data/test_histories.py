@@ -19,33 +19,37 @@ def build(rows, items=None, **settings):
     frame = pl.LazyFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
     if "position" in settings:
         frame = frame.with_columns(position=pl.Series(settings.pop("position")))
-    log = validate(EventLog(frame, items))
-    return build_histories(log, **({"clean": Cleaning(), "k_core": 0, "min_history": 0, "ties": "file", "seed": 0} | settings))
+    validated = validate(EventLog(frame, items))
+    return build_histories(
+        validated, **({"clean": Cleaning(), "k_core": 0, "min_history": 0, "ties": "file", "seed": 0} | settings)
+    )
 
 
-def by_user(found):
-    """The item ids of each user, in order."""
-    names = found.items["item_id"].to_list()
-    items = [names[i] for i in found.events["item"]]
-    return {u: items[a:b] for u, a, b in zip(found.users["user_id"], found.offsets, found.offsets[1:], strict=False)}
+def by_user(histories):
+    """Return the item ids of each user, in order."""
+    names = histories.items["item_id"].to_list()
+    items = [names[i] for i in histories.events["item"]]
+    return {
+        u: items[a:b] for u, a, b in zip(histories.users["user_id"], histories.offsets, histories.offsets[1:], strict=False)
+    }
 
 
-def brute_core(rows, k):
+def brute_force_k_core(rows, k):
     while True:
         users, items = Counter(u for u, *_ in rows), Counter(i for _, i, *_ in rows)
-        kept = [r for r in rows if users[r[0]] >= k and items[r[1]] >= k]
-        if kept == rows:
+        remaining = [r for r in rows if users[r[0]] >= k and items[r[1]] >= k]
+        if remaining == rows:
             return rows
-        rows = kept
+        rows = remaining
 
 
 @settings(deadline=None)
 @given(EVENTS, st.integers(0, 5))
 def test_k_core(rows, k):
     frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
-    found = k_core_filter(frame, k)
-    assert found.rows() == brute_core(rows, k)
-    assert k_core_filter(found, k).equals(found)
+    filtered = k_core_filter(frame, k)
+    assert filtered.rows() == brute_force_k_core(rows, k)
+    assert k_core_filter(filtered, k).equals(filtered)
 
 
 def test_k_core_repeats_until_nothing_is_removed():
@@ -57,18 +61,18 @@ def test_k_core_repeats_until_nothing_is_removed():
 @settings(deadline=None)
 @given(EVENTS, st.sampled_from(["file", "shuffle", "item"]))
 def test_histories_are_sorted_and_complete(rows, ties):
-    found = build(rows, ties=ties)
-    assert found.offsets[0] == 0
-    assert found.offsets[-1] == len(rows)
-    assert found.users["user_id"].to_list() == sorted({u for u, *_ in rows})
-    assert found.items["item_id"].to_list() == sorted({i for _, i, _ in rows})
-    users = np.repeat(np.arange(len(found.users)), np.diff(found.offsets))
-    assert (found.events["user"].to_numpy() == users).all()
-    times = found.events["timestamp"].to_numpy()
-    assert all((np.diff(times[a:b]) >= 0).all() for a, b in zip(found.offsets, found.offsets[1:], strict=False))
-    names, ids = found.items["item_id"], found.users["user_id"]
-    back = [(ids[u], names[i], t) for u, i, t in found.events.select("user", "item", "timestamp").rows()]
-    assert Counter(back) == Counter(rows)
+    histories = build(rows, ties=ties)
+    assert histories.offsets[0] == 0
+    assert histories.offsets[-1] == len(rows)
+    assert histories.users["user_id"].to_list() == sorted({u for u, *_ in rows})
+    assert histories.items["item_id"].to_list() == sorted({i for _, i, _ in rows})
+    users = np.repeat(np.arange(len(histories.users)), np.diff(histories.offsets))
+    assert (histories.events["user"].to_numpy() == users).all()
+    times = histories.events["timestamp"].to_numpy()
+    assert all((np.diff(times[a:b]) >= 0).all() for a, b in zip(histories.offsets, histories.offsets[1:], strict=False))
+    names, ids = histories.items["item_id"], histories.users["user_id"]
+    rows_read = [(ids[u], names[i], t) for u, i, t in histories.events.select("user", "item", "timestamp").rows()]
+    assert Counter(rows_read) == Counter(rows)
 
 
 def test_min_history():
@@ -107,10 +111,10 @@ def test_ties_by_shuffling():
 
 def test_every_item_has_a_row_with_its_texts():
     items = pl.LazyFrame({"item_id": ["b", "a", "zz"], "title": ["B &amp; b", "Ａ", "not bought"]})
-    found = build([("u", "a", 1), ("u", "b", 2), ("u", "c", 3)], items)
-    assert found.items.select("item_id", "title").rows() == [("a", "A"), ("b", "B & b"), ("c", None)]
+    histories = build([("u", "a", 1), ("u", "b", 2), ("u", "c", 3)], items)
+    assert histories.items.select("item_id", "title").rows() == [("a", "A"), ("b", "B & b"), ("c", None)]
 
 
 def test_ids_are_not_cleaned():
-    found = build([("Ｕ&amp;", "<b>Ａ", 1)])
-    assert by_user(found) == {"Ｕ&amp;": ["<b>Ａ"]}
+    histories = build([("Ｕ&amp;", "<b>Ａ", 1)])
+    assert by_user(histories) == {"Ｕ&amp;": ["<b>Ａ"]}

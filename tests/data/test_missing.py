@@ -1,4 +1,4 @@
-"""Values that an encoder preprocesses to nothing."""
+"""Values for which an encoder's preprocessing returns an empty array."""
 
 import warnings
 
@@ -9,22 +9,22 @@ from interestlab.contract import Encoder
 
 
 class Sum(Encoder):
-    """Encodes the sum of a title's letters, and nothing for a title that ends with one of ``but``."""
+    """Encodes the sum of a title's letters; a title that ends with one of the letters ``skipped`` is missing."""
 
     fields = ("item.title",)
 
-    def __init__(self, but="") -> None:
+    def __init__(self, skipped="") -> None:
         super().__init__()
-        self.but, self.preprocess_key = but, f"sum-{but}"
+        self.skipped, self.preprocess_key = skipped, f"sum-{skipped}"
 
     def preprocess(self, values):
-        return [np.array([sum(map(ord, v))] if v[-1] not in self.but else [], np.int32) for v in values]
+        return [np.array([sum(map(ord, v))] if v[-1] not in self.skipped else [], np.int32) for v in values]
 
     def forward(self, inputs):
         return inputs.values.sum(1, keepdim=True).float()
 
 
-def test_they_count_as_missing_with_a_warning(data):
+def test_empty_arrays_count_as_missing_with_a_warning(data):
     module = data()
     with pytest.warns(
         UserWarning, match="field item.title: Sum finds nothing in 2 of 8 values, such as 'Title of c'"
@@ -33,8 +33,8 @@ def test_they_count_as_missing_with_a_warning(data):
     assert "\n" not in str(warned[0].message)
     names = module.log.items["item_id"].to_list()
     assert [names[i] for i in np.flatnonzero(field.codes == -1)] == ["c", "f"]
-    there = field.codes[field.codes >= 0]
-    assert field.inputs(there).lengths.tolist() == [1] * 6
+    present = field.codes[field.codes >= 0]
+    assert field.inputs(present).lengths.tolist() == [1] * 6
     assert field.codes.dtype == np.int32
 
 

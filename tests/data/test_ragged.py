@@ -1,4 +1,4 @@
-"""Ragged arrays are read as they were written, padded with zeros."""
+"""Ragged arrays are read as written, padded with zeros."""
 
 import tempfile
 from pathlib import Path
@@ -18,9 +18,9 @@ SHAPES = st.sampled_from([(), (1,), (3,), (2, 2)])
 @st.composite
 def lengths_and_codes(draw, lengths=LENGTHS):
     """Sample lengths of values, and codes of some of them in any order."""
-    found = draw(lengths)
-    codes = draw(st.permutations(range(len(found))))
-    return np.array(found, np.int64), np.array(codes[: draw(st.integers(0, len(codes)))], np.int64)
+    sampled = draw(lengths)
+    codes = draw(st.permutations(range(len(sampled))))
+    return np.array(sampled, np.int64), np.array(codes[: draw(st.integers(0, len(codes)))], np.int64)
 
 
 def random_rows(lengths, shape, dtype=np.float32):
@@ -29,10 +29,10 @@ def random_rows(lengths, shape, dtype=np.float32):
 
 
 def padded(rows, shape, dtype):
-    """Pad rows as they should be read."""
+    """Return the rows padded with zeros, as they are expected to be read."""
     out = np.zeros((len(rows), max(map(len, rows), default=0), *shape), dtype)
-    for place, row in zip(out, rows, strict=True):
-        place[: len(row)] = row
+    for padded_row, row in zip(out, rows, strict=True):
+        padded_row[: len(row)] = row
     return torch.from_numpy(out)
 
 
@@ -48,8 +48,8 @@ def test_written_rows_are_read_back(chosen, shape, dtype, size):
         inputs = array.inputs(codes)
     assert inputs.lengths.tolist() == lengths[codes].tolist()
     assert inputs.lengths.dtype == torch.int64
-    shown = shape if len(rows) else ()  # without values the shape is unknown
-    assert torch.equal(inputs.values, padded([rows[c] for c in codes], shown, dtype if len(rows) else np.int32))
+    row_shape = shape if len(rows) else ()  # without values the shape is unknown
+    assert torch.equal(inputs.values, padded([rows[c] for c in codes], row_shape, dtype if len(rows) else np.int32))
 
 
 @settings(deadline=None)
@@ -76,16 +76,16 @@ def test_rows_filled_in_any_order_are_read_back(chosen, shape, dtype, size, rand
     assert torch.equal(inputs.mask, torch.arange(inputs.values.shape[1]) < inputs.lengths[:, None])
 
 
-@pytest.mark.parametrize("given", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("kept", ["float32", "bfloat16"])
-def test_values_of_any_precision_are_stored_in_the_given_one(tmp_path, given, kept):
-    values = torch.linspace(-2, 2, 12).view(2, 3, 2).to(given)
-    array = allocate(tmp_path, np.array([3, 2]), (2,), kept)
+@pytest.mark.parametrize("source_dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("stored_dtype", ["float32", "bfloat16"])
+def test_values_of_any_precision_are_converted_to_the_stored_one(tmp_path, source_dtype, stored_dtype):
+    values = torch.linspace(-2, 2, 12).view(2, 3, 2).to(source_dtype)
+    array = allocate(tmp_path, np.array([3, 2]), (2,), stored_dtype)
     array.fill(np.array([0, 1]), values)
-    found = array.inputs(np.array([0, 1])).values
-    assert found.dtype == getattr(torch, kept)
+    stored = array.inputs(np.array([0, 1])).values
+    assert stored.dtype == getattr(torch, stored_dtype)
     values[1, 2] = 0
-    torch.testing.assert_close(found.double(), values.double(), rtol=1e-6 if kept == "float32" else 1e-2, atol=1e-7)
+    torch.testing.assert_close(stored.double(), values.double(), rtol=1e-6 if stored_dtype == "float32" else 1e-2, atol=1e-7)
 
 
 @pytest.mark.parametrize(("dtype", "width"), [("float32", 4), ("bfloat16", 2)])

@@ -31,8 +31,8 @@ def test_global_time(users, shares):
     for history, train, validation, test in zip(users, *cuts, strict=True):
         # Training events are all events before the first time.
         assert train == sum(t < first for t in history)
-        inside = [place for place, t in enumerate(history) if first <= t < second]
-        after = [place for place, t in enumerate(history) if t >= second]
+        inside = [position for position, t in enumerate(history) if first <= t < second]
+        after = [position for position, t in enumerate(history) if t >= second]
         # A target is the first event of its window, with an event before the window.
         assert validation == (inside[0] if inside and inside[0] > 0 else -1)
         assert test == (after[0] if after and after[0] > 0 else -1)

@@ -48,13 +48,13 @@ def test_global_time_uses_the_first_eligible_event_of_each_window():
 
 
 def test_targets_are_restricted_and_histories_are_not(tmp_path):
-    given = data(tmp_path, target_events=["purchase"])
-    (batch,) = given.loader("train")
-    of_a = batch.targets[given.log.users[batch.users.tolist()].to_list().index("a")]
-    items = given.log.items["item_id"]
-    assert [items[i] if i >= 0 else None for i in of_a.tolist()] == [None, "a2", None]
-    assert given.fingerprint["target_events"] == "purchase"
-    (batch,) = given.loader("test")
+    module = data(tmp_path, target_events=["purchase"])
+    (batch,) = module.loader("train")
+    targets_of_a = batch.targets[module.log.users[batch.users.tolist()].to_list().index("a")]
+    items = module.log.items["item_id"]
+    assert [items[i] if i >= 0 else None for i in targets_of_a.tolist()] == [None, "a2", None]
+    assert module.fingerprint["target_events"] == "purchase"
+    (batch,) = module.loader("test")
     assert items[batch.targets.max().item()] == "a6"
     assert batch.mask.sum().item() == 6
 

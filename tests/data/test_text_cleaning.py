@@ -40,19 +40,19 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("step", "given", "expected"), EXAMPLES)
-def test_each_step_alone(step, given, expected):
-    assert clean(given, only(step)) == expected
+@pytest.mark.parametrize(("step", "text", "expected"), EXAMPLES)
+def test_each_step_alone(step, text, expected):
+    assert clean(text, only(step)) == expected
 
 
-@pytest.mark.parametrize(("step", "given", "expected"), [e for e in EXAMPLES if e[1] != e[2]])
-def test_each_switch(step, given, expected):
-    assert clean(given, only()) == given
-    assert clean(given, Cleaning(**{step: False})) != clean(given)
+@pytest.mark.parametrize(("step", "text", "expected"), [e for e in EXAMPLES if e[1] != e[2]])
+def test_each_switch(step, text, expected):
+    assert clean(text, only()) == text
+    assert clean(text, Cleaning(**{step: False})) != clean(text)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("text", "expected"),
     [
         ("&lt;p&gt;质量&nbsp;&nbsp;很好！&lt;/p&gt; 见https://t.cn/x，推荐", "质量 很好! 见 ,推荐"),
         ("Five\u200b stars &amp; more <br>Ｇｒｅａｔ", "Five stars & more Great"),
@@ -64,8 +64,8 @@ def test_each_switch(step, given, expected):
         (None, None),
     ],
 )
-def test_all_steps(given, expected):
-    assert clean(given) == expected
+def test_all_steps(text, expected):
+    assert clean(text) == expected
 
 
 @pytest.mark.parametrize("step", ["nfkc", "control", "urls", "spaces"])

@@ -29,14 +29,14 @@ def compute(users, times, **columns):
 @given(st.lists(st.lists(SECONDS, min_size=1, max_size=5).map(sorted), min_size=1, max_size=4))
 def test_hour_weekday_and_elapsed(histories):
     users = [u for u, history in enumerate(histories) for _ in history]
-    found = compute(users, [t for history in histories for t in history])
+    features = compute(users, [t for history in histories for t in history])
     expected = []
     for history in histories:
         for before, now in zip([None, *history], history, strict=False):
-            when = dt.datetime.fromtimestamp(now, dt.UTC)
-            away = None if before is None else (1 + now - before).bit_length() - 1
-            expected.append((when.hour, when.isoweekday(), away))
-    assert found.select(*COLUMNS).rows() == expected
+            time = dt.datetime.fromtimestamp(now, dt.UTC)
+            elapsed = None if before is None else (1 + now - before).bit_length() - 1
+            expected.append((time.hour, time.isoweekday(), elapsed))
+    assert features.select(*COLUMNS).rows() == expected
     assert all(value is None or value < size for row in expected for value, size in zip(row, (24, 8, 32), strict=True))
 
 
@@ -46,29 +46,29 @@ def test_elapsed_is_exact_at_powers_of_two():
 
 
 def test_a_column_of_the_source_is_not_replaced():
-    found = compute([0, 0], [1, 2], hour=["dawn", None])
-    assert found["hour"].to_list() == ["dawn", None]
-    assert found["elapsed"].to_list() == [None, 1]
+    features = compute([0, 0], [1, 2], hour=["dawn", None])
+    assert features["hour"].to_list() == ["dawn", None]
+    assert features["elapsed"].to_list() == [None, 1]
 
 
 @pytest.mark.parametrize(("name", "size"), COLUMNS.items())
-def test_every_log_has_these_fields(data, name, size):
+def test_every_log_has_time_fields(data, name, size):
     module = data()
     assert module.cardinalities[f"event.{name}"] == size
-    found = module.feature(Index(), f"event.{name}")
-    assert len(found.codes) == module.log.meta["events"]
-    assert 0 < found.size <= size
+    feature = module.feature(Index(), f"event.{name}")
+    assert len(feature.codes) == module.log.meta["events"]
+    assert 0 < feature.size <= size
     first = module.log.offsets[:-1]
-    assert (found.codes[first] == -1).all() == (name == "elapsed")
+    assert (feature.codes[first] == -1).all() == (name == "elapsed")
 
 
-def test_they_are_not_stored(data):
+def test_time_features_are_not_stored(data):
     module = data()
     assert not set(COLUMNS) & set(pl.read_parquet_schema(module.log.folder / "events.parquet"))
     assert "hour" not in (module.log.folder / "meta.json").read_text()
 
 
-def test_they_do_not_depend_on_later_events(data):
+def test_time_features_do_not_depend_on_later_events(data):
     full, truncated = data(["u,a,1", "u,b,2", "u,c,9"]), data(["u,a,1", "u,b,2"])
     columns = list(COLUMNS)
     assert full.log.events.select(columns).collect().rows()[:2] == truncated.log.events.select(columns).collect().rows()

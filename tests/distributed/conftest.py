@@ -1,4 +1,4 @@
-"""Work in three gloo processes."""
+"""Run a function in three gloo processes."""
 
 import multiprocessing
 
@@ -10,17 +10,17 @@ WORLD = 3
 
 
 @pytest.fixture
-def in_each(tmp_path):
-    """``in_each(work)``: what ``work(rank)`` gives in each of three processes."""
+def run_in_processes(tmp_path):
+    """Return a function that calls ``function(rank)`` in each of three processes and returns the results."""
 
-    def one(work, rank):
+    def run_worker(function, rank):
         distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=rank, world_size=WORLD)
-        torch.save(work(rank), tmp_path / str(rank))
+        torch.save(function(rank), tmp_path / str(rank))
         distributed.destroy_process_group()
 
-    def go(work):
+    def run(function):
         context = multiprocessing.get_context("fork")
-        workers = [context.Process(target=one, args=(work, rank)) for rank in range(WORLD)]
+        workers = [context.Process(target=run_worker, args=(function, rank)) for rank in range(WORLD)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -28,4 +28,4 @@ def in_each(tmp_path):
         assert [worker.exitcode for worker in workers] == [0] * WORLD
         return [torch.load(tmp_path / str(rank), weights_only=True) for rank in range(WORLD)]
 
-    return go
+    return run

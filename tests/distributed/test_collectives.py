@@ -1,4 +1,4 @@
-"""Several processes, started by Lightning's own launcher: one folder, every user ranked once."""
+"""Several processes started by Lightning's launcher write one run folder and rank every user once."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def test_three_processes(tmp_path):
         "--trainer.enable_progress_bar=false",
     ]
     command = [sys.executable, "-m", "interestlab", "fit", *SHOP, *model, *three, "--trainer.max_steps=3", "--run_dir=run"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
     assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["run"]
     assert pl.read_parquet(tmp_path / "run" / "ranks.parquet")["user_id"].is_unique().all()

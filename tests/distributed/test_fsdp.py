@@ -1,4 +1,4 @@
-"""What cannot read a share of the weights is refused, and what is shared out of a model."""
+"""Strategies and parts that cannot use sharded weights are rejected, and the modules that are sharded."""
 
 from types import SimpleNamespace
 
@@ -24,20 +24,20 @@ class Bounded(Part):
 
 
 @pytest.mark.parametrize("strategy", [strategies.FSDPStrategy, strategies.ModelParallelStrategy])
-def test_a_strategy_that_an_evaluation_cannot_read_is_refused(strategy):
+def test_strategies_whose_weights_cannot_be_evaluated_are_rejected(strategy):
     with pytest.raises(
         DataError, match=f"cannot read the weights that {strategy.__name__} shards; use --trainer.strategy=fsdp2"
     ):
         fsdp.check_strategy(strategy())
 
 
-def test_what_needs_whole_weights():
-    def of(optimizer, **encoders):
+def test_users_of_full_weights():
+    def find_users(optimizer, **encoders):
         backbone = SimpleNamespace(encoders=nn.ModuleDict(encoders))
         return fsdp.find_full_weight_users(SimpleNamespace(backbone=backbone, optim=Optim(optimizer=optimizer)))
 
-    assert of("adamw", a=Part()) == []
-    assert of("adafactor", a=Part(), b=nn.Sequential(Bounded())) == ["Bounded", "adafactor"]
+    assert find_users("adamw", a=Part()) == []
+    assert find_users("adafactor", a=Part(), b=nn.Sequential(Bounded())) == ["Bounded", "adafactor"]
 
 
 def test_blocks_are_the_outermost_repeated_layers():
@@ -47,7 +47,7 @@ def test_blocks_are_the_outermost_repeated_layers():
     assert list(fsdp.find_blocks(model)) == [layers[0], *inner]
 
 
-class Stepping(nn.Module):
+class TwoLayerModel(nn.Module):
     """Two layers and a table."""
 
     def __init__(self):
@@ -62,36 +62,36 @@ class Stepping(nn.Module):
         return states.square().mean()
 
 
-def test_weights_are_whole_inside_and_shares_outside(in_each):
-    """Also where one process alone runs layers or reads a state dict, and where a float64 copy is kept."""
+def test_weights_are_gathered_inside_the_context_and_sharded_outside(run_in_processes):
+    """Also if only one process runs layers or reads a state dict, and for a copy that outlives the context."""
 
     def work(rank):
         torch.manual_seed(0)
-        model = Stepping().double()
-        told = {name: t.clone() for name, t in model.state_dict().items()}
+        model = TwoLayerModel().double()
+        original = {name: t.clone() for name, t in model.state_dict().items()}
         mesh = init_device_mesh("cpu", (world_size(),))
         for block in fsdp.find_blocks(model):
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
         register_fsdp_forward_method(model, "training_step")
-        found = []
+        outputs = []
         for _ in range(2):
             with fsdp.gathered_weights(model):
                 assert not fsdp.is_sharded(model)
                 copy = detached_copy(model.table)
-                assert all(torch.equal(p, told[name]) for name, p in model.named_parameters())
+                assert all(torch.equal(p, original[name]) for name, p in model.named_parameters())
                 if rank == 1:
-                    found.append(model.layers[0](torch.ones(4, dtype=torch.float64)))
-                    assert torch.equal(model.state_dict()["layers.1.weight"], told["layers.1.weight"])
+                    outputs.append(model.layers[0](torch.ones(4, dtype=torch.float64)))
+                    assert torch.equal(model.state_dict()["layers.1.weight"], original["layers.1.weight"])
             assert fsdp.is_sharded(model)
-            assert all(torch.equal(p, told[f"table.{name}"]) for name, p in copy.named_parameters())
+            assert all(torch.equal(p, original[f"table.{name}"]) for name, p in copy.named_parameters())
             assert all(isinstance(p, DTensor) for p in model.parameters())
             model.training_step(torch.tensor([rank])).backward()
-        whole = fsdp.gather_state({"weights": dict(model.named_parameters()), "rank": rank})
-        return {k: v for k, v in whole["weights"].items() if rank == 0}
+        gathered = fsdp.gather_state({"weights": dict(model.named_parameters()), "rank": rank})
+        return {k: v for k, v in gathered["weights"].items() if rank == 0}
 
-    first, *others = in_each(work)
+    first, *others = run_in_processes(work)
     torch.manual_seed(0)
-    model = Stepping().double()
+    model = TwoLayerModel().double()
     assert others == [{}, {}]
     assert {name: t.tolist() for name, t in first.items()} == {name: p.tolist() for name, p in model.named_parameters()}

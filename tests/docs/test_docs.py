@@ -1,4 +1,4 @@
-"""What README and docs say is there: flags, parts, configs, files, and commands that run."""
+"""The README and docs match the code: flags, parts, configs, files, and commands that run."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 SLOTS = {kind: f"--model.{kind}" for kind in ("encoder", "fusion", "dynamics", "objective", "auxiliary")} | {"data": "--data"}
-WHOLE = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"]
+BASE_OPTIONS = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_item", "--data.source=simulated"]
 SMALL = ["--data.source.users=20", "--data.source.items=40", "--data.source.events=5"]
 QUICK = [
     "--trainer.max_epochs=1",
@@ -32,20 +32,20 @@ def flags(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--([a-z](?:[\w.]*\w)?)", text))
 
 
-def ours(page: Path) -> str:
-    """A page without what it says to SLURM."""
+def without_slurm_options(page: Path) -> str:
+    """Return a page without the options of SLURM."""
     return re.sub(r"^#SBATCH.*$", "", page.read_text("utf-8"), flags=re.MULTILINE)
 
 
 def commands(page: Path) -> list[str]:
-    """The commands of interestlab in a page's shell blocks, as they are typed."""
+    """Return the interestlab commands in the shell blocks of a page."""
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in lines if line.startswith("interestlab ")]
 
 
-def printed(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    with contextlib.suppress(SystemExit):  # argparse leaves so after its help; an error prints nothing on standard output
+def command_output(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    with contextlib.suppress(SystemExit):  # argparse exits after its help; an error prints nothing to standard output
         main(list(args))
     return capsys.readouterr().out
 
@@ -59,7 +59,7 @@ def has_minilm() -> bool:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A working folder in which the README's files lie."""
+    """Change to a folder that contains the files that the README uses."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -71,39 +71,39 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "items.csv").write_text("\n".join(["item_id,title,brand", *(f"i{i},lamp {i},acme" for i in range(7))]))
 
 
-def test_every_flag_is_one(capsys):
-    known = flags(printed(capsys, "--help")) | {"help", "version"}
+def test_every_documented_flag_exists(capsys):
+    known = flags(command_output(capsys, "--help")) | {"help", "version"}
     known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").rglob("*.py")))
     plugins = (["plugins"], ["plugins", "new"], ["plugins", "check"])
     drift = (["drift"], ["drift", "forecast"])
     helps = (["fit"], ["sweep"], ["export", "adapter"], ["data", "describe"], ["doctor"], *plugins, *drift)
     for command in ([*words, "--help"] for words in helps):
-        known |= flags(printed(capsys, *command))
-    known |= {"model.dynamics.days"}  # of the plugin that the tutorial writes
+        known |= flags(command_output(capsys, *command))
+    known |= {"model.dynamics.days"}  # an option of the plugin that the tutorial writes
     known |= flags(get_args_parser().format_help())
     arguments: dict[str, set[str]] = {}
     for registry in REGISTRIES.values():
         slot = "data.source" if registry.kind == "sources" else f"model.{registry.base.lower().removesuffix('head')}"
-        shown = [printed(capsys, "plugins", "show", f"{registry.kind}.{name}") for name in registry.names()]
-        arguments[slot] = set().union(*(flags(text) for text in shown))
+        help_texts = [command_output(capsys, "plugins", "show", f"{registry.kind}.{name}") for name in registry.names()]
+        arguments[slot] = set().union(*(flags(text) for text in help_texts))
 
     def exists(flag: str) -> bool:
         if flag in known:
             return True
         slot = next((slot for slot in arguments if flag.startswith(f"{slot}.")), None)
-        # Below a slot stands an argument of a part, or a stream's name and an argument.
+        # Below a slot: an argument of a part, or a stream name and an argument.
         return slot is not None and flag.rpartition(".")[2] in arguments[slot]
 
-    unknown = {f"{page.name}: --{flag}" for page in PAGES for flag in flags(ours(page)) if not exists(flag)}
+    unknown = {f"{page.name}: --{flag}" for page in PAGES for flag in flags(without_slurm_options(page)) if not exists(flag)}
     assert not unknown
 
 
-def test_the_table_of_parts_is_the_registry():
+def test_the_table_of_parts_matches_the_registry():
     rows = re.findall(r"^\| (\w+) \| `(\w+)` \|", (ROOT / "docs" / "parts.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted((r.kind, name) for r in REGISTRIES.values() for name in r.names())
 
 
-def test_links_of_the_readme_lead_somewhere():
+def test_links_of_the_readme_exist():
     links = re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8"))
     assert len(links) > 5
     assert not [link for link in links if not (ROOT / link).exists()]
@@ -114,17 +114,17 @@ def test_configs_are_found():
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_config_loads_or_is_told_of(capsys, file):
+def test_every_config_loads_or_is_documented(capsys, file):
     kind = file.relative_to(ROOT / "configs").parts[0]
     if file.parent == ROOT / "configs":
-        given = [] if "source:" in file.read_text() else ["--data.source=simulated"]
-        args = [f"--config={file}", *given]
+        source = [] if "source:" in file.read_text() else ["--data.source=simulated"]
+        args = [f"--config={file}", *source]
     elif kind in SLOTS:
-        args = [*(a for a in WHOLE if not a.startswith(SLOTS[kind])), f"{SLOTS[kind]}={file}"]
+        args = [*(a for a in BASE_OPTIONS if not a.startswith(SLOTS[kind])), f"{SLOTS[kind]}={file}"]
     else:
-        assert any(file.name in page.read_text("utf-8") for page in PAGES), f"{file} is told of nowhere"
+        assert any(file.name in page.read_text("utf-8") for page in PAGES), f"{file} is not mentioned in any page"
         return
-    assert "class_path" in printed(capsys, "fit", *args, "--print_config")
+    assert "class_path" in command_output(capsys, "fit", *args, "--print_config")
 
 
 @pytest.mark.parametrize("smaller", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["smaller", "as typed"])
@@ -141,7 +141,7 @@ def test_the_commands_of_the_readme_run(capsys, smaller):
         if args[0] == "fit":
             simulated = "--data.source=files" not in args
             args += QUICK + SMALL * simulated + [f"--run_dir=runs/{i}"] * ("--run_dir" not in args)
-        elif smaller:  # tests of sweeps and of drift run these for real, on smaller data
+        elif smaller:  # the tests of sweeps and drift run these commands in full, on smaller data
             args += {"sweep": ["--dry_run"], "drift": ["--data.source.users=40", "--drift.permutations=19"]}.get(args[0], [])
         main(args)
     capsys.readouterr()

@@ -60,7 +60,7 @@ def reset(tmp_path, monkeypatch):
     discard()
 
 
-def test_in_this_process(reset, tmp_path, capsys, monkeypatch):
+def test_tutorial_runs_in_this_process(reset, tmp_path, capsys, monkeypatch):
     commands = []
     for language, file, text in steps():
         reset()
@@ -93,7 +93,7 @@ def test_in_this_process(reset, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_in_a_fresh_environment(environment, tmp_path):
+def test_tutorial_runs_in_a_fresh_environment(environment, tmp_path):
     for language, file, text in steps():
         if file:
             (tmp_path / file).write_text(text, "utf-8")

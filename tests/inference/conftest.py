@@ -1,4 +1,4 @@
-"""Runs on the small shop, each fitted once, and loaded."""
+"""Runs on the small shop, each fitted and loaded once per session."""
 
 import json
 from collections.abc import Callable
@@ -10,68 +10,69 @@ import pytest
 from interestlab import load
 from interestlab.inference.recommender import Recommender
 
-Told = list[dict[str, Any]]
+Events = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory):
-    """The runs so far by their options, and where the next one lies."""
+def run_cache(tmp_path_factory):
+    """Return the runs by their options, and the folder for new runs."""
     return {}, tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture
-def fitted(fit, kept) -> Callable[..., Path]:
-    """The folder of a run with these options, fitted on first use; its predictions lie in it."""
-    runs, home = kept
+def fitted(fit, run_cache) -> Callable[..., Path]:
+    """Return a function that returns the folder of a run with the given options; it fits and predicts on first use."""
+    runs, root = run_cache
 
-    def go(*options: str) -> Path:
+    def get_folder(*options: str) -> Path:
         if options not in runs:
-            folder = home / str(len(runs))
+            folder = root / str(len(runs))
             cli = fit(*options, "--test_after_fit=false", steps=2, folder=str(folder))
-            # What the command does, without a parser of its own, which takes longer.
+            # As `interestlab predict`, without the cost of another parser.
             cli.trainer.predict(cli.model, datamodule=cli.datamodule, ckpt_path="best", weights_only=True)
             runs[options] = folder, load(folder)
         return runs[options][0]
 
-    return go
+    return get_folder
 
 
 @pytest.fixture
-def loaded(fitted, kept) -> Callable[..., Recommender]:
-    """The same, loaded."""
+def loaded(fitted, run_cache) -> Callable[..., Recommender]:
+    """Return a function that returns the recommender of a run with the given options."""
 
-    def go(*options: str) -> Recommender:
+    def get_recommender(*options: str) -> Recommender:
         fitted(*options)
-        return kept[0][options][1]
+        return run_cache[0][options][1]
 
-    return go
+    return get_recommender
 
 
 @pytest.fixture
-def histories() -> Callable[[Recommender], dict[str, Told]]:
-    """What a source says of each user, as it says it: words not cleaned, nothing left out."""
+def histories() -> Callable[[Recommender], dict[str, Events]]:
+    """Return a function that returns the raw events of each user from the source, with uncleaned text and all columns."""
 
-    def go(recommender: Recommender) -> dict[str, Told]:
+    def read_histories(recommender: Recommender) -> dict[str, Events]:
         events = recommender.data.source.read().events.collect()
         assert events.height == recommender.data.log.meta["events"]
         return {user: frame.to_dicts() for (user,), frame in events.group_by("user_id", maintain_order=True)}
 
-    return go
+    return read_histories
 
 
 @pytest.fixture
-def compositions(bert) -> dict[str, list[str]]:
-    """Options of models by what they read."""
+def model_options(bert) -> dict[str, list[str]]:
+    """Return the options of several models, by the inputs that they read."""
 
-    def part(name: str, **arguments: Any) -> dict[str, Any]:
+    def plugin_spec(name: str, **arguments: Any) -> dict[str, Any]:
         return {"class_path": name, "init_args": arguments}
 
-    signals = {name: part("behaviour", field=f"event.{name}") for name in ("hour", "elapsed", "event", "rating")}
+    signals = {name: plugin_spec("behaviour", field=f"event.{name}") for name in ("hour", "elapsed", "event", "rating")}
     texts = {
-        "frozen": part("frozen", model=bert),
-        "lora": part("lora", model=bert),
-        "id_and_words": {"id": part("id"), "words": part("frozen", model=bert, fields=["item.title+item.brand"])},
-        "events": {"id": part("id"), "words": part("frozen", model=bert, fields=["item.title", "event.text"])} | signals,
+        "frozen": plugin_spec("frozen", model=bert),
+        "lora": plugin_spec("lora", model=bert),
+        "id_and_words": {"id": plugin_spec("id"), "words": plugin_spec("frozen", model=bert, fields=["item.title+item.brand"])},
+        "events": {"id": plugin_spec("id"), "words": plugin_spec("frozen", model=bert, fields=["item.title", "event.text"])}
+        | signals,
     }
     rest = {
         "frozen": ["--model.dynamics=momentum", "--model.objective=interest", "--model.objective.temperature=1"],
@@ -83,6 +84,6 @@ def compositions(bert) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def shop(loaded, compositions) -> Callable[[str], Recommender]:
-    """A loaded model by what it reads, or by its dynamics over ids."""
-    return lambda name: loaded(*compositions.get(name, ["--model.encoder=id", f"--model.dynamics={name}"]))
+def recommender_for(loaded, model_options) -> Callable[[str], Recommender]:
+    """Return a function that loads a model, by its inputs or by its dynamics over ids."""
+    return lambda name: loaded(*model_options.get(name, ["--model.encoder=id", f"--model.dynamics={name}"]))

@@ -1,4 +1,4 @@
-"""The commands and the code of the page on Python, in their order."""
+"""The commands and code of the page on Python, in order."""
 
 import re
 import shlex

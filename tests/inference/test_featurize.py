@@ -1,4 +1,4 @@
-"""Items and events that are given by hand, as the model reads them."""
+"""Encoding of items and events that the caller passes."""
 
 import pytest
 import torch
@@ -11,33 +11,33 @@ def interest(recommender, *history):
 
 
 @pytest.fixture
-def known(shop):
-    """A title of the catalogue, and the interest after its item."""
-    items = shop("frozen").data.log.items
+def known(recommender_for):
+    """Return a title of the catalogue, and the interest after its item."""
+    items = recommender_for("frozen").data.log.items
     item = next(row for row in items.to_dicts() if row["title"].isascii())
-    return item["title"], interest(shop("frozen"), item["item_id"])
+    return item["title"], interest(recommender_for("frozen"), item["item_id"])
 
 
-@pytest.mark.parametrize("written", ["{}", "<b>{}</b>", "&nbsp; {}\t", "​{} https://example.org/1"])
+@pytest.mark.parametrize("template", ["{}", "<b>{}</b>", "&nbsp; {}\t", "​{} https://example.org/1"])
 @pytest.mark.parametrize("key", ["title", "words"])
-def test_an_unknown_item_is_what_its_title_says(shop, known, written, key):
+def test_an_unknown_item_is_encoded_by_its_title(recommender_for, known, template, key):
     title, expected = known
     torch.testing.assert_close(
-        interest(shop("frozen"), {"item_id": "new", key: written.format(title.replace(" ", "&#32;"))}),
+        interest(recommender_for("frozen"), {"item_id": "new", key: template.format(title.replace(" ", "&#32;"))}),
         expected,
         atol=1e-6,
         rtol=0,
     )
 
 
-def test_the_catalogue_knows_its_items_better(shop, known):
-    item = shop("frozen").data.log.items.row(0, named=True)
-    told = {"item_id": f" {item['item_id']} ", "title": known[0], "price": "cheap"}
-    assert torch.equal(interest(shop("frozen"), told), interest(shop("frozen"), item["item_id"]))
+def test_columns_of_a_catalogue_item_are_read_from_the_catalogue(recommender_for, known):
+    item = recommender_for("frozen").data.log.items.row(0, named=True)
+    event = {"item_id": f" {item['item_id']} ", "title": known[0], "price": "cheap"}
+    assert torch.equal(interest(recommender_for("frozen"), event), interest(recommender_for("frozen"), item["item_id"]))
 
 
-def test_words_stand_once_in_each_text_that_is_not_told(shop):
-    recommender = shop("id_and_words")  # reads item.title+item.brand as one text
+def test_words_replace_each_missing_text_once(recommender_for):
+    recommender = recommender_for("id_and_words")  # reads item.title+item.brand as one text
     words, title, both = (
         recommender._featurizer.embed_items([event])
         for event in ({"words": "oak desk"}, {"title": "oak", "brand": "desk"}, {"title": "oak desk", "words": "lamp"})
@@ -46,23 +46,23 @@ def test_words_stand_once_in_each_text_that_is_not_told(shop):
     assert torch.equal(words, both)
 
 
-def test_many_new_items_at_once(shop):
-    recommender = shop("frozen")
+def test_many_new_items_at_once(recommender_for):
+    recommender = recommender_for("frozen")
     titles = [f"{'very ' * (n % 5)}warm lamp {n}" for n in range(150)]
-    together = recommender._featurizer.embed_items([{"title": title} for title in titles])
-    alone = torch.cat([recommender._featurizer.embed_items([{"title": title}]) for title in titles[::50]])
-    torch.testing.assert_close(together[::50], alone, atol=1e-6, rtol=0)
+    batch = recommender._featurizer.embed_items([{"title": title} for title in titles])
+    single = torch.cat([recommender._featurizer.embed_items([{"title": title}]) for title in titles[::50]])
+    torch.testing.assert_close(batch[::50], single, atol=1e-6, rtol=0)
 
 
-def test_what_is_left_out_of_an_event_is_missing(shop):
-    recommender = shop("events")
+def test_omitted_columns_of_an_event_are_missing(recommender_for):
+    recommender = recommender_for("events")
     event = {"item_id": "i00001", "text": "warm", "event": "view", "rating": 5}
-    bare = interest_of_events(recommender, {"item_id": "i00001"})
-    assert torch.equal(bare, interest_of_events(recommender, dict.fromkeys(event) | {"item_id": "i00001"}))
+    without_columns = interest_of_events(recommender, {"item_id": "i00001"})
+    assert torch.equal(without_columns, interest_of_events(recommender, dict.fromkeys(event) | {"item_id": "i00001"}))
     for key in ("text", "event", "rating"):
-        assert not torch.equal(bare, interest_of_events(recommender, {"item_id": "i00001", key: event[key]})), key
-    # Nothing of the kind is in the log, and a text of which cleaning leaves nothing is none.
-    assert torch.equal(bare, interest_of_events(recommender, {"item_id": "i00001", "event": "gaze", "text": "<br>"}))
+        assert not torch.equal(without_columns, interest_of_events(recommender, {"item_id": "i00001", key: event[key]})), key
+    # An event type that is not in the log, and a text that is empty after cleaning, count as missing.
+    assert torch.equal(without_columns, interest_of_events(recommender, {"item_id": "i00001", "event": "gaze", "text": "<br>"}))
 
 
 def interest_of_events(recommender, event):
@@ -73,7 +73,7 @@ ITEM = {"item_id": "i00001"}
 
 
 @pytest.mark.parametrize(
-    ("read", "history", "message"),
+    ("model", "history", "message"),
     [
         ("ewma", [], "the history is empty"),
         ("ewma", ["nothing"], "the model can read nothing of {'item_id': 'nothing'}: it is not in the catalogue"),
@@ -100,19 +100,19 @@ ITEM = {"item_id": "i00001"}
         ("ewma", ITEM, "write [event]."),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_line(shop, read, history, message):
-    with pytest.raises(DataError) as told:
-        shop(read).recommend(history)
-    assert message in str(told.value)
-    assert "\n" not in str(told.value)
+def test_unreadable_events_are_reported_in_one_line(recommender_for, model, history, message):
+    with pytest.raises(DataError) as error:
+        recommender_for(model).recommend(history)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-def test_a_moment_that_is_none_is_told(shop):
+def test_an_invalid_time_is_reported(recommender_for):
     with pytest.raises(DataError, match=r"a moment is unix seconds or a datetime, from 1970 to 2100, not '1.7e9'\."):
-        shop("ewma").recommend([ITEM], at="1.7e9")
+        recommender_for("ewma").recommend([ITEM], at="1.7e9")
 
 
-def test_an_update_is_told_too(shop):
-    recommender = shop("ewma")
+def test_an_invalid_update_is_reported(recommender_for):
+    recommender = recommender_for("ewma")
     with pytest.raises(DataError, match="the log has no column titel"):
         recommender.update(recommender.state([ITEM]), {"titel": "lamp"})

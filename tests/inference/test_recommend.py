@@ -1,4 +1,4 @@
-"""What is recommended to a history is what ``interestlab predict`` writes for its user."""
+"""Recommendations for a history equal the output of ``interestlab predict`` for its user."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,20 +11,22 @@ from interestlab.registry import DYNAMICS
 
 
 @pytest.fixture
-def like_predictions(histories):
-    """Whether every user's history, given by hand, leads where the predictions of a run do."""
+def assert_equals_predictions(histories):
+    """Return a function that asserts that recommending for the history of every user equals the predictions of a run."""
 
     def check(folder, recommender):
         predictions = pl.read_parquet(folder / "predictions.parquet").partition_by("user_id", as_dict=True)
-        told = histories(recommender)
-        assert len(told) == len(predictions)
-        # Of some, the window of training shows only the end.
-        assert min(map(len, told.values())) < recommender.data.max_history < max(map(len, told.values()))
+        user_histories = histories(recommender)
+        assert len(user_histories) == len(predictions)
+        # Some histories are longer than the window of training.
+        assert min(map(len, user_histories.values())) < recommender.data.max_history < max(map(len, user_histories.values()))
         for (user,), expected in predictions.items():
-            found = recommender.recommend(told[user])
-            assert found["item_id"].to_list() == expected["item_id"].to_list()
-            assert found["rank"].to_list() == expected["rank"].to_list()
-            torch.testing.assert_close(found["score"].to_torch(), expected["score"].to_torch().double(), atol=1e-6, rtol=0)
+            recommendations = recommender.recommend(user_histories[user])
+            assert recommendations["item_id"].to_list() == expected["item_id"].to_list()
+            assert recommendations["rank"].to_list() == expected["rank"].to_list()
+            torch.testing.assert_close(
+                recommendations["score"].to_torch(), expected["score"].to_torch().double(), atol=1e-6, rtol=0
+            )
 
     return check
 
@@ -36,46 +38,46 @@ def like_predictions(histories):
         for d in DYNAMICS.names()
     ],
 )
-def test_every_dynamics(fitted, loaded, like_predictions, dynamics):
+def test_every_dynamics(fitted, loaded, assert_equals_predictions, dynamics):
     options = ["--model.encoder=id", f"--model.dynamics={dynamics}"]
-    like_predictions(fitted(*options), loaded(*options))
+    assert_equals_predictions(fitted(*options), loaded(*options))
 
 
 @pytest.mark.parametrize(
-    "read", [*(pytest.param(r, marks=pytest.mark.slow) for r in ("frozen", "lora")), "id_and_words", "events"]
+    "inputs", [*(pytest.param(r, marks=pytest.mark.slow) for r in ("frozen", "lora")), "id_and_words", "events"]
 )
-def test_words_and_events(fitted, shop, compositions, like_predictions, read):
-    folder = fitted(*compositions[read])
+def test_words_and_events(fitted, recommender_for, model_options, assert_equals_predictions, inputs):
+    folder = fitted(*model_options[inputs])
     run(["predict", f"--run_dir={folder}", "--trainer.enable_progress_bar=false"])
-    like_predictions(folder, shop(read))
+    assert_equals_predictions(folder, recommender_for(inputs))
 
 
-def test_the_items_of_the_history_are_left_out_where_the_model_was_measured_so(shop, histories):
+def test_items_of_the_history_are_excluded_as_in_evaluation(recommender_for, histories):
     for name, excluded in (("ewma", True), ("id_and_words", False)):
-        recommender = shop(name)
-        everything = recommender.data.log.items["item_id"]
+        recommender = recommender_for(name)
+        catalogue = recommender.data.log.items["item_id"]
         history = max(histories(recommender).values(), key=len)
         seen = {event["item_id"] for event in history}
-        found = recommender.recommend(history, k=1000)
-        assert set(found["item_id"]) == (set(everything) - seen if excluded else set(everything))
-        assert found["rank"].to_list() == [*range(1, len(found) + 1)]
-        rest = recommender.recommend([*everything], k=5)
+        recommendations = recommender.recommend(history, k=1000)
+        assert set(recommendations["item_id"]) == (set(catalogue) - seen if excluded else set(catalogue))
+        assert recommendations["rank"].to_list() == [*range(1, len(recommendations) + 1)]
+        rest = recommender.recommend([*catalogue], k=5)
         assert len(rest) == (0 if excluded else 5)
         assert rest.schema == {"rank": pl.Int64, "item_id": pl.String, "score": pl.Float64}
 
 
-@pytest.mark.parametrize(("dynamics", "moves"), [("ode", True), ("ewma", False)])
-def test_a_later_moment_counts_where_the_interest_drifts(shop, dynamics, moves):
-    recommender = shop(dynamics)
+@pytest.mark.parametrize(("dynamics", "changes"), [("ode", True), ("ewma", False)])
+def test_a_later_time_matters_if_the_dynamics_advances(recommender_for, dynamics, changes):
+    recommender = recommender_for(dynamics)
     history = [{"item_id": "i00001", "timestamp": 1_700_000_000}, {"item_id": "i00002", "timestamp": 1_700_000_900}]
-    now, then = (recommender.recommend(history, 40, at)["score"].sort().to_list() for at in (1_700_000_900, 1_800_000_000))
+    now, later = (recommender.recommend(history, 40, at)["score"].sort().to_list() for at in (1_700_000_900, 1_800_000_000))
     assert recommender.recommend(history, 40)["score"].sort().to_list() == now
     assert recommender.recommend(history, 40, 1_600_000_000)["score"].sort().to_list() == now
-    assert (now != then) == moves
+    assert (now != later) == changes
 
 
-def test_a_datetime_is_its_unix_seconds(shop):
-    recommender = shop("ode")
+def test_a_datetime_is_its_unix_seconds(recommender_for):
+    recommender = recommender_for("ode")
     times = [1_700_000_000, 1_700_500_000, 1_700_590_000]
     aware = [datetime.fromtimestamp(time, timezone(timedelta(hours=8))) for time in times]
     naive = [datetime.fromtimestamp(time, UTC).replace(tzinfo=None) for time in times]
@@ -87,6 +89,6 @@ def test_a_datetime_is_its_unix_seconds(shop):
 
 
 @pytest.mark.parametrize("k", [0, -1])
-def test_how_many_must_be_some(shop, k):
+def test_k_must_be_positive(recommender_for, k):
     with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
-        shop("ewma").recommend(["i00001"], k)
+        recommender_for("ewma").recommend(["i00001"], k)

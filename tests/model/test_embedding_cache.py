@@ -1,4 +1,4 @@
-"""Values through an encoder in chunks: no vector and no gradient depends on how they are cut."""
+"""Encoding values in chunks: vectors and gradients do not depend on the chunks."""
 
 from itertools import pairwise
 
@@ -19,15 +19,15 @@ from interestlab.model.chunking import EncoderChunking, split_into_chunks
 from interestlab.model.embedding_cache import EmbeddingCache
 
 
-class Held:
-    """Rows of which only the lengths are looked at."""
+class Rows:
+    """Rows of which only the lengths are read."""
 
     def __init__(self, lengths):
         self.lengths = np.array(lengths, np.int64)
 
 
 class Words(Encoder):
-    """Words of a table, summed and mapped; counts its calls."""
+    """Maps the sum of word embeddings; records the shapes of its inputs."""
 
     fields = ["item.title"]
     preprocess_key = "words"
@@ -58,15 +58,15 @@ class Ids(Encoder):
         return self.table(inputs.values)
 
 
-class Looked(Words):
-    """Its table is frozen, and looked up once."""
+class FrozenTable(Words):
+    """An encoder whose frozen table is its trunk."""
 
     def __init__(self):
         super().__init__()
         self.table.requires_grad_(False)
 
     def frozen_trunk(self):
-        return FrozenTrunk(lambda inputs: Inputs(self.table(inputs.values.long()).detach(), inputs.lengths), "looked", (6,))
+        return FrozenTrunk(lambda inputs: Inputs(self.table(inputs.values.long()).detach(), inputs.lengths), "table", (6,))
 
     def forward_from_trunk(self, inputs):
         self.calls.append(tuple(inputs.values.shape))
@@ -78,7 +78,7 @@ class Looked(Words):
 
 @pytest.fixture
 def feature(tmp_path):
-    """Forty values of 1 to 12 words."""
+    """Return the field values of forty texts of 1 to 12 words."""
     rng = np.random.default_rng(0)
     values = [rng.integers(0, 50, length).astype(np.int32) for length in rng.integers(1, 13, 40)]
     (tmp_path / "rows").mkdir()
@@ -99,59 +99,59 @@ def vectors_and_gradients(encoder, feature, chunking, codes):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 80), st.data())
-def test_chunks_are_a_partition_of_like_lengths_within_the_bound(lengths, tokens, data):
+def test_chunks_partition_the_values_by_length_within_the_limit(lengths, tokens, data):
     chosen = data.draw(st.sets(st.integers(0, len(lengths) - 1)))
     codes = np.array(sorted(chosen), np.int64)
-    found = list(split_into_chunks(codes, Held(lengths), tokens))
-    assert sorted(c for chunk in found for c in chunk) == codes.tolist()
-    widths = [max(1, lengths[c]) for chunk in found for c in chunk]
+    chunks = list(split_into_chunks(codes, Rows(lengths), tokens))
+    assert sorted(c for chunk in chunks for c in chunk) == codes.tolist()
+    widths = [max(1, lengths[c]) for chunk in chunks for c in chunk]
     assert widths == sorted(widths)
-    for chunk in found:
+    for chunk in chunks:
         width = max(max(1, lengths[c]) for c in chunk)
         assert len(chunk) == 1 or len(chunk) * width <= tokens
-    for chunk, following in pairwise(found):  # as few as there can be
+    for chunk, following in pairwise(chunks):  # the next value would not have fitted
         assert (len(chunk) + 1) * max(1, lengths[following[0]]) > tokens
 
 
 @settings(deadline=None)
 @given(st.integers(0, 100), st.integers(1, 40))
-def test_indices_are_cut_by_their_number(size, tokens):
+def test_indices_are_split_by_count(size, tokens):
     codes = np.arange(size) * 3
-    found = list(split_into_chunks(codes, None, tokens))
-    assert np.concatenate([*found, np.empty(0, np.int64)]).tolist() == codes.tolist()
-    assert all(len(chunk) == tokens for chunk in found[:-1])
-    assert all(1 <= len(chunk) <= tokens for chunk in found)
+    chunks = list(split_into_chunks(codes, None, tokens))
+    assert np.concatenate([*chunks, np.empty(0, np.int64)]).tolist() == codes.tolist()
+    assert all(len(chunk) == tokens for chunk in chunks[:-1])
+    assert all(1 <= len(chunk) <= tokens for chunk in chunks)
 
 
-@pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"chunks_with_activations": 0}, {"chunks_with_activations": -1}])
-def test_less_than_one_is_no_chunking(wrong):
+@pytest.mark.parametrize("arguments", [{"max_tokens": 0}, {"chunks_with_activations": 0}, {"chunks_with_activations": -1}])
+def test_chunk_sizes_below_one_are_rejected(arguments):
     with pytest.raises(ValueError, match="must be at least 1"):
-        EncoderChunking(**wrong)
+        EncoderChunking(**arguments)
 
 
-# ---- no number depends on them
+# ---- vectors and gradients
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tokens=st.integers(1, 200),
-    held=st.integers(1, 6),
+    stored_chunks=st.integers(1, 6),
     chosen=st.sets(st.integers(0, 39), min_size=1),
-    kept=st.booleans(),
+    cached=st.booleans(),
 )
-def test_vectors_and_gradients_do_not_depend_on_the_chunks(feature, tokens, held, chosen, kept):
+def test_vectors_and_gradients_do_not_depend_on_the_chunks(feature, tokens, stored_chunks, chosen, cached):
     codes = np.array(sorted(chosen), np.int64)
-    encoder = Looked() if kept else Words()
-    whole = vectors_and_gradients(encoder, feature, EncoderChunking(10**6), codes)
-    cut = vectors_and_gradients(encoder, feature, EncoderChunking(tokens, held), codes)
-    torch.testing.assert_close(cut, whole, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(whole[0], encoder(feature.inputs(codes)).detach(), rtol=1e-5, atol=1e-6)
-    assert whole[1].keys() == {name for name, p in encoder.named_parameters() if p.requires_grad}
+    encoder = FrozenTable() if cached else Words()
+    unchunked = vectors_and_gradients(encoder, feature, EncoderChunking(10**6), codes)
+    chunked = vectors_and_gradients(encoder, feature, EncoderChunking(tokens, stored_chunks), codes)
+    torch.testing.assert_close(chunked, unchunked, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(unchunked[0], encoder(feature.inputs(codes)).detach(), rtol=1e-5, atol=1e-6)
+    assert unchunked[1].keys() == {name for name, p in encoder.named_parameters() if p.requires_grad}
 
 
 @pytest.mark.parametrize("layers", ["all", 1])
 @pytest.mark.parametrize("method", ["full", "lora", "side"])
-def test_text_models_do_not_depend_on_the_chunks_either(bert, tmp_path, method, layers):
+def test_text_encoders_do_not_depend_on_the_chunks(bert, tmp_path, method, layers):
     options = {"dropout": 0.0} if method == "full" else {}
     encoder = getattr(encoders, method)(model=bert, layers=layers, max_length=20, **options)
     encoder.build({}, dim=8)
@@ -168,32 +168,32 @@ def test_text_models_do_not_depend_on_the_chunks_either(bert, tmp_path, method, 
     ragged.write(tmp_path / "text", [encoder.preprocess(texts)])
     feature = FieldValues(np.arange(40), 40, tmp_path, ragged.RaggedArray(tmp_path / "text"))
     codes = np.arange(0, 40, 3)
-    whole = vectors_and_gradients(encoder.train(), feature, EncoderChunking(), codes)
-    assert whole[1]
+    unchunked = vectors_and_gradients(encoder.train(), feature, EncoderChunking(), codes)
+    assert unchunked[1]
     for chunking in (EncoderChunking(30, 1), EncoderChunking(1, 2)):
-        cut = vectors_and_gradients(encoder, feature, chunking, codes)
-        torch.testing.assert_close(cut, whole, rtol=1e-3, atol=1e-4)
+        chunked = vectors_and_gradients(encoder, feature, chunking, codes)
+        torch.testing.assert_close(chunked, unchunked, rtol=1e-3, atol=1e-4)
 
 
 # ---- memory
 
 
-def test_chunks_beyond_those_held_are_computed_again_going_backward(feature):
+def test_chunks_beyond_the_stored_ones_are_recomputed_in_the_backward_pass(feature):
     encoder = Words()
     codes = np.arange(40)
     number = len(list(split_into_chunks(codes, feature.rows, 40)))
     assert number > 5
-    for held in (1, 3, number, number + 5):
+    for stored_chunks in (1, 3, number, number + 5):
         encoder.calls.clear()
-        out = EmbeddingCache(encoder, feature, EncoderChunking(40, held))(codes)
+        out = EmbeddingCache(encoder, feature, EncoderChunking(40, stored_chunks))(codes)
         forward = list(encoder.calls)
         assert len(forward) == number
         out.sum().backward()
-        again = encoder.calls[number:]
-        assert sorted(again) == sorted(forward[held:])
+        recomputed = encoder.calls[number:]
+        assert sorted(recomputed) == sorted(forward[stored_chunks:])
 
 
-def test_nothing_is_computed_again_where_no_gradient_is_asked_for(feature):
+def test_nothing_is_recomputed_without_gradients(feature):
     encoder = Words()
     with torch.no_grad():
         out = EmbeddingCache(encoder, feature, EncoderChunking(40, 1))(np.arange(40))
@@ -201,7 +201,7 @@ def test_nothing_is_computed_again_where_no_gradient_is_asked_for(feature):
     assert len(encoder.calls) == len(list(split_into_chunks(np.arange(40), feature.rows, 40)))
 
 
-def test_a_table_is_never_looked_up_again(tmp_path):
+def test_index_lookups_are_not_recomputed(tmp_path):
     encoder = Ids()
     out = EmbeddingCache(encoder, FieldValues(np.arange(40), 40, tmp_path), EncoderChunking(7, 1))(np.arange(40))
     out.sum().backward()
@@ -209,17 +209,17 @@ def test_a_table_is_never_looked_up_again(tmp_path):
     assert torch.equal(out, encoder.table.weight)
 
 
-def test_what_is_computed_again_drops_the_same(feature):
-    """Else the gradient would be of another function than the loss."""
+def test_recomputation_repeats_the_dropout_mask(feature):
+    """Otherwise the gradient would belong to another function than the loss."""
     grads = []
-    for held in (1, 100):
+    for stored_chunks in (1, 100):
         encoder = Words(dropout=0.5).train()
         torch.manual_seed(3)
-        grads.append(vectors_and_gradients(encoder, feature, EncoderChunking(40, held), np.arange(40)))
+        grads.append(vectors_and_gradients(encoder, feature, EncoderChunking(40, stored_chunks), np.arange(40)))
     torch.testing.assert_close(*grads)
 
 
-def test_no_chunk_is_padded_beyond_its_longest(feature):
+def test_chunks_are_padded_to_their_longest_value(feature):
     encoder = Words()
     EmbeddingCache(encoder, feature, EncoderChunking(40))(np.arange(40))
     assert sum(rows for rows, _ in encoder.calls) == 40
@@ -231,7 +231,7 @@ def test_no_chunk_is_padded_beyond_its_longest(feature):
 # ---- constants
 
 
-def test_a_constant_encoder_is_asked_once_for_each_value_and_never_again(feature):
+def test_a_constant_encoder_encodes_each_value_once(feature):
     encoder = Words().requires_grad_(False)
     first = EmbeddingCache(encoder, feature, EncoderChunking(40))
     out = first(np.array([3, 8]))
@@ -243,7 +243,7 @@ def test_a_constant_encoder_is_asked_once_for_each_value_and_never_again(feature
     torch.testing.assert_close(out, encoder(feature.inputs(np.array([3, 8]))))
 
 
-def test_a_constant_encoder_of_other_weights_is_asked_anew(feature):
+def test_a_constant_encoder_with_other_weights_encodes_again(feature):
     encoder = Words().requires_grad_(False)
     before = EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40))
     with torch.no_grad():
@@ -251,20 +251,20 @@ def test_a_constant_encoder_of_other_weights_is_asked_anew(feature):
     assert not torch.allclose(EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40)), before)
 
 
-def test_keeping_leaves_the_mode_of_the_encoder_alone(feature):
+def test_caching_does_not_change_the_training_mode(feature):
     for training in (True, False):
-        for encoder in (Words().requires_grad_(False).train(training), Looked().train(training)):
+        for encoder in (Words().requires_grad_(False).train(training), FrozenTable().train(training)):
             EmbeddingCache(encoder, feature, EncoderChunking()).fill()
             assert {module.training for module in encoder.modules()} == {training}
 
 
-def test_what_drops_in_training_is_kept_without(feature):
+def test_cached_vectors_have_no_dropout(feature):
     encoder = Words(dropout=0.5).requires_grad_(False).train()
-    kept = EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40))
-    torch.testing.assert_close(kept, encoder.eval()(feature.inputs(np.arange(40))))
+    cached = EmbeddingCache(encoder, feature, EncoderChunking())(np.arange(40))
+    torch.testing.assert_close(cached, encoder.eval()(feature.inputs(np.arange(40))))
 
 
-def test_an_encoder_of_indices_keeps_nothing(tmp_path):
+def test_an_encoder_of_indices_is_not_cached(tmp_path):
     encoder = Ids()
     EmbeddingCache(encoder, FieldValues(np.arange(40), 40, tmp_path / "home"), EncoderChunking()).fill()
     assert encoder.calls == []

@@ -13,7 +13,7 @@ DIM = 8
 
 @pytest.fixture
 def freeze_dynamics():
-    """``freeze_dynamics("gru")``: a frozen model of these dynamics with random weights, over twenty items."""
+    """Return a function that builds a frozen model of a dynamics with random weights over twenty items."""
 
     def freeze_dynamics(name, **arguments):
         torch.manual_seed(0)
@@ -27,7 +27,7 @@ def freeze_dynamics():
 
 
 def assert_equal_steps(frozen, program, batch_size, events=5):
-    """Follow the same random events with both, from the initial state, and compare to the bit."""
+    """Run both through the same random events from the initial state, and require equal results."""
     state = frozen.init_state(batch_size)
     exported = flatten_state(state)
     for _ in range(events):
@@ -60,7 +60,7 @@ def test_exported_step_of_several_interests(freeze_dynamics):
     assert_equal_steps(frozen, export_step(frozen).module(), 4)
 
 
-def test_exported_step_survives_a_file(freeze_dynamics, tmp_path):
+def test_exported_step_is_saved_and_loaded(freeze_dynamics, tmp_path):
     frozen = freeze_dynamics("momentum")
     torch.export.save(export_step(frozen), tmp_path / "step.pt2")
     assert_equal_steps(frozen, torch.export.load(tmp_path / "step.pt2").module(), 3)

@@ -1,4 +1,4 @@
-"""The frozen model: the same numbers as the backbone, and independent of it."""
+"""The frozen model equals the backbone and is independent of it."""
 
 import copy
 
@@ -18,7 +18,7 @@ QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "e
 
 @pytest.fixture
 def trained(tmp_path):
-    """A model that reads ids, brands and types of events, after two training steps, and its data."""
+    """Return a model that reads ids, brands and event types, after two training steps, and its data."""
     torch.manual_seed(0)
     data = InterestData(sources.simulated(users=20, items=32, events=6), max_history=5, cache_dir=str(tmp_path))
     streams = {"id": encoders.id(), "brand": encoders.id(field="item.brand"), "kind": encoders.behaviour(field="event.event")}
@@ -54,20 +54,20 @@ def test_frozen_model_computes_what_the_backbone_computes(trained):
     torch.testing.assert_close(frozen.last_user_state(batch, codes).float(), last, rtol=1e-5, atol=1e-5)
 
 
-def test_steps_end_in_the_state_of_the_whole_history(trained):
+def test_steps_equal_the_state_of_the_full_history(trained):
     model, data = trained
     frozen = freeze(model.backbone)
     batch, codes = read_batch(model, data)
-    whole = frozen.last_user_state(batch, codes)
+    expected = frozen.last_user_state(batch, codes)
     events = frozen.embed_events(batch.items, codes)
     for user in range(3):
         state = frozen.init_state(1)
         for t in range(int(batch.mask[user].sum())):
             state, _ = frozen.step(state, events[user, t : t + 1], batch.dt[user, t : t + 1].double())
-        torch.testing.assert_close(frozen.normalize(frozen.readout(state))[0], whole[user], rtol=0, atol=1e-9)
+        torch.testing.assert_close(frozen.normalize(frozen.readout(state))[0], expected[user], rtol=0, atol=1e-9)
 
 
-def test_state_dict_and_spec_rebuild_it_to_the_bit(trained, tmp_path):
+def test_state_dict_and_spec_rebuild_an_equal_model(trained, tmp_path):
     model, data = trained
     frozen = freeze(model.backbone)
     batch, codes = read_batch(model, data)
@@ -83,7 +83,7 @@ def test_state_dict_and_spec_rebuild_it_to_the_bit(trained, tmp_path):
     torch.testing.assert_close(scores, frozen.score(interests).float().gather(1, items), rtol=0, atol=0)
 
 
-def test_a_spec_that_names_no_plugin_is_an_error_in_one_line(trained):
+def test_a_spec_without_a_plugin_is_reported_in_one_line(trained):
     frozen = freeze(trained[0].backbone)
     for path in ("os.system", "interestlab.dynamics.nothing"):
         with pytest.raises(PluginError, match="cannot be built") as error:
@@ -106,7 +106,7 @@ def test_freezing_changes_no_weight_and_shares_none(trained):
 def test_copies_leave_the_trainer_and_gradients_behind(trained):
     part = trained[0].backbone.dynamics
     assert part._trainer is not None
-    part.remembered = next(part.parameters()).sum()  # has a history, which torch does not copy
+    part.remembered = next(part.parameters()).sum()  # part of a graph, which torch does not copy
     copied = detached_copy(part)
     assert copied._trainer is None
     assert not copied.remembered.requires_grad

@@ -1,4 +1,4 @@
-"""The constant start of an encoder: computed once a text and kept, and no number depends on whether it was."""
+"""The cached frozen layers of text encoders: computed once per text, without an effect on results."""
 
 import shutil
 from pathlib import Path
@@ -31,30 +31,30 @@ QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "e
 
 
 @pytest.fixture
-def made(bert):
-    """``made("lora", data, cache="off")``: a model that reads titles by an encoder over the small BERT."""
+def build_model(bert):
+    """Return a function that builds a model of titles over the small BERT: ``build_model("lora", data, cache="off")``."""
 
-    def made(method, data, model=bert, **arguments):
+    def build_model(method, data, model=bert, **arguments):
         torch.manual_seed(0)
         encoder = getattr(encoders, method)(model=model, max_length=24, **METHODS[method] | arguments)
         parts = {"dynamics": dynamics.momentum(dim=8), "objective": objectives.next_item()}
         return InterestModel(encoder, cardinalities=data.cardinalities, dim=8, ks=[5], fusion=fusion.concat(dim=8), **parts)
 
-    return made
+    return build_model
 
 
 @pytest.fixture
-def shop():
+def build_data():
     return lambda **kwargs: InterestData(sources.simulated(users=20, items=32, events=5), **{"batch_events": 60} | kwargs)
 
 
 @pytest.fixture
-def alone(shop, tmp_path):
-    """The shop with nothing kept of it yet."""
-    return shop(cache_dir=str(tmp_path / "cache"))
+def fresh_data(build_data, tmp_path):
+    """Return the data of the shop with an empty cache."""
+    return build_data(cache_dir=str(tmp_path / "cache"))
 
 
-class Curve(Callback):
+class RecordLosses(Callback):
     def __init__(self):
         self.losses = []
 
@@ -62,239 +62,248 @@ class Curve(Callback):
         self.losses.append(outputs["loss"].item())
 
 
-def trained(model, data, steps=50, **options):
-    """Its loss curve, and the metrics of its test."""
+def train_and_test(model, data, steps=50, **options):
+    """Return the losses of a training and the metrics of its test."""
     torch.manual_seed(1)
-    curve = Curve()
+    curve = RecordLosses()
     trainer = Trainer(max_steps=steps, callbacks=[curve], enable_checkpointing=False, limit_val_batches=0, **QUIET | options)
     trainer.fit(model, data)
     assert trainer.global_step == steps
-    (told,) = trainer.test(model, data, verbose=False)
-    return curve.losses, told
+    (metrics,) = trainer.test(model, data, verbose=False)
+    return curve.losses, metrics
 
 
-def attached(model, data):
-    """The model with its data, as at the start of a training."""
+def attach_data(model, data):
+    """Attach the data to the model, and return its embedding cache."""
     trainer = Trainer(max_steps=1, enable_checkpointing=False, **QUIET)
     trainer.test(model, data, verbose=False)
-    (encoded,) = model.backbone.caches.values()
-    return encoded
+    (embeddings,) = model.backbone.caches.values()
+    return embeddings
 
 
-def kept(data):
+def cached_folders(data):
     return sorted(p.name for p in data.cache.rglob("trunk-*") if p.is_dir())
 
 
-def forget(encoded, data):
-    """Take away what was kept."""
+def delete_cache(embeddings, data):
+    """Delete the cached rows."""
     for folder in list(data.cache.rglob("trunk-*/")):
         shutil.rmtree(folder, ignore_errors=True)
-    encoded._trunk_rows.clear()
+    embeddings._trunk_rows.clear()
 
 
-def refuse(*_):
+def fail(*_):
     raise AssertionError("the lower layers ran again")
 
 
-# ---- no number depends on it
+# ---- results
 
 
 @pytest.mark.parametrize(
     "method", [pytest.param(m, marks=[pytest.mark.slow] * (m not in ("frozen", "full", "lora"))) for m in METHODS]
 )
-def test_training_and_metrics_are_the_same_kept_and_computed_anew(made, shop, method):
-    (curve, told), (anew, told_anew) = (trained(made(method, shop(), cache=c), shop()) for c in ("float32", "off"))
-    np.testing.assert_allclose(curve, anew, rtol=1e-4)
-    assert told == pytest.approx(told_anew, abs=1e-6)
+def test_training_and_metrics_do_not_depend_on_the_cache(build_model, build_data, method):
+    (curve, metrics), (recomputed, recomputed_metrics) = (
+        train_and_test(build_model(method, build_data(), cache=c), build_data()) for c in ("float32", "off")
+    )
+    np.testing.assert_allclose(curve, recomputed, rtol=1e-4)
+    assert metrics == pytest.approx(recomputed_metrics, abs=1e-6)
     assert method == "frozen" or np.mean(curve[-5:]) < np.mean(curve[:5])
 
 
 @pytest.mark.parametrize("method", ["full", *(pytest.param(m, marks=pytest.mark.slow) for m in ("lora", "side"))])
-def test_half_the_bytes_change_a_curve_by_little(made, shop, method):
-    curves = [trained(made(method, shop(), cache=cache), shop(), steps=20)[0] for cache in ("bfloat16", "off")]
+def test_a_bfloat16_cache_changes_the_losses_only_slightly(build_model, build_data, method):
+    curves = [
+        train_and_test(build_model(method, build_data(), cache=cache), build_data(), steps=20)[0]
+        for cache in ("bfloat16", "off")
+    ]
     np.testing.assert_allclose(*curves, rtol=0.02)
     assert curves[0] != curves[1]
 
 
-def test_kept_rows_are_those_of_the_model_itself(made, bert, alone):
-    encoded = attached(made("lora", alone), alone)
-    rows = encoded.trunk_rows()
+def test_cached_rows_equal_the_hidden_states_of_the_model(build_model, bert, fresh_data):
+    embeddings = attach_data(build_model("lora", fresh_data), fresh_data)
+    rows = embeddings.trunk_rows()
     model = BertModel.from_pretrained(bert, add_pooling_layer=False).eval()
-    codes = np.arange(encoded.feature.size)
-    inputs, held = encoded.feature.inputs(codes), rows.inputs(codes)
+    codes = np.arange(embeddings.feature.size)
+    inputs, cached = embeddings.feature.inputs(codes), rows.inputs(codes)
     assert len(set(inputs.lengths.tolist())) > 2
     states = model(inputs.values.long(), inputs.mask.long(), output_hidden_states=True).hidden_states[1]
-    assert torch.equal(held.lengths, inputs.lengths)
-    torch.testing.assert_close(held.values[held.mask], states[inputs.mask], rtol=1e-5, atol=1e-5)
-    assert not held.values[~held.mask].any()
+    assert torch.equal(cached.lengths, inputs.lengths)
+    torch.testing.assert_close(cached.values[cached.mask], states[inputs.mask], rtol=1e-5, atol=1e-5)
+    assert not cached.values[~cached.mask].any()
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_kept_rows_do_not_depend_on_the_precision_of_the_run(made, shop, tmp_path, precision):
-    held = []
+def test_cached_rows_do_not_depend_on_the_precision_of_the_run(build_model, build_data, tmp_path, precision):
+    cached = []
     for number, chosen in enumerate(("32-true", precision)):
-        data = shop(cache_dir=str(tmp_path / str(number)))
-        model = made("lora", data)
-        trained(model, data, steps=1, precision=chosen)
-        (encoded,) = model.backbone.caches.values()
-        held.append(encoded.trunk_rows().inputs(np.arange(encoded.feature.size)).values)
-    torch.testing.assert_close(*held, rtol=1e-5, atol=1e-5)
+        data = build_data(cache_dir=str(tmp_path / str(number)))
+        model = build_model("lora", data)
+        train_and_test(model, data, steps=1, precision=chosen)
+        (embeddings,) = model.backbone.caches.values()
+        cached.append(embeddings.trunk_rows().inputs(np.arange(embeddings.feature.size)).values)
+    torch.testing.assert_close(*cached, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("cache", ["float32", "bfloat16", "off"])
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
 @pytest.mark.parametrize("method", ["lora", "side"])
-def test_a_model_of_half_precision_keeps_its_rows_too(made, alone, precision, cache, method):
-    losses, _ = trained(made(method, alone, cache=cache), alone, steps=2, precision=precision)
+def test_a_half_precision_model_uses_the_cache(build_model, fresh_data, precision, cache, method):
+    losses, _ = train_and_test(build_model(method, fresh_data, cache=cache), fresh_data, steps=2, precision=precision)
     assert np.isfinite(losses).all()
 
 
-# ---- once
+# ---- computed once
 
 
-def test_is_computed_once_over_epochs_and_runs(made, alone, monkeypatch):
-    first = made("lora", alone)
-    trained(first, alone, steps=3)
-    (folder,) = kept(alone)
-    (place,) = alone.cache.rglob(folder)
-    before = {file: file.stat().st_mtime_ns for file in place.iterdir()}
+def test_trunk_is_computed_once_over_epochs_and_runs(build_model, fresh_data, monkeypatch):
+    first = build_model("lora", fresh_data)
+    train_and_test(first, fresh_data, steps=3)
+    (folder,) = cached_folders(fresh_data)
+    (path,) = fresh_data.cache.rglob(folder)
+    before = {file: file.stat().st_mtime_ns for file in path.iterdir()}
     assert before
-    second = made("lora", alone)
-    monkeypatch.setattr(type(second.backbone.encoders["main"].layer_stack), "hidden_states", refuse)
-    trained(second, alone, steps=3)
-    assert {file: file.stat().st_mtime_ns for file in place.iterdir()} == before
-    assert kept(alone) == [folder]
+    second = build_model("lora", fresh_data)
+    monkeypatch.setattr(type(second.backbone.encoders["main"].layer_stack), "hidden_states", fail)
+    train_and_test(second, fresh_data, steps=3)
+    assert {file: file.stat().st_mtime_ns for file in path.iterdir()} == before
+    assert cached_folders(fresh_data) == [folder]
 
 
-def test_a_step_of_training_never_runs_the_lower_layers(made, alone):
-    model = made("full", alone)
-    ran = []
+def test_training_steps_do_not_run_the_frozen_layers(build_model, fresh_data):
+    model = build_model("full", fresh_data)
+    calls = []
     lower = model.backbone.encoders["main"].backbone.encoder.layer[0].attention.self.query
-    lower.register_forward_hook(lambda *_: ran.append(model.trainer.global_step if model.trainer.training else "other"))
-    trained(model, alone, steps=4)
-    assert ran
-    assert set(ran) == {0}
-    assert len(ran) < 4  # chunks of the titles, once
+    lower.register_forward_hook(lambda *_: calls.append(model.trainer.global_step if model.trainer.training else "other"))
+    train_and_test(model, fresh_data, steps=4)
+    assert calls
+    assert set(calls) == {0}
+    assert len(calls) < 4  # chunks of the titles, once
 
 
-def test_off_keeps_nothing(made, alone):
-    trained(made("lora", alone, cache="off"), alone, steps=1)
-    assert kept(alone) == []
+def test_cache_off_writes_nothing(build_model, fresh_data):
+    train_and_test(build_model("lora", fresh_data, cache="off"), fresh_data, steps=1)
+    assert cached_folders(fresh_data) == []
 
 
-def test_methods_of_one_depth_share_what_is_kept(made, alone, monkeypatch):
-    trained(made("lora", alone), alone, steps=1)
-    (before,) = kept(alone)
+def test_methods_with_equal_depth_share_the_cache(build_model, fresh_data, monkeypatch):
+    train_and_test(build_model("lora", fresh_data), fresh_data, steps=1)
+    (before,) = cached_folders(fresh_data)
     for method in ("full", "ia3", "adapter"):
-        model = made(method, alone)
-        monkeypatch.setattr(type(model.backbone.encoders["main"].layer_stack), "hidden_states", refuse)
-        trained(model, alone, steps=1)
-    assert kept(alone) == [before]
+        model = build_model(method, fresh_data)
+        monkeypatch.setattr(type(model.backbone.encoders["main"].layer_stack), "hidden_states", fail)
+        train_and_test(model, fresh_data, steps=1)
+    assert cached_folders(fresh_data) == [before]
 
 
-def test_each_base_depth_and_form_has_its_own(made, bert, alone, tmp_path):
+def test_each_base_model_depth_and_format_has_its_own_cache(build_model, bert, fresh_data, tmp_path):
     other = Path(shutil.copytree(bert, tmp_path / "other"))
     model = BertModel.from_pretrained(other, add_pooling_layer=False)
     with torch.no_grad():
         model.embeddings.word_embeddings.weight.add_(0.1)
     model.save_pretrained(other)
     moved = str(shutil.copytree(bert, tmp_path / "moved"))
-    attach = lambda *args, **kwargs: attached(made(*args, **kwargs), alone).fill() or kept(alone)  # noqa: E731
-    one = attach("lora", alone)
-    assert len(one) == 1
-    assert attach("lora", alone, model=moved) == one
-    assert len(attach("lora", alone, model=str(other))) == 2
-    assert len(attach("lora", alone, cache="bfloat16")) == 3
-    assert len(attach("side", alone)) == 4
-    assert len(attach("side", alone, layers=1)) == 5
-    assert len(attach("side", alone, pooling="cls")) == 6
-    assert len(attach("lora", alone, layers="all")) == 6
+
+    def cache_folders_of(*args, **kwargs):
+        attach_data(build_model(*args, **kwargs), fresh_data).fill()
+        return cached_folders(fresh_data)
+
+    folders = cache_folders_of("lora", fresh_data)
+    assert len(folders) == 1
+    assert cache_folders_of("lora", fresh_data, model=moved) == folders
+    assert len(cache_folders_of("lora", fresh_data, model=str(other))) == 2
+    assert len(cache_folders_of("lora", fresh_data, cache="bfloat16")) == 3
+    assert len(cache_folders_of("side", fresh_data)) == 4
+    assert len(cache_folders_of("side", fresh_data, layers=1)) == 5
+    assert len(cache_folders_of("side", fresh_data, pooling="cls")) == 6
+    assert len(cache_folders_of("lora", fresh_data, layers="all")) == 6
 
 
-def test_each_stream_of_an_encoder_is_kept(made, alone):
-    model = made("lora", alone, fields=["item.title", "event.event"])
-    trained(model, alone, steps=1)
-    assert len(kept(alone)) == 2
-    assert len(set(alone.cache.rglob("trunk-*/data.bin"))) == 2
+def test_each_stream_of_an_encoder_is_cached(build_model, fresh_data):
+    model = build_model("lora", fresh_data, fields=["item.title", "event.event"])
+    train_and_test(model, fresh_data, steps=1)
+    assert len(cached_folders(fresh_data)) == 2
+    assert len(set(fresh_data.cache.rglob("trunk-*/data.bin"))) == 2
 
 
-# ---- what it takes
+# ---- size on disk
 
 
-def test_its_size_is_said_before_it_is_written(made, alone, monkeypatch):
-    said = []
-    monkeypatch.setattr(disk_cache.log, "info", lambda text: said.append((text, kept(alone))))
-    model = made("lora", alone)
-    trained(model, alone, steps=1)
-    ((text, there),) = said
-    (encoded,) = model.backbone.caches.values()
+def test_the_size_is_logged_before_the_cache_is_written(build_model, fresh_data, monkeypatch):
+    messages = []
+    monkeypatch.setattr(disk_cache.log, "info", lambda text: messages.append((text, cached_folders(fresh_data))))
+    model = build_model("lora", fresh_data)
+    train_and_test(model, fresh_data, steps=1)
+    ((text, folders_before),) = messages
+    (embeddings,) = model.backbone.caches.values()
     assert text.startswith("caching the frozen layers of item.title: ")
-    assert f" MiB for {encoded.feature.size:,} values, float32, in " in text
-    assert [name for name in there if not name.endswith(".part")] == []
-    (file,) = alone.cache.rglob("trunk-*/data.bin")
-    assert file.stat().st_size == encoded.feature.rows.lengths.sum() * 16 * 4
+    assert f" MiB for {embeddings.feature.size:,} values, float32, in " in text
+    assert [name for name in folders_before if not name.endswith(".part")] == []
+    (file,) = fresh_data.cache.rglob("trunk-*/data.bin")
+    assert file.stat().st_size == embeddings.feature.rows.lengths.sum() * 16 * 4
 
 
 @pytest.mark.parametrize(("cache", "width"), [("float32", 4), ("bfloat16", 2)])
-def test_a_disk_without_room_is_an_error_that_says_what_to_do(made, alone, monkeypatch, cache, width):
-    model = made("lora", alone, cache=cache)
-    encoded = attached(model, alone)
-    need = int(encoded.feature.rows.lengths.sum()) * 16 * width
-    forget(encoded, alone)
-    free = need - 1
+def test_a_full_disk_is_an_error_with_advice(build_model, fresh_data, monkeypatch, cache, width):
+    model = build_model("lora", fresh_data, cache=cache)
+    embeddings = attach_data(model, fresh_data)
+    required_bytes = int(embeddings.feature.rows.lengths.sum()) * 16 * width
+    delete_cache(embeddings, fresh_data)
+    free = required_bytes - 1
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     with pytest.raises(DataError, match=r"set the encoder's cache to bfloat16 or off, or --data\.cache_dir") as raised:
-        encoded.fill()
+        embeddings.fill()
     assert "\n" not in str(raised.value)
     assert "no room for the frozen layers of item.title" in str(raised.value)
-    assert [name for name in kept(alone) if not name.endswith(".part")] == []
-    free = need
-    encoded.fill()
-    assert [name for name in kept(alone) if not name.endswith(".part")]
+    assert [name for name in cached_folders(fresh_data) if not name.endswith(".part")] == []
+    free = required_bytes
+    embeddings.fill()
+    assert [name for name in cached_folders(fresh_data) if not name.endswith(".part")]
 
 
-# ---- while weights are freed and frozen
+# ---- weights that are unfrozen and frozen during training
 
 
-def test_freeing_layers_while_training_lowers_the_prefix(made, alone):
-    model = made("full", alone)
-    encoded, layers = attached(model, alone), model.backbone.encoders["main"].backbone.encoder.layer
-    codes = np.arange(encoded.feature.size)
-    before = encoded(codes)
-    (one,) = encoded._trunk_rows
+def test_unfreezing_a_layer_removes_it_from_the_trunk(build_model, fresh_data):
+    model = build_model("full", fresh_data)
+    embeddings, layers = attach_data(model, fresh_data), model.backbone.encoders["main"].backbone.encoder.layer
+    codes = np.arange(embeddings.feature.size)
+    before = embeddings(codes)
+    (trunk_key,) = embeddings._trunk_rows
     layers[0].requires_grad_(True)
-    after = encoded(codes)
+    after = embeddings(codes)
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
-    for vectors, reached in ((before, False), (after, True)):
+    for vectors, lower_has_gradient in ((before, False), (after, True)):
         model.zero_grad()
         vectors.square().sum().backward()
-        assert [any(p.grad is not None for p in layer.parameters()) for layer in layers] == [reached, True]
-    assert list(encoded._trunk_rows) == [one]  # where the lowest layer is trained, nothing is constant
+        assert [any(p.grad is not None for p in layer.parameters()) for layer in layers] == [lower_has_gradient, True]
+    assert list(embeddings._trunk_rows) == [trunk_key]  # if the lowest layer is trained, there is no trunk
 
 
 @pytest.mark.parametrize("method", ["full", "adalora", "adapter"])
-def test_freezing_everything_while_training_keeps_the_vectors(made, alone, method):
-    model = made(method, alone)
-    encoder, encoded = model.backbone.encoders["main"], attached(model, alone)
-    codes = np.arange(encoded.feature.size)
+def test_freezing_everything_during_training_does_not_change_the_vectors(build_model, fresh_data, method):
+    model = build_model(method, fresh_data)
+    encoder, embeddings = model.backbone.encoders["main"], attach_data(model, fresh_data)
+    codes = np.arange(embeddings.feature.size)
     encoder.eval()
-    before = encoded(codes).detach()
+    before = embeddings(codes).detach()
     encoder.requires_grad_(False)
-    after = encoded(codes)  # all of it is constant
+    after = embeddings(codes)  # the complete encoder is constant
     torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
     assert not after.requires_grad
 
 
-def test_layers_that_were_trained_before_they_were_frozen_are_not_taken_for_the_base(made, alone):
-    model = made("full", alone)
-    encoder, encoded = model.backbone.encoders["main"], attached(model, alone)
-    codes = np.arange(encoded.feature.size)
-    before = encoded(codes)
+def test_layers_frozen_after_training_are_not_in_the_trunk(build_model, fresh_data):
+    model = build_model("full", fresh_data)
+    encoder, embeddings = model.backbone.encoders["main"], attach_data(model, fresh_data)
+    codes = np.arange(embeddings.feature.size)
+    before = embeddings(codes)
     lower = encoder.backbone.encoder.layer[0].requires_grad_(True)
     assert encoder.frozen_trunk() is None
     with torch.no_grad():
         lower.output.dense.weight.add_(torch.randn_like(lower.output.dense.weight))
     lower.requires_grad_(False)
-    after = encoded(codes)
+    after = embeddings(codes)
     assert not torch.allclose(after, before, atol=1e-2)
-    torch.testing.assert_close(after, encoder(encoded.feature.inputs(codes)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(after, encoder(embeddings.feature.inputs(codes)), rtol=1e-5, atol=1e-5)

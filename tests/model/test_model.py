@@ -1,4 +1,4 @@
-"""The composition: what is encoded, what may be known when, and that no number depends on the batches."""
+"""The complete model: its inputs, their order in time, and results that do not depend on the batches."""
 
 import json
 
@@ -16,7 +16,7 @@ from interestlab.training.lightning_module import InterestModel
 
 
 class Log(Source):
-    """A log of a few users, reviews in the words that are given."""
+    """A log of a few users, whose reviews begin with the given text."""
 
     def __init__(self, reviews: str = "fine", users: int = 12) -> None:
         self.reviews, self.users = reviews, users
@@ -39,7 +39,7 @@ class Log(Source):
         return EventLog(pl.LazyFrame(rows), items)
 
 
-def attached(model: InterestModel, data: InterestData) -> Trainer:
+def attach(model: InterestModel, data: InterestData) -> Trainer:
     trainer = Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False
     )
@@ -47,7 +47,7 @@ def attached(model: InterestModel, data: InterestData) -> Trainer:
     return trainer
 
 
-def model(encoder, data: InterestData, **kwargs) -> InterestModel:
+def build_model(encoder, data: InterestData, **kwargs) -> InterestModel:
     torch.manual_seed(0)
     parts = {
         "dynamics": dynamics.momentum(dim=8),
@@ -72,29 +72,29 @@ def test_metrics_do_not_depend_on_the_batches(fit, bert, tmp_path, encoder):
         ),
     }[encoder]
     fit(f"--model.encoder={spec}", "--model.fusion=attention", "--model.dynamics=transformer", steps=2)
-    told = []
+    results = []
     for events in (1, 17, 100_000):
         run(["test", f"--run_dir={tmp_path / 'run'}", f"--data.eval_events={events}", "--trainer.enable_progress_bar=false"])
-        told.append((tmp_path / "run" / "metrics.json").read_bytes())
-        told.append(pl.read_parquet(tmp_path / "run" / "ranks.parquet").write_json().encode())
-    assert told[0] == told[2] == told[4]
-    assert told[1] == told[3] == told[5]
+        results.append((tmp_path / "run" / "metrics.json").read_bytes())
+        results.append(pl.read_parquet(tmp_path / "run" / "ranks.parquet").write_json().encode())
+    assert results[0] == results[2] == results[4]
+    assert results[1] == results[3] == results[5]
 
 
 def test_two_streams_share_one_encoder():
     data = InterestData(Log())
-    shared = model(text("item.title", "event.text"), data)
+    shared = build_model(text("item.title", "event.text"), data)
     assert [(s.field, s.side) for s in shared.backbone.streams] == [("item.title", "item"), ("event.text", "event")]
     assert len({s.encoder for s in shared.backbone.streams}) == 1
-    attached(shared, data)
+    attach(shared, data)
 
 
-def test_a_review_colours_what_follows_and_never_the_candidate():
+def test_a_review_affects_later_states_but_not_the_items():
     data, other = InterestData(Log("fine")), InterestData(Log("awful broken smell"))
-    m = model({"id": encoders.id(), "review": text("event.text")}, data).eval()
+    m = build_model({"id": encoders.id(), "review": text("event.text")}, data).eval()
     vectors, interests = [], []
     for d in (data, other):
-        attached(m, d)
+        attach(m, d)
         batch = next(iter(d.loader("test")))
         with torch.no_grad():
             vectors.append(m.start_evaluation().catalogue)
@@ -103,49 +103,51 @@ def test_a_review_colours_what_follows_and_never_the_candidate():
     assert not torch.allclose(interests[0], interests[1])
 
 
-def test_each_distinct_value_is_encoded_once_a_step(monkeypatch):
+def test_each_distinct_value_is_encoded_once_per_step(monkeypatch):
     data = InterestData(Log())
     full = encoders.full(fields=["item.title"], max_length=8)
-    m = model(full, data, fusion=None)
-    attached(m, data)
-    met: list[int] = []
+    m = build_model(full, data, fusion=None)
+    attach(m, data)
+    batch_sizes: list[int] = []
     original = type(full).forward
-    monkeypatch.setattr(type(full), "forward", lambda self, inputs: met.append(len(inputs.values)) or original(self, inputs))
+    monkeypatch.setattr(
+        type(full), "forward", lambda self, inputs: batch_sizes.append(len(inputs.values)) or original(self, inputs)
+    )
     monkeypatch.setattr(m, "log", lambda *args, **kwargs: None)
     m.training_step(next(iter(data.loader("train"))))
-    assert sum(met) == data.cardinalities["item.title"]
+    assert sum(batch_sizes) == data.cardinalities["item.title"]
 
 
 def test_constant_vectors_are_computed_once_over_runs(monkeypatch):
     data = InterestData(Log("kept"))
-    attached(model({"id": encoders.id(), "review": text("event.text")}, data), data)
+    attach(build_model({"id": encoders.id(), "review": text("event.text")}, data), data)
     frozen = text("event.text")
 
-    def never(self, inputs):
+    def fail(self, inputs):
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(type(frozen), "forward", never)
-    attached(model({"id": encoders.id(), "review": frozen}, data), data)
+    monkeypatch.setattr(type(frozen), "forward", fail)
+    attach(build_model({"id": encoders.id(), "review": frozen}, data), data)
 
 
-def test_the_batch_and_the_catalogue_agree_where_the_batch_is_the_catalogue(monkeypatch):
+def test_batch_candidates_equal_the_catalogue_if_the_batch_contains_it(monkeypatch):
     data = InterestData(Log(users=60), batch_events=100_000)
     batch = next(iter(data.loader("train")))
     losses = []
     for candidates in ("catalogue", "batch"):
-        m = model(encoders.id(), data, objective=objectives.next_item(candidates=candidates, log_q=False), fusion=None)
-        attached(m, data)
+        m = build_model(encoders.id(), data, objective=objectives.next_item(candidates=candidates, log_q=False), fusion=None)
+        attach(m, data)
         monkeypatch.setattr(m, "log", lambda *args, **kwargs: None)
         losses.append(m.training_step(batch).item())
-    met = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]).unique()
-    assert len(met) == data.cardinalities["item.id"]
+    items = torch.cat([batch.items[batch.mask], batch.targets[batch.targets >= 0]]).unique()
+    assert len(items) == data.cardinalities["item.id"]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_an_item_without_words_is_no_error_and_no_nan():
+def test_an_item_without_text_has_a_finite_vector():
     data = InterestData(Log())
-    m = model({"text": text("item.title"), "id": encoders.id()}, data)
-    attached(m, data)
+    m = build_model({"text": text("item.title"), "id": encoders.id()}, data)
+    attach(m, data)
     vectors = m.backbone.embed_items(np.arange(data.cardinalities["item.id"]))
     assert vectors.isfinite().all()
     assert m.backbone.embed_rows(m.backbone.item_streams[0], np.arange(15))[1].tolist() == [
@@ -168,7 +170,7 @@ def test_hooks_and_logs_of_parts_reach_the_trainer(tmp_path):
         def on_save_checkpoint(self, checkpoint):
             checkpoint["mark"] = 7
 
-    m = model(encoders.id(), data, dynamics=Watched(dim=8), fusion=None)
+    m = build_model(encoders.id(), data, dynamics=Watched(dim=8), fusion=None)
     trainer = Trainer(
         max_steps=1, accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path, limit_val_batches=0
     )
@@ -180,10 +182,10 @@ def test_hooks_and_logs_of_parts_reach_the_trainer(tmp_path):
 
 
 @pytest.mark.parametrize(("method", "rate"), [("full", 2e-5), ("bitfit", 2e-5), ("lora", 5e-4), ("side", 5e-4), ("id", 1e-3)])
-def test_the_backbone_and_what_is_added_to_it_learn_at_rates_of_their_own(bert, method, rate):
+def test_pretrained_and_added_parameters_have_their_own_learning_rates(bert, method, rate):
     data = InterestData(Log())
     encoder = getattr(encoders, method)(**{} if method == "id" else {"model": bert, "max_length": 8})
-    m = model(encoder, data, fusion=None)
+    m = build_model(encoder, data, fusion=None)
     trainer = Trainer(max_steps=1, logger=False, accelerator="cpu", enable_checkpointing=False, limit_val_batches=0)
     trainer.fit(m, data)
     (optimizer,) = trainer.optimizers
@@ -196,15 +198,15 @@ def test_the_backbone_and_what_is_added_to_it_learn_at_rates_of_their_own(bert, 
     assert len(rates) == sum(p.requires_grad for p in m.parameters())
 
 
-def test_learning_beats_chance(fit, tmp_path):
+def test_training_beats_random_ranking(fit, tmp_path):
     fit("--model.encoder=id", "--model.dynamics=ewma", "--model.optim.lr=0.01", "--data.source.users=200", steps=60)
-    told = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert told["test/recall@10/ci95"][0] > 10 / 40
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test/recall@10/ci95"][0] > 10 / 40
 
 
-def test_a_prediction_leaves_the_model_free_to_learn():
+def test_predicting_leaves_the_model_trainable():
     data = InterestData(Log())
-    m = model(encoders.id(), data, fusion=None)
+    m = build_model(encoders.id(), data, fusion=None)
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     Trainer(**quiet).predict(m, data)
     before = {k: v.clone() for k, v in m.backbone.encoders["main"].state_dict().items()}
@@ -212,11 +214,11 @@ def test_a_prediction_leaves_the_model_free_to_learn():
     assert any(not torch.equal(v, before[k]) for k, v in m.backbone.encoders["main"].state_dict().items())
 
 
-def test_kept_vectors_do_not_depend_on_the_precision_of_the_run(tmp_path):
+def test_cached_vectors_do_not_depend_on_the_precision_of_the_run(tmp_path):
     tables = []
     for precision in ("32-true", "bf16-mixed"):
         data = InterestData(Log("precise"), cache_dir=str(tmp_path / precision))
-        m = model({"id": encoders.id(), "review": text("event.text")}, data)
+        m = build_model({"id": encoders.id(), "review": text("event.text")}, data)
         trainer = Trainer(
             accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, enable_progress_bar=False
         )

@@ -1,4 +1,4 @@
-"""Configs broken in text and in structure, read as the command line reads them."""
+"""Configs damaged in their text or structure, and parsed like on the command line."""
 
 import functools
 import io
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-GOOD: dict[str, Any] = {
+VALID: dict[str, Any] = {
     "data": {
         "source": {"class_path": "simulated", "init_args": {"users": 20, "items": 100, "events": 5}},
         "clean": {"tags": True},
@@ -102,19 +102,19 @@ TEXTS = [
 ]
 
 
-def once(rng: random.Random, folder: Path, figures: Counter[str]) -> None:
-    """Break one config and read it; a refusal is an exit with 2 and one line.
+def check_one_config(rng: random.Random, folder: Path, figures: Counter[str]) -> None:
+    """Damage one config and read it; a rejected config must exit with status 2 and print one line.
 
     Raises:
-        Exception: whatever else came of it.
+        Exception: any other outcome.
     """
-    whole = rng.random() < 0.1
+    with_model = rng.random() < 0.1
     file = folder / "config.yaml"
-    file.write_bytes(broken(rng, GOOD | MODEL if whole else GOOD))
+    file.write_bytes(damaged_config(rng, VALID | MODEL if with_model else VALID))
     message = io.StringIO()
     try:
         with redirect_stderr(message), redirect_stdout(io.StringIO()):
-            (fit if whole else data)(file)
+            (read_fit_config if with_model else read_data_config)(file)
     except SystemExit as err:
         result = message.getvalue().strip()
         if err.code != 2 or "\n" in result or not result:
@@ -124,63 +124,63 @@ def once(rng: random.Random, folder: Path, figures: Counter[str]) -> None:
         figures["logs"] += 1
 
 
-def broken(rng: random.Random, good: dict[str, Any]) -> bytes:
-    """The text of a config with something wrong in it."""
-    from mutations import anything
+def damaged_config(rng: random.Random, valid: dict[str, Any]) -> bytes:
+    """Return the text of a damaged config."""
+    from mutations import damage_anywhere
 
-    how = rng.random()
-    if how < 0.1:
+    choice = rng.random()
+    if choice < 0.1:
         text = rng.choice(TEXTS)
-        return text.encode() if rng.random() < 0.5 else yaml.safe_dump(good).encode() + text.encode()
-    config = yaml.safe_load(yaml.safe_dump(good))
-    if how < 0.7:
+        return text.encode() if rng.random() < 0.5 else yaml.safe_dump(valid).encode() + text.encode()
+    config = yaml.safe_load(yaml.safe_dump(valid))
+    if choice < 0.7:
         for _ in range(rng.randint(1, 3)):
-            place(rng, config)
+            mutate_entry(rng, config)
         return yaml.safe_dump(config, allow_unicode=rng.random() < 0.5).encode("utf-8", "surrogatepass")
-    return anything(rng, yaml.safe_dump(config).encode())
+    return damage_anywhere(rng, yaml.safe_dump(config).encode())
 
 
-def place(rng: random.Random, config: Any) -> None:
-    """Change, add or drop something somewhere."""
-    spot: Any = config
+def mutate_entry(rng: random.Random, config: Any) -> None:
+    """Change, add or delete a random entry in place."""
+    node: Any = config
     while True:
-        keys = list(spot) if isinstance(spot, dict) else list(range(len(spot)))
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
         if not keys:
             return
         key = rng.choice(keys)
-        if isinstance(spot[key], dict | list) and spot[key] and rng.random() < 0.7:
-            spot = spot[key]
+        if isinstance(node[key], dict | list) and node[key] and rng.random() < 0.7:
+            node = node[key]
             continue
-        how = rng.randrange(4)
-        if how == 0:
-            del spot[key]
-        elif how == 1 and isinstance(spot, dict):
-            spot[rng.choice(["unknown", "a.b", "class_path", "init_args", "", "0", "__class__", "dict_kwargs"])] = rng.choice(
+        choice = rng.randrange(4)
+        if choice == 0:
+            del node[key]
+        elif choice == 1 and isinstance(node, dict):
+            node[rng.choice(["unknown", "a.b", "class_path", "init_args", "", "0", "__class__", "dict_kwargs"])] = rng.choice(
                 VALUES
             )
         else:
-            spot[key] = rng.choice(VALUES)
+            node[key] = rng.choice(VALUES)
         return
 
 
 @functools.cache
-def _fit() -> Any:
+def fit_config_parser() -> Any:
     from interestlab.training.fit import fit_parser
 
     return fit_parser()
 
 
-def fit(file: Path) -> None:
+def read_fit_config(file: Path) -> None:
     """Read a config as ``interestlab fit`` does."""
     from interestlab.config.one_line_errors import one_line_errors
 
-    parser = _fit()
+    parser = fit_config_parser()
     with one_line_errors():
         parser.parse_args(["fit", f"--config={file}"])
 
 
 @functools.cache
-def _data() -> Any:
+def data_config_parser() -> Any:
     from interestlab.config.parser import CommandParser
     from interestlab.data.datamodule import InterestData
 
@@ -190,10 +190,10 @@ def _data() -> Any:
     return parser
 
 
-def data(file: Path) -> None:
-    """Read a config as ``interestlab data`` does, and make what it names."""
+def read_data_config(file: Path) -> None:
+    """Read a config as ``interestlab data`` does, and instantiate its classes."""
     from interestlab.config.one_line_errors import one_line_errors
 
-    parser = _data()
+    parser = data_config_parser()
     with one_line_errors():
         parser.instantiate(parser.parse_args([f"--config={file}"]))

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, which can be killed, and what two runs have to have alike."""
+"""Runs in subprocesses that can be killed, and the comparison of two runs."""
 
 import json
 import os
@@ -17,16 +17,23 @@ SHOP = [
     *("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"),
     *("--trainer.log_every_n_steps=1", "--model.optim.schedule=cosine", "--model.optim.warmup=2"),
 ]
-TIMES = {"train/targets_per_second", "train/peak_memory_mb", "seconds", "seconds_per_epoch", "seconds_before", "peak_memory_mb"}
-UNTOLD = {"Cost", "current_score"}
-"""Of a checkpoint: seconds, and a score that Lightning writes into it and never takes out of it."""
+TIME_METRICS = {
+    "train/targets_per_second",
+    "train/peak_memory_mb",
+    "seconds",
+    "seconds_per_epoch",
+    "seconds_before",
+    "peak_memory_mb",
+}
+IGNORED_KEYS = {"Cost", "current_score"}
+"""Keys of a checkpoint that are not compared: times, and a score that Lightning never removes once it is written."""
 
 
 @pytest.fixture(scope="session")
 def server():
-    """The process that forks the runs; its standard input takes one a line."""
+    """Start the process that forks the runs; it reads one run per line from its standard input."""
     command = [sys.executable, str(Path(__file__).with_name("killing.py"))]
-    threads = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}  # more of them cost such small runs time
+    threads = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}  # more threads slow such small runs down
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, env=os.environ | threads, text=True) as process:
         yield process
@@ -34,68 +41,80 @@ def server():
 
 
 @pytest.fixture
-def apart(server, tmp_path, cache):
-    """``apart("run", *args, when=("SIGKILL", "batch", 7), processes=2)``: the exit status of a fit in a folder, which says what
-    it says in ``run.log``."""
+def run_process(server, tmp_path, cache):
+    """Return a function that runs a command in subprocesses, writes its output to ``FOLDER.log``, and returns the exit status:
+    ``run_process("run", *args, fault=("SIGKILL", "batch", 7), processes=2)``."""
 
-    def go(folder, *args, when=(), command="fit", processes=1, strategy="ddp", **env):
-        given = [command, *args, f"--run_dir={tmp_path / folder}"]
+    def run(folder, *args, fault=(), command="fit", processes=1, strategy="ddp", **env):
+        arguments = [command, *args, f"--run_dir={tmp_path / folder}"]
         if processes > 1:
-            given += [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
+            arguments += [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
         env = {"INTERESTLAB_CACHE": str(cache), "WANDB_MODE": "offline"} | env
-        result = {"args": given, "when": when, "log": str(tmp_path / f"{folder}.log"), "folder": str(tmp_path), "env": env}
-        result["processes"] = processes
-        print(json.dumps(result), file=server.stdin, flush=True)
+        request = {
+            "args": arguments,
+            "fault": fault,
+            "log": str(tmp_path / f"{folder}.log"),
+            "folder": str(tmp_path),
+            "env": env,
+        }
+        request["processes"] = processes
+        print(json.dumps(request), file=server.stdin, flush=True)
         return int(server.stdout.readline())
 
-    return go
+    return run
 
 
-def plain(value, folder):
-    """A checkpoint's value without the name of its folder and what is of its time."""
+def without_folder(value, folder):
+    """Return a value of a checkpoint without the path of its folder and without times."""
     if isinstance(value, dict):
-        return {plain(k, folder): plain(v, folder) for k, v in value.items() if k not in UNTOLD}
+        return {without_folder(k, folder): without_folder(v, folder) for k, v in value.items() if k not in IGNORED_KEYS}
     if isinstance(value, list | tuple):
-        return [plain(v, folder) for v in value]
+        return [without_folder(v, folder) for v in value]
     if isinstance(value, str):
         return value.replace(str(folder), "")
     return value
 
 
-def differences(one, other, where=""):
-    """Where two nested values are not the same to the last bit."""
+def differences(one, other, path=""):
+    """Return the keys at which two nested values are not exactly equal."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        alike = one.dtype == other.dtype and torch.equal(one, other)
-        return [] if alike else [where]
+        equal = one.dtype == other.dtype and torch.equal(one, other)
+        return [] if equal else [path]
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return [found for k in one for found in differences(one[k], other[k], f"{where}/{k}")]
+        return [difference for k in one for difference in differences(one[k], other[k], f"{path}/{k}")]
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [found for i, (a, b) in enumerate(zip(one, other, strict=True)) for found in differences(a, b, f"{where}/{i}")]
-    return [] if one == other and type(one) is type(other) else [f"{where}: {one} and {other}"]
+        return [
+            difference
+            for i, (a, b) in enumerate(zip(one, other, strict=True))
+            for difference in differences(a, b, f"{path}/{i}")
+        ]
+    return [] if one == other and type(one) is type(other) else [f"{path}: {one} and {other}"]
 
 
 def curve(folder):
-    return read_metrics(folder / "metrics.jsonl").drop(TIMES, strict=False)
+    return read_metrics(folder / "metrics.jsonl").drop(TIME_METRICS, strict=False)
 
 
-def assert_same(whole, parted):
-    """Two runs are alike to the last bit: checkpoints, curve, metrics, ranks, and what they cost but for times."""
+def assert_equal_runs(first, second):
+    """Assert that two runs are exactly equal in checkpoints, curve, metrics, ranks and files, and in costs except for times."""
     for name in ("best.ckpt", "last.ckpt"):
-        state = [plain(torch.load(f / "checkpoints" / name, weights_only=True), f) for f in (whole, parted)]
+        state = [without_folder(torch.load(f / "checkpoints" / name, weights_only=True), f) for f in (first, second)]
         assert differences(*state) == []
-    assert curve(whole).equals(curve(parted)), f"{curve(whole)}\n{curve(parted)}"
-    assert (whole / "metrics.json").read_bytes() == (parted / "metrics.json").read_bytes()
-    assert (whole / "ranks.parquet").read_bytes() == (parted / "ranks.parquet").read_bytes()
-    costs = [json.loads((f / "cost.json").read_text()) for f in (whole, parted)]
-    assert {k: v for k, v in costs[0].items() if k not in TIMES} == {k: v for k, v in costs[1].items() if k not in TIMES}
-    assert {p.relative_to(whole) for p in whole.rglob("*")} == {p.relative_to(parted) for p in parted.rglob("*")}
+    assert curve(first).equals(curve(second)), f"{curve(first)}\n{curve(second)}"
+    assert (first / "metrics.json").read_bytes() == (second / "metrics.json").read_bytes()
+    assert (first / "ranks.parquet").read_bytes() == (second / "ranks.parquet").read_bytes()
+    costs = [json.loads((f / "cost.json").read_text()) for f in (first, second)]
+    assert {k: v for k, v in costs[0].items() if k not in TIME_METRICS} == {
+        k: v for k, v in costs[1].items() if k not in TIME_METRICS
+    }
+    assert {p.relative_to(first) for p in first.rglob("*")} == {p.relative_to(second) for p in second.rglob("*")}
 
 
 @pytest.fixture
-def small():
+def shop_options():
     return list(SHOP)
 
 
-@pytest.fixture
-def same():
-    return assert_same
+@pytest.fixture(name="assert_equal_runs")
+def assert_equal_runs_fixture():
+    return assert_equal_runs

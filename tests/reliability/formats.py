@@ -1,4 +1,4 @@
-"""Small good files of every format that the sources read, whose rows can be told apart."""
+"""Small valid files of every format that the sources read; each row has its own time or item id."""
 
 import ast
 import gzip
@@ -23,15 +23,15 @@ FIRST = 1_600_000_000
 
 @dataclass(frozen=True)
 class Format:
-    """How good events and items look.
+    """Valid events and items of a file format.
 
     Attributes:
-        events, items: names of the files; no items where the format has none.
+        events, items: names of the files; no items if the format has none.
         header: lines before the first row of either file.
-        separator: what parts the fields of a line.
-        spans: whether a quote may join lines.
-        lines: the rows of events, and of items, as lines; of typed formats, None.
-        source: the folder -> what reads it.
+        separator: separator of the fields of a line.
+        spans: whether a quoted field may span lines.
+        lines: function that generates the lines of events and of items.
+        source: function from the folder to its source.
     """
 
     events: str
@@ -48,7 +48,7 @@ def _rows(rng: random.Random) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         {
             "user_id": f"u{n % 7}",
             "item_id": f"i{rng.randrange(9)}",
-            "timestamp": FIRST + n,  # tells the row
+            "timestamp": FIRST + n,  # identifies the row
             "rating": rng.choice([1, 2.5, 5]),
             "text": rng.choice(["fine", "warm light, and cheap", "很好 用", "a &amp; b <b>c</b>"]),
         }
@@ -139,7 +139,7 @@ _TIMES: list[Callable[[pl.Expr], pl.Expr]] = [
     *(lambda times, t=dtype: times.cast(pl.String).cast(t) for dtype in _TEXTS),  # type: ignore[misc]
     lambda times: (times * 1000).cast(pl.Datetime("ms")),
 ]
-_ODD: list[Callable[[pl.Expr], pl.Expr]] = [
+_UNUSUAL_TYPES: list[Callable[[pl.Expr], pl.Expr]] = [
     lambda number: number.cast(pl.Duration("ms")),
     lambda number: number.cast(pl.Int64).cast(pl.Time),
     lambda number: (number + 2**60).cast(pl.Datetime("ms")),
@@ -147,15 +147,15 @@ _ODD: list[Callable[[pl.Expr], pl.Expr]] = [
     lambda number: (number + FIRST).cast(pl.Datetime("us")),
     lambda number: pl.lit(b"\xff") + number.cast(pl.String).cast(pl.Binary),
 ]
-"""Columns of types that are no text, or cannot be written as one."""
+"""Columns of types other than text, or that cannot be converted to text."""
 
 
 def parquet(rng: random.Random, files: tuple[Path, Path]) -> tuple[bytes, bytes, Any]:
-    """Events and items as Parquet; then times of the good events, ids of the good items, and the rows of each file."""
+    """Return events and items as Parquet, and the valid times, the valid item ids and the number of rows per file."""
     events, items = _rows(rng)
     frame = pl.DataFrame(events)
-    broken = rng.sample(range(len(events)), rng.randint(0, 4))
-    flags = pl.Series([n in broken for n in range(len(events))])
+    damaged = rng.sample(range(len(events)), rng.randint(0, 4))
+    flags = pl.Series([n in damaged for n in range(len(events))])
     column = rng.choice(["user_id", "item_id", "rating", "timestamp"])
     if column in ("user_id", "item_id"):
         value: Any = pl.lit(rng.choice([None, "", "  ", "\t"]), pl.String)
@@ -170,18 +170,20 @@ def parquet(rng: random.Random, files: tuple[Path, Path]) -> tuple[bytes, bytes,
         frame = frame.with_columns(text=pl.when(flags).then(pl.lit(b"caf\xe9")).otherwise(pl.col("text").cast(pl.Binary)))
     elif rng.random() < 0.5:
         number = pl.int_range(pl.len(), dtype=pl.Int32)
-        frame = frame.with_columns(text=rng.choice(_ODD[:-1])(number), extra=rng.choice(_ODD)(number), more=pl.lit([[1, 2]]))
+        frame = frame.with_columns(
+            text=rng.choice(_UNUSUAL_TYPES[:-1])(number), extra=rng.choice(_UNUSUAL_TYPES)(number), more=pl.lit([[1, 2]])
+        )
     out = []
     for part in (frame, pl.DataFrame(items)):
         buffer = io.BytesIO()
         part.write_parquet(buffer, compression=rng.choice(["zstd", "snappy", "uncompressed", "lz4"]))
         out.append(buffer.getvalue())
-    times = {FIRST + n for n in range(len(events)) if n not in broken}
+    times = {FIRST + n for n in range(len(events)) if n not in damaged}
     rows = [(files[0], len(events)), (files[1], len(items))]
     return out[0], out[1], (times, {item["item_id"] for item in items}, rows)
 
 
-def packed(name: str, lines: list[bytes]) -> bytes:
-    """Lines as the bytes of a file of that name."""
+def file_bytes(name: str, lines: list[bytes]) -> bytes:
+    """Return lines as the bytes of a file, gzipped if its name ends with ``.gz``."""
     raw = b"".join(line + b"\n" for line in lines)
     return gzip.compress(raw, 1) if name.endswith(".gz") else raw

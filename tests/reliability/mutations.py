@@ -1,4 +1,4 @@
-"""Ways to break a file: some touch single lines, and leave the others as good as they were; some touch anything."""
+"""Ways to damage a file: in single lines, which leaves the other lines valid, or anywhere."""
 
 import gzip
 import random
@@ -37,27 +37,27 @@ NASTY = (
 )
 
 
-def line(rng: random.Random, text: bytes, separator: bytes, quotes: bool) -> bytes:
-    """One line broken; what comes out is one line too, and opens no quote where a quote can reach the next line."""
-    how = rng.randrange(7)
+def damage_line(rng: random.Random, text: bytes, separator: bytes, quotes: bool) -> bytes:
+    """Return the damaged line. It is still one line, and has no quote unless ``quotes``."""
+    choice = rng.randrange(7)
     fields = text.split(separator)
-    at = rng.randrange(len(fields))
-    if how == 0:
+    field_index = rng.randrange(len(fields))
+    if choice == 0:
         bytes_ = bytearray(text)
         for _ in range(rng.randint(1, 3)):
             bytes_[rng.randrange(len(bytes_))] ^= 1 << rng.randrange(8)
         text = bytes(bytes_)
-    elif how == 1:
+    elif choice == 1:
         text = text[: rng.randrange(len(text))]
-    elif how == 2:
-        text = separator.join(fields[:at] + fields[at + 1 :])
-    elif how == 3:
-        text = separator.join([*fields[:at], fields[at], *fields[at:]])
-    elif how == 4:
-        text = separator.join([*fields[:at], rng.choice(NASTY), *fields[at + 1 :]])
-    elif how == 5:
-        place = rng.randrange(len(text) + 1)
-        text = text[:place] + rng.choice(NASTY) + text[place:]
+    elif choice == 2:
+        text = separator.join(fields[:field_index] + fields[field_index + 1 :])
+    elif choice == 3:
+        text = separator.join([*fields[:field_index], fields[field_index], *fields[field_index:]])
+    elif choice == 4:
+        text = separator.join([*fields[:field_index], rng.choice(NASTY), *fields[field_index + 1 :]])
+    elif choice == 5:
+        position = rng.randrange(len(text) + 1)
+        text = text[:position] + rng.choice(NASTY) + text[position:]
     else:
         text = rng.randbytes(rng.randint(1, 60))
     text = text.replace(b"\n", b" ")
@@ -71,7 +71,7 @@ def _flips(rng: random.Random, raw: bytes) -> bytes:
     return bytes(out)
 
 
-def _cut(rng: random.Random, raw: bytes) -> bytes:
+def _truncate(rng: random.Random, raw: bytes) -> bytes:
     return raw[: rng.randrange(len(raw))]
 
 
@@ -86,56 +86,70 @@ def _repeat(rng: random.Random, raw: bytes) -> bytes:
 
 
 def _insert(rng: random.Random, raw: bytes) -> bytes:
-    at = rng.randrange(len(raw) + 1)
-    return raw[:at] + rng.choice((rng.randbytes(rng.randint(1, 40)), b'"', b"\n", b"\r\n", *NASTY)) + raw[at:]
+    position = rng.randrange(len(raw) + 1)
+    return raw[:position] + rng.choice((rng.randbytes(rng.randint(1, 40)), b'"', b"\n", b"\r\n", *NASTY)) + raw[position:]
 
 
-def _encoded(rng: random.Random, raw: bytes) -> bytes:
+def _reencode(rng: random.Random, raw: bytes) -> bytes:
     text = raw.decode(errors="replace")
     return text.encode(rng.choice(("utf-16", "utf-32", "utf-16-be", "cp1252", "gbk", "utf-7")), errors="replace")
 
 
-def _marked(rng: random.Random, raw: bytes) -> bytes:
+def _with_byte_order_mark(rng: random.Random, raw: bytes) -> bytes:
     return b"\xef\xbb\xbf" + raw
 
 
-def _windows(rng: random.Random, raw: bytes) -> bytes:
+def _other_line_endings(rng: random.Random, raw: bytes) -> bytes:
     return raw.replace(b"\n", rng.choice((b"\r\n", b"\r", b"\n\n", b"\n\r")))
 
 
-def _zeros(rng: random.Random, raw: bytes) -> bytes:
-    at = rng.randrange(len(raw))
-    return raw[:at] + bytes(rng.choice((1, 512, 4096))) + raw[at:]
+def _insert_zeros(rng: random.Random, raw: bytes) -> bytes:
+    position = rng.randrange(len(raw))
+    return raw[:position] + bytes(rng.choice((1, 512, 4096))) + raw[position:]
 
 
-def _packed(rng: random.Random, raw: bytes) -> bytes:
+def _gzipped(rng: random.Random, raw: bytes) -> bytes:
     return gzip.compress(raw, 1)
 
 
-def _badly_packed(rng: random.Random, raw: bytes) -> bytes:
-    return rng.choice((_flips, _cut, _drop, _insert))(rng, gzip.compress(raw, 1))
+def _corrupt_gzip(rng: random.Random, raw: bytes) -> bytes:
+    return rng.choice((_flips, _truncate, _drop, _insert))(rng, gzip.compress(raw, 1))
 
 
-def _quoted(rng: random.Random, raw: bytes) -> bytes:
+def _insert_quotes(rng: random.Random, raw: bytes) -> bytes:
     out = raw
     for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(out) + 1)
-        out = out[:at] + b'"' + out[at:]
+        position = rng.randrange(len(out) + 1)
+        out = out[:position] + b'"' + out[position:]
     return out
 
 
-def _long(rng: random.Random, raw: bytes) -> bytes:
-    at = rng.randrange(len(raw) + 1)
-    return raw[:at] + b"x" * rng.choice((20_000, 300_000)) + raw[at:]
+def _lengthen(rng: random.Random, raw: bytes) -> bytes:
+    position = rng.randrange(len(raw) + 1)
+    return raw[:position] + b"x" * rng.choice((20_000, 300_000)) + raw[position:]
 
 
 ANYWHERE: list[Callable[[random.Random, bytes], bytes]] = [
-    *(_flips, _cut, _drop, _repeat, _insert, _encoded, _marked, _windows, _zeros, _packed, _badly_packed, _quoted, _long),
+    *(
+        _flips,
+        _truncate,
+        _drop,
+        _repeat,
+        _insert,
+        _reencode,
+        _with_byte_order_mark,
+        _other_line_endings,
+        _insert_zeros,
+        _gzipped,
+        _corrupt_gzip,
+        _insert_quotes,
+        _lengthen,
+    ),
 ]
 
 
-def anything(rng: random.Random, raw: bytes) -> bytes:
-    """A file broken by one to three ways."""
+def damage_anywhere(rng: random.Random, raw: bytes) -> bytes:
+    """Return the file damaged in one to three ways."""
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         raw = rng.choice(ANYWHERE)(rng, raw) if raw else raw
     return raw

@@ -1,4 +1,4 @@
-"""Checkpoints that run code, were cut or were altered are refused in a line that names the file."""
+"""Checkpoints that run code, are truncated or were altered are rejected in one line that names the file."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from interestlab.training.checkpoint_io import HashedCheckpointIO, read_checkpoi
 
 
 class Payload:
-    """Touches a file where it is unpickled."""
+    """Touches a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -25,20 +25,20 @@ class Payload:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    return tmp_path_factory.mktemp("kept") / "run"
+def fitted_run(tmp_path_factory):
+    return tmp_path_factory.mktemp("fitted") / "run"
 
 
 @pytest.fixture
-def run_folder(fit, kept, tmp_path):
-    if not kept.exists():
-        fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false", f"--run_dir={kept}")
-    return shutil.copytree(kept, tmp_path / "run")
+def run_folder(fit, fitted_run, tmp_path):
+    if not fitted_run.exists():
+        fit("--model.encoder=id", "--model.dynamics=ewma", "--test_after_fit=false", f"--run_dir={fitted_run}")
+    return shutil.copytree(fitted_run, tmp_path / "run")
 
 
-def poisoned(file: Path, mark: Path) -> None:
-    found = torch.load(file, weights_only=True)
-    torch.save(found | {"callbacks": Payload(mark)}, file)
+def insert_payload(file: Path, mark: Path) -> None:
+    checkpoint = torch.load(file, weights_only=True)
+    torch.save(checkpoint | {"callbacks": Payload(mark)}, file)
     write_hash(file)
 
 
@@ -54,23 +54,23 @@ def commands(run: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("how", ["poisoned", "cut", "flipped"])
-def test_no_command_uses_a_checkpoint_that_is_not_as_it_was_written(run_folder, tmp_path, capsys, how):
+@pytest.mark.parametrize("damage", ["poisoned", "cut", "flipped"])
+def test_no_command_uses_a_damaged_checkpoint(run_folder, tmp_path, capsys, damage):
     file, mark = run_folder / "checkpoints" / "best.ckpt", tmp_path / "touched"
     raw = file.read_bytes()
-    if how == "poisoned":
-        poisoned(file, mark)
-    elif how == "cut":
+    if damage == "poisoned":
+        insert_payload(file, mark)
+    elif damage == "cut":
         file.write_bytes(raw[: len(raw) // 2])
     else:
         file.write_bytes(raw[:3000] + bytes([raw[3000] ^ 1]) + raw[3001:])
     for name, command in commands(run_folder).items():
-        with pytest.raises(SystemExit) as done:
+        with pytest.raises(SystemExit) as exit_info:
             main(command)
-        result = capsys.readouterr().err.strip().splitlines()[-1]
-        assert done.value.code == 2, name
-        assert str(file) in result, name
-        assert "cannot be loaded" in result, name
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert exit_info.value.code == 2, name
+        assert str(file) in message, name
+        assert "cannot be loaded" in message, name
     with pytest.raises(DataError, match=r"best\.ckpt cannot be loaded"):
         load(run_folder)
     assert not mark.exists()
@@ -82,51 +82,51 @@ def test_the_payload_would_have_run(tmp_path):
     assert (tmp_path / "touched").exists()
 
 
-def test_every_bit_counts(tmp_path):
+def test_every_changed_bit_is_detected(tmp_path):
     file, rng = tmp_path / "a.ckpt", random.Random(0)
     HashedCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}, "hyper_parameters": {"dynamics": {}}}, file)
     assert read_checkpoint(file)["state_dict"]["w"].sum() == 500
     raw = file.read_bytes()
     tail = range(len(raw) - 110, len(raw))
-    for at in [*rng.sample(range(len(raw)), 150), *tail]:
-        for broken in (raw[:at] + bytes([raw[at] ^ (1 << rng.randrange(8))]) + raw[at + 1 :], raw[:at]):
+    for position in [*rng.sample(range(len(raw)), 150), *tail]:
+        for broken in (raw[:position] + bytes([raw[position] ^ (1 << rng.randrange(8))]) + raw[position + 1 :], raw[:position]):
             file.write_bytes(broken)
             with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded"):
                 read_checkpoint(file)
 
 
-def test_lightning_reads_no_checkpoint_that_was_altered(tmp_path):
+def test_lightning_rejects_an_altered_checkpoint(tmp_path):
     file = tmp_path / "a.ckpt"
     HashedCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(500)}}, file)
     assert HashedCheckpointIO().load_checkpoint(file)["state_dict"]["w"].sum() == 500
     raw = file.read_bytes()
-    at = raw.index(torch.ones(500).numpy().tobytes())
-    file.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+    position = raw.index(torch.ones(500).numpy().tobytes())
+    file.write_bytes(raw[:position] + bytes([raw[position] ^ 1]) + raw[position + 1 :])
     with pytest.raises(DataError, match=r"a\.ckpt cannot be loaded: it was altered"):
         HashedCheckpointIO().load_checkpoint(file)
 
 
-def test_one_without_a_hash_passes(tmp_path):
+def test_a_checkpoint_without_a_hash_is_accepted(tmp_path):
     torch.save({"a": 1}, tmp_path / "a.ckpt")
     verify_hash(tmp_path / "a.ckpt")
 
 
-def test_a_checkpoint_goes_where_it_is_copied_and_renamed(run_folder, tmp_path):
+def test_a_checkpoint_can_be_copied_and_renamed(run_folder, tmp_path):
     copy = tmp_path / "elsewhere.ckpt"
     shutil.copyfile(run_folder / "checkpoints" / "last.ckpt", copy)
     assert read_checkpoint(copy)["hyper_parameters"]["dynamics"]["class_path"] == "interestlab.dynamics.ewma"
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
     file = tmp_path / "last.ckpt"
     HashedCheckpointIO().save_checkpoint({"epoch": 1}, file)
     before = file.read_bytes()
 
-    def full(_: object, out) -> None:
+    def fail_halfway(_: object, out) -> None:
         out.write(b"PK half")
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(torch, "save", fail_halfway)
     with pytest.raises(
         DataError, match=r"last\.ckpt cannot be written \(No space left on device\); the previous file is unchanged"
     ):

@@ -1,4 +1,4 @@
-"""Where data, caches and runs lie, and what happens where nothing can be written or nobody answers."""
+"""Unusual paths of data, caches and runs, unwritable disks, and services that do not answer."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ MODEL = ["--model.encoder=id", "--model.dynamics=ewma", "--model.objective=next_
 SHOP = ["--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"]
 
 
-def written(folder: Path) -> Path:
+def write_events(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"user_id": f"u{u}", "item_id": f"i{(u + e) % 5}", "timestamp": 1_700_000_000 + e} for u in range(8) for e in range(4)
@@ -36,7 +36,7 @@ def written(folder: Path) -> Path:
     "name", [pytest.param("with blanks and 'quotes'", marks=pytest.mark.slow), "目录 ünïcode [1] {2} $HOME %s"]
 )
 def test_folders_of_any_name(tmp_path, name):
-    file, cache, folder = written(tmp_path / name), tmp_path / name / "the cache", tmp_path / name / "a run"
+    file, cache, folder = write_events(tmp_path / name), tmp_path / name / "the cache", tmp_path / name / "a run"
     main(
         [
             "fit",
@@ -53,8 +53,8 @@ def test_folders_of_any_name(tmp_path, name):
     assert json.loads((folder / "metrics.json").read_text())["fingerprint"]["users"] == 8
 
 
-def test_links_in_the_place_of_files_and_folders(tmp_path):
-    real = written(tmp_path / "real")
+def test_symbolic_links_to_files_and_folders(tmp_path):
+    real = write_events(tmp_path / "real")
     for name in ("cache", "runs"):
         (tmp_path / f"real-{name}").mkdir()
         (tmp_path / name).symlink_to(tmp_path / f"real-{name}")
@@ -72,9 +72,9 @@ def test_links_in_the_place_of_files_and_folders(tmp_path):
         ]
     )
     assert (tmp_path / "real-runs" / "a" / "checkpoints" / "best.ckpt").is_file()
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["fit", *MODEL, *QUIET, *files, f"--data.source.interactions={tmp_path / 'loop.csv'}"])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG])
@@ -83,15 +83,15 @@ def test_a_store_that_cannot_be_written_is_reported_and_leaves_nothing(tmp_path,
         (draft / "half").write_text("half")
         raise OSError(number, os.strerror(number))
 
-    with pytest.raises(DataError, match=r"cannot be written .*make room, or set --data\.cache_dir") as result:
+    with pytest.raises(DataError, match=r"cannot be written .*make room, or set --data\.cache_dir") as error:
         artifact_store.build_artifact(tmp_path / "logs" / "one", write)
-    assert str(tmp_path / "logs") in str(result.value)
+    assert str(tmp_path / "logs") in str(error.value)
     assert [path.name for path in (tmp_path / "logs").iterdir() if not path.name.endswith(".lock")] == []
     artifact_store.build_artifact(tmp_path / "logs" / "one", lambda draft: artifact_store.save(draft, a=np.ones(3)))
     assert artifact_store.load(tmp_path / "logs" / "one", "a").sum() == 3
 
 
-def test_what_no_run_wrote_promises_no_resume(tmp_path):
+def test_an_error_outside_a_run_does_not_mention_resuming(tmp_path):
     with pytest.raises(DataError, match=r"a\.json cannot be written \(No such file .*; make room, or give another folder\.$"):
         write_text_atomic(tmp_path / "none" / "a.json", "{}")
 
@@ -105,26 +105,26 @@ main(sys.argv[2:])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [1_000, 20_000])  # the store, the checkpoint
-def test_a_disk_that_is_full_for_real(tmp_path, limit):
-    data = ["--data.source=files", f"--data.source.interactions={written(tmp_path)}", "--data.cache_dir=cache"]
+@pytest.mark.parametrize("limit", [1_000, 20_000])  # reached by the store, by the checkpoint
+def test_a_full_disk(tmp_path, limit):
+    data = ["--data.source=files", f"--data.source.interactions={write_events(tmp_path)}", "--data.cache_dir=cache"]
     prepare, fit = ["data", "prepare", *data], ["fit", *MODEL, *QUIET, *data, "--model.dim=512", "--run_dir=run"]
     if limit == 20_000:
         main(prepare)
     command = [sys.executable, "-c", LIMITED, str(limit), *(fit if limit == 20_000 else prepare)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    result = done.stderr.strip().splitlines()[-1]
-    assert result.startswith("interestlab: ")
-    assert "cannot be written" in result
-    assert "make room" in result
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 2, completed.stderr
+    message = completed.stderr.strip().splitlines()[-1]
+    assert message.startswith("interestlab: ")
+    assert "cannot be written" in message
+    assert "make room" in message
     assert not list(tmp_path.rglob("*.part"))
     assert not list((tmp_path / "run").rglob("*.ckpt"))
     assert limit == 20_000 or not list((tmp_path / "cache").rglob("*.npy"))
 
 
-def test_a_store_that_was_cut_or_altered_is_refused_and_built_again_once_deleted(tmp_path, capsys):
-    file = written(tmp_path)
+def test_a_damaged_store_is_rejected_and_a_restored_one_accepted(tmp_path, capsys):
+    file = write_events(tmp_path)
     command = ["data", "describe", "--data.source=files", f"--data.source.interactions={file}", "--data.cache_dir=cache"]
     main(command)
     (folder,) = (path for path in (tmp_path / "cache" / "logs").iterdir() if path.is_dir())
@@ -132,14 +132,14 @@ def test_a_store_that_was_cut_or_altered_is_refused_and_built_again_once_deleted
         raw = (folder / name).read_bytes()
         for broken in (raw[:-1], raw[:5] + bytes([raw[5] ^ 1]) + raw[6:], b""):
             (folder / name).write_bytes(broken)
-            with pytest.raises(SystemExit) as done:
+            with pytest.raises(SystemExit) as exit_info:
                 main(command)
-            assert done.value.code == 2
-            result = capsys.readouterr().err.strip().splitlines()[-1]
-            assert f"{folder.name}: " in result
+            assert exit_info.value.code == 2
+            message = capsys.readouterr().err.strip().splitlines()[-1]
+            assert f"{folder.name}: " in message
             assert (
                 name if name != artifact_store.MANIFEST_NAME else ""
-            ) + " is missing or corrupted; delete the folder" in result
+            ) + " is missing or corrupted; delete the folder" in message
             (folder / name).write_bytes(raw)
     main(command)
 
@@ -151,10 +151,10 @@ def test_large_files_are_checked_by_size_and_hashed_by_doctor(tmp_path, capsys, 
     assert "1 stores" in capsys.readouterr().out
     raw = (folder / "a.npy").read_bytes()
     (folder / "a.npy").write_bytes(raw[:-1] + b"\1")
-    artifact_store.build_artifact(folder, lambda draft: None)  # of its size still
-    with pytest.raises(SystemExit) as done:
+    artifact_store.build_artifact(folder, lambda draft: None)  # its size is unchanged
+    with pytest.raises(SystemExit) as exit_info:
         main(["doctor", "--store", str(tmp_path)])
-    assert done.value.code == 2
+    assert exit_info.value.code == 2
     assert "a.npy is missing or corrupted; delete the folder" in capsys.readouterr().err
     (folder / "a.npy").write_bytes(raw[:-1])
     with pytest.raises(DataError, match=r"a\.npy is missing or corrupted"):
@@ -167,32 +167,32 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path):
         artifact_store.load(tmp_path, "a")
 
 
-def test_an_absent_hub_is_reported_with_the_model_and_what_to_do(tmp_path, capsys, monkeypatch):
+def test_an_unreachable_hub_is_reported_with_the_model_and_advice(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["fit", *MODEL, *QUIET, *SHOP, "--model.encoder={class_path: frozen, init_args: {model: nobody/has-this-model}}"])
-    assert done.value.code == 2
-    result = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "nobody/has-this-model" in result
-    assert "give the path of a downloaded folder" in result
+    assert exit_info.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "nobody/has-this-model" in message
+    assert "give the path of a downloaded folder" in message
 
 
 @pytest.mark.slow
 def test_training_continues_without_an_answer_from_wandb(tmp_path):
     pytest.importorskip("wandb")
     command = ["fit", *MODEL, *QUIET, *SHOP, "--loggers=[jsonl,wandb]", "--run_dir=run"]
-    silent = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
-    began = time.monotonic()
+    unreachable_wandb = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
+    start = time.monotonic()
     code = "import sys; from interestlab.cli.main import main; main(sys.argv[1:])"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code, *command],
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | silent,
+        env=os.environ | unreachable_wandb,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert completed.returncode == 0, completed.stderr[-2000:]
     assert (tmp_path / "run" / "metrics.json").exists()
-    assert "wandb" in done.stderr.lower()
-    assert time.monotonic() - began < 240
+    assert "wandb" in completed.stderr.lower()
+    assert time.monotonic() - start < 240

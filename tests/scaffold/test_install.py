@@ -1,4 +1,4 @@
-"""What ``interestlab plugins new`` writes, installed by pip, trained with, and rebuilt in another process."""
+"""Packages of ``interestlab plugins new``: installed with pip, trained, and reloaded in another process."""
 
 import json
 
@@ -16,7 +16,7 @@ PARTS = [
 ]
 
 
-def test_installed_trained_and_loaded_again(environment, tmp_path):
+def test_packages_are_installed_trained_and_reloaded(environment, tmp_path):
     words = ["encoder", "fusion", "dynamics", "objective", "source"]
     for word in words:
         environment(["interestlab", "plugins", "new", word, f"my_{word}"], tmp_path)
@@ -26,11 +26,11 @@ def test_installed_trained_and_loaded_again(environment, tmp_path):
     assert "all import" in environment(["interestlab", "doctor"], tmp_path)
 
     environment(["interestlab", "fit", "--run_dir=run", *SHOP, *QUICK, *PARTS], tmp_path)
-    measured = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert json.loads((tmp_path / "run" / "versions.json").read_text())["my-dynamics"] == "0.1.0"
     environment(["interestlab", "test", "--run_dir=run"], tmp_path)
-    again = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert again == measured
+    reloaded = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert reloaded == metrics
 
     rows = [f"u{u},i{u * e % 7},{1_700_000_000 + 90_000 * e}" for u in range(9) for e in range(5)]
     (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))

@@ -17,20 +17,20 @@ from interestlab.config.import_policy import ALLOW
 from interestlab.errors import PluginError
 
 ROOT = Path(__file__).parents[2]
-OWN = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 WORDS = [kind.word for kind in scaffold.KINDS]
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """One package per kind, ``my_encoder`` and so on."""
+    """Write one package per kind, ``my_encoder`` and so on."""
     out = tmp_path_factory.mktemp("packages")
     for word in WORDS:
         scaffold.write(word, f"my_{word}", out)
     return out
 
 
-def written(folder: Path) -> dict[str, str]:
+def read_files(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): file.read_text("utf-8") for file in folder.rglob("*") if file.is_file()}
 
 
@@ -39,25 +39,27 @@ def project(folder: Path) -> dict:
 
 
 def run(*command: str, cwd: Path, **environment: str) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", *command], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
-@pytest.mark.slow  # the tutorial runs those of a dynamics
+@pytest.mark.slow  # the tutorial runs the tests of a dynamics
 def test_every_package_passes_its_own_tests(packages):
     sources = os.pathsep.join(str(packages / f"my_{word}" / "src") for word in WORDS)
     run("pytest", "-p", "no:cacheprovider", "-q", *(f"my_{word}/tests" for word in WORDS), cwd=packages, PYTHONPATH=sources)
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_every_package_is_clean(packages, word):
+def test_every_package_passes_the_linter(packages, word):
     folder = packages / f"my_{word}"
     run("ruff", "check", "--no-cache", "--isolated", "--line-length=128", "--select=E,F,W,I,UP,B,PT,SIM,RET", ".", cwd=folder)
     run("ruff", "format", "--no-cache", "--isolated", "--line-length=128", "--check", ".", cwd=folder)
-    for path, text in written(folder).items():
-        assert not any(left in text for left in ("my_plugin", "my-plugin", "MyPlugin", "my_kind", "my_group", "MY_")), path
+    for path, text in read_files(folder).items():
+        assert not any(
+            placeholder in text for placeholder in ("my_plugin", "my-plugin", "MyPlugin", "my_kind", "my_group", "MY_")
+        ), path
         assert text.endswith("\n"), path
 
 
@@ -87,7 +89,7 @@ def test_dependencies_match_the_imports(packages, word):
     named = {need.split(">")[0].split("<")[0]: need for need in needs}
     assert set(named) == imported - set(sys.stdlib_module_names)
     assert named.pop("interestlab") == "interestlab>=0.1,<0.2"
-    own = {need.split(">")[0]: need for need in OWN["project"]["dependencies"]}
+    own = {need.split(">")[0]: need for need in PYPROJECT["project"]["dependencies"]}
     for name, need in named.items():
         assert sorted(need.removeprefix(name).split(",")) == sorted(own[name].removeprefix(name).split(","))
 
@@ -102,7 +104,7 @@ def test_the_entry_point_is_the_class(packages, word):
     assert [node.name for node in tree.body if isinstance(node, ast.ClassDef)] == [name]
 
 
-def test_the_workflow_tests(packages):
+def test_the_workflow_runs_the_tests(packages):
     workflow = yaml.safe_load((packages / "my_source" / ".github" / "workflows" / "test.yml").read_text("utf-8"))
     assert "pytest" in [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
 
@@ -110,17 +112,17 @@ def test_the_workflow_tests(packages):
 def test_every_template_is_used_and_packaged():
     templates = {file.name for file in scaffold.TEMPLATES.iterdir() if file.is_file()}
     assert templates == {name for kind in scaffold.KINDS for name in scaffold.template_paths(kind)}
-    shipped = OWN["tool"]["setuptools"]["package-data"]["interestlab"]
+    shipped = PYPROJECT["tool"]["setuptools"]["package-data"]["interestlab"]
     assert any(fnmatch("scaffold/templates/gitignore", pattern) for pattern in shipped)
 
 
-@pytest.mark.parametrize(("given", "word"), [(k.registry.kind, k.word) for k in scaffold.KINDS])
-def test_kinds_in_the_plural(tmp_path, given, word):
-    assert (scaffold.write(given, "some_plugin", tmp_path) / "src" / "some_plugin" / f"{word}.py").exists()
+@pytest.mark.parametrize(("kind", "word"), [(k.registry.kind, k.word) for k in scaffold.KINDS])
+def test_plural_kinds_are_accepted(tmp_path, kind, word):
+    assert (scaffold.write(kind, "some_plugin", tmp_path) / "src" / "some_plugin" / f"{word}.py").exists()
 
 
-def test_a_name_that_holds_a_placeholder(tmp_path):
-    text = written(scaffold.write("dynamics", "my_plugin_my_kind", tmp_path))["pyproject.toml"]
+def test_a_name_that_contains_a_placeholder(tmp_path):
+    text = read_files(scaffold.write("dynamics", "my_plugin_my_kind", tmp_path))["pyproject.toml"]
     assert 'my_plugin_my_kind = "my_plugin_my_kind.dynamics:MyPluginMyKind"' in text
     assert 'name = "my-plugin-my-kind"' in text
 
@@ -150,10 +152,10 @@ def test_a_name_that_holds_a_placeholder(tmp_path):
     ],
 )
 def test_errors_in_one_line(tmp_path, capsys, word, name, message):
-    with pytest.raises(SystemExit) as done:
+    with pytest.raises(SystemExit) as exit_info:
         main(["plugins", "new", word, name, "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
-    assert (done.value.code, out, err.count("\n")) == (2, "", 1)
+    assert (exit_info.value.code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert not (tmp_path / "out").exists()
 
@@ -163,7 +165,7 @@ def test_an_existing_folder_is_not_changed(tmp_path):
     (tmp_path / "mine" / "notes").write_text("of mine")
     with pytest.raises(PluginError, match="already exists"):
         scaffold.write("dynamics", "mine", tmp_path)
-    assert written(tmp_path) == {"mine/notes": "of mine"}
+    assert read_files(tmp_path) == {"mine/notes": "of mine"}
 
 
 def test_printed_commands(tmp_path, capsys):
@@ -184,5 +186,5 @@ def test_writing_imports_no_torch(tmp_path):
         f"main(['plugins', 'new', 'dynamics', 'mine', '--out', {str(tmp_path)!r}]);"
         "print([m for m in ('torch', 'polars', 'jinja2') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""The checks that every part goes through, each on a fusion head that breaks it."""
+"""The checks shared by all parts, each on a fusion head that fails it."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -44,13 +44,13 @@ class TestHead(FusionHeadTests):
     init_args: ClassVar = {"scale": 2.0, "dim": 4}
 
 
-class TestHeadInAHead(FusionHeadTests):
+class TestNestedHead(FusionHeadTests):
     plugin = Head
     init_args: ClassVar = {"inner": Head(3)}
 
 
-class Loose(Head):
-    """No types.
+class Untyped(Head):
+    """Has an argument without a type.
 
     Args:
         rate: without a type.
@@ -66,7 +66,7 @@ class Undocumented(Head):
 
 
 class Activated(Head):
-    """Takes what is not a plain value.
+    """Has an argument that is not a plain value.
 
     Args:
         activation: a function.
@@ -76,18 +76,18 @@ class Activated(Head):
         super().__init__(dim)
 
 
-class Forgets(Head):
-    """Widens by what it was not given."""
+class GrowsWithEveryInstance(Head):
+    """Has one more parameter with every instance."""
 
-    made = 0
+    instances = 0
 
     def __init__(self, dim: int):
         super().__init__(dim)
-        Forgets.made += 1
-        self.extra = nn.Parameter(torch.zeros(Forgets.made))
+        GrowsWithEveryInstance.instances += 1
+        self.extra = nn.Parameter(torch.zeros(GrowsWithEveryInstance.instances))
 
 
-class NotLearnt(Head):
+class WithoutGradient(Head):
     def forward(self, streams, present):
         return super().forward(streams, present).detach()
 
@@ -131,12 +131,12 @@ class NeedsTwoToTrain(Head):
         return out
 
 
-class SingleOnly(Head):
+class Float32Only(Head):
     def forward(self, streams, present):
         return super().forward(streams, present).float()
 
 
-class AnotherInDouble(Head):
+class DiffersInFloat64(Head):
     def forward(self, streams, present):
         return super().forward(streams, present) + float(self.layer.weight.dtype == torch.float64)
 
@@ -144,8 +144,8 @@ class AnotherInDouble(Head):
 class NoAutocast(Head):
     def forward(self, streams, present):
         out = super().forward(streams, present)
-        place = torch.empty(out.shape, dtype=self.layer.weight.dtype)
-        return place.index_copy_(0, torch.arange(len(out)), out)
+        result = torch.empty(out.shape, dtype=self.layer.weight.dtype)
+        return result.index_copy_(0, torch.arange(len(out)), out)
 
 
 class Lazy(Head):
@@ -189,7 +189,7 @@ class PenaltyWithoutGradient(Head):
 
 
 class ExtraState(Head):
-    """Keeps what is no tensor beside its weights."""
+    """Has a state that is not a tensor beside its weights."""
 
     def get_extra_state(self):
         return {"met": {"a": torch.ones(2)}, "pattern": None}
@@ -207,17 +207,17 @@ class Abstract(FusionHead):
 
 
 CAUGHT = {
-    Loose: {"arguments"},
+    Untyped: {"arguments"},
     Undocumented: {"arguments"},
-    Forgets: {"spec", "state_dict"},
-    NotLearnt: {"gradients"},
+    GrowsWithEveryInstance: {"spec", "state_dict"},
+    WithoutGradient: {"gradients"},
     InfiniteGradient: {"gradients", "missing_values", "all_missing"},
     Unregistered: {"state_dict"},
     Stochastic: {"evaluation_mode"},
     CountsCalls: {"evaluation_mode"},
     NeedsTwoToTrain: {"training_mode"},
-    SingleOnly: {"float64"},
-    AnotherInDouble: {"float64"},
+    Float32Only: {"float64"},
+    DiffersInFloat64: {"float64"},
     NoAutocast: {"autocast"},
     Lazy: {"batch_size", "evaluation_mode"},
     PenaltyPerRow: {"penalty"},
@@ -226,38 +226,44 @@ CAUGHT = {
 }
 
 
-def broken(plugin, init_args=None):
+def failed_checks(plugin, init_args=None):
     return {outcome.check: outcome.message for outcome in check_plugin(plugin, init_args) if outcome.status == "failed"}
 
 
 @pytest.mark.parametrize("plugin", CAUGHT)
 def test_caught_by_the_right_checks(plugin):
-    found = broken(plugin)
-    assert set(found) == CAUGHT[plugin], found
+    failures = failed_checks(plugin)
+    assert set(failures) == CAUGHT[plugin], failures
 
 
-def test_an_argument_that_is_no_plain_value():
-    assert set(broken(Activated)) == set()
-    assert "not a plain value" in broken(Activated, {"activation": torch.relu})["spec"]
+def test_an_argument_that_is_not_a_plain_value():
+    assert set(failed_checks(Activated)) == set()
+    assert "not a plain value" in failed_checks(Activated, {"activation": torch.relu})["spec"]
 
 
 def test_a_class_that_cannot_be_imported():
     class Local(Head):
         pass
 
-    assert "cannot be imported" in broken(Local)["spec"]
+    assert "cannot be imported" in failed_checks(Local)["spec"]
 
 
-def test_a_wrong_shape_is_told_in_full():
-    assert broken(WrongWidth)["row_independence"] == "forward returns shape [4, 15]; it must be [4, 16]"
+def test_a_wrong_shape_is_reported_in_full():
+    assert failed_checks(WrongWidth)["row_independence"] == "forward returns shape [4, 15]; it must be [4, 16]"
 
 
-def test_what_cannot_be_constructed():
-    assert "abstract" in broken(Abstract)["subclass"]
+def test_a_class_that_cannot_be_constructed():
+    assert "abstract" in failed_checks(Abstract)["subclass"]
 
 
 def test_every_common_check_can_fail():
-    elsewhere = {"subclass", "row_independence", "row_order", "dim", "trainable"}  # in the tests above, and those of each kind
+    elsewhere = {
+        "subclass",
+        "row_independence",
+        "row_order",
+        "dim",
+        "trainable",
+    }  # covered by the tests above, and by those of each kind
     assert set(checks_for(Part)) == set()
     own = {name for name, check in checks_for(FusionHead).items() if not check.__qualname__.startswith("FusionHeadChecks.")}
     assert own == set.union(*CAUGHT.values()) - {"missing_values", "all_missing"} | elsewhere

@@ -1,4 +1,4 @@
-"""Dynamics that break one promise each, and the checks that catch them. The kit must be able to fail."""
+"""Dynamics that each break one promise, and the checks that fail on them."""
 
 import pytest
 import torch
@@ -49,17 +49,17 @@ class PeeksAhead(Leaky):
         return super().forward(x, dt, mask) + 0.1 * (x * mask.unsqueeze(-1)).sum(1, keepdim=True)
 
 
-class PeeksAtTheNextSilence(Leaky):
+class PeeksAtTheNextElapsedTime(Leaky):
     def forward(self, x, dt, mask):
         return super().forward(x, dt, mask) + torch.cat([dt[:, 1:] * mask[:, 1:], 0 * dt[:, :1]], 1).unsqueeze(-1)
 
 
-class StepsOtherwise(Leaky):
+class StepDiffers(Leaky):
     def step(self, state, x, dt):
         return super().step(state, 1.01 * x, dt)
 
 
-class StepsOtherwiseAfterLongSilence(Leaky):
+class StepDiffersAfterALongTime(Leaky):
     def step(self, state, x, dt):
         return super().step(state, x * (1 + (dt > 5e3).unsqueeze(-1)), dt)
 
@@ -80,7 +80,7 @@ class MixesRows(Leaky):
         return z + 0.1 * z[:, :1].mean(0)
 
 
-class StateOnItsSide(Leaky):
+class TransposedState(Leaky):
     def init_state(self, batch_size):
         return {"z": super().init_state(batch_size)["z"].T}
 
@@ -92,12 +92,12 @@ class StateOnItsSide(Leaky):
         return state["z"].T
 
 
-class StateOfOneDtype(Leaky):
+class StateWithAFixedDtype(Leaky):
     def init_state(self, batch_size):
         return {"z": torch.zeros(batch_size, self.dim)}
 
 
-class StateThatCounts(Leaky):
+class StateWithAnInteger(Leaky):
     def init_state(self, batch_size):
         return super().init_state(batch_size) | {"events": 0}
 
@@ -106,7 +106,7 @@ class StateThatCounts(Leaky):
         return after | {"events": state["events"] + 1}, z
 
 
-class DriftsInNoTime(Leaky):
+class AdvancesInZeroTime(Leaky):
     def advance(self, state, dt):
         return {"z": 0.9 * state["z"]}
 
@@ -117,13 +117,13 @@ class StepsInPlace(Leaky):
         return {"z": state["z"].clone()}, state["z"].clone()
 
 
-class DriftsInPlace(Leaky):
+class AdvancesInPlace(Leaky):
     def advance(self, state, dt):
         state["z"].mul_(torch.exp(-dt).unsqueeze(-1))
         return {"z": state["z"].clone()}
 
 
-class DriftsToANumber(Leaky):
+class AdvancesToAnotherType(Leaky):
     def advance(self, state, dt):
         return state["z"]
 
@@ -131,7 +131,7 @@ class DriftsToANumber(Leaky):
         return state["z"] if isinstance(state, dict) else state
 
 
-class InterestOtherwise(Leaky):
+class ReadoutDiffers(Leaky):
     def readout(self, state):
         return 2 * state["z"]
 
@@ -165,7 +165,7 @@ class NothingToTrain(Leaky):
         self.requires_grad_(False)
 
 
-class AnotherWidth(Leaky):
+class WrongWidth(Leaky):
     def __init__(self, dim: int):
         super().__init__(dim)
         self.dim = 2 * dim
@@ -173,20 +173,20 @@ class AnotherWidth(Leaky):
 
 CAUGHT = {
     PeeksAhead: {"causality", "step"},
-    PeeksAtTheNextSilence: {"causality", "step"},
-    StepsOtherwise: {"step"},
-    StepsOtherwiseAfterLongSilence: {"step"},
+    PeeksAtTheNextElapsedTime: {"causality", "step"},
+    StepDiffers: {"step"},
+    StepDiffersAfterALongTime: {"step"},
     CountsThePadding: {"padding"},
     ReadsThePadding: {"padding"},
     MixesRows: {"row_independence", "step", "padding"},
-    StateOnItsSide: {"state", "state_selection"},
-    StateOfOneDtype: {"state"},
-    StateThatCounts: {"state", "advance"},
-    DriftsInNoTime: {"advance"},
-    DriftsToANumber: {"advance"},
+    TransposedState: {"state", "state_selection"},
+    StateWithAFixedDtype: {"state"},
+    StateWithAnInteger: {"state", "advance"},
+    AdvancesInZeroTime: {"advance"},
+    AdvancesToAnotherType: {"advance"},
     StepsInPlace: {"state", "state_selection"},
-    DriftsInPlace: {"advance"},
-    InterestOtherwise: {"readout"},
+    AdvancesInPlace: {"advance"},
+    ReadoutDiffers: {"readout"},
     Overflows: {"extreme_inputs"},
     IgnoresTheEvents: {"effect"},
     NothingToTrain: {"trainable"},
@@ -199,8 +199,8 @@ def test_caught_by_the_right_checks(plugin):
     assert {outcome.check for outcome in outcomes if outcome.status == "failed"} == CAUGHT[plugin], outcomes
 
 
-def test_another_width_is_caught():
-    assert "dim" in {outcome.check for outcome in check_plugin(AnotherWidth) if outcome.status == "failed"}
+def test_a_wrong_width_is_caught():
+    assert "dim" in {outcome.check for outcome in check_plugin(WrongWidth) if outcome.status == "failed"}
 
 
 def test_every_check_can_fail():

@@ -1,4 +1,4 @@
-"""Encoders that break one promise each, and the checks that catch them."""
+"""Encoders that each break one promise, and the checks that fail on them."""
 
 import zlib
 from typing import ClassVar
@@ -96,7 +96,7 @@ class MixesRows(Ids):
         return out - 0.1 * out.mean(0)
 
 
-class DropsInEvaluation(Words):
+class DropoutInEvaluation(Words):
     def forward(self, inputs):
         return F.dropout(super().forward(inputs), 0.5, training=True)
 
@@ -116,17 +116,17 @@ class EmptyIsNaN(Words):
         return inputs.mask.to(self.table.weight.dtype) / inputs.lengths.unsqueeze(1)
 
 
-class PreparesAtRandom(Words):
-    """Python's own hash of a string differs from run to run; here, from call to call."""
+class PreprocessesAtRandom(Words):
+    """Differs between calls, as Python's hash of a string differs between runs."""
 
     calls = 0
 
     def preprocess(self, values):
-        PreparesAtRandom.calls += 1
-        return [(row + PreparesAtRandom.calls) % 50 for row in super().preprocess(values)]
+        PreprocessesAtRandom.calls += 1
+        return [(row + PreprocessesAtRandom.calls) % 50 for row in super().preprocess(values)]
 
 
-class PreparesInCompany(Words):
+class PreprocessDependsOnTheBatch(Words):
     def preprocess(self, values):
         return [np.resize(row, max(map(len, values))) for row in super().preprocess([v or "x" for v in values])]
 
@@ -136,7 +136,7 @@ class DropsEmptyValues(Words):
         return super().preprocess([v for v in values if v])
 
 
-class PreparesSeveralTypes(Words):
+class PreprocessesToSeveralTypes(Words):
     def preprocess(self, values):
         return [row if len(row) else np.zeros(0) for row in super().preprocess(values)]
 
@@ -152,7 +152,7 @@ class FieldsAsAString(Words):
     fields = "item.title"
 
 
-class FieldOfNoSide(Words):
+class FieldWithoutASide(Words):
     fields = ("title",)
 
 
@@ -167,7 +167,7 @@ class FloatWidth(Words):
 
 
 class Grouped(Words):
-    """Pretrained words, a layer that was added, and a frozen trunk: what the words are before they are averaged.
+    """Pretrained word embeddings as the frozen trunk, and an added layer.
 
     Args:
         dtype: dtype of the cached rows.
@@ -183,17 +183,17 @@ class Grouped(Words):
         return {"pretrained": self.table.parameters(), "peft": self.layer.parameters()}
 
     @torch.no_grad()
-    def looked_up(self, inputs):
+    def look_up(self, inputs):
         return Inputs(self.table(inputs.values), inputs.lengths)
 
     def frozen_trunk(self):
-        return FrozenTrunk(self.looked_up, "words", (6,), cache_dtype=self.stored_dtype)
+        return FrozenTrunk(self.look_up, "words", (6,), cache_dtype=self.stored_dtype)
 
     def forward_from_trunk(self, inputs):
         return self.layer((inputs.values * self.weights(inputs).unsqueeze(-1)).sum(1))
 
     def forward(self, inputs):
-        return self.forward_from_trunk(self.looked_up(inputs))
+        return self.forward_from_trunk(self.look_up(inputs))
 
 
 class TestGrouped(EncoderTests):
@@ -201,15 +201,15 @@ class TestGrouped(EncoderTests):
 
 
 class Summed(Grouped):
-    """A trunk of two rows a value, however long it is."""
+    """Has a trunk with two rows per value of any length."""
 
     @torch.no_grad()
-    def looked_up(self, inputs):
+    def look_up(self, inputs):
         mean = (self.table(inputs.values) * self.weights(inputs).unsqueeze(-1)).sum(1)
         return Inputs(torch.stack([mean, -mean], 1), torch.full_like(inputs.lengths, 2))
 
     def frozen_trunk(self):
-        return FrozenTrunk(self.looked_up, "sums", (6,), rows_per_value=2)
+        return FrozenTrunk(self.look_up, "sums", (6,), rows_per_value=2)
 
     def forward_from_trunk(self, inputs):
         return self.layer(inputs.values[:, 0] - inputs.values[:, 1])
@@ -222,7 +222,7 @@ class TestSummed(EncoderTests):
 class GroupOutside(Grouped):
     def __init__(self):
         super().__init__()
-        # Hidden from nn.Module, as a list hides it.
+        # Not registered with nn.Module, like the items of a list.
         object.__setattr__(self, "hidden", nn.Linear(2, 2))
 
     def parameter_groups(self):
@@ -234,22 +234,22 @@ class GroupsOverlap(Grouped):
         return {"pretrained": self.parameters(), "peft": self.layer.parameters()}
 
 
-class GroupOfNoName(Grouped):
+class UnknownGroup(Grouped):
     def parameter_groups(self):
         return {"adapters": self.layer.parameters()}
 
 
-class FromTrunkForgets(Grouped):
+class FromTrunkDiffers(Grouped):
     def forward_from_trunk(self, inputs):
         return super().forward_from_trunk(inputs) * 0.9
 
     def forward(self, inputs):
-        return Grouped.forward_from_trunk(self, self.looked_up(inputs))
+        return Grouped.forward_from_trunk(self, self.look_up(inputs))
 
 
 class FromTrunkReadsThePadding(Grouped):
-    def looked_up(self, inputs):
-        values, lengths = super().looked_up(inputs)
+    def look_up(self, inputs):
+        values, lengths = super().look_up(inputs)
         values[:, -1] = torch.where(inputs.mask[:, -1:], values[:, -1], torch.ones(6))
         return Inputs(values, lengths)
 
@@ -263,33 +263,33 @@ class TrunkIsTrained(Grouped):
         self.table.requires_grad_(True)
 
 
-class TrunkHoldsAGraph(Grouped):
+class TrunkHasAGraph(Grouped):
     def __init__(self):
         super().__init__()
         self.table.requires_grad_(True)
 
-    def looked_up(self, inputs):
+    def look_up(self, inputs):
         return Inputs(self.table(inputs.values), inputs.lengths)
 
 
-class TrunkDrops(Grouped):
-    def looked_up(self, inputs):
+class TrunkWithDropout(Grouped):
+    def look_up(self, inputs):
         return Inputs(F.dropout(self.table(inputs.values), 0.5, self.training).detach(), inputs.lengths)
 
 
-class TrunkOfAnotherKeyEachTime(Grouped):
+class TrunkWithAChangingKey(Grouped):
     def frozen_trunk(self):
-        return FrozenTrunk(self.looked_up, f"words-{float(self.layer.bias.detach().sum())}", (6,))
+        return FrozenTrunk(self.look_up, f"words-{float(self.layer.bias.detach().sum())}", (6,))
 
 
-class TrunkOfAnotherShape(Grouped):
+class TrunkWithAWrongShape(Grouped):
     def frozen_trunk(self):
-        return FrozenTrunk(self.looked_up, "words", (3, 2))
+        return FrozenTrunk(self.look_up, "words", (3, 2))
 
 
-class TrunkOfOtherLengths(Grouped):
+class TrunkWithWrongLengths(Grouped):
     def frozen_trunk(self):
-        return FrozenTrunk(self.looked_up, "words", (6,), rows_per_value=1)
+        return FrozenTrunk(self.look_up, "words", (6,), rows_per_value=1)
 
 
 class TrunkOfIndices(Ids):
@@ -302,28 +302,28 @@ CAUGHT = {
     ReadsThePadding: {"padding"},
     AveragesThePadding: {"padding"},
     EmptyIsNaN: {"empty_text"},
-    PreparesInCompany: {"preprocess"},
+    PreprocessDependsOnTheBatch: {"preprocess"},
     DropsEmptyValues: {"preprocess", "empty_text"},
-    PreparesSeveralTypes: {"preprocess"},
+    PreprocessesToSeveralTypes: {"preprocess"},
     NoFields: {"fields"},
     FieldsAsAString: {"fields"},
-    FieldOfNoSide: {"fields"},
+    FieldWithoutASide: {"fields"},
     FieldOfBothSides: {"fields"},
     FloatWidth: {"out_dim"},
     GroupOutside: {"parameter_groups"},
     GroupsOverlap: {"parameter_groups"},
-    GroupOfNoName: {"parameter_groups"},
-    FromTrunkForgets: {"frozen_trunk"},
+    UnknownGroup: {"parameter_groups"},
+    FromTrunkDiffers: {"frozen_trunk"},
     FromTrunkReadsThePadding: {"frozen_trunk"},
     TrunkIsTrained: {"frozen_trunk"},
-    TrunkHoldsAGraph: {"frozen_trunk"},
-    TrunkDrops: {"frozen_trunk"},
-    TrunkOfAnotherKeyEachTime: {"frozen_trunk"},
-    TrunkOfAnotherShape: {"frozen_trunk"},
-    TrunkOfOtherLengths: {"frozen_trunk"},
+    TrunkHasAGraph: {"frozen_trunk"},
+    TrunkWithDropout: {"frozen_trunk"},
+    TrunkWithAChangingKey: {"frozen_trunk"},
+    TrunkWithAWrongShape: {"frozen_trunk"},
+    TrunkWithWrongLengths: {"frozen_trunk"},
     TrunkOfIndices: {"frozen_trunk"},
-    DropsInEvaluation: {"evaluation_mode"},
-    PreparesAtRandom: {"preprocess"},
+    DropoutInEvaluation: {"evaluation_mode"},
+    PreprocessesAtRandom: {"preprocess"},
 }
 
 
@@ -338,15 +338,15 @@ def test_every_check_can_fail():
     assert own <= set.union(*CAUGHT.values())
 
 
-def test_values_without_an_empty_one_are_no_proof():
+def test_values_must_include_an_empty_one():
     outcomes = check_plugin(Words, values=["a", "b c", "d", "e", "f"])
     assert [outcome.check for outcome in outcomes if outcome.status == "failed"] == ["empty_text"]
 
 
-def test_values_that_it_does_not_read_are_no_proof():
+def test_values_must_include_readable_ones():
     outcomes = check_plugin(Words, values=["", " ", "  ", "\t", "\n"])
-    (told,) = [outcome.message for outcome in outcomes if outcome.check == "preprocess"]
-    assert told == "preprocess returns an empty array for every value; pass `values` that it can read"
+    (message,) = [outcome.message for outcome in outcomes if outcome.check == "preprocess"]
+    assert message == "preprocess returns an empty array for every value; pass `values` that it can read"
 
 
 def test_rows_are_padded_on_the_right():
@@ -355,5 +355,5 @@ def test_rows_are_padded_on_the_right():
     assert lengths.tolist() == [1, 0, 2]
 
 
-def test_nothing_but_empty_rows_have_one_place():
+def test_only_empty_rows_are_padded_to_length_one():
     assert pad_rows([np.zeros(0), np.zeros(0)]).values.shape == (2, 1)

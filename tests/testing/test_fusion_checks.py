@@ -1,4 +1,4 @@
-"""Fusion heads that break one promise each, and the checks that catch them."""
+"""Fusion heads that each break one promise, and the checks that fail on them."""
 
 import pytest
 import torch
@@ -22,8 +22,8 @@ class Sum(FusionHead):
     def build(self, streams):
         self.maps = nn.ModuleDict({name: nn.Linear(self.dim, self.dim, bias=False) for name in streams})
 
-    def value(self, x, here):
-        return torch.where(here.unsqueeze(-1), x, torch.zeros_like(x))
+    def value(self, x, present):
+        return torch.where(present.unsqueeze(-1), x, torch.zeros_like(x))
 
     def forward(self, streams, present):
         return torch.stack([self.maps[name](self.value(x, present[name])) for name, x in streams.items()]).sum(0)
@@ -34,19 +34,19 @@ class TestSum(FusionHeadTests):
 
 
 class ReadsAbsentValues(Sum):
-    def value(self, x, here):
+    def value(self, x, present):
         return x
 
 
 class MultipliesAbsentValues(Sum):
     """NaN times zero is NaN."""
 
-    def value(self, x, here):
-        return x * here.unsqueeze(-1)
+    def value(self, x, present):
+        return x * present.unsqueeze(-1)
 
 
 class GradientOfAbsentValues(Sum):
-    """The forward chooses too late: the gradient of what is not chosen is NaN all the same."""
+    """``where`` comes after the layer, so the gradient of missing values is NaN."""
 
     def forward(self, streams, present):
         return sum(
@@ -54,7 +54,7 @@ class GradientOfAbsentValues(Sum):
         )
 
 
-class DividesByWhatIsPresent(Sum):
+class DividesByTheNumberPresent(Sum):
     def forward(self, streams, present):
         return super().forward(streams, present) / sum(present.values()).unsqueeze(-1)
 
@@ -64,7 +64,7 @@ class NeedsEveryStream(Sum):
         return super().forward({name: streams[name] for name in self.maps}, present)
 
 
-class FirstStreamFirst(Sum):
+class FavoursTheFirstStream(Sum):
     def forward(self, streams, present):
         first = next(iter(streams))
         return super().forward(streams, present) + self.value(streams[first], present[first])
@@ -78,13 +78,13 @@ class IgnoresImages(Sum):
         return out
 
 
-class TwoDimensional(Sum):
+class AssumesTwoDimensions(Sum):
     def forward(self, streams, present):
         out = super().forward(streams, present)
         return out - out.mean(1, keepdim=True)
 
 
-class NormsTheBatch(Sum):
+class NormalizesTheBatch(Sum):
     def build(self, streams):
         super().build(streams)
         self.norm = nn.BatchNorm1d(self.dim)
@@ -94,7 +94,7 @@ class NormsTheBatch(Sum):
         return self.norm(out.reshape(-1, self.dim)).reshape(out.shape)
 
 
-class NumbersTheRows(Sum):
+class WeightsRowsByPosition(Sum):
     def forward(self, streams, present):
         out = super().forward(streams, present)
         return out * torch.linspace(1, 2, out[..., 0].numel()).reshape(*out.shape[:-1], 1)
@@ -104,13 +104,13 @@ CAUGHT = {
     ReadsAbsentValues: {"missing_values"},
     MultipliesAbsentValues: {"missing_values"},
     GradientOfAbsentValues: {"missing_values"},
-    DividesByWhatIsPresent: {"all_missing", "subsets"},
+    DividesByTheNumberPresent: {"all_missing", "subsets"},
     NeedsEveryStream: {"subsets"},
-    FirstStreamFirst: {"stream_order"},
+    FavoursTheFirstStream: {"stream_order"},
     IgnoresImages: {"effect"},
-    TwoDimensional: {"leading_shapes"},
-    NormsTheBatch: {"training_mode"},
-    NumbersTheRows: {"row_independence", "row_order"},
+    AssumesTwoDimensions: {"leading_shapes"},
+    NormalizesTheBatch: {"training_mode"},
+    WeightsRowsByPosition: {"row_independence", "row_order"},
 }
 
 

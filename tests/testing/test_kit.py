@@ -36,19 +36,19 @@ class TestDeclared(FusionHeadTests):
     expected_failures: ClassVar = {"missing_values": "uses missing values, on purpose"}
 
 
-def status(**expected_failures):
+def outcomes_by_check(**expected_failures):
     return {outcome.check: outcome for outcome in check_plugin(Head, expected_failures=expected_failures)}
 
 
 def test_an_undeclared_failure_fails():
-    outcomes = status()
+    outcomes = outcomes_by_check()
     assert [name for name, outcome in outcomes.items() if outcome.status == "failed"] == ["missing_values"]
     assert "of a missing stream reaches the output" in outcomes["missing_values"].message
     assert outcomes["missing_values"].promise == "The values of missing streams have no effect, even if they are NaN."
 
 
 def test_a_declared_failure_is_expected():
-    outcomes = status(missing_values="on purpose")
+    outcomes = outcomes_by_check(missing_values="on purpose")
     assert outcomes["missing_values"].status == "expected"
     assert outcomes["missing_values"].message == "on purpose"
     assert {outcome.status for outcome in outcomes.values()} == {"passed", "expected"}
@@ -56,12 +56,12 @@ def test_a_declared_failure_is_expected():
 
 @pytest.mark.parametrize("reason", ["", "  ", True])
 def test_a_reason_is_required(reason):
-    assert status(missing_values=reason)["missing_values"].status == "failed"
-    assert "without a reason" in status(missing_values=reason)["missing_values"].message
+    assert outcomes_by_check(missing_values=reason)["missing_values"].status == "failed"
+    assert "without a reason" in outcomes_by_check(missing_values=reason)["missing_values"].message
 
 
 def test_an_expected_failure_that_passes_fails():
-    outcome = status(stream_order="on purpose")["stream_order"]
+    outcome = outcomes_by_check(stream_order="on purpose")["stream_order"]
     assert (outcome.status, outcome.message) == (
         "failed",
         "it was expected to fail (on purpose) but passes; remove it from expected_failures",
@@ -69,7 +69,7 @@ def test_an_expected_failure_that_passes_fails():
 
 
 def test_an_unknown_check_name_fails():
-    outcome = status(abscent="on purpose")["abscent"]
+    outcome = outcomes_by_check(abscent="on purpose")["abscent"]
     assert (outcome.status, outcome.message) == ("failed", "FusionHead has no check named 'abscent'")
 
 

@@ -1,4 +1,4 @@
-"""Objectives that break one promise each, and the checks that catch them."""
+"""Objectives that each break one promise, and the checks that fail on them."""
 
 from typing import Literal
 
@@ -15,8 +15,8 @@ class Softmax(Objective):
     """Satisfies the contract.
 
     Args:
-        candidates: of the batch, or all.
-        scale: of the scores, at first.
+        candidates: those of the batch, or the catalogue.
+        scale: initial scale of the scores.
     """
 
     def __init__(self, candidates: Literal["batch", "catalogue"] = "batch", scale: float = 2.0):
@@ -41,15 +41,15 @@ class TestSoftmaxOfTheCatalogue(ObjectiveTests):
 
 
 class Sampled(Softmax):
-    """Tells the target from one other candidate, drawn anew each time; satisfies the contract as a mean of draws."""
+    """Compares the target with one random candidate; satisfies the contract on average."""
 
     candidates = "batch"
 
     def forward(self, step):
         vectors = step.candidates.embeddings
         other = (step.target_index + torch.randint(1, max(2, len(vectors)), step.target_index.shape)) % len(vectors)
-        gap = (step.user_states[step.target_mask] * (vectors[step.target_index] - vectors[other])).sum(-1)
-        return F.softplus(-self.scale * gap).mean()
+        difference = (step.user_states[step.target_mask] * (vectors[step.target_index] - vectors[other])).sum(-1)
+        return F.softplus(-self.scale * difference).mean()
 
 
 class TestSampled(ObjectiveTests):
@@ -57,7 +57,7 @@ class TestSampled(ObjectiveTests):
 
 
 class Agreement(Objective):
-    """A term that is added, and satisfies the contract: two readings of the events are to agree."""
+    """An auxiliary term that satisfies the contract: the distance between two passes over the events."""
 
     auxiliary = True
 
@@ -75,24 +75,24 @@ class TestAgreement(ObjectiveTests):
     plugin = Agreement
 
 
-class OfTheMainLoss(Agreement):
-    """A term that is computed from what the model's objective makes of altered events."""
+class TermOfTheMainLoss(Agreement):
+    """An auxiliary term that applies the model's objective to scaled events."""
 
     def forward(self, step):
         return step.with_event_embeddings(step.event_embeddings * 1.1).loss
 
 
-class TestOfTheMainLoss(ObjectiveTests):
-    plugin = OfTheMainLoss
+class TestTermOfTheMainLoss(ObjectiveTests):
+    plugin = TermOfTheMainLoss
 
 
-class OfNeither(Softmax):
+class UnknownCandidates(Softmax):
     def __init__(self):
         super().__init__()
         self.candidates = "some"
 
 
-class OfEachPosition(Softmax):
+class LossPerPosition(Softmax):
     def forward(self, step):
         return F.cross_entropy(
             self.scores(step.user_states[step.target_mask], step.candidates), step.target_index, reduction="none"
@@ -106,22 +106,22 @@ class NeedsTwoUsers(Softmax):
         return super().forward(step)
 
 
-class CandidatesDetached(Softmax):
+class DetachedCandidates(Softmax):
     def scores(self, z, candidates):
         return self.scale * z @ candidates.embeddings.detach().T
 
 
-class InterestDetached(Softmax):
+class DetachedInterest(Softmax):
     def scores(self, z, candidates):
         return super().scores(z.detach(), candidates)
 
 
-class NothingLearnt(Softmax):
+class DetachedLoss(Softmax):
     def forward(self, step):
         return super().forward(step).detach()
 
 
-class ScaleDetached(Softmax):
+class DetachedScale(Softmax):
     def scores(self, z, candidates):
         return self.scale.detach() * z @ candidates.embeddings.T
 
@@ -131,18 +131,18 @@ class InfiniteGradient(Softmax):
         return super().forward(step) + torch.sqrt((self.scale * 0).sum())
 
 
-class PushesAway(Softmax):
+class PushesTargetsAway(Softmax):
     def scores(self, z, candidates):
         return -super().scores(z, candidates)
 
 
 class CountsEveryPosition(Softmax):
-    """Where there is no target, the first candidate stands for it."""
+    """Positions without a target count, with the first candidate as their target."""
 
     def forward(self, step):
         real = step.batch.mask
-        wanted = step.candidates.index_of(step.batch.targets[real])
-        return F.cross_entropy(self.scores(step.user_states[real], step.candidates), wanted)
+        targets = step.candidates.index_of(step.batch.targets[real])
+        return F.cross_entropy(self.scores(step.user_states[real], step.candidates), targets)
 
 
 class MeanOverThePadding(Softmax):
@@ -162,12 +162,12 @@ class FavoursTheFirstCandidates(Softmax):
         return super().scores(z, candidates) + torch.linspace(1, 0, len(candidates.items), dtype=z.dtype)
 
 
-class SingleOnly(Softmax):
+class Float32Only(Softmax):
     def forward(self, step):
         return super().forward(step).float()
 
 
-class AnotherInDouble(Softmax):
+class DiffersInFloat64(Softmax):
     def forward(self, step):
         return super().forward(step) + float(step.user_states.dtype == torch.float64)
 
@@ -178,24 +178,24 @@ class NoAutocast(Softmax):
         return torch.empty(out.shape, dtype=self.scale.dtype).index_copy_(0, torch.arange(len(out)), out)
 
 
-class Forgets(Softmax):
-    """Widens by what it was not given."""
+class GrowsWithEveryInstance(Softmax):
+    """Has a larger buffer with every instance."""
 
-    made = 0
+    instances = 0
 
     def __init__(self):
         super().__init__()
-        Forgets.made += 1
-        self.register_buffer("extra", torch.zeros(Forgets.made))
+        GrowsWithEveryInstance.instances += 1
+        self.register_buffer("extra", torch.zeros(GrowsWithEveryInstance.instances))
 
 
-class NoTerm(Agreement):
+class DetachedTerm(Agreement):
     def difference(self, step):
         return super().difference(step).detach()
 
 
-class TermOfItself(Agreement):
-    """What it pulls at is its own."""
+class TermOfItsOwnParameter(Agreement):
+    """Only its own parameter receives a gradient."""
 
     def __init__(self):
         super().__init__()
@@ -210,16 +210,16 @@ class TermOfTheCandidates(Agreement):
         return step.candidates.embeddings.square().mean()
 
 
-class TermThatPullsAtNothing(Agreement):
-    """The events are read, and do not matter."""
+class TermWithZeroGradient(Agreement):
+    """The gradient of the events is zero."""
 
     def difference(self, step):
         return super().difference(step) * 0
 
 
 CAUGHT = {
-    OfNeither: {"candidates"},
-    OfEachPosition: {
+    UnknownCandidates: {"candidates"},
+    LossPerPosition: {
         "loss",
         "gradients",
         "loss_decreases",
@@ -231,24 +231,24 @@ CAUGHT = {
         "autocast",
     },
     NeedsTwoUsers: {"loss"},
-    CandidatesDetached: {"gradients"},
-    InterestDetached: {"gradients"},
-    NothingLearnt: {"gradients"},
-    ScaleDetached: {"gradients"},
+    DetachedCandidates: {"gradients"},
+    DetachedInterest: {"gradients"},
+    DetachedLoss: {"gradients"},
+    DetachedScale: {"gradients"},
     InfiniteGradient: {"gradients"},
-    PushesAway: {"loss_decreases"},
+    PushesTargetsAway: {"loss_decreases"},
     CountsEveryPosition: {"positions_without_target", "item_order"},
     MeanOverThePadding: {"padding"},
     FirstUserCountsTwice: {"user_order"},
     FavoursTheFirstCandidates: {"item_order"},
-    SingleOnly: {"float64"},
-    AnotherInDouble: {"float64"},
+    Float32Only: {"float64"},
+    DiffersInFloat64: {"float64"},
     NoAutocast: {"autocast"},
-    Forgets: {"spec"},
-    NoTerm: {"gradients"},
-    TermOfItself: {"gradients"},
+    GrowsWithEveryInstance: {"spec"},
+    DetachedTerm: {"gradients"},
+    TermOfItsOwnParameter: {"gradients"},
     TermOfTheCandidates: {"gradients"},
-    TermThatPullsAtNothing: {"gradients"},
+    TermWithZeroGradient: {"gradients"},
 }
 
 

@@ -1,4 +1,4 @@
-"""Sources that break one promise each, and the checks that catch them."""
+"""Sources that each break one promise, and the checks that fail on them."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ LOG = "user_id,item_id,timestamp\nann,lamp,1700000000\nbob,desk,1700000009\n,des
 
 @pytest.fixture(autouse=True)
 def log(tmp_path, request):
-    """A file of events, which the class of tests is told of."""
+    """Write a file of events, and make it the argument of the test class."""
     path = tmp_path / "events.csv"
     path.write_text(LOG)
     if request.instance:
@@ -46,48 +46,48 @@ class TestCSV(SourceTests):
     plugin = CSV
 
 
-class Made(Source):
+class InMemory(Source):
     """Needs no file."""
 
     def read(self):
         return EventLog(pl.LazyFrame({"user_id": ["u"], "item_id": [1], "timestamp": [1_700_000_000.0]}))
 
 
-class TestMade(SourceTests):
-    plugin = Made
+class TestInMemory(SourceTests):
+    plugin = InMemory
 
     @pytest.fixture(autouse=True)
     def _no_file(self, log):
         self.init_args = {}
 
 
-class VersionOfText(CSV):
+class VersionAsText(CSV):
     version = "1.0"
 
 
-class NamesNoFolder(CSV):
+class ListsAFolder(CSV):
     def files(self):
         return [*super().files(), Path(self.path).parent]
 
 
-class NamesTexts(CSV):
+class ListsStrings(CSV):
     def files(self):
         return [self.path]
 
 
-class NamesNothing(CSV):
+class ListsNoFiles(CSV):
     def files(self):
         return []
 
 
-class FailsOtherwise(CSV):
+class FailsWithAnOSError(CSV):
     def files(self):
         with Path(self.path).open():
             return super().files()
 
 
-class NamesOnceRead(CSV):
-    """What it reads is known only afterwards."""
+class ListsFilesAfterReading(CSV):
+    """Its files are known only after reading."""
 
     seen = False
 
@@ -105,7 +105,7 @@ class Eager(CSV):
 
 
 class Pandas(CSV):
-    """As pandas names its own."""
+    """Returns an object whose type has the name of a pandas type."""
 
     def read(self):
         return EventLog(type("DataFrame", (), {"__module__": "pandas.core.frame"})())
@@ -116,17 +116,17 @@ class Tuple(CSV):
         return self.frame(), None
 
 
-class OtherNames(CSV):
+class MissingColumn(CSV):
     def frame(self):
         return super().frame().rename({"user_id": "customer"})
 
 
-class TakenNames(CSV):
+class ReservedColumn(CSV):
     def read(self):
         return EventLog(self.frame().with_columns(row=1))
 
 
-class TakenNameOfItems(CSV):
+class ReservedItemColumn(CSV):
     def read(self):
         return EventLog(self.frame(), self.frame().select("item_id", id="item_id"))
 
@@ -156,26 +156,26 @@ class Durations(CSV):
         return super().frame().with_columns(timestamp=pl.duration(seconds="timestamp"))
 
 
-class Shuffled(CSV):
-    """In another order each time."""
+class ChangesOnEveryRead(CSV):
+    """Returns other values on every read."""
 
     reads = 0
 
     def frame(self):
-        Shuffled.reads += 1
-        return super().frame().with_columns(line=pl.lit(Shuffled.reads))
+        ChangesOnEveryRead.reads += 1
+        return super().frame().with_columns(line=pl.lit(ChangesOnEveryRead.reads))
 
 
-class TruthOnce(CSV):
+class TruthOnEveryOtherRead(CSV):
     reads = 0
 
     def read(self):
-        TruthOnce.reads += 1
-        return EventLog(self.frame(), truth=self.frame() if TruthOnce.reads % 2 else None)
+        TruthOnEveryOtherRead.reads += 1
+        return EventLog(self.frame(), truth=self.frame() if TruthOnEveryOtherRead.reads % 2 else None)
 
 
 class Untyped(CSV):
-    """Args without a type.
+    """Has an argument without a type.
 
     Args:
         path: the events.
@@ -186,54 +186,54 @@ class Untyped(CSV):
 
 
 CAUGHT = {
-    VersionOfText: {"version"},
-    NamesNoFolder: {"files"},
-    NamesTexts: {"files", "missing_files"},
-    NamesNothing: {"missing_files"},
-    FailsOtherwise: {"missing_files"},
-    NamesOnceRead: {"files"},
+    VersionAsText: {"version"},
+    ListsAFolder: {"files"},
+    ListsStrings: {"files", "missing_files"},
+    ListsNoFiles: {"missing_files"},
+    FailsWithAnOSError: {"missing_files"},
+    ListsFilesAfterReading: {"files"},
     Eager: {"frames", "columns", "types", "valid_rows", "determinism"},
     Pandas: {"frames", "columns", "types", "valid_rows", "determinism"},
     Tuple: {"frames", "columns", "types", "valid_rows", "determinism"},
-    OtherNames: {"columns", "valid_rows"},
-    TakenNames: {"columns", "valid_rows"},
-    TakenNameOfItems: {"columns", "valid_rows"},
+    MissingColumn: {"columns", "valid_rows"},
+    ReservedColumn: {"columns", "valid_rows"},
+    ReservedItemColumn: {"columns", "valid_rows"},
     RejectsWithoutReason: {"columns", "valid_rows"},
     IdsAsFloats: {"types"},
     ListsOfIds: {"types", "valid_rows"},
     Milliseconds: {"valid_rows"},
     Durations: {"types", "valid_rows"},
-    Shuffled: {"determinism"},
-    TruthOnce: {"determinism"},
+    ChangesOnEveryRead: {"determinism"},
+    TruthOnEveryOtherRead: {"determinism"},
     Untyped: {"arguments"},
 }
 
 
-def broken(plugin, path):
+def failed_checks(plugin, path):
     return {outcome.check: outcome.message for outcome in check_plugin(plugin, {"path": path}) if outcome.status == "failed"}
 
 
 @pytest.mark.parametrize("plugin", CAUGHT)
 def test_caught_by_the_right_checks(plugin, log):
-    found = broken(plugin, log)
-    assert set(found) == CAUGHT[plugin], found
+    failures = failed_checks(plugin, log)
+    assert set(failures) == CAUGHT[plugin], failures
 
 
 def test_another_library_is_named(log):
-    assert broken(Pandas, log)["frames"] == "events is a pandas.DataFrame; it must be a polars.LazyFrame"
-    assert broken(Eager, log)["frames"] == "events is a polars.DataFrame; it must be a polars.LazyFrame"
+    assert failed_checks(Pandas, log)["frames"] == "events is a pandas.DataFrame; it must be a polars.LazyFrame"
+    assert failed_checks(Eager, log)["frames"] == "events is a polars.DataFrame; it must be a polars.LazyFrame"
 
 
-def test_why_no_event_is_good(log):
-    assert "it must be in unix seconds" in broken(Milliseconds, log)["valid_rows"]
+def test_the_reason_for_invalid_rows_is_reported(log):
+    assert "it must be in unix seconds" in failed_checks(Milliseconds, log)["valid_rows"]
 
 
-def test_a_data_error_of_a_missing_file_will_do(log):
-    class Tells(CSV):
+def test_a_missing_file_may_raise_a_data_error(log):
+    class RaisesDataError(CSV):
         def files(self):
             raise DataError("no such file")
 
-    assert "missing_files" not in broken(Tells, log)
+    assert "missing_files" not in failed_checks(RaisesDataError, log)
 
 
 def test_every_check_can_fail():

@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: appended to, and read as if the run had never been interrupted."""
+"""``metrics.jsonl``: a resumed run appends to it, and it reads as if the run had not been interrupted."""
 
 import json
 
@@ -26,14 +26,14 @@ COMPLETE = [train(0), train(1), VALIDATION, train(2), train(3), TEST]
 @pytest.mark.parametrize("killed_after", range(1, len(COMPLETE) + 1))
 @pytest.mark.parametrize("resumed_at", [0, 1, 3, 4, 5])  # a checkpoint is written between two steps
 def test_a_resumed_run_reads_as_an_uninterrupted_one(tmp_path, killed_after, resumed_at):
-    log(tmp_path / "whole", *COMPLETE)
-    log(tmp_path / "parts", *COMPLETE[:killed_after])
-    log(tmp_path / "parts", *COMPLETE[min(resumed_at, killed_after) :], resume=True)
-    parts, whole = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("parts", "whole"))
-    assert parts.select(whole.columns).equals(whole)
+    log(tmp_path / "uninterrupted", *COMPLETE)
+    log(tmp_path / "resumed", *COMPLETE[:killed_after])
+    log(tmp_path / "resumed", *COMPLETE[min(resumed_at, killed_after) :], resume=True)
+    resumed, uninterrupted = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("resumed", "uninterrupted"))
+    assert resumed.select(uninterrupted.columns).equals(uninterrupted)
 
 
-def test_rows_of_another_continuation_are_dropped(tmp_path):
+def test_rows_after_the_resumed_step_are_dropped(tmp_path):
     log(tmp_path, train(0), train(1), train(2), train(3))
     log(tmp_path, train(1, 9.0), resume=True)
     assert read_metrics(tmp_path / "metrics.jsonl")["train/loss"].to_list() == [0.0, 9.0]
@@ -55,7 +55,7 @@ def test_a_new_run_replaces_the_file_and_every_line_is_json(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["", '{"step": 2, "tr', "\n\n"])
-def test_a_line_that_a_kill_has_cut_is_ignored(tmp_path, end):
+def test_a_truncated_last_line_is_ignored(tmp_path, end):
     log(tmp_path, train(0), train(1))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write(end)

@@ -37,13 +37,13 @@ def test_a_failed_builder_leaves_no_folder(tmp_path):
 
 
 def test_leftovers_of_a_killed_builder_are_rebuilt(tmp_path):
-    left = tmp_path / "x.part"
-    left.mkdir()
-    (left / "half").write_text("half")
+    leftover = tmp_path / "x.part"
+    leftover.mkdir()
+    (leftover / "half").write_text("half")
     (tmp_path / "x.lock").touch()
     folder = artifact_store.build_artifact(tmp_path / "x", write)
     assert {f.name for f in folder.iterdir()} == {"done", artifact_store.MANIFEST_NAME}
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 def build_slowly(folder, log):

@@ -65,5 +65,5 @@ def test_time_option(time):
     torch.manual_seed(0)
     dynamics, x, mask = Evolution(4, time=time).eval(), torch.randn(1, 3, 4), torch.ones(1, 3, dtype=torch.bool)
     zs = [dynamics(x, torch.tensor([[0.0, days, 0.0]]), mask) for days in (-5.0, 0.0, 9.0)]
-    torch.testing.assert_close(zs[0], zs[1])  # a clock that was set back counts as no time
+    torch.testing.assert_close(zs[0], zs[1])  # negative elapsed time counts as zero
     assert torch.equal(zs[1], zs[2]) is not time

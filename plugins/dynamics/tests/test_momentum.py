@@ -155,7 +155,7 @@ def with_network(dim=4, std=1.0):
     return dynamics
 
 
-def test_a_network_only_adds_parameters():
+def test_network_only_adds_parameters():
     names = {"in_proj.weight", "raw_rate", "raw_alpha", "raw_beta"}
     assert Momentum(4).state_dict().keys() == names
     assert {n for n in Momentum(4, delta="network").state_dict() if not n.startswith("correction.")} == names
@@ -216,7 +216,7 @@ def test_correction_is_finite_in_half_precision(event):
     assert event.grad.isfinite().all()
 
 
-def test_the_message_names_alpha_at_the_margin():
+def test_error_names_alpha_at_the_limit():
     with pytest.raises(ValueError, match=r"alpha is 0.999; \(1 \+ alpha\) / 2 is 0.9995; it must be between"):
         Momentum(4, alpha=0.999)
 

@@ -37,19 +37,19 @@ METHODS = {
     "vera-top": (Peft, {"method": "vera", "config": {"r": 4}, "layers": 1}),
     "prompt": (Peft, {"method": "prompt_tuning", "config": {"num_virtual_tokens": 3}}),
 }
-"""Class and arguments of each method, by a name for the tests."""
+"""Class and arguments of each method, by its name in the tests."""
 
 
-GPT = ("full-top", "lora", "side")
-"""The methods that the quick tests run on a second architecture too, where only the model differs."""
+FAST_GPT_METHODS = ("full-top", "lora", "side")
+"""Methods that the fast tests also run on the GPT model; its other cases are slow tests."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m selects
+@pytest.hookimpl(tryfirst=True)  # before pytest applies -m
 def pytest_collection_modifyitems(items):
     for item in items:
         params = getattr(item, "callspec", None) and item.callspec.params
-        second = params and params.get("folder") == "gpt" and params.get("method", "lora") not in GPT
-        if second and item.path.stem in ("test_contract", "test_base_weights", "test_export"):
+        is_gpt_case = params and params.get("folder") == "gpt" and params.get("method", "lora") not in FAST_GPT_METHODS
+        if is_gpt_case and item.path.stem in ("test_contract", "test_base_weights", "test_export"):
             item.add_marker(pytest.mark.slow)
 
 
@@ -89,19 +89,19 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(params=["bert", "gpt"])
 def folder(request):
-    """The folder of each model."""
+    """Return the folder of each model."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def subject(method):
-    """The class and the arguments of a method."""
+    """Return the class and arguments of a method."""
     return METHODS[method]
 
 
 @pytest.fixture
 def build():
-    """``build("lora", folder, r=4)``: an encoder as at the start of training."""
+    """Return a function that builds an untrained encoder: ``build("lora", folder, r=4)``."""
 
     def build(method, folder, /, **arguments):
         cls, defaults = METHODS[method]

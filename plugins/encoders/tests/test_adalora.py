@@ -223,19 +223,19 @@ def test_resumed_training_equals_uninterrupted_training(build, bert, stop):
 
 def test_allocator_state_is_saved(build, bert):
     first = TrainingLoop(build("adalora", bert), 30).run(11).encoder
-    again = build("adalora", bert)
-    again.load_state_dict(save_and_load(first.state_dict()))
+    reloaded = build("adalora", bert)
+    reloaded.load_state_dict(save_and_load(first.state_dict()))
     scores = first.get_extra_state()
     assert all(len(scores[name]) == len(factors(first, "A")) * 3 for name in ("ipt", "exp_avg_ipt", "exp_avg_unc"))
     assert sum(map(sum, scores["rank_pattern"].values())) < 12
-    torch.testing.assert_close(again.get_extra_state(), scores)
+    torch.testing.assert_close(reloaded.get_extra_state(), scores)
 
 
-def test_a_copy_has_a_scores_of_its_own(build, bert):
+def test_a_deep_copy_has_its_own_scores(build, bert):
     first = TrainingLoop(build("adalora", bert), 30).run(11).encoder
     first.trainer = None
-    again = copy.deepcopy(first)
-    before = copy.deepcopy(again.get_extra_state())
+    copied = copy.deepcopy(first)
+    before = copy.deepcopy(copied.get_extra_state())
     TrainingLoop(first, 30, step=11).run(5)
-    torch.testing.assert_close(again.get_extra_state(), before)
+    torch.testing.assert_close(copied.get_extra_state(), before)
     assert before["rank_pattern"] != first.get_extra_state()["rank_pattern"]

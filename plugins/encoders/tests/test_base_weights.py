@@ -19,7 +19,7 @@ MODIFIES_THE_BASE = {"r": 2, "target_modules": ["query"]}
 
 @pytest.fixture(scope="session")
 def other(bert, tmp_path_factory):
-    """A model of the same shape with other weights."""
+    """Return the folder of a model with the same shape and other weights."""
     folder = Path(shutil.copytree(bert, tmp_path_factory.mktemp("other") / "model"))
     model = load_pretrained(folder)
     torch.manual_seed(1)
@@ -65,7 +65,7 @@ def state_dict_without_hash(encoder):
     return {name: tensor for name, tensor in all_weights.items() if not name.endswith(KEY)}
 
 
-def test_state_dict_holds_the_trained_parameters_and_the_hash_of_the_base(build, folder, method):
+def test_state_dict_contains_the_trained_parameters_and_the_hash_of_the_base(build, folder, method):
     encoder = perturb(build(method, folder))
     state = encoder.state_dict()
     trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
@@ -79,10 +79,10 @@ def test_state_dict_holds_the_trained_parameters_and_the_hash_of_the_base(build,
 
 def test_state_dict_restores_the_vectors(build, folder, method):
     encoder = perturb(build(method, folder))
-    again = build(method, folder)
-    assert method == "frozen" or not torch.equal(vectors(again), vectors(encoder))
-    again.load_state_dict(save_and_load(encoder))
-    assert torch.equal(vectors(again), vectors(encoder))
+    reloaded = build(method, folder)
+    assert method == "frozen" or not torch.equal(vectors(reloaded), vectors(encoder))
+    reloaded.load_state_dict(save_and_load(encoder))
+    assert torch.equal(vectors(reloaded), vectors(encoder))
 
 
 @pytest.mark.parametrize("method", ["lora", "frozen", "side"])
@@ -111,28 +111,28 @@ def test_other_base_weights_are_rejected_with_both_hashes(build, bert, other, me
 
 def test_hash_does_not_depend_on_the_folder(build, bert, tmp_path):
     moved = str(shutil.copytree(bert, tmp_path / "elsewhere"))
-    encoder, again = perturb(build("lora", bert)), build("lora", moved)
-    again.load_state_dict(save_and_load(encoder))
-    assert torch.equal(vectors(again), vectors(encoder))
+    encoder, reloaded = perturb(build("lora", bert)), build("lora", moved)
+    reloaded.load_state_dict(save_and_load(encoder))
+    assert torch.equal(vectors(reloaded), vectors(encoder))
 
 
 @pytest.mark.parametrize("method", ["frozen", "full", "full-top", "lora"])
 def test_state_dict_without_hash_loads(build, bert, method):
-    encoder, again = perturb(build(method, bert)), build(method, bert)
-    again.load_state_dict(state_dict_without_hash(encoder))
-    assert torch.equal(vectors(again), vectors(encoder))
+    encoder, reloaded = perturb(build(method, bert)), build(method, bert)
+    reloaded.load_state_dict(state_dict_without_hash(encoder))
+    assert torch.equal(vectors(reloaded), vectors(encoder))
 
 
 def test_other_weights_from_a_state_dict_without_hash_count_as_changed(build, bert, other):
     """Otherwise their output would be cached under the hash of this base."""
     for method in ("frozen", "full-top"):
-        encoder, again = build(method, other), build(method, bert)
-        assert again.frozen_trunk() is not None
-        again.load_state_dict(state_dict_without_hash(encoder))
-        assert again.frozen_trunk() is None
-        assert torch.equal(vectors(again), vectors(encoder))
+        encoder, reloaded = build(method, other), build(method, bert)
+        assert reloaded.frozen_trunk() is not None
+        reloaded.load_state_dict(state_dict_without_hash(encoder))
+        assert reloaded.frozen_trunk() is None
+        assert torch.equal(vectors(reloaded), vectors(encoder))
         third = build(method, bert)
-        third.load_state_dict(save_and_load(again))
+        third.load_state_dict(save_and_load(reloaded))
         assert torch.equal(vectors(third), vectors(encoder))
 
 
@@ -145,46 +145,46 @@ def test_missing_trained_parameters_are_an_error(build, bert):
 def test_deep_copies_and_pickles_keep_their_base(build, bert, other, method):
     encoder = perturb(build(method, bert))
     theirs = save_and_load(build(method, other))
-    for again in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
-        assert again.state_dict().keys() == encoder.state_dict().keys()
-        assert torch.equal(vectors(again), vectors(encoder))
+    for copied in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        assert copied.state_dict().keys() == encoder.state_dict().keys()
+        assert torch.equal(vectors(copied), vectors(encoder))
         fresh = build(method, bert)
-        fresh.load_state_dict(save_and_load(again))
+        fresh.load_state_dict(save_and_load(copied))
         assert torch.equal(vectors(fresh), vectors(encoder))
-        again.load_state_dict(save_and_load(perturb(fresh)))
-        assert torch.equal(vectors(again), vectors(fresh))
+        copied.load_state_dict(save_and_load(perturb(fresh)))
+        assert torch.equal(vectors(copied), vectors(fresh))
         with pytest.raises(RuntimeError, match="base weights with sha256"):
-            again.load_state_dict(theirs)
+            copied.load_state_dict(theirs)
 
 
 def test_a_deep_copy_loads_from_its_own_base(build, bert):
     encoder = build("lora", bert)
-    again = copy.deepcopy(encoder)
+    copied = copy.deepcopy(encoder)
     originals = {id(p) for p in encoder.parameters()}
-    assert not originals & {id(p) for p in again.base.parameters}
+    assert not originals & {id(p) for p in copied.base.parameters}
     with torch.no_grad():
-        for p in again.base.parameters:
+        for p in copied.base.parameters:
             p.add_(1.0)
-    again.load_state_dict(save_and_load(encoder))
-    assert not torch.equal(vectors(again), vectors(encoder))
+    copied.load_state_dict(save_and_load(encoder))
+    assert not torch.equal(vectors(copied), vectors(encoder))
 
 
-@pytest.mark.parametrize("how", ["pissa", "olora"])
-def test_weights_modified_at_initialisation_are_saved(build, bert, how):
+@pytest.mark.parametrize("initialisation", ["pissa", "olora"])
+def test_weights_modified_at_initialisation_are_saved(build, bert, initialisation):
     """PiSSA and OLoRA move a part of each weight into their own parameters."""
-    options = {"method": "lora", "config": MODIFIES_THE_BASE | {"init_lora_weights": how}}
+    options = {"method": "lora", "config": MODIFIES_THE_BASE | {"init_lora_weights": initialisation}}
     encoder = perturb(build("vera", bert, **options))
     state = save_and_load(encoder)
     queries = {name for name in frozen_names(encoder) if name.endswith("query.base_layer.weight")}
     assert len(queries) == 2
     assert frozen_names(encoder) & state.keys() == queries
-    again = build("vera", bert, **options)
+    reloaded = build("vera", bert, **options)
     with torch.no_grad():  # another linear algebra library may give other signs
-        for name, p in again.named_parameters():
+        for name, p in reloaded.named_parameters():
             if name in queries:
                 p.zero_()
-    again.load_state_dict(state)
-    assert torch.equal(vectors(again), vectors(encoder))
+    reloaded.load_state_dict(state)
+    assert torch.equal(vectors(reloaded), vectors(encoder))
 
 
 def test_precision_does_not_affect_the_keys(build, bert):
@@ -215,9 +215,9 @@ def test_weights_that_were_trainable_at_any_time_are_saved(build, bert):
         encoder.requires_grad_(False)
         state = save_and_load(encoder)
         assert {name for name in encoder.state_dict() if f"layer.{number}." in name} <= state.keys()
-        again = build(method, bert).requires_grad_(False)
-        again.load_state_dict(state)
-        assert torch.equal(vectors(again), vectors(encoder))
+        reloaded = build(method, bert).requires_grad_(False)
+        reloaded.load_state_dict(state)
+        assert torch.equal(vectors(reloaded), vectors(encoder))
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from interestlab_encoders.bottleneck import BottleneckConfig, BottleneckModel, f
 from interestlab_encoders.pretrained import load_pretrained
 
 TOKENS = torch.tensor([[2, 9, 4, 7], [1, 3, 8, 0]])
-ENDS = {"bert": ["attention.output.dense", "output.dense"], "gpt": ["attn.c_proj", "mlp.c_proj"]}
+TARGETS = {"bert": ["attention.output.dense", "output.dense"], "gpt": ["attn.c_proj", "mlp.c_proj"]}
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,14 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(params=ENDS)
+@pytest.fixture(params=TARGETS)
 def base(request):
     return load_pretrained(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
-def ends(base):
-    return ENDS["bert" if base.config.model_type == "bert" else "gpt"]
+def targets(base):
+    return TARGETS["bert" if base.config.model_type == "bert" else "gpt"]
 
 
 def run(model):
@@ -49,17 +49,17 @@ def randomize(model, adapter="default"):
     return model
 
 
-def add_adapter(base, ends, **options):
-    return get_peft_model(base, BottleneckConfig(target_modules=ends, **options))
+def add_adapter(base, targets, **options):
+    return get_peft_model(base, BottleneckConfig(target_modules=targets, **options))
 
 
 def trained_names(model):
     return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-def test_initial_output_equals_the_model(base, ends):
+def test_initial_output_equals_the_model(base, targets):
     before = run(base)
-    assert torch.equal(run(add_adapter(base, ends)), before)
+    assert torch.equal(run(add_adapter(base, targets)), before)
 
 
 def test_is_a_residual_bottleneck():
@@ -73,17 +73,17 @@ def test_is_a_residual_bottleneck():
 
 
 @pytest.mark.parametrize(("options", "size"), [({"reduction": 6}, 4), ({"reduction": 6, "size": 7}, 7)])
-def test_only_bottlenecks_are_trainable(base, ends, options, size, capsys):
-    model = add_adapter(base, ends, **options)
+def test_only_bottlenecks_are_trainable(base, targets, options, size, capsys):
+    model = add_adapter(base, targets, **options)
     assert all("bottleneck_" in name for name in trained_names(model))
-    expected = 2 * len(ends) * (2 * 24 * size + size + 24)  # two layers of width 24
+    expected = 2 * len(targets) * (2 * 24 * size + size + 24)  # two layers of width 24
     assert model.get_nb_trainable_parameters()[0] == expected
     model.print_trainable_parameters()
     assert f"trainable params: {expected:,}" in capsys.readouterr().out
 
 
-def test_every_adapter_parameter_has_a_gradient(base, ends):
-    model = randomize(add_adapter(base, ends, size=8, nonlinearity="prelu")).train()
+def test_every_adapter_parameter_has_a_gradient(base, targets):
+    model = randomize(add_adapter(base, targets, size=8, nonlinearity="prelu")).train()
     frozen = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
     model(input_ids=TOKENS).last_hidden_state.square().sum().backward()
     with torch.no_grad():
@@ -95,8 +95,8 @@ def test_every_adapter_parameter_has_a_gradient(base, ends):
 
 
 @pytest.mark.parametrize("name", ["default", "other"])
-def test_saves_and_loads(base, ends, name, tmp_path, request):
-    model = randomize(add_adapter(base, ends, size=5, nonlinearity="prelu"))
+def test_saves_and_loads(base, targets, name, tmp_path, request):
+    model = randomize(add_adapter(base, targets, size=5, nonlinearity="prelu"))
     model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["peft_type"] == "BOTTLENECK"
     assert isinstance(PeftConfig.from_pretrained(tmp_path), BottleneckConfig)
@@ -108,16 +108,16 @@ def test_saves_and_loads(base, ends, name, tmp_path, request):
 
 
 def test_modules_to_save_are_trained_and_saved(bert, tmp_path):
-    model = randomize(add_adapter(load_pretrained(bert), ENDS["bert"], modules_to_save=["word_embeddings"]))
+    model = randomize(add_adapter(load_pretrained(bert), TARGETS["bert"], modules_to_save=["word_embeddings"]))
     assert any("word_embeddings" in name for name in trained_names(model))
     model.save_pretrained(tmp_path)
     loaded = PeftModel.from_pretrained(load_pretrained(bert), tmp_path)
     assert torch.equal(run(loaded), run(model.eval()))
 
 
-def test_disabling_adapters_restores_the_model(base, ends):
+def test_disabling_adapters_restores_the_model(base, targets):
     before = run(base)
-    model = randomize(add_adapter(base, ends)).eval()
+    model = randomize(add_adapter(base, targets)).eval()
     after = run(model)
     with model.disable_adapter():
         assert torch.equal(run(model), before)
@@ -125,11 +125,11 @@ def test_disabling_adapters_restores_the_model(base, ends):
     assert not torch.equal(after, before)
 
 
-def test_switching_stacking_and_deleting_adapters(base, ends):
+def test_switching_stacking_and_deleting_adapters(base, targets):
     before = run(base)
-    model = randomize(add_adapter(base, ends)).eval()
+    model = randomize(add_adapter(base, targets)).eval()
     first = run(model)
-    model.add_adapter("second", BottleneckConfig(target_modules=ends[1:], size=3))
+    model.add_adapter("second", BottleneckConfig(target_modules=targets[1:], size=3))
     randomize(model, "second")
     assert all(".default." in name for name in trained_names(model))
     assert torch.equal(run(model), first)
@@ -147,8 +147,8 @@ def test_switching_stacking_and_deleting_adapters(base, ends):
     assert not any("default" in name for name, _ in model.named_modules())
 
 
-def test_status(base, ends):
-    status = add_adapter(base, ends).get_model_status()
+def test_status(base, targets):
+    status = add_adapter(base, targets).get_model_status()
     assert status.peft_types == {"default": "BOTTLENECK"}
     assert status.num_adapter_layers == 4
     assert status.requires_grad == {"default": True}
@@ -156,37 +156,37 @@ def test_status(base, ends):
 
 
 @pytest.mark.parametrize("merge", ["merge_and_unload", "merge_adapter"])
-def test_cannot_be_merged(base, ends, merge):
-    model = randomize(add_adapter(base, ends)).eval()
+def test_cannot_be_merged(base, targets, merge):
+    model = randomize(add_adapter(base, targets)).eval()
     after = run(model)
     with pytest.raises(ValueError, match="not linear and cannot be merged"):
         getattr(model, merge)()
     assert torch.equal(run(model), after)
 
 
-def test_unload_restores_the_model(base, ends):
+def test_unload_restores_the_model(base, targets):
     before, kinds = run(base), [type(module) for module in base.modules()]
-    plain = randomize(add_adapter(base, ends)).unload()
+    plain = randomize(add_adapter(base, targets)).unload()
     assert [type(module) for module in plain.modules()] == kinds
     assert torch.equal(run(plain.eval()), before)
 
 
 @pytest.mark.parametrize("keep_dtype", [True, False])
-def test_half_precision(base, ends, keep_dtype):
+def test_half_precision(base, targets, keep_dtype):
     base = base.to(torch.bfloat16)
-    model = get_peft_model(base, BottleneckConfig(target_modules=ends), autocast_adapter_dtype=not keep_dtype)
+    model = get_peft_model(base, BottleneckConfig(target_modules=targets), autocast_adapter_dtype=not keep_dtype)
     dtypes = {p.dtype for p in model.parameters() if p.requires_grad}
     assert dtypes == {torch.bfloat16 if keep_dtype else torch.float32}
     assert run(randomize(model)).dtype == torch.bfloat16
 
 
-def test_adapters_are_on_the_device_of_the_model(base, ends):
-    model = add_adapter(base.to("meta"), ends)
+def test_adapters_are_on_the_device_of_the_model(base, targets):
+    model = add_adapter(base.to("meta"), targets)
     assert {p.device.type for p in model.parameters()} == {"meta"}
 
 
-def test_autocast(base, ends):
-    model = randomize(add_adapter(base, ends)).eval()
+def test_autocast(base, targets):
+    model = randomize(add_adapter(base, targets)).eval()
     with torch.autocast("cpu", torch.bfloat16):
         model(input_ids=TOKENS).last_hidden_state.float().square().mean().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
@@ -242,14 +242,14 @@ def test_peft_still_accepts_methods_of_another_enum():
 SIZES = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "vocab_size": 30, "max_position_embeddings": 20}
 LLAMA = ["self_attn.o_proj", "mlp.down_proj"]
 KINDS = {
-    "Bert": (ENDS["bert"], {}),
-    "Roberta": (ENDS["bert"], {}),
-    "XLMRoberta": (ENDS["bert"], {}),
-    "Electra": (ENDS["bert"], {}),
+    "Bert": (TARGETS["bert"], {}),
+    "Roberta": (TARGETS["bert"], {}),
+    "XLMRoberta": (TARGETS["bert"], {}),
+    "Electra": (TARGETS["bert"], {}),
     "MPNet": (["attention.attn.o", "output.dense"], {}),
     "DistilBert": (["attention.out_lin", "ffn.lin2"], {"hidden_dim": 24}),
     "ModernBert": (["attn.Wo", "mlp.Wo"], {}),
-    "GPT2": (ENDS["gpt"], {}),
+    "GPT2": (TARGETS["gpt"], {}),
     "GPTNeoX": (["attention.dense", "mlp.dense_4h_to_h"], {}),
     "OPT": (["self_attn.out_proj", "fc2"], {"ffn_dim": 24, "word_embed_proj_dim": 16}),
     "Llama": (LLAMA, {}),
@@ -258,7 +258,7 @@ KINDS = {
 }
 
 
-def tiny(kind, **options):
+def tiny_model(kind, **options):
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "intermediate_size": 24}
     return AutoModel.from_config(getattr(transformers, f"{kind}Config")(**{**SIZES, **special, **options}))
 
@@ -269,15 +269,15 @@ def layers_of(model):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_target_modules(kind):
-    ends, options = KINDS[kind]
-    model = tiny(kind, **options).train()
+    targets, options = KINDS[kind]
+    model = tiny_model(kind, **options).train()
     layers = layers_of(model)
     path = next(name for name, module in model.named_modules() if module is layers)
-    assert find_target_modules(model, layers) == [f"{path}.{i}.{end}" for i in (0, 1) for end in ends]
-    assert find_target_modules(model, [layers[1]], "pfeiffer") == [f"{path}.1.{ends[1]}"]
+    assert find_target_modules(model, layers) == [f"{path}.{i}.{target}" for i in (0, 1) for target in targets]
+    assert find_target_modules(model, [layers[1]], "pfeiffer") == [f"{path}.1.{targets[1]}"]
     assert model.training
     tuned = add_adapter(model, find_target_modules(model, layers, "pfeiffer")).base_model
-    assert tuned.targeted_module_names == [f"{path}.{i}.{ends[1]}" for i in (0, 1)]
+    assert tuned.targeted_module_names == [f"{path}.{i}.{targets[1]}" for i in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_target_modules(kind):
     ],
 )
 def test_models_without_target_modules(kind, options):
-    model = tiny(kind, **options)
+    model = tiny_model(kind, **options)
     with pytest.raises(ValueError, match=re.escape(f"in a '{kind.lower()}' model")):
         find_target_modules(model, layers_of(model))
 

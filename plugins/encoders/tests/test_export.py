@@ -95,12 +95,12 @@ def test_masked_ranks_of_adalora_are_omitted(build, bert, tmp_path):
 
 
 @pytest.mark.parametrize("method", MERGEABLE)
-@pytest.mark.parametrize("again", [Frozen, Full])
-def test_a_merged_model_can_be_the_model_of_another_encoder(build, folder, method, again, tmp_path):
+@pytest.mark.parametrize("encoder_class", [Frozen, Full])
+def test_a_merged_model_can_be_the_model_of_another_encoder(build, folder, method, encoder_class, tmp_path):
     encoder = perturb(build(method, folder))
     before = vectors(encoder)
     encoder.export(tmp_path, merged=True)
-    merged = again(model=str(tmp_path))
+    merged = encoder_class(model=str(tmp_path))
     merged.build({}, dim=8)
     assert [row.tolist() for row in merged.preprocess(TEXTS)] == [row.tolist() for row in encoder.preprocess(TEXTS)]
     torch.testing.assert_close(vectors(merged), before, rtol=1e-4, atol=1e-4)
@@ -126,8 +126,8 @@ def test_a_merged_model_has_tokenizer_and_pooling_and_one_weights_file(build, be
     assert (out / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
     assert [file.name for file in out.glob("*.safetensors*")] == ["model.safetensors"]
     assert not (out / "README.md").exists()
-    own = {name for name, _ in AutoModel.from_pretrained(base, add_pooling_layer=False).named_parameters()}
-    assert load_file(out / "model.safetensors").keys() == own  # without PEFT's names
+    base_names = {name for name, _ in AutoModel.from_pretrained(base, add_pooling_layer=False).named_parameters()}
+    assert load_file(out / "model.safetensors").keys() == base_names  # without PEFT's names
     assert json.loads((out / "config.json").read_text())["model_type"] == "bert"
 
 

@@ -206,9 +206,9 @@ def test_preprocess_key_depends_on_the_images_below_the_root(vit, tmp_path):
 def test_key_and_hash_depend_on_the_image_processor(root, tmp_path):
     model = ViTModel(ViTConfig(**SMALL, **VISION))
     first = Image(save(tmp_path, model), root)
-    again = Image(save(tmp_path, model), root)
+    same = Image(save(tmp_path, model), root)
     other = Image(save(tmp_path, model, PROCESSOR.replace("0.5", "0.4")), root)
-    assert (first.preprocess_key, first.base.sha256) == (again.preprocess_key, again.base.sha256)
+    assert (first.preprocess_key, first.base.sha256) == (same.preprocess_key, same.base.sha256)
     assert first.preprocess_key != other.preprocess_key
     assert first.base.sha256 != other.base.sha256
 

@@ -50,8 +50,8 @@ def bert():
     return build_stack("bert")
 
 
-def calls(stack, run):
-    """Count how often each layer runs during ``run``, in its linear modules: a split replaces the layer's own forward."""
+def count_calls(stack, run):
+    """Count how often each layer runs in ``run``, by its linear modules: a split replaces the forward of the layer itself."""
     counts = [0] * len(stack.layers)
 
     def counter(i):
@@ -105,10 +105,13 @@ def test_each_part_runs_only_its_own_layers(stack):
     for depth in (1, 2, 3):
         (states,) = stack.hidden_states(INPUTS, depth)[-1:]
         below = [1] * depth + [0] * (3 - depth)
-        assert calls(stack, lambda depth=depth: stack.hidden_states(INPUTS, depth)) == below
+        assert count_calls(stack, lambda depth=depth: stack.hidden_states(INPUTS, depth)) == below
         above = [1 - n for n in below]
-        assert calls(stack, lambda depth=depth, states=states: stack.run_from(Inputs(states, INPUTS.lengths), depth)) == above
-    assert calls(stack, lambda: last_hidden_state(stack.model, INPUTS.values, INPUTS)) == [1, 1, 1]
+        assert (
+            count_calls(stack, lambda depth=depth, states=states: stack.run_from(Inputs(states, INPUTS.lengths), depth))
+            == above
+        )
+    assert count_calls(stack, lambda: last_hidden_state(stack.model, INPUTS.values, INPUTS)) == [1, 1, 1]
 
 
 def test_a_split_does_not_modify_the_model(stack):

@@ -176,11 +176,11 @@ def test_side_reads_the_hidden_states_of_the_model(build, folder):
     encoder = build("side", folder)
     texts = inputs(encoder)
     states = encoder.frozen_trunk().forward(texts).values
-    own = load_pretrained(encoder.folder)(
+    expected_states = load_pretrained(encoder.folder)(
         input_ids=texts.values, attention_mask=texts.mask.long(), output_hidden_states=True
     ).hidden_states
     for i in (0, 1):  # the last state of GPT-2 includes its final norm
-        pooled = encoder.pool(own[i], texts)
+        pooled = encoder.pool(expected_states[i], texts)
         torch.testing.assert_close(states[:, i], nn.functional.layer_norm(pooled, (24,)), rtol=1e-4, atol=1e-4)
 
 

@@ -96,6 +96,6 @@ def test_max_length_is_limited_by_the_model(model, request):
 def test_can_be_copied_and_pickled(bert):
     encoder = build_encoder(Frozen, bert)
     inputs = pad_rows(encoder.preprocess(TEXTS))
-    for again in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
-        assert torch.equal(again(inputs), encoder(inputs))
-        assert (again.preprocess(TEXTS)[0] == encoder.preprocess(TEXTS)[0]).all()
+    for copied in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        assert torch.equal(copied(inputs), encoder(inputs))
+        assert (copied.preprocess(TEXTS)[0] == encoder.preprocess(TEXTS)[0]).all()

@@ -96,7 +96,7 @@ def test_a_single_stream(cls, streams):
     torch.testing.assert_close(head(only, all_present(only)), streams["text"])
 
 
-def test_stream_names_may_hold_any_characters(streams):
+def test_stream_names_may_contain_any_characters(streams):
     head = Attention(DIM)
     head.build(["event.what ever"])
     x = {"event.what ever": streams["text"]}

@@ -10,7 +10,7 @@ PRESENT = {name: torch.tensor([True]) for name in STREAMS}
 
 
 def gated(gate):
-    """A head whose gate of ``a`` in channel 0 depends on channel 1 of ``b``; the gate of ``b`` in channel 1 is ln 3."""
+    """Build a head whose gate of ``a`` in channel 0 depends on channel 1 of ``b``; the gate of ``b`` in channel 1 is ln 3."""
     head = Gated(2, gate)
     head.build(["a", "b"])
     with torch.no_grad():

@@ -95,7 +95,7 @@ def test_a_history_without_targets_is_not_perturbed(make_step):
     torch.testing.assert_close(relative_norm(step), torch.tensor([EPSILON, 0.0, 0.0]))
 
 
-def test_the_spec_of_fgm_holds_its_own_argument():
+def test_the_spec_of_fgm_contains_its_own_argument():
     assert Fgm(0.3).spec["init_args"] == {"epsilon": 0.3}
 
 

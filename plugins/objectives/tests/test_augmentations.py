@@ -12,7 +12,7 @@ LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
 
 def histories(lengths):
-    """Events 1, 2, 3, ...; event k comes k days after event k - 1. The padding is NaN, because nothing may read it."""
+    """Build histories of events 1, 2, ...; event k comes k days after event k - 1. The padding is NaN: it must not be read."""
     position = torch.arange(max(lengths)).expand(len(lengths), -1)
     real = position < torch.tensor(lengths).unsqueeze(1)
     x = (position + 1.0).masked_fill(~real, torch.nan)
@@ -27,11 +27,11 @@ def events(augmented):
 @given(LENGTHS, SHARES)
 def test_crop_keeps_one_contiguous_part(lengths, share):
     augmented = crop(histories(lengths), share)
-    for length, events_left, dt, real in zip(lengths, events(augmented), augmented.dt, augmented.mask, strict=True):
-        assert len(events_left) == max(1, int(length * share))
-        assert events_left == list(range(events_left[0], events_left[0] + len(events_left)))
-        assert 1 <= events_left[0] <= events_left[-1] <= length
-        assert dt[real].tolist() == [0, *events_left[1:]]
+    for length, remaining, dt, real in zip(lengths, events(augmented), augmented.dt, augmented.mask, strict=True):
+        assert len(remaining) == max(1, int(length * share))
+        assert remaining == list(range(remaining[0], remaining[0] + len(remaining)))
+        assert 1 <= remaining[0] <= remaining[-1] <= length
+        assert dt[real].tolist() == [0, *remaining[1:]]
         assert real.tolist() == sorted(real.tolist(), reverse=True)
 
 
@@ -40,9 +40,9 @@ def test_crop_keeps_one_contiguous_part(lengths, share):
 def test_mask_zeroes_real_events_only(lengths, share):
     original = histories(lengths)
     augmented = mask(original, share)
-    for length, events_left in zip(lengths, events(augmented), strict=True):
-        assert events_left.count(0) == int(length * share)
-        assert all(event in (0, position + 1) for position, event in enumerate(events_left))
+    for length, remaining in zip(lengths, events(augmented), strict=True):
+        assert remaining.count(0) == int(length * share)
+        assert all(event in (0, position + 1) for position, event in enumerate(remaining))
     assert augmented.x[~augmented.mask].isnan().all()
     assert torch.equal(augmented.dt, original.dt)
     assert torch.equal(augmented.mask, original.mask)
@@ -53,9 +53,9 @@ def test_mask_zeroes_real_events_only(lengths, share):
 def test_reorder_shuffles_one_contiguous_part_and_keeps_the_times(lengths, share):
     original = histories(lengths)
     augmented = reorder(original, share)
-    for length, events_left in zip(lengths, events(augmented), strict=True):
-        assert sorted(events_left) == list(range(1, length + 1))
-        moved = [position for position, event in enumerate(events_left) if event != position + 1]
+    for length, remaining in zip(lengths, events(augmented), strict=True):
+        assert sorted(remaining) == list(range(1, length + 1))
+        moved = [position for position, event in enumerate(remaining) if event != position + 1]
         assert not moved or moved[-1] - moved[0] < max(1, int(length * share))
     assert augmented.x[~augmented.mask].isnan().all()
     assert torch.equal(augmented.dt, original.dt)
@@ -65,9 +65,9 @@ def test_reorder_shuffles_one_contiguous_part_and_keeps_the_times(lengths, share
 def test_every_part_and_every_order_occurs():
     torch.manual_seed(0)
     original = histories([4] * 400)
-    assert {tuple(events_left) for events_left in events(crop(original, 0.5))} == {(1, 2), (2, 3), (3, 4)}
-    assert len({tuple(events_left) for events_left in events(reorder(original, 1.0))}) == 24
-    assert {tuple(event == 0 for event in events_left) for events_left in events(mask(original, 0.25))} == {
+    assert {tuple(remaining) for remaining in events(crop(original, 0.5))} == {(1, 2), (2, 3), (3, 4)}
+    assert len({tuple(remaining) for remaining in events(reorder(original, 1.0))}) == 24
+    assert {tuple(event == 0 for event in remaining) for remaining in events(mask(original, 0.25))} == {
         tuple(position == zeroed for position in range(4)) for zeroed in range(4)
     }
 

@@ -32,9 +32,9 @@ def reference(step, window, temperature):
 
 @pytest.fixture
 def step_with_codes(make_step):
-    """Users with gaps of days, two events at the same time, and items without a category."""
+    """Return a function that builds a step: users with gaps of days, simultaneous events, and items without a category."""
 
-    def make(codes):
+    def build(codes):
         return make_step(
             [[5, 3, 8, 5, 9], [0, 7, 3], [2]],
             [[3, 8, -1, 9, 1], [7, 3, 4], [6]],
@@ -43,7 +43,7 @@ def step_with_codes(make_step):
             field_codes={FIELD: torch.tensor(codes)},
         )
 
-    return make
+    return build
 
 
 PARTLY_MISSING = [0, 2, -1, 2, 0, 5, 5, -1, 0, -1]

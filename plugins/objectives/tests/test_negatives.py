@@ -12,7 +12,7 @@ HISTORIES = st.lists(st.lists(st.integers(0, 8), min_size=2, max_size=6), min_si
 
 
 def step_with_index_scores(make_step, histories, count):
-    """A step in which the score of an item is its index."""
+    """Build a step in which the score of an item is its index."""
     items, targets = [history[:-1] for history in histories], [history[1:] for history in histories]
     z = torch.arange(float(count)).expand(len(histories), max(map(len, items)), count)
     return make_step(items, targets, vectors=torch.eye(count), z=z)

@@ -11,16 +11,16 @@ Write = Callable[..., str]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes text or bytes into a file of the given name, gzipped if asked, and returns its path."""
+    """Return a function that writes text or bytes to a file, gzipped if ``zipped``, and returns its path."""
 
-    def to(name: str, content: str | bytes, zipped: bool = False) -> str:
+    def write_file(name: str, content: str | bytes, zipped: bool = False) -> str:
         raw = content.encode() if isinstance(content, str) else content
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(raw) if zipped else raw)
         return str(path)
 
-    return to
+    return write_file
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Blocks that Polars parses give the same rows as the exact readers, and irregular blocks are left to those."""
+"""Blocks parsed by Polars give the same rows as the exact readers, which parse irregular blocks."""
 
 import tempfile
 from pathlib import Path
@@ -68,15 +68,15 @@ def assert_equal(name: str, raw: bytes) -> int:
     return parsed
 
 
-def soup(separator: str) -> st.SearchStrategy[bytes]:
-    """Rows of which most are regular: plain and quoted cells, line ends of two kinds, and some odd bytes."""
+def csv_rows(separator: str) -> st.SearchStrategy[bytes]:
+    """Generate mostly regular rows: plain and quoted cells, both line endings, and some irregular bytes."""
     sep = separator.encode()
     plain = st.sampled_from([b"u", b"1", b"", b" ", b"\xc3\xa9", b"x y", b"'"])
     quoted = st.sampled_from([b'""', b'"u"', b'"a' + sep + b'b"', b'"a\nb"', b'"a""b"', b'"a\r\nb"', b'" "', b'""""', b'"\n"'])
-    odd = st.sampled_from(
+    irregular = st.sampled_from(
         [b'"', b'a"b', b'"a"b', b' "a"', b'"a" ', b"\r", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xef\xbb\xbfu", b"\x0b"]
     )
-    cell = st.one_of(plain, plain, plain, quoted, quoted, odd)
+    cell = st.one_of(plain, plain, plain, quoted, quoted, irregular)
     regular = st.one_of(plain, plain, quoted)
     row = st.one_of(
         st.lists(regular, min_size=3, max_size=3),
@@ -94,18 +94,18 @@ def test_polars_and_the_exact_readers_agree(name, monkeypatch):
     _, separator, header = FORMATS[name]
 
     @QUICK
-    @given(soup(separator), st.sampled_from([1, 12, 40, 1 << 20]))
+    @given(csv_rows(separator), st.sampled_from([1, 12, 40, 1 << 20]))
     @example(b'"a\nb"' + separator.encode() * 2 + b"\n", 1)
     @example(b"\xef\xbb\xbfu" + separator.encode() * 2 + b"\n", 1)
     @example(separator.encode() * 2 + b"\n" + b"u" + separator.encode() * 2 + b"\n", 1)
-    def check(raw: bytes, size: int) -> None:
+    def check_rows(raw: bytes, size: int) -> None:
         monkeypatch.setattr(lines, "BLOCK", size)
         monkeypatch.setattr(lines, "_READ_SIZE", 8)
         monkeypatch.setattr(quoted_csv, "EXACT_BYTES", size // 3)
         monkeypatch.setattr(delimited, "EXACT_BYTES", size // 3)
         assert_equal(name, header + raw)
 
-    check()
+    check_rows()
 
 
 @pytest.mark.parametrize("name", FORMATS)

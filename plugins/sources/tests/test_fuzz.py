@@ -40,9 +40,9 @@ def small_chunks(monkeypatch):
 def content(good: bytes, quotes: bool) -> st.SearchStrategy[bytes]:
     """Generate lines that are valid, nearly valid, or arbitrary."""
     alphabet = b"u,i\t1 \r\0{}[]:'\\\xff\xc3\xa9" + (b'"' if quotes else b"")
-    soup = st.lists(st.sampled_from([alphabet[i : i + 1] for i in range(len(alphabet))]), max_size=12).map(b"".join)
-    cut = st.integers(0, len(good)).map(lambda n: good[:n])
-    line = st.one_of(st.just(good), soup, cut, st.binary(max_size=12).filter(lambda b: quotes or b'"' not in b))
+    arbitrary = st.lists(st.sampled_from([alphabet[i : i + 1] for i in range(len(alphabet))]), max_size=12).map(b"".join)
+    truncated = st.integers(0, len(good)).map(lambda n: good[:n])
+    line = st.one_of(st.just(good), arbitrary, truncated, st.binary(max_size=12).filter(lambda b: quotes or b'"' not in b))
     return st.lists(line, max_size=12).map(b"\n".join)
 
 
@@ -62,7 +62,7 @@ def rows(log: EventLog) -> int:
     return log.events.height + log.rejected.height
 
 
-def filled(raw: bytes) -> list[int]:
+def filled_lines(raw: bytes) -> list[int]:
     return [n for n, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1) if line.strip()]
 
 
@@ -77,8 +77,8 @@ def test_every_line_is_accounted_for(name):
         raw = header + good + b"\n" + raw  # a valid line first, so that the file is never refused
         log = read(name, raw)
         assert log is not None
-        seen = [*log.events["line"], *log.rejected["line"]]
-        assert sorted(seen) == filled(raw)[1 if header else 0 :]
+        line_numbers = [*log.events["line"], *log.rejected["line"]]
+        assert sorted(line_numbers) == filled_lines(raw)[1 if header else 0 :]
         assert set(log.rejected["reason"].to_list()).isdisjoint({None, ""})
 
     check()
@@ -94,7 +94,7 @@ def test_arbitrary_bytes(name):
     def check(raw: bytes) -> None:
         log = read(name, raw)
         if log is not None and not raw.startswith(b"\x1f\x8b") and b'"' not in raw:
-            assert rows(log) == len(filled(raw)) - bool(FORMATS[name][1])
+            assert rows(log) == len(filled_lines(raw)) - bool(FORMATS[name][1])
 
     check()
 
@@ -123,15 +123,19 @@ def test_lines_before_a_break_in_gzip_are_read(name, monkeypatch):
 
     @QUICK
     @given(st.integers(len(header) + 400, len(compressed) - 1), st.sampled_from(["cut", "flip"]))
-    def check(at: int, how: str) -> None:
-        raw = compressed[:at] if how == "cut" else compressed[:at] + bytes([compressed[at] ^ 255]) + compressed[at + 1 :]
+    def check(position: int, damage: str) -> None:
+        raw = (
+            compressed[:position]
+            if damage == "cut"
+            else compressed[:position] + bytes([compressed[position] ^ 255]) + compressed[position + 1 :]
+        )
         log = read(name, raw)
         assert log is not None
         broken = log.rejected.filter(log.rejected["reason"].str.contains("truncated or corrupted"))
         assert broken.height == 1
         assert rows(log) == broken["line"][0] - bool(header)
-        if how == "cut":
-            stored = zlib.decompressobj(31).decompress(raw)
-            assert log.events.height == stored.count(b"\n") - bool(header)
+        if damage == "cut":
+            decompressed = zlib.decompressobj(31).decompress(raw)
+            assert log.events.height == decompressed.count(b"\n") - bool(header)
 
     check()

@@ -39,10 +39,10 @@ def test_lines_do_not_depend_on_the_blocks(write, monkeypatch, size):
 def test_lines_before_a_break_in_gzip_are_read(write):
     content = "".join(f"line {i * 7919 % 10007}\n" for i in range(30_000)).encode()
     compressed = gzip.compress(content)
-    got, rejected = read(write("a.gz", compressed[: len(compressed) // 2]))
-    assert len(got) > 10_000
-    assert [line for _, line in got] == content.splitlines()[: len(got)]
-    assert [line for line, _ in rejected] == [len(got) + 1]
+    numbered, rejected = read(write("a.gz", compressed[: len(compressed) // 2]))
+    assert len(numbered) > 10_000
+    assert [line for _, line in numbered] == content.splitlines()[: len(numbered)]
+    assert [line for line, _ in rejected] == [len(numbered) + 1]
     assert "truncated or corrupted" in rejected[0][1]
 
 
@@ -52,8 +52,8 @@ def test_a_too_long_line_is_rejected(write, monkeypatch, size, end, after):
     monkeypatch.setattr(lines, "BLOCK", size)
     monkeypatch.setattr(lines, "_READ_SIZE", size)
     monkeypatch.setattr(lines, "LONGEST", 100)
-    got, rejected = read(write("a.gz", gzip.compress(b"a\n" + b"x" * 1000 + end)))
-    assert got == [(1, b"a"), *after]
+    numbered, rejected = read(write("a.gz", gzip.compress(b"a\n" + b"x" * 1000 + end)))
+    assert numbered == [(1, b"a"), *after]
     assert rejected == [(2, "line longer than 0 MiB")]
     assert read(write("b", b"y" * 100 + b"\n"))[1] == []
     assert read(write("c", b"y" * 101 + b"\nz"))[0] == [(2, b"z")]
@@ -62,17 +62,17 @@ def test_a_too_long_line_is_rejected(write, monkeypatch, size, end, after):
 def test_a_small_gzip_of_one_long_line_does_not_fill_the_memory(write):
     path = write("a.gz", gzip.compress(bytes(300 << 20), 1))
     tracemalloc.start()
-    got, rejected = read(path)
+    numbered, rejected = read(path)
     assert tracemalloc.get_traced_memory()[1] < 100 << 20
     tracemalloc.stop()
-    assert (got, rejected) == ([], [(1, "line longer than 64 MiB")])
+    assert (numbered, rejected) == ([], [(1, "line longer than 64 MiB")])
 
 
 def test_lines_of_gzip_with_a_wrong_checksum_are_read(write):
     broken = bytearray(gzip.compress(b"a\nb\n"))
     broken[-8] ^= 255
-    got, rejected = read(write("a.gz", bytes(broken)))
-    assert [line for _, line in got] == [b"a", b"b"]
+    numbered, rejected = read(write("a.gz", bytes(broken)))
+    assert [line for _, line in numbered] == [b"a", b"b"]
     assert [line for line, _ in rejected] == [3]
 
 

@@ -25,15 +25,15 @@ def shop():
     )
 
 
-def shares(shop: pl.DataFrame, kind: str, what: pl.Expr) -> list[float]:
-    """Return the mean of ``what`` before and after the change."""
-    means = shop.filter(kind=kind).group_by("after").agg(what.mean().alias("mean")).sort("after")
+def shares(shop: pl.DataFrame, kind: str, value: pl.Expr) -> list[float]:
+    """Return the mean of ``value`` before and after the change."""
+    means = shop.filter(kind=kind).group_by("after").agg(value.mean().alias("mean")).sort("after")
     return means["mean"].to_list()
 
 
 def test_same_seed_same_log():
-    first, again, other = read(users=50, seed=1), read(users=50, seed=1), read(users=50, seed=2)
-    assert all(a.equals(b) for a, b in zip(first, again, strict=True))
+    first, same, other = read(users=50, seed=1), read(users=50, seed=1), read(users=50, seed=2)
+    assert all(a.equals(b) for a, b in zip(first, same, strict=True))
     assert not first[0].equals(other[0])
 
 
@@ -89,13 +89,13 @@ def test_evolvers_deepen(shop):
 
 
 def test_null_users_stay(shop):
-    still = shop.filter(kind="null")
-    assert still.select("timestamp_change", "source", "destination").null_count().row(0) == (still.height,) * 3
-    assert loyal(still) > 0.7
-    assert loyal(shop.filter(kind="migrate")) < 0.4
+    null_users = shop.filter(kind="null")
+    assert null_users.select("timestamp_change", "source", "destination").null_count().row(0) == (null_users.height,) * 3
+    assert loyal_share(null_users) > 0.7
+    assert loyal_share(shop.filter(kind="migrate")) < 0.4
 
 
-def loyal(events: pl.DataFrame) -> float:
+def loyal_share(events: pl.DataFrame) -> float:
     """Return the share of users whose most frequent category is the same in the first and the second half of their history."""
     half = (pl.int_range(pl.len()) >= pl.len() / 2).over("user_id").alias("half")
     main = events.with_columns(half).group_by("user_id", "half").agg(pl.col("top").mode().sort().first())
@@ -106,8 +106,8 @@ def test_strength_zero_plants_nothing():
     events, items, truth = read(users=600, strength=0.0, migrate=1.0, evolve=0.0)
     joined = events.join(items, on="item_id").join(truth, on="user_id", suffix="_change")
     after = joined["timestamp"] >= joined["timestamp_change"]
-    there = joined["category"].str.split(" > ").list.first() == joined["destination"]
-    assert there.filter(after).mean() == pytest.approx(there.filter(~after).mean(), abs=0.03)
+    in_destination = joined["category"].str.split(" > ").list.first() == joined["destination"]
+    assert in_destination.filter(after).mean() == pytest.approx(in_destination.filter(~after).mean(), abs=0.03)
 
 
 def test_migrators_may_move_partially():
@@ -125,29 +125,29 @@ def test_migrators_may_move_partially():
 @pytest.mark.parametrize("visit", [1.0, 2.0, 5.0])
 def test_mean_events_per_session(visit):
     events, _, _ = read(users=1000, visit=visit, days=3650)
-    begins = (pl.col("timestamp").diff().over("user_id") > 1800).fill_null(True)
-    sessions = events.sort("user_id", "timestamp").select(begins.sum()).item()
+    starts_session = (pl.col("timestamp").diff().over("user_id") > 1800).fill_null(True)
+    sessions = events.sort("user_id", "timestamp").select(starts_session.sum()).item()
     assert events.height / sessions == pytest.approx(visit, rel=0.05)
     assert events.height / 1000 == pytest.approx(40, rel=0.1)
 
 
 @pytest.fixture(scope="module")
-def drifting():
+def momentum_log():
     events, items, truth = read(users=300, visit=1.0, momentum=(0.5, 0.3), seed=4)
     top = events.join(items, on="item_id").with_columns(top=pl.col("category").str.split(" > ").list.first())
     return top.sort("user_id", "timestamp", maintain_order=True), truth
 
 
-def test_truth_of_momentum(drifting):
-    _, truth = drifting
+def test_truth_of_momentum(momentum_log):
+    _, truth = momentum_log
     assert truth.columns == ["user_id", "kind", "timestamp", "source", "destination", "alpha", "beta", "gain"]
     assert truth["kind"].unique().to_list() == ["momentum"]
     assert truth.select("timestamp", "source", "destination").null_count().row(0) == (300,) * 3
     assert truth.select("alpha", "beta", "gain").unique().rows() == [(0.5, 0.3, 4.0)]
 
 
-def test_momentum_persists_but_not_forever(drifting):
-    events, _ = drifting
+def test_momentum_persists_but_not_forever(momentum_log):
+    events, _ = momentum_log
 
     def repeats(after: int) -> float:
         return events.select((pl.col("top") == pl.col("top").shift(after)).over("user_id").mean()).item()
@@ -158,15 +158,15 @@ def test_momentum_persists_but_not_forever(drifting):
 
 
 def test_momentum_returns_to_the_earlier_category():
-    """After A and then B, with a step near one, an average has forgotten A; momentum moves back towards it."""
+    """After A and then B, with a beta near one, an average has forgotten A, but momentum moves back towards it."""
 
-    def back(alpha: float) -> float:
+    def return_share(alpha: float) -> float:
         x = simulate_categories(np.random.default_rng(0), np.full(20_000, 3), np.full(4, 0.25), alpha, 0.9).reshape(-1, 3)
         turned = x[:, 0] != x[:, 1]
         return np.mean(x[turned, 2] == x[turned, 0])
 
-    assert back(0.0) < 0.1
-    assert back(0.9) > 0.4
+    assert return_share(0.0) < 0.1
+    assert return_share(0.9) > 0.4
 
 
 def test_changes_lie_within_the_history(shop):
@@ -202,11 +202,11 @@ def test_users_write_in_their_language_and_of_their_item(shop):
     reviews = shop.filter(pl.col("event") == "review")
     assert reviews["text"].null_count() == reviews["rating"].null_count() == 0
     assert shop.filter(pl.col("event") != "review")["text"].null_count() == shop.height - reviews.height
-    speaks = reviews.with_columns(chinese=pl.col("text").str.contains(r"\p{Han}")).group_by("user_id").agg(
+    languages = reviews.with_columns(chinese=pl.col("text").str.contains(r"\p{Han}")).group_by("user_id").agg(
         pl.col("chinese").any(), pl.col("chinese").all().alias("all")
     )  # fmt: skip
-    assert (speaks["chinese"] == speaks["all"]).all()
-    assert speaks["chinese"].mean() == pytest.approx(0.3, abs=0.05)
+    assert (languages["chinese"] == languages["all"]).all()
+    assert languages["chinese"].mean() == pytest.approx(0.3, abs=0.05)
     for text, path in reviews.select("text", "category").head(200).rows():
         category = next(c for c in CATEGORIES if path.startswith(c.name))
         leaf = category.leaves.index(path.split(" > ")[1])

@@ -37,7 +37,7 @@ def test_garbage_only(write):
     assert log.rejected.collect().height == 2
 
 
-def test_real_head(data, write):
+def test_first_rows_of_the_real_data(data, write):
     folder = data / "taobao_userbehavior_head"
     codes = {"view": "pv", "purchase": "buy", "favorite": "fav"}
     events = pl.read_parquet(folder / "interactions.parquet")
