@@ -41,7 +41,7 @@ def read_batch(model, data):
     return batch, {s.name: to_tensor(model.backbone.features[s.name].codes[rows], batch.items.device) for s in streams}
 
 
-def test_frozen_model_computes_what_the_backbone_computes(trained):
+def test_frozen_model_equals_the_backbone(trained):
     model, data = trained
     frozen, backbone = freeze(model.backbone), model.backbone
     batch, codes = read_batch(model, data)
@@ -91,7 +91,7 @@ def test_a_spec_without_a_plugin_is_reported_in_one_line(trained):
         assert "\n" not in str(error.value)
 
 
-def test_freezing_changes_no_weight_and_shares_none(trained):
+def test_freezing_copies_the_weights_and_does_not_change_them(trained):
     model, _ = trained
     before = copy.deepcopy(model.backbone.state_dict())
     frozen = freeze(model.backbone)

@@ -202,7 +202,7 @@ def test_sharded_weights_train_like_unsharded_ones(run_process, tmp_path, bert_w
 
 @pytest.mark.slow
 @pytest.mark.parametrize("args", [["adalora"], ["full", "--model.optim.optimizer=adafactor"]])
-def test_methods_that_need_unsharded_weights_are_refused(run_process, tmp_path, bert_without_dropout, args):
+def test_methods_that_need_unsharded_weights_are_rejected(run_process, tmp_path, bert_without_dropout, args):
     kind, *options = args
     assert (
         run_process(

@@ -187,7 +187,7 @@ def test_a_moved_folder_keeps_its_best_checkpoint(run_process, tmp_path, shop_op
         (tmp_path / folder).rename(tmp_path / "run")
 
 
-def test_sigterm_says_where_it_stopped_and_how_to_resume(run_process, tmp_path, shop_options):
+def test_sigterm_reports_where_it_stopped_and_how_to_resume(run_process, tmp_path, shop_options):
     assert run_process("run", *shop_options, *ID, LENGTH, fault=("SIGTERM", "logging", 1)) == 143
     (line,) = [line for line in (tmp_path / "run.log").read_text().splitlines() if line.startswith("interestlab: ")]
     assert line.startswith("interestlab: stopped by SIGTERM at epoch 0, step 2; ")

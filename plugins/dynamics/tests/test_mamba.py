@@ -111,7 +111,7 @@ def test_initial_weights():
     assert torch.equal(dynamics(x, torch.rand(1, 5), mask), dynamics(x, torch.zeros(1, 5), mask))
 
 
-def test_window_holds_the_latest_inputs():
+def test_window_contains_the_latest_inputs():
     torch.manual_seed(0)
     dynamics = Mamba(4, conv=3).eval()
     state = dynamics.init_state(2)

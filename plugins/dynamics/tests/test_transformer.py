@@ -58,7 +58,7 @@ def test_later_positions_share_the_last_embedding():
     torch.testing.assert_close(positions[4:], dynamics.positions.weight[3:].expand(5, 8))
 
 
-def test_order_has_an_effect_and_time_has_none():
+def test_order_matters_and_time_does_not():
     torch.manual_seed(0)
     dynamics = Transformer(8).eval()
     x, dt, mask = torch.randn(1, 5, 8), torch.rand(1, 5), torch.ones(1, 5, dtype=torch.bool)
