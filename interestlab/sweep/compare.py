@@ -17,8 +17,9 @@ from interestlab.errors import DataError
 from interestlab.stats.bootstrap import paired_bootstrap
 from interestlab.stats.intervals import t_interval
 from interestlab.stats.multiple_testing import holm
-from interestlab.sweep.comparison import COSTS, FRONT_COSTS, Comparison, Configuration, Difference
+from interestlab.sweep.comparison import FRONT_COSTS, Comparison, Configuration, Difference
 from interestlab.sweep.cost import pareto_front, tpme
+from interestlab.sweep.table import COSTS
 from interestlab.sweep.user_metrics import UserMetrics
 
 
