@@ -169,7 +169,7 @@ def test_is_computed_once_over_epochs_and_runs(made, alone, monkeypatch):
 def test_a_step_of_training_never_runs_the_lower_layers(made, alone):
     model = made("full", alone)
     ran = []
-    lower = model.backbone.encoders["main"].backbone.encoder.layer[0].attention.self.query
+    lower = model.backbone.encoders["main"].pretrained_model.encoder.layer[0].attention.self.query
     lower.register_forward_hook(lambda *_: ran.append(model.trainer.global_step if model.trainer.training else "other"))
     trained(model, alone, steps=4)
     assert ran
@@ -258,7 +258,7 @@ def test_a_disk_without_room_is_an_error_that_says_what_to_do(made, alone, monke
 
 def test_freeing_layers_while_training_lowers_the_prefix(made, alone):
     model = made("full", alone)
-    encoded, layers = attached(model, alone), model.backbone.encoders["main"].backbone.encoder.layer
+    encoded, layers = attached(model, alone), model.backbone.encoders["main"].pretrained_model.encoder.layer
     codes = np.arange(encoded.feature.size)
     before = encoded(codes)
     (one,) = encoded._trunk_rows
@@ -290,7 +290,7 @@ def test_layers_that_were_trained_before_they_were_frozen_are_not_taken_for_the_
     encoder, encoded = model.backbone.encoders["main"], attached(model, alone)
     codes = np.arange(encoded.feature.size)
     before = encoded(codes)
-    lower = encoder.backbone.encoder.layer[0].requires_grad_(True)
+    lower = encoder.pretrained_model.encoder.layer[0].requires_grad_(True)
     assert encoder.frozen_trunk() is None
     with torch.no_grad():
         lower.output.dense.weight.add_(torch.randn_like(lower.output.dense.weight))

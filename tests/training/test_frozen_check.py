@@ -149,7 +149,7 @@ def test_a_base_that_was_changed(made, method):
     layer = model.backbone.encoders["main"].layer_stack.layers[0]
     name = next(name for name, p in layer.named_parameters() if name.endswith("output.dense.weight") and not p.requires_grad)
     said = caught(model, data, callbacks=[Slip()])
-    assert said.startswith("training changed encoders.main.backbone.")
+    assert said.startswith("training changed encoders.main.pretrained_model.")
     assert f"{name}, frozen when the model was built; the metrics are not of this method" in said
 
 
@@ -160,7 +160,7 @@ def test_a_base_that_was_freed_after_it_was_built(made, method):
     for p in base:
         p.requires_grad_(True)
     said = caught(model, data)
-    assert f"training changed {len(base)} tensors, encoders.main.backbone." in said
+    assert f"training changed {len(base)} tensors, encoders.main.pretrained_model." in said
 
 
 # ---- alone
@@ -241,7 +241,7 @@ def test_the_command_line_ends_in_one_line_and_measures_nothing(bert, tmp_path, 
     err = capsys.readouterr().err
     assert "Traceback" not in err
     (line,) = [line for line in err.splitlines() if line.startswith("interestlab: ")]
-    assert "2 steps of training did not change 8 tensors, encoders.main.backbone." in line
+    assert "2 steps of training did not change 8 tensors, encoders.main.pretrained_model." in line
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert not (tmp_path / "run" / "ranks.parquet").exists()
 

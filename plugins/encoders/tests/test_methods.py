@@ -65,7 +65,7 @@ def trained_names(encoder):
 
 def base_name(name):
     """Return the name of a parameter without PEFT's prefixes."""
-    return name.removeprefix("backbone.").removeprefix("base_model.model.").removeprefix("base_model.")
+    return name.removeprefix("pretrained_model.").removeprefix("base_model.model.").removeprefix("base_model.")
 
 
 def inputs(encoder):
@@ -186,9 +186,9 @@ def test_side_reads_the_hidden_states_of_the_model(build, folder):
 
 def test_side_gives_the_text_model_no_gradient(build, bert):
     encoder = build("side", bert).train()
-    encoder.backbone.requires_grad_(True)
+    encoder.pretrained_model.requires_grad_(True)
     encoder(inputs(encoder)).square().sum().backward()
-    assert all(p.grad is None for p in encoder.backbone.parameters())
+    assert all(p.grad is None for p in encoder.pretrained_model.parameters())
     assert all(p.grad is not None for p in encoder.blocks.parameters())
 
 
@@ -211,7 +211,7 @@ def test_parameter_groups_separate_pretrained_from_added(build, folder, method):
 
 def test_scale_of_lora(build, bert):
     def update(encoder):
-        layer = encoder.backbone.base_model.model.encoder.layer[0].attention.self.query
+        layer = encoder.pretrained_model.base_model.model.encoder.layer[0].attention.self.query
         with torch.no_grad():
             layer.lora_B["default"].weight.fill_(0.5)
         return layer.get_delta_weight("default") / (layer.lora_B["default"].weight @ layer.lora_A["default"].weight)
