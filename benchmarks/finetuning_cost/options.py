@@ -27,7 +27,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
         "--pieces",
         type=int,
         default=8,
-        help="number of pieces of a plain batch to run, from which its time is extrapolated; 0: all",
+        help="pieces of a plain batch to run and extrapolate from; 0: all",
     )
     parser.add_argument("--single_piece", action="store_true", help="run each plain batch in one piece, if it fits into memory")
     parser.add_argument("--batch_events", type=int, default=4096, help="events per batch, padding included")

@@ -96,7 +96,7 @@ def run_framework(method: str, options: argparse.Namespace, folder: Path, data: 
 
 
 def run_plain(method: str, options: argparse.Namespace, data: SampledBatches, connection: Connection) -> None:
-    """Train with the plain loop, and send the peak memory at the end: measured if each batch ran in one piece, else computed."""
+    """Train with the plain loop, and send the peak memory at the end: measured with ``--single_piece``, else computed."""
     titles = tokenize_titles(options, data)
     device = Trainer(accelerator=options.accelerator, devices=1, logger=False).strategy.root_device
     seed_everything(options.seed, verbose=False)
