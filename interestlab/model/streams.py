@@ -17,7 +17,7 @@ class Stream(NamedTuple):
     """One field as one encoder reads it.
 
     Attributes:
-        name: identifier of the stream: the encoder's key, followed by the field where the encoder reads several.
+        name: identifier of the stream: the encoder's key, followed by the field if the encoder reads several.
         encoder: key of the encoder.
         field: name of the field, such as ``item.title``.
         side: ``item`` (describes an item) or ``event`` (describes what happened).

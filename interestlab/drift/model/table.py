@@ -20,8 +20,8 @@ CELLS = 4_000_000
 def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl.DataFrame:
     """Compare the shares that a model implies at the end of a user's first window and at the end of the second.
 
-    These estimates have no p-value: a model whose interests move, moves them for every user. Compare them with the table of
-    users, which is computed from counts of events.
+    These estimates have no p-value: a user state changes with every event. Compare them with the table of users, which is
+    computed from counts of events.
 
     Args:
         view: the model.

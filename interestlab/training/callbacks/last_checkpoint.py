@@ -131,11 +131,11 @@ class LastCheckpoint(Callback):
 
 
 def with_folder(state: Any, folder: str) -> Any:
-    """Return the state of a ModelCheckpoint with the present folder of its files: in another it forgets the best score.
+    """Return the state of a ModelCheckpoint with the current folder: if it differs, Lightning drops the best score.
 
     Args:
-        state: from the checkpoint, whose ``dirpath`` is the folder when it was written.
-        folder: present folder.
+        state: the saved state of this callback, whose ``dirpath`` is the folder when it was written.
+        folder: current folder.
     """
     old = state["dirpath"]
 
