@@ -31,7 +31,7 @@ class Worker:
     Args:
         side: ``ours METHOD``, ``plain METHOD``, or ``same METHOD|METHOD…`` for the check of the losses.
         options: the command line.
-        folder: of the whole benchmark.
+        folder: folder of the benchmark.
         batches: indices of the users of each batch, the warm-up first.
     """
 

@@ -1,4 +1,4 @@
-"""Run the trials of a sweep file that are left to run, and compare all of them."""
+"""Run the remaining trials of a sweep file, and compare all trials."""
 
 import importlib
 import sys
@@ -59,7 +59,7 @@ def sweep(options: Any) -> bool:
     """Run a sweep.
 
     Args:
-        options: as the parser returns them.
+        options: the parsed options.
 
     Returns:
         Whether one of the trials that were to be run failed.
@@ -170,7 +170,7 @@ def print_trials(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
 
     Args:
         spec: the sweep.
-        trials: to print.
+        trials: the trials to print.
         folder: folder of the sweep.
     """
     from rich.console import Console

@@ -129,7 +129,7 @@ def find_full_weight_users(model: Any) -> list[str]:
         model: an ``InterestModel``.
 
     Returns:
-        Class names of the encoders with a penalty on their weights, and ``adafactor`` where it is the optimiser.
+        Class names of the encoders with a penalty on their weights, and ``adafactor`` if it is the optimiser.
     """
     parts = (part for part in model.backbone.encoders.modules() if isinstance(part, Part))
     names = [type(part).__name__ for part in parts if type(part).penalty is not Part.penalty]

@@ -112,8 +112,8 @@ class Context:
         Raises:
             DataError: ``--drift.boundary`` is not a date.
         """
-        moment = parse_date(self.settings.boundary)
-        after = half_the_sessions(self.log) if moment is None else sessions_since(self.log, moment)
+        time = parse_date(self.settings.boundary)
+        after = half_the_sessions(self.log) if time is None else sessions_since(self.log, time)
         return InterestShares(self.log, self.interests, after)
 
     @cached_property

@@ -192,7 +192,7 @@ def name_groups(log: SessionLog, group: np.ndarray, count: int, weight: np.ndarr
     """Name groups of items: by the words that distinguish their titles, else their most frequent categories or item.
 
     Args:
-        log: with the items.
+        log: the sessions, with the items.
         group: ``[I]`` group of each item; -1 for none.
         count: number of groups.
         weight: ``[I]`` events of each item.

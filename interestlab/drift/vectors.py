@@ -21,7 +21,7 @@ def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.nd
     For a field of the events, such as the users' own words, an item gets the mean over its training events.
 
     Args:
-        data: with the items.
+        data: the data, with the items.
         log: its events.
         encoder: reads one field and has no trainable parameters.
 

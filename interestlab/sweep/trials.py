@@ -21,7 +21,7 @@ class Trial:
         id: name of the trial, which is the same as long as its settings are the same.
         sweep: name of the sweep.
         labels: label of each axis.
-        seed: seed of the run; ``data.seed`` follows it where no setting fixes it.
+        seed: seed of the run; ``data.seed`` equals it unless a setting fixes it.
         base: config files.
         settings: options of ``fit`` that win over the config files.
     """

@@ -54,7 +54,7 @@ class OnlineDetector:
 
     def __init__(self, delta: float) -> None:
         if not 0 < delta <= MOST:
-            raise DataError(f"delta is {delta}; take a number above 0 and up to {MOST}, such as calibrate_delta() returns.")
+            raise DataError(f"delta is {delta}; use a number above 0 and up to {MOST}, such as calibrate_delta() returns.")
         self.delta = delta
         self.sessions = 0
         self.position = 0

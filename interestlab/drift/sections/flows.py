@@ -184,7 +184,7 @@ def draw_interactive(report: ReportTables, overall: bool) -> "go.Figure | None":
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
     """
     import plotly.graph_objects as go
 
@@ -246,7 +246,7 @@ def draw_image(report: ReportTables, overall: bool) -> "Figure | None":
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
     """
     from interestlab.drift.report.flow_image import draw_flow_diagram
 

@@ -207,7 +207,7 @@ def list_moves(segmentation: Segmentation) -> pl.DataFrame:
     """List the moves between every two segments.
 
     Args:
-        segmentation: with the moves.
+        segmentation: the segments and the moves between them.
 
     Returns:
         One row per pair of segments.

@@ -126,7 +126,7 @@ their numbers are shown.</caption>
             "segment_before": segmentation.before,
             "segment_after": segmentation.after,
         }
-        names = [*segmentation.names, None]  # an index of -1 is the last
+        names = [*segmentation.names, None]  # index -1 selects None
         return {"users": users.with_columns(pl.Series(c, [names[s] for s in of], pl.String) for c, of in segments.items())}
 
     def variables(self, report: ReportTables) -> dict[str, Any]:
