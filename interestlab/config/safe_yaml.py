@@ -78,7 +78,7 @@ def check_limits(text: str) -> None:
         text: the YAML.
 
     Raises:
-        yaml.YAMLError: there are too many values, too many levels or a too long number, or an alias contains itself.
+        yaml.YAMLError: there are too many values or levels, a number is too long, or an alias contains itself.
     """
     if len(text) > MAX_CHARACTERS:
         raise yaml.YAMLError(f"over {MAX_CHARACTERS:,} characters")

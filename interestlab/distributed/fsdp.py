@@ -115,7 +115,7 @@ def check_strategy(strategy: Strategy) -> None:
         strategy: the strategy of the trainer.
 
     Raises:
-        DataError: it is one of Lightning's own sharding strategies, under which an evaluation would read shards unnoticed.
+        DataError: it is a sharding strategy of Lightning's, under which an evaluation would silently read shards.
     """
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy):
         name = type(strategy).__name__

@@ -98,7 +98,7 @@ class Context:
         """The events whose item has an interest.
 
         Raises:
-            DataError: there are none.
+            DataError: no event has an item with an interest.
         """
         log = self.all_events.keep_events(self.interests.item_interest[self.all_events.item] >= 0)
         if not len(log.time):

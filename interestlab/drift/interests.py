@@ -155,7 +155,7 @@ def cluster_items(log: SessionLog, vectors: np.ndarray, count: int = 20, leaves:
     unit = vectors / np.where(known, length, 1)[:, None]
     distinct = len(np.unique(unit[known & (weight > 0)].round(6), axis=0))
     if distinct < count:
-        raise DataError(f"{distinct} distinct vectors occur in training, fewer than the {count} interests asked for.")
+        raise DataError(f"{distinct} distinct vectors occur in training, fewer than the {count} interests requested.")
     of = np.full(len(vectors), -1)
     of[known] = assign_clusters(unit[known], weight[known], count, seed)
     leaf = np.full(len(vectors), -1)

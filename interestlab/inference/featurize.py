@@ -238,7 +238,7 @@ def to_unix_seconds(time: Moment | None) -> int | None:
         time: unix seconds or a ``datetime``; None stays None.
 
     Raises:
-        DataError: it is not a time from 1970 to 2100.
+        DataError: ``time`` is not between 1970 and 2100.
     """
     if time is None:
         return None

@@ -251,7 +251,7 @@ class InterestBackbone(nn.Module):
         """
         return normalize_for_similarity(x, self.similarity)
 
-    # ---- what one process of several encodes
+    # ---- encoding shared by several processes
 
     def _is_costly(self, stream: Stream) -> bool:
         """Return whether encoding a value costs more than sending its vector: not for a table lookup or a cached vector."""

@@ -15,7 +15,7 @@ from interestlab.sweep.spec import Settings, Spec, load
 
 @dataclass(frozen=True)
 class Trial:
-    """One fit.
+    """One run of ``interestlab fit`` in a sweep.
 
     Attributes:
         id: name of the trial, which is the same as long as its settings are the same.
@@ -78,7 +78,7 @@ def find_trial(trials: Sequence[Trial], name: str) -> Trial:
         name: the id.
 
     Raises:
-        DataError: there is none.
+        DataError: no trial has this id.
     """
     match = next((trial for trial in trials if trial.id == name), None)
     if match is None:

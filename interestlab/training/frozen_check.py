@@ -73,7 +73,7 @@ class FrozenWeightCheck:
         changed = {name for name, p in self._parameters() if self._before.get(name) != hash_tensor(p)}
         if wrong := sorted(changed - self._trainable):
             raise TrainingError(
-                f"training changed {summarize(wrong)}, frozen when the model was built; the metrics are not of this method."
+                f"training changed {summarize(wrong)}, frozen when the model was built; its metrics do not measure this method."
             )
         unchanged = sorted(self._trainable - changed)
         # Not after one step: a fusion head that starts at zero passes no gradient to an encoder before its own first step.

@@ -214,7 +214,7 @@ class InterestModel(EvaluationLoop):
         super().on_load_checkpoint(checkpoint)
         self._frozen_check.load_state_dict(checkpoint.get("frozen_check"))
 
-    # ---- what reads full weights, which a sharding strategy has to gather
+    # ---- hooks that read full weights, which a sharding strategy has to gather
 
     @with_gathered_weights
     def _fill_caches(self) -> None:

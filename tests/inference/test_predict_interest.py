@@ -54,7 +54,7 @@ def test_several_interests_count_by_their_best(loaded):
 
 
 def test_a_model_that_only_orders_says_so(shop):
-    with pytest.raises(DataError, match=r"gives no probability; train with `interest`, which does\.$") as told:
+    with pytest.raises(DataError, match=r"gives no probability; train with the objective `interest`\.$") as told:
         shop("ewma").predict_interest([{"item_id": "i00001"}], {"item_id": "i00002"})
     assert "\n" not in str(told.value)
 

@@ -165,7 +165,7 @@ def test_a_weight_below_zero_is_refused():
 
 @pytest.mark.parametrize("name", ["loss", "penalty", "peak_memory_mb", "items", "a.b", ""])
 def test_a_name_that_is_taken_or_none_is_refused(model, name):
-    with pytest.raises(ValueError, match="no term of the loss can be called"):
+    with pytest.raises(ValueError, match="a term of the loss cannot be called"):
         model(objectives.next_item(), **{name: Auxiliary(Fixed(1.0))})
 
 

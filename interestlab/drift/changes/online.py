@@ -140,7 +140,7 @@ def calibrate_delta(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05
         alarmed = sum(raises_alarm(sequence, DELTAS[middle]) for sequence in shuffled)
         low, high = (middle, high) if alarmed <= level * len(shuffled) else (low, middle - 1)
     if low < 0:
-        raise DataError(f"more than {level} of the users alarm at every delta; raise the level.")
+        raise DataError(f"every delta raises an alarm for more than {level} of the users; increase the level.")
     return float(DELTAS[low])
 
 

@@ -42,7 +42,7 @@ class LastCheckpoint(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.path = trainer.strategy.broadcast(self.path)
 
-    # ---- when
+    # ---- when to save
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.fit_loop.is_resuming:
@@ -84,7 +84,7 @@ class LastCheckpoint(Callback):
             return request
         return int(trainer.strategy.reduce(torch.tensor(request, device=trainer.strategy.root_device), reduce_op="max"))
 
-    # ---- what
+    # ---- what to save
 
     def save(self, trainer: Trainer) -> None:
         """Write the checkpoint.

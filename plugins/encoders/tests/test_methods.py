@@ -324,7 +324,7 @@ def test_unknown_method_lists_the_available_ones(bert):
 
 
 def test_method_without_default_modules(bert):
-    with pytest.raises(ValueError, match="no default modules of a 'bert' model for ln_tuning; set target_modules") as raised:
+    with pytest.raises(ValueError, match="ln_tuning has no default modules for a 'bert' model; set target_modules") as raised:
         Peft(method="ln_tuning", model=bert).build({}, dim=8)
     assert_one_line(raised)
     encoder = Peft(method="ln_tuning", config={"target_modules": ["LayerNorm"]}, model=bert, layers=1)
@@ -352,7 +352,7 @@ def test_other_methods_work_without_biases(build, llama, method):
 def test_ia3_without_default_modules(bert, monkeypatch):
     encoder = Ia3(model=bert)
     encoder.layer_stack.model.config.model_type = "unknown"
-    with pytest.raises(ValueError, match="no default modules of a 'unknown' model; set targets and feedforward") as raised:
+    with pytest.raises(ValueError, match="no default modules for a 'unknown' model; set targets and feedforward") as raised:
         encoder.build({}, dim=8)
     assert_one_line(raised)
 
