@@ -75,7 +75,7 @@ class InterestCLI(LightningCLI):
         self.args = cast(list[str], args)
         # The options are those of the command's own parser.
         cast(Parser, parser).resolver = cast(Parser, self._parser(self.args[0])).resolver
-        self.config = parser.parse_args(self.args)  # Lightning's own method warns if args are given
+        self.config = parser.parse_args(self.args)  # Lightning's own warns where args are given
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: in Lightning's own the checkpoint would win over what is typed; see :func:`add_checkpoint`."""
