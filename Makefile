@@ -52,6 +52,9 @@ docs-check: install
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build
 	@echo "docs: built without a warning"
 
+# Two processes share the cores; more threads per process would wait for each other, for half of the time.
+test-quick test-slow test-core test-minimum test-latest: export OMP_NUM_THREADS = 1
+
 test-quick: install
 	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
 

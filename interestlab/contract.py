@@ -1,4 +1,4 @@
-"""The contract between the core and its plugins: everything that a plugin author has to read.
+"""The contract between the core and its plugins: the base classes that a plugin author subclasses.
 
 A plugin is a class of one of five kinds, with a name in the entry-point group ``interestlab.<kind>``:
 
@@ -7,7 +7,7 @@ kind           main method
 =============  ==============================================================================
 Encoder        ``forward(inputs) -> [U, out_dim]``: embeds items or texts
 FusionHead     ``forward({stream: [..., D]}, present) -> [..., D]``: fuses streams
-Dynamics       ``forward(x, dt, mask) -> z`` and ``step``: follows users
+Dynamics       ``forward(x, dt, mask) -> z`` and ``step``: updates the user state
 Objective      ``forward(step) -> loss``: a term of the loss
 Source         ``read() -> EventLog``: events and items as Polars frames
 =============  ==============================================================================
@@ -35,7 +35,7 @@ from interestlab.batch import Inputs
 from interestlab.step import Step
 
 State = Any
-"""State of a dynamics between events: a tensor, or a tuple, list or dict of tensors, batch first.
+"""What a dynamics stores between events: a tensor, or a tuple, list or dict of tensors, batch first.
 
 Stability: stable.
 """
@@ -59,7 +59,7 @@ class Part(Plugin, LightningModule):
 
 @dataclass(frozen=True)
 class FrozenTrunk:
-    """The first layers of an encoder, if no parameter in them is trained: a fixed function of each value.
+    """The first layers of an encoder, with all parameters frozen: a fixed function of each value.
 
     Stability: provisional.
 
@@ -89,11 +89,11 @@ class Encoder(Part):
 
     Attributes:
         fields: the fields that it reads, one stream each: ``item.COLUMN`` describes an item, and so a candidate;
-            ``event.COLUMN`` describes an event only. ``+`` joins the words of several columns of one side, as in
+            ``event.COLUMN`` describes an event only. ``+`` joins the texts of several columns of one side, as in
             ``item.title+item.brand``.
         out_dim: width of its embeddings, set by the time :meth:`build` returns.
         preprocess_key: identifies everything that the output of :meth:`preprocess` depends on (a tokenizer, a length); None for
-            an encoder that reads the index of a value, not its words.
+            an encoder that reads the index of a value, not its text.
     """
 
     fields: Sequence[str]
@@ -133,7 +133,7 @@ class Encoder(Part):
         """
 
     def frozen_trunk(self) -> FrozenTrunk | None:
-        """Return the first layers of :meth:`forward` if they are frozen now; None if training reaches all layers.
+        """Return the first layers of :meth:`forward` if they are currently frozen, else None.
 
         Called before each use, since weights may be frozen or unfrozen during training.
 
@@ -155,11 +155,11 @@ class Encoder(Part):
         raise TypeError(f"{type(self).__name__} has a frozen_trunk method but no forward_from_trunk method")
 
     def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
-        """Return parameters with learning rates of their own: ``pretrained`` weights, and what fine-tuning (``peft``) adds."""
+        """Return parameters with learning rates of their own: ``pretrained`` weights, and those that ``peft`` adds."""
         return {}
 
     def export(self, folder: Path, *, merged: bool) -> None:
-        """Write the trained weights in a form that other programs load.
+        """Write the trained weights in a format that other programs can load.
 
         Stability: provisional.
 
@@ -168,9 +168,9 @@ class Encoder(Part):
             merged: whether to write a full model with the trained weights merged into it, instead of these weights alone.
 
         Raises:
-            ValueError: this encoder has no such form.
+            ValueError: there is no such format for this encoder.
         """
-        raise ValueError(f"{type(self).__name__} has no form that other programs load")
+        raise ValueError(f"{type(self).__name__} cannot be exported to other programs")
 
 
 class FusionHead(Part):
@@ -203,16 +203,16 @@ class FusionHead(Part):
 
 
 class Dynamics(Part):
-    """Follows the interest of a user from event to event. Its constructor takes ``dim``.
+    """Updates the user state from event to event. Its constructor takes ``dim``.
 
     It is causal: ``z[:, t]`` depends neither on later events nor on the padding.
 
     Stability: stable.
 
     Attributes:
-        num_interests: number K of interests per user. If K > 1, every ``z`` below has one more axis, ``[B, T, K, D]`` and ``[B,
-            K, D]``. The score of an item is then its best over the K interests, and only the interest nearest to the target
-            is trained (ComiRec, arXiv 2005.09347). Provisional.
+        num_interests: number K of vectors in a user state. If K > 1, every ``z`` below has one more axis, ``[B, T, K, D]`` and
+            ``[B, K, D]``. The score of an item is then its best over the K vectors, called interests, and only the one
+            nearest to the target is trained (ComiRec, arXiv 2005.09347). Provisional.
     """
 
     dim: int
@@ -220,7 +220,7 @@ class Dynamics(Part):
 
     @abstractmethod
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        """Follow complete histories.
+        """Compute the user state after each event of complete histories.
 
         Args:
             x: ``[B, T, D]`` embeddings of the events.
@@ -228,7 +228,7 @@ class Dynamics(Part):
             mask: ``[B, T]`` bool, True where an event is real; the padding is on the right.
 
         Returns:
-            ``[B, T, D]`` interest after each event.
+            ``[B, T, D]`` user state ``z`` after each event.
         """
 
     @abstractmethod
@@ -241,7 +241,7 @@ class Dynamics(Part):
 
     @abstractmethod
     def step(self, state: State, x: Tensor, dt: Tensor) -> tuple[State, Tensor]:
-        """Follow one event of each user. It computes the same function as :meth:`forward`.
+        """Process one event of each user. It computes the same function as :meth:`forward`.
 
         Args:
             state: before the event; it must not be changed.
@@ -249,26 +249,28 @@ class Dynamics(Part):
             dt: ``[B]`` days since the previous event.
 
         Returns:
-            The state after the event, and the interest ``[B, D]``.
+            The state after the event, and the user state ``z [B, D]``.
         """
 
     @abstractmethod
     def readout(self, state: State) -> Tensor:
-        """Return the interest ``[B, D]`` of a state: after a step its ``z``, after :meth:`advance` the advanced interest.
+        """Return the user state ``z [B, D]`` that follows from a state.
+
+        After :meth:`step` it equals the returned ``z``; after :meth:`advance` it is that of the later time.
 
         Args:
             state: state of B users.
         """
 
     def advance(self, state: State, dt: Tensor) -> State:
-        """Let time pass without an event. By default the interest does not move.
+        """Let time pass without an event. By default nothing changes.
 
         Args:
             state: state of B users; it must not be changed.
             dt: ``[B]`` days.
 
         Returns:
-            The state after the silence.
+            The state after that time.
         """
         return state
 
@@ -309,9 +311,11 @@ class Objective(Plugin, nn.Module):
             Values in (0, 1) of the same shape.
 
         Raises:
-            ValueError: the scores of this objective rank items, but are no probabilities.
+            ValueError: the scores of this objective only rank items.
         """
-        raise ValueError(f"{type(self).__name__} ranks items but gives no probability; train with `interest`, which does")
+        raise ValueError(
+            f"{type(self).__name__} only ranks items and gives no probability; train with the objective `interest`"
+        )
 
 
 class Source(Plugin):
@@ -320,7 +324,7 @@ class Source(Plugin):
     Stability: stable.
 
     Attributes:
-        version: increase it when the same files would be read differently, so that stores of the old version are not reused.
+        version: increase it when the code reads the same files differently, so that older stores are not reused.
     """
 
     version: ClassVar[int] = 1

@@ -11,7 +11,7 @@ from interestlab.batch import Batch, Candidates
 
 @dataclass(frozen=True)
 class Step:
-    """Histories, candidates, and the states of users that the dynamics computes.
+    """Histories, candidates, and the user states that the dynamics computes.
 
     Stability: provisional.
 
@@ -19,7 +19,7 @@ class Step:
         batch: the histories and their targets.
         candidates: the items to rank; every item of the batch and every target is among them.
         event_embeddings: ``[B, T, D]`` embeddings of the events, as the dynamics reads them.
-        run_dynamics: maps ``event_embeddings, dt, mask`` to user states ``[B, T, D]``, or ``[B, T, K, D]`` of K interests; of
+        run_dynamics: maps ``event_embeddings, dt, mask`` to user states ``[B, T, D]``, or ``[B, T, K, D]`` with K interests; of
             unit length if the model compares by cosine. Each call draws new dropout masks.
         objective: the main term of the loss.
     """
@@ -32,7 +32,7 @@ class Step:
 
     @cached_property
     def user_states(self) -> Tensor:
-        """``[B, T, D]`` interest after each event; of several interests, the one nearest to the target.
+        """``[B, T, D]`` user state after each event; with several interests, the one nearest to the target.
 
         Of unit length if the model compares by cosine.
         """
@@ -71,7 +71,7 @@ def nearest_interest(z: Tensor, candidates: Candidates, targets: Tensor) -> Tens
     Args:
         z: ``[B, T, K, D]`` interests.
         candidates: the candidates.
-        targets: ``[B, T]`` int64 target items; where there is none, any interest is returned.
+        targets: ``[B, T]`` int64 target items; any interest is returned for a position without a target.
 
     Returns:
         ``[B, T, D]``

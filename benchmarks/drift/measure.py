@@ -49,7 +49,7 @@ def describe_values(options: argparse.Namespace, values: Values, seconds: float)
     Args:
         options: the command line.
         values: the measurements.
-        seconds: of the whole run.
+        seconds: duration of the run.
     """
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
     figures = [{"what": list(key), "values": by_seed} for key, by_seed in values.items()]

@@ -25,7 +25,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--dim", type=int, default=64, help="width of the dynamics")
     parser.add_argument("--dropout", type=float, help="dropout of the dynamics that have it; default: their own")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median is reported")
-    parser.add_argument("--limit", type=float, default=5.0, help="seconds of a pass above which no longer T is measured")
+    parser.add_argument("--limit", type=float, default=5.0, help="stop at the first T whose pass takes more seconds")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     add_clock_option(parser)

@@ -46,7 +46,7 @@ def load_data(options: argparse.Namespace, folder: Path, batches: list[list[int]
 
     Args:
         options: the command line.
-        folder: of the whole benchmark; all processes share a cache there.
+        folder: folder of the benchmark; all processes share a cache there.
         batches: indices of the users of each batch.
     """
     return SampledBatches(

@@ -32,7 +32,7 @@ def make_model(method: str, options: argparse.Namespace, data: SampledBatches) -
         dim=DIM,
         similarity="cosine",
         optim=Optim(lr=LEARNING_RATE),
-        chunking=EncoderChunking(options.tokens, options.held),
+        chunking=EncoderChunking(options.max_tokens, options.chunks_with_activations),
     )
 
 

@@ -16,7 +16,16 @@ from benchmarks.harness.reference import DIM, MAX_HISTORY
 from benchmarks.harness.timing import alternate, paired_ratios, summarize
 from interestlab.data.sampler import LengthBucketSampler
 
-SETTINGS = ("batch_events", "max_length", "precision", "tokens", "held", "pieces", "whole", "clock")
+SETTINGS = (
+    "batch_events",
+    "max_length",
+    "precision",
+    "max_tokens",
+    "chunks_with_activations",
+    "pieces",
+    "single_piece",
+    "clock",
+)
 Sides = dict[str, dict[str, Any]]
 """Measurements of each side, by its name."""
 

@@ -22,15 +22,26 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the checked options."""
     parser = make_parser(finetuning_cost)
     add_log_options(parser)
-    parser.add_argument("--batches", type=int, default=3, help="batches of the epoch that are measured; 0: all")
-    parser.add_argument("--pieces", type=int, default=8, help="pieces of a plain batch that represent all; 0: run all")
-    parser.add_argument("--whole", action="store_true", help="run each plain batch in one piece, if it fits into memory")
+    parser.add_argument("--batches", type=int, default=3, help="number of batches of the epoch to measure; 0: all")
+    parser.add_argument(
+        "--pieces",
+        type=int,
+        default=8,
+        help="pieces of a plain batch to run and extrapolate from; 0: all",
+    )
+    parser.add_argument("--single_piece", action="store_true", help="run each plain batch in one piece, if it fits into memory")
     parser.add_argument("--batch_events", type=int, default=4096, help="events per batch, padding included")
-    parser.add_argument("--max_length", type=int, default=64, help="most tokens of a title")
+    parser.add_argument("--max_length", type=int, default=64, help="most tokens per title")
     chunking = EncoderChunking()
-    parser.add_argument("--tokens", type=int, default=chunking.max_tokens, help="most tokens of a chunk and of a plain piece")
-    help_held = "chunks of a step that keep their activations"
-    parser.add_argument("--held", type=int, default=chunking.chunks_with_activations, help=help_held)
+    parser.add_argument(
+        "--max_tokens",
+        type=int,
+        default=chunking.max_tokens,
+        help="most tokens per chunk of interestlab and per piece of a plain batch",
+    )
+    help_chunks = "chunks of a step that keep their activations for the backward pass"
+    default_chunks = chunking.chunks_with_activations
+    parser.add_argument("--chunks_with_activations", type=int, default=default_chunks, help=help_chunks)
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true")
     add_clock_option(parser)
     parser.add_argument("--accelerator", default="auto", help="accelerator of the trainer: auto, cpu or gpu")

@@ -88,12 +88,12 @@ class PlainLoop:
         return StepResult(seconds + self.stopwatch.now() - start, float(loss), tokens)
 
     def activation_memory(self, tokens: int) -> float:
-        """Return the MiB of activations that one graph over so many tokens keeps, measured on a piece of the longest titles."""
+        """Return the MiB of activations of a graph over this many tokens, measured on a piece of the longest titles."""
         width = int(self.lengths.max())
         piece = torch.argsort(self.lengths)[-max(1, 1024 // width) :]
         own = {t.untyped_storage().data_ptr() for t in (*self.model.parameters(), *self.model.buffers(), self.tokens)}
         sizes: dict[int, int] = {}
-        alive: list[Tensor] = []  # so that no address is used twice
+        alive: list[Tensor] = []  # keeps the tensors alive, so that no address is reused
 
         def record(tensor: Tensor) -> Tensor:
             alive.append(tensor)

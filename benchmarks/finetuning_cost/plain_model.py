@@ -29,30 +29,30 @@ class PlainModel(nn.Module):
 
     def __init__(self, method: str, layers: int | None = None) -> None:
         super().__init__()
-        backbone = AutoModel.from_pretrained(resolve_model_folder("minilm"), add_pooling_layer=False).float().train()
-        self.pretrained = list(backbone.parameters())
+        text_model = AutoModel.from_pretrained(resolve_model_folder("minilm"), add_pooling_layer=False).float().train()
+        self.pretrained_weights = list(text_model.parameters())
         self.is_frozen = method in ("frozen", "side")
         if self.is_frozen:
-            backbone.requires_grad_(False).eval()
+            text_model.requires_grad_(False).eval()
         if method == "lora":
-            count = backbone.config.num_hidden_layers
+            count = text_model.config.num_hidden_layers
             top = None if layers is None else list(range(count - layers, count))
             config = LoraConfig(r=8, lora_alpha=16, target_modules=["query", "value"], layers_to_transform=top)
-            backbone = get_peft_model(backbone, config)
-        self.backbone = backbone
+            text_model = get_peft_model(text_model, config)
+        self.text_model = text_model
         self.side_blocks: nn.ModuleList | None = None
-        self.projection = nn.Linear(backbone.config.hidden_size, DIM)
+        self.projection = nn.Linear(text_model.config.hidden_size, DIM)
         self.dynamics = transformer()
 
     @property
     def trains_encoder(self) -> bool:
         """Whether any weight below the projection is trained."""
-        return self.side_blocks is not None or any(p.requires_grad for p in self.backbone.parameters())
+        return self.side_blocks is not None or any(p.requires_grad for p in self.text_model.parameters())
 
     def copy_weights(self, model: InterestModel) -> "PlainModel":
         """Copy the weights of the framework's model, and return this one on its device."""
         encoder = model.backbone.encoders["main"]
-        self.backbone.load_state_dict(cast(nn.Module, encoder.backbone).state_dict())
+        self.text_model.load_state_dict(cast(nn.Module, encoder.pretrained_model).state_dict())
         self.projection.load_state_dict(model.backbone.projections["main"].state_dict())
         self.dynamics = deepcopy(model.backbone.dynamics)
         if hasattr(encoder, "gates"):
@@ -64,7 +64,7 @@ class PlainModel(nn.Module):
         """Return ``[N, w]`` one vector per title."""
         tokens = {"input_ids": inputs.values.long(), "attention_mask": inputs.mask.long()}
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
-            output = self.backbone(**tokens, output_hidden_states=self.side_blocks is not None)
+            output = self.text_model(**tokens, output_hidden_states=self.side_blocks is not None)
         if self.side_blocks is None:
             return mean_over_tokens(output.last_hidden_state, inputs.mask)
         means = [mean_over_tokens(state, inputs.mask) for state in output.hidden_states]
@@ -99,10 +99,10 @@ class PlainModel(nn.Module):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Return the framework's optimiser with its learning rates."""
-        modules = [self.backbone, self.side_blocks or nn.ModuleList()]
+        modules = [self.text_model, self.side_blocks or nn.ModuleList()]
         encoder = [p for module in modules for p in module.parameters()]
         encoder += [self.gates] if self.side_blocks is not None else []
-        pretrained = {id(p) for p in self.pretrained}
+        pretrained = {id(p) for p in self.pretrained_weights}
         groups = {
             "pretrained": [p for p in encoder if id(p) in pretrained],
             "peft": [p for p in encoder if id(p) not in pretrained],

@@ -41,7 +41,7 @@ def side_table(sides: dict[str, dict[str, Any]], epoch: dict[str, int]) -> Table
     rows = []
     for name, side in sides.items():
         passes = [f"{n / epoch['steps']:,.0f} × {layers}" if n else "0" for n, layers in layer_passes(name, epoch)]
-        memory = f"{side['peak_mb']:,.0f}" + (" (computed)" if side.get("held_mb") else "")
+        memory = f"{side['peak_mb']:,.0f}" + (" (computed)" if side.get("activations_mb") else "")
         once = f"{side['once_seconds']:.1f}" if "once_seconds" in side else ""
         rows.append([name, f"{side['epoch_seconds']:,.1f}", once, *passes, f"{side['trained']:,}", memory])
     return make_table(None, headings, rows)

@@ -40,7 +40,7 @@ def count_batches(
         codes = titles.codes[occurrences(batch).numpy()]
         distinct = np.unique(codes[codes >= 0])
         widest = int(lengths[distinct].max())
-        parts = split_into_chunks(distinct, titles.rows, options.tokens)
+        parts = split_into_chunks(distinct, titles.rows, options.max_tokens)
         chunk_tokens = [len(part) * int(lengths[part].max()) for part in parts]
         users, longest = batch.mask.shape
         counts.append(
@@ -56,7 +56,7 @@ def count_batches(
                 "tokens_plain": len(codes) * widest,
                 "tokens_distinct": len(distinct) * widest,
                 "tokens_ours": sum(chunk_tokens),
-                "tokens_ours_again": sum(chunk_tokens[options.held :]),
+                "tokens_ours_again": sum(chunk_tokens[options.chunks_with_activations :]),
             }
         )
     return {key: np.array([count[key] for count in counts]) for key in counts[0]}

@@ -31,7 +31,7 @@ class Worker:
     Args:
         side: ``ours METHOD``, ``plain METHOD``, or ``same METHOD|METHOD…`` for the check of the losses.
         options: the command line.
-        folder: of the whole benchmark.
+        folder: folder of the benchmark.
         batches: indices of the users of each batch, the warm-up first.
     """
 
@@ -96,12 +96,12 @@ def run_framework(method: str, options: argparse.Namespace, folder: Path, data: 
 
 
 def run_plain(method: str, options: argparse.Namespace, data: SampledBatches, connection: Connection) -> None:
-    """Train with the plain loop, and send the peak memory at the end: measured if batches ran whole, else computed."""
+    """Train with the plain loop, and send the peak memory at the end: measured with ``--single_piece``, else computed."""
     titles = tokenize_titles(options, data)
     device = Trainer(accelerator=options.accelerator, devices=1, logger=False).strategy.root_device
     seed_everything(options.seed, verbose=False)
     model, stopwatch = PlainModel(method).to(device), Stopwatch(options.clock, device)
-    piece_tokens = None if options.whole else options.tokens
+    piece_tokens = None if options.single_piece else options.max_tokens
     loop = PlainLoop(model, titles, log_popularity(data).to(device), piece_tokens, options.precision, stopwatch)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     connection.send({"trained": trained, "device": str(device)})
@@ -116,9 +116,9 @@ def run_plain(method: str, options: argparse.Namespace, data: SampledBatches, co
         release_free_memory()
         connection.send((loading_seconds + result.seconds, result.loss))
         most_tokens = max(most_tokens, result.tokens)
-    activations = 0.0 if options.whole else loop.activation_memory(most_tokens)
-    peak = peak_memory() if options.whole else base_memory + activations
-    connection.send({"peak_mb": peak, "held_mb": activations})
+    activations = 0.0 if options.single_piece else loop.activation_memory(most_tokens)
+    peak = peak_memory() if options.single_piece else base_memory + activations
+    connection.send({"peak_mb": peak, "activations_mb": activations})
 
 
 def compare_models(

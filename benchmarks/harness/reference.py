@@ -31,7 +31,7 @@ def check_same_losses(losses: Sequence[float], reference: Sequence[float], where
     """Stop the benchmark if the losses differ by more than rounding.
 
     Raises:
-        SystemExit: they do, so the two loops train different models and their times cannot be compared.
+        SystemExit: the losses differ, so the two loops train different models and their times cannot be compared.
     """
     if any(difference > TOLERANCE for difference in relative_differences(losses, reference)):
         raise SystemExit(

@@ -108,7 +108,7 @@ def check_import(checkout: Path) -> None:
     """Check that a process of a checkout imports interestlab from there.
 
     Raises:
-        SystemExit: it does not, and would measure another revision.
+        SystemExit: it imports another copy, which would measure another revision.
     """
     file = Path(run_python(["-c", "import interestlab; print(interestlab.__file__)"], checkout).strip())
     if checkout.resolve() not in file.resolve().parents:

@@ -20,7 +20,7 @@ def main(args: list[str] | None = None) -> None:
         args: the command line without the program's name; default ``sys.argv[1:]``.
 
     Raises:
-        SystemExit: with 2 and one line on standard error, where the user can correct what is wrong.
+        SystemExit: with status 2 after an error that the user can correct, printed as one line.
     """
     run(sys.argv[1:] if args is None else args)
 
@@ -32,7 +32,7 @@ def run(args: list[str]) -> Any:
         args: the command line without the program's name.
 
     Raises:
-        SystemExit: with 2 and one line on standard error, where the user can correct what is wrong.
+        SystemExit: with status 2 after an error that the user can correct, printed as one line.
     """
     if not args or args[0] in ("-h", "--help"):
         print(f"{usage(commands())}\n\n`interestlab COMMAND --help` lists its options.")

@@ -29,7 +29,7 @@ def run(args: list[str]) -> None:
 
     Raises:
         PluginError: the plugin cannot be checked.
-        SystemExit: with 1 where a check fails.
+        SystemExit: with status 1 if a check fails.
     """
     parser = CommandParser("interestlab plugins check", description="Check that a plugin fulfils the contract.")
     parser.add_argument("name", help="name of the plugin, KIND.NAME, or the import path of a class")

@@ -1,4 +1,4 @@
-"""Run the trials of a sweep file that are left to run, and compare all of them."""
+"""Run the remaining trials of a sweep file, and compare all trials."""
 
 import importlib
 import sys
@@ -38,7 +38,9 @@ def sweep_parser() -> CommandParser:
     """Return the parser of the options."""
     parser = CommandParser("interestlab sweep", description="Run all trials of a sweep file, and compare them.")
     parser.add_argument("file", type=Path, metavar="FILE", help="the sweep file")
-    parser.add_argument("--set", nargs="+", action="extend", metavar="KEY=VALUE", help="settings for all trials, over the file")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", metavar="KEY=VALUE", help="settings for all trials; override the file"
+    )
     parser.add_argument("--seeds", metavar="0,1,2", help="seeds to use instead of those in the file")
     parser.add_argument("--out", type=Path | None, metavar="DIR", help="folder of the sweep (default runs/NAME)")
     parser.add_argument("--workers", type=int, default=1, help="number of trials at a time; they share the cores")
@@ -59,7 +61,7 @@ def sweep(options: Any) -> bool:
     """Run a sweep.
 
     Args:
-        options: as the parser returns them.
+        options: the parsed options.
 
     Returns:
         Whether one of the trials that were to be run failed.
@@ -111,7 +113,7 @@ def select(trials: "Sequence[Trial]", folder: Path, name: str | None) -> "Sequen
     """Return the trials that ``--trial`` or ``--retry`` names.
 
     Args:
-        trials: all of the sweep.
+        trials: all trials of the sweep.
         folder: folder of the sweep.
         name: an id, ``failed``, or None for all.
 
@@ -131,7 +133,7 @@ def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]",
 
     Args:
         spec: the sweep.
-        trials: all of the sweep.
+        trials: all trials of the sweep.
         selected: those that were to be run.
         folder: folder of the sweep.
         write_page: write the report too.
@@ -170,7 +172,7 @@ def print_trials(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
 
     Args:
         spec: the sweep.
-        trials: to print.
+        trials: the trials to print.
         folder: folder of the sweep.
     """
     from rich.console import Console

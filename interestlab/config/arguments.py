@@ -75,7 +75,7 @@ def values_of(args: Iterable[str], *options: str) -> list[str]:
 
 
 def last_value(args: Iterable[str], option: str) -> str | None:
-    """Return the last value of an option, or None where it is absent.
+    """Return the last value of an option, or None if it is absent.
 
     Args:
         args: the command line.

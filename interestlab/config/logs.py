@@ -13,7 +13,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Write to the standard error of the moment, which tests and progress bars replace."""
+    """Write to the current ``sys.stderr``, which tests and progress bars replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr

@@ -28,9 +28,9 @@ class CommandParser(ArgumentParser):
     """jsonargparse's parser that takes plugin names, and raises its errors as :class:`DataError`.
 
     Args:
-        args: as jsonargparse's parser takes them.
+        args: positional arguments of jsonargparse's parser.
         config_keys: read these keys of a config file and ignore the others; None: read all.
-        options: as jsonargparse's parser takes them.
+        options: keyword arguments of jsonargparse's parser.
     """
 
     def __init__(self, *args: Any, config_keys: tuple[str, ...] | None = None, **options: Any) -> None:
@@ -49,7 +49,7 @@ class CommandParser(ArgumentParser):
         Args:
             option: its name, such as ``--encoder``.
             hint: type of the plugin, such as ``Encoder | None``.
-            description: for the help.
+            description: text for the help.
         """
         self.hints[option.lstrip("-")] = hint
         self.add_argument(option, type=hint, help=description)
@@ -77,8 +77,8 @@ class CommandParser(ArgumentParser):
         Args:
             content: the config.
             path: name of its file, for errors.
-            rest: as jsonargparse's parser takes them.
-            options: as jsonargparse's parser takes them.
+            rest: positional arguments of jsonargparse's method.
+            options: keyword arguments of jsonargparse's parser.
         """
         return super().parse_string(self.resolver.config(content, self.config_keys), path, *rest, **options)
 

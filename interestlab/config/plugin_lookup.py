@@ -17,7 +17,7 @@ def find(name: str) -> tuple[Registry, str]:
     """
     matches, short = registries_with(name), name.rpartition(".")[2]
     if len(matches) > 1:
-        raise PluginError(f"several kinds have a '{name}'; say {' or '.join(f'{r.kind}.{short}' for r in matches)}.")
+        raise PluginError(f"several kinds have a '{name}'; write {' or '.join(f'{r.kind}.{short}' for r in matches)}.")
     if not matches:
         known = [n for r in REGISTRIES.values() for n in r.names()]
         near = difflib.get_close_matches(short, known, n=1)

@@ -1,6 +1,6 @@
 """Turn plugin names in configs into class paths: ``lora`` where an encoder is expected is ``interestlab.encoders.lora``.
 
-Type hints say where a plugin is expected: those of the classes that a parser takes arguments of, of the dataclasses below
+Type hints determine where a plugin is expected: those of the classes that a parser takes arguments of, of the dataclasses below
 them, and of the constructors of the plugins that a config names.
 """
 
@@ -19,7 +19,7 @@ from interestlab.config import import_policy, safe_yaml
 from interestlab.registry import REGISTRIES, Registry
 
 Hint = Any
-"""A type hint; None where none is known."""
+"""A type hint; None if none is known."""
 
 CONTRACT = "interestlab.contract"
 
@@ -35,7 +35,7 @@ def resolve(value: Any, hint: Hint, previous: Any = None, folder: Path | None = 
     """Write out every plugin name in a value of a config.
 
     Args:
-        value: as YAML gives it.
+        value: the value, as parsed from YAML.
         hint: type that is expected here.
         previous: what earlier configs and options gave here, already resolved; the value may override parts of it.
         folder: folder that the names of further config files are relative to; default the working directory.
@@ -235,7 +235,7 @@ def _resolve_arguments(value: dict[str, Any], cls: type, previous: Any, folder: 
 
 
 def _item_hint(hint: Hint, collection: type) -> Hint:
-    """Return the type hint of the items of a list, or of the values of a mapping; None where none is admitted."""
+    """Return the type hint of the items of a list, or of the values of a mapping; None if no plugin is allowed there."""
     for member in members(hint):
         origin, args = typing.get_origin(member), typing.get_args(member)
         if args and isinstance(origin, type) and issubclass(origin, collection):

@@ -78,7 +78,7 @@ def check_limits(text: str) -> None:
         text: the YAML.
 
     Raises:
-        yaml.YAMLError: there are too many values, too many levels or a too long number, or an alias contains itself.
+        yaml.YAMLError: there are too many values or levels, a number is too long, or an alias contains itself.
     """
     if len(text) > MAX_CHARACTERS:
         raise yaml.YAMLError(f"over {MAX_CHARACTERS:,} characters")
@@ -101,10 +101,10 @@ def check_limits(text: str) -> None:
         elif not isinstance(event, yaml.ScalarEvent):
             continue
         elif event.implicit[0] and len(event.value) > MAX_NUMBER and _BASE_60.fullmatch(event.value):
-            raise yaml.YAMLError(f"a number of over {MAX_NUMBER:,} characters")
+            raise yaml.YAMLError(f"a number with more than {MAX_NUMBER:,} characters")
         if anchor and not isinstance(event, yaml.AliasEvent):
             sizes[anchor] = size
         parent, count = open_collections.pop()
         open_collections.append((parent, count + size))
         if count + size > MAX_VALUES:
-            raise yaml.YAMLError(f"over {MAX_VALUES:,} values with its aliases expanded")
+            raise yaml.YAMLError(f"more than {MAX_VALUES:,} values once its aliases are expanded")

@@ -116,7 +116,7 @@ class InterestData(LightningDataModule):
         """Return one field of this log as an encoder reads it.
 
         Args:
-            encoder: that will read the values.
+            encoder: the encoder that will read the values.
             field: such as ``item.title``.
 
         Raises:

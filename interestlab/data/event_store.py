@@ -57,7 +57,7 @@ class PreparationSettings:
             raise DataError(f"split_quantiles must be two rising shares between 0 and 1, not {list(self.split_quantiles)}.")
 
     def effective(self) -> dict[str, Any]:
-        """Return the settings that have an effect; settings that produce the same store are equal here."""
+        """Return only the settings that affect the store, so that equal results mean equal stores."""
         effective = asdict(self)
         seed = effective.pop("seed")
         if self.ties == "shuffle":
@@ -201,7 +201,7 @@ def write_event_store(folder: Path, histories: Histories, settings: PreparationS
     Args:
         folder: an empty folder.
         histories: what to write.
-        settings: with the split and the target events.
+        settings: settings that contain the split and the target events.
         meta: what is known about the source: ``source``, ``data``, ``quarantined``, ``rows``.
 
     Raises:

@@ -120,7 +120,7 @@ def field_values(log: EventStore, encoder: Encoder, name: str, cache_dir: Path) 
 
     Args:
         log: the event store.
-        encoder: that will read the values.
+        encoder: the encoder that will read the values.
         name: such as ``item.title+item.brand``.
         cache_dir: folder of all stores.
 

@@ -68,7 +68,7 @@ def k_core_filter(events: pl.DataFrame, k: int) -> pl.DataFrame:
     """Remove users and items with fewer than ``k`` events, until every remaining one has ``k``.
 
     Args:
-        events: with ``user_id`` and ``item_id``.
+        events: frame with ``user_id`` and ``item_id``.
         k: events required; up to 1 nothing is removed.
     """
     height = -1

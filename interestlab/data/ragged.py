@@ -20,7 +20,7 @@ class RaggedArray:
     """The rows of every distinct value of a field: tokens, or the output of an encoder's frozen trunk.
 
     Args:
-        folder: that :func:`write` or :func:`allocate` filled.
+        folder: folder that :func:`write` or :func:`allocate` filled.
         mode: ``r`` to read, ``w+`` to create the data file.
 
     Attributes:
@@ -32,7 +32,7 @@ class RaggedArray:
         self._offsets = artifact_store.load(folder, "offsets")
         self.lengths: np.ndarray = np.diff(self._offsets)
         self._dtype, self._shape = layout["dtype"], tuple(layout["shape"])
-        # An empty file cannot be mapped.
+        # An empty file cannot be memory-mapped.
         size = (max(1, int(self._offsets[-1])), *self._shape)
         self._data = np.memmap(folder / "data.bin", STORAGE_DTYPES.get(self._dtype, self._dtype), mode, shape=size)
 

@@ -1,4 +1,4 @@
-"""Batch histories of similar length, so that little of a batch is padding and its size is bounded."""
+"""Batch histories of similar length: little padding, and a bounded batch size."""
 
 from collections.abc import Iterator
 from itertools import pairwise

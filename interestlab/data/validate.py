@@ -65,7 +65,7 @@ def validate(log: EventLog) -> ValidatedLog:
     if reserved := [c for c in RESERVED_COLUMNS if c in events.columns]:
         raise DataError(f"the events have a column {', '.join(reserved)}, a name that histories use themselves; rename it.")
     if "id" in items.columns:
-        raise DataError("the items have a column id, a name that the field item.id uses itself; rename it.")
+        raise DataError("the items have a column named id, which is reserved for the field item.id; rename the column.")
     events, undecodable_events = cast_columns(events, "events", (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS))
     items, undecodable_items = cast_columns(items, "items", ("item_id", *OPTIONAL_COLUMNS))
     rejected = log.rejected.collect() if log.rejected is not None else pl.DataFrame(schema=QUARANTINE_SCHEMA)
@@ -103,7 +103,7 @@ def _check_columns(frame: pl.DataFrame, required: Iterable[str], table: str) -> 
 
 
 def _with_source_location(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add ``file`` and ``line`` where the source gives none: an empty file name, and the number of the row."""
+    """Add ``file`` and ``line`` if the source gives none: an empty file name, and the number of the row."""
     return frame.with_columns(
         pl.col("file") if "file" in frame.columns else pl.lit("").alias("file"),
         pl.col("line") if "line" in frame.columns else pl.int_range(1, pl.len() + 1).alias("line"),
@@ -123,7 +123,7 @@ def _missing_id(column: str) -> pl.Expr:
 
 
 def _invalid_number(frame: pl.DataFrame, column: str) -> pl.Expr:
-    """Give a reason where a value is present but is not a finite float32."""
+    """Return a reason if a value is present but is not a finite float32."""
     if column not in frame.columns:
         return pl.lit(None, pl.String)
     value = pl.col(column).cast(pl.Float32, strict=False)
@@ -156,7 +156,7 @@ def _stripped(column: str) -> pl.Expr:
 
 
 def _unix_seconds(frame: pl.DataFrame) -> pl.Expr:
-    """``timestamp`` as int64 seconds, null where it cannot be read as a time."""
+    """Return ``timestamp`` as int64 seconds, null where it cannot be read as a time."""
     if frame.schema["timestamp"].is_temporal():
         return pl.col("timestamp").dt.epoch("s")
     value = pl.col("timestamp").cast(pl.Float64, strict=False)

@@ -115,7 +115,7 @@ def check_strategy(strategy: Strategy) -> None:
         strategy: the strategy of the trainer.
 
     Raises:
-        DataError: it is one of Lightning's own sharding strategies, under which an evaluation would read shards unnoticed.
+        DataError: it is a sharding strategy of Lightning's, under which an evaluation would silently read shards.
     """
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy):
         name = type(strategy).__name__
@@ -129,7 +129,7 @@ def find_full_weight_users(model: Any) -> list[str]:
         model: an ``InterestModel``.
 
     Returns:
-        Class names of the encoders with a penalty on their weights, and ``adafactor`` where it is the optimiser.
+        Class names of the encoders with a penalty on their weights, and ``adafactor`` if it is the optimiser.
     """
     parts = (part for part in model.backbone.encoders.modules() if isinstance(part, Part))
     names = [type(part).__name__ for part in parts if type(part).penalty is not Part.penalty]

@@ -1,4 +1,4 @@
-"""Spread the encoding of a backbone over the processes of a job. The backbone itself knows of one process only."""
+"""Distribute the encoding of a backbone over the processes of a job. The backbone itself knows only one process."""
 
 from collections.abc import Callable
 
@@ -16,10 +16,10 @@ from interestlab.model.execution import LOCAL, EncoderExecution
 
 
 class DistributedExecution(EncoderExecution):
-    """Run encoders together with the other processes of the job.
+    """Encode values together with the other processes of the job.
 
     Args:
-        device: the device that the processes communicate by.
+        device: device of the tensors that the processes exchange.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -40,14 +40,14 @@ class DistributedExecution(EncoderExecution):
 
 
 def parallelize(backbone: InterestBackbone, strategy: Strategy) -> None:
-    """Set how a backbone encodes under a strategy.
+    """Distribute the encoding of a backbone over the processes of the job, if there are several.
 
     Args:
         backbone: the backbone.
-        strategy: the strategy of the trainer, whose processes are connected.
+        strategy: strategy of the trainer; its processes must be connected already.
 
     Raises:
-        DataError: the strategy splits weights in a way that an evaluation cannot read.
+        DataError: evaluations do not support the way in which the strategy shards weights.
     """
     check_strategy(strategy)
     distributed = world_size() > 1 or isinstance(strategy, FSDP2Strategy)

@@ -1,1 +1,1 @@
-"""Interest drift: how interests moved (migration) and deepened (evolution), when, and whether the data can say so."""
+"""Interest drift: how interests moved (migration) and deepened (evolution), when, and with what evidence."""

@@ -72,7 +72,7 @@ def analyse(
         settings: settings of the analysis.
         fingerprint: fingerprint of the data, for the report.
         model: a trained model of the same log, whose view is reported too.
-        sections: which to compute; None: all.
+        sections: the sections to compute; None: all.
 
     Returns:
         The tables of all sections.

@@ -98,7 +98,7 @@ class Context:
         """The events whose item has an interest.
 
         Raises:
-            DataError: there are none.
+            DataError: no event has an item with an interest.
         """
         log = self.all_events.keep_events(self.interests.item_interest[self.all_events.item] >= 0)
         if not len(log.time):
@@ -112,8 +112,8 @@ class Context:
         Raises:
             DataError: ``--drift.boundary`` is not a date.
         """
-        moment = parse_date(self.settings.boundary)
-        after = half_the_sessions(self.log) if moment is None else sessions_since(self.log, moment)
+        time = parse_date(self.settings.boundary)
+        after = half_the_sessions(self.log) if time is None else sessions_since(self.log, time)
         return InterestShares(self.log, self.interests, after)
 
     @cached_property

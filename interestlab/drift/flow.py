@@ -1,4 +1,4 @@
-"""Flows: from which interest to which the events of users moved, and how much would have moved by chance."""
+"""Flows: the share of events that moved from one interest to another, and its mean over permutations of sessions."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def transport_cost(interests: Interests) -> np.ndarray:
     """Compute the cost of moving events between interests: 1 - cosine of their centroids.
 
     Args:
-        interests: with their vectors.
+        interests: the interests, with their vectors.
 
     Returns:
         ``[K, K]`` cost, 0 on the diagonal.

@@ -155,7 +155,7 @@ def cluster_items(log: SessionLog, vectors: np.ndarray, count: int = 20, leaves:
     unit = vectors / np.where(known, length, 1)[:, None]
     distinct = len(np.unique(unit[known & (weight > 0)].round(6), axis=0))
     if distinct < count:
-        raise DataError(f"{distinct} distinct vectors occur in training, fewer than the {count} interests asked for.")
+        raise DataError(f"{distinct} distinct vectors occur in training, fewer than the {count} interests requested.")
     of = np.full(len(vectors), -1)
     of[known] = assign_clusters(unit[known], weight[known], count, seed)
     leaf = np.full(len(vectors), -1)
@@ -192,7 +192,7 @@ def name_groups(log: SessionLog, group: np.ndarray, count: int, weight: np.ndarr
     """Name groups of items: by the words that distinguish their titles, else their most frequent categories or item.
 
     Args:
-        log: with the items.
+        log: the sessions, with the items.
         group: ``[I]`` group of each item; -1 for none.
         count: number of groups.
         weight: ``[I]`` events of each item.

@@ -1,4 +1,4 @@
-"""How a user's events of an interest are distributed over its leaves, and how narrow that distribution is."""
+"""Distribution of a user's events over the leaves of an interest, and its entropy."""
 
 import numpy as np
 

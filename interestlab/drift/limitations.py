@@ -1,4 +1,4 @@
-"""List what a log cannot show, for the top of the report."""
+"""List the limitations of a log, for the top of the report."""
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ DAY = 86_400
 
 
 def list_limitations(context: Context, users: pl.DataFrame) -> list[str]:
-    """Write one sentence or two about each limitation of the log.
+    """Describe each limitation of the log in one or two sentences.
 
     Args:
         context: context of the analysis.

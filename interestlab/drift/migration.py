@@ -20,7 +20,7 @@ class Migration:
         p_tv: ``[U]`` p-value of ``tv``, by permuting the user's sessions.
         p_js: ``[U]`` p-value of ``js``.
         p_span: ``[U]`` p-value of ``span``.
-        tv_by_chance: ``[U]`` mean total variation over the permutations, which noise alone produces.
+        tv_under_null: ``[U]`` mean total variation over the permutations, which noise alone produces.
         floor: ``[U]`` smallest p-value that the permutations can give.
         excess: ``[U]`` ``span`` minus its permutation mean, in permutation standard deviations: a score that ranks users.
         moved: ``[U]`` share of the events that moved, beyond the catalogue shift.
@@ -34,7 +34,7 @@ class Migration:
     p_tv: np.ndarray
     p_js: np.ndarray
     p_span: np.ndarray
-    tv_by_chance: np.ndarray
+    tv_under_null: np.ndarray
     floor: np.ndarray
     excess: np.ndarray
     moved: np.ndarray
@@ -71,14 +71,14 @@ def measure_migration(
     groups, features = shares.session_groups
     weight = None if ratio is None else shares.log_weights(ratio)
     observed = np.full((3, users), np.nan)
-    p, (tv_by_chance, floor, excess) = observed.copy(), np.full((3, users), np.nan)
+    p, (tv_under_null, floor, excess) = observed.copy(), np.full((3, users), np.nan)
     for index, values, weights in permutation_replicates(groups, features, _statistics, draws, rng, weight):
         observed[:, index], p[:, index] = values[:, 0], monte_carlo_p_values(values, weights)
         floor[index] = weights[0] / weights.sum(0)
         permuted, mass = values[:, 1:], weights[1:] / weights[1:].sum(0)
         mean = (permuted * mass).sum(1)
         spread = np.sqrt((((permuted - mean[:, None]) ** 2) * mass).sum(1))
-        tv_by_chance[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
+        tv_under_null[index], excess[index] = mean[0], (values[2, 0] - mean[2]) / np.maximum(spread[2], 1e-6)
     moved, source, destination = measure_moves(shares, ratio)
     tested = ~np.isnan(observed[0])
     return Migration(
@@ -88,7 +88,7 @@ def measure_migration(
         p_tv=p[0],
         p_js=p[1],
         p_span=p[2],
-        tv_by_chance=tv_by_chance,
+        tv_under_null=tv_under_null,
         floor=floor,
         excess=excess,
         moved=np.where(tested, moved, np.nan),

@@ -35,7 +35,7 @@ class Table:
     """The schema of a table that a section computes.
 
     Attributes:
-        row: what one row stands for, such as ``one user``.
+        row: what one row represents, such as ``one user``.
         columns: columns by name, in the order of the table.
         csv: whether the table is also written as CSV.
     """
@@ -103,7 +103,7 @@ class Section:
 
         Args:
             name: name of the table.
-            table: as computed.
+            table: the computed table.
             users: rows of the table of users that may be shown.
 
         Returns:
@@ -131,7 +131,7 @@ class Section:
             report: tables that may be shown.
 
         Returns:
-            Figures by name; None where there is nothing to draw.
+            Figures by name; None if there is nothing to draw.
         """
         return {}
 
@@ -142,7 +142,7 @@ class Section:
             report: tables that may be shown.
 
         Returns:
-            Figures by file name without its ending; None where there is nothing to draw.
+            Figures by file name without its ending; None if there is nothing to draw.
         """
         return {}
 

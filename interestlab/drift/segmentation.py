@@ -25,11 +25,11 @@ class Segmentation:
         before: ``[U]`` segment nearest to the user's first window; -1 for a user with one window.
         after: ``[U]`` segment nearest to the second window.
         moves: ``[S, S]`` number of users by segment before and after.
-        moves_by_chance: ``[S, S]`` its mean over permutations of sessions within users.
+        moves_under_null: ``[S, S]`` its mean over permutations of sessions within users.
         p_moves: ``[S, S]`` p-value of a number as large; NaN if there are too few, see :data:`MIN_MOVES`.
         change: ``[S, K]`` mean change of the shares of the segment's users, beyond the catalogue shift.
         tv: ``[S]`` total variation of that mean change.
-        tv_by_chance: ``[S]`` its mean over the permutations.
+        tv_under_null: ``[S]`` its mean over the permutations.
         p: ``[S]`` its p-value.
     """
 
@@ -38,11 +38,11 @@ class Segmentation:
     before: np.ndarray
     after: np.ndarray
     moves: np.ndarray
-    moves_by_chance: np.ndarray
+    moves_under_null: np.ndarray
     p_moves: np.ndarray
     change: np.ndarray
     tv: np.ndarray
-    tv_by_chance: np.ndarray
+    tv_under_null: np.ndarray
     p: np.ndarray
 
 
@@ -94,11 +94,11 @@ def cluster_users(
         before=totals.before,
         after=totals.after,
         moves=totals.moves[0],
-        moves_by_chance=totals.moves[1:].mean(0),
+        moves_under_null=totals.moves[1:].mean(0),
         p_moves=np.where(totals.moves.mean(0) >= MIN_MOVES, gamma_p_values(totals.moves), np.nan),
         change=totals.change[0] / np.maximum(totals.users, 1)[:, None],
         tv=tv[0],
-        tv_by_chance=tv[1:].mean(0),
+        tv_under_null=tv[1:].mean(0),
         p=(tv >= tv[0] - 1e-9).mean(0),
     )
 

@@ -26,18 +26,18 @@ def half_the_sessions(log: SessionLog) -> np.ndarray:
     return np.diff(log.session_offsets) // 2
 
 
-def sessions_since(log: SessionLog, moment: int) -> np.ndarray:
-    """Count the sessions that begin at or after a moment.
+def sessions_since(log: SessionLog, time: int) -> np.ndarray:
+    """Count the sessions that begin at or after a time.
 
     Args:
         log: events by session.
-        moment: unix seconds.
+        time: unix seconds.
 
     Returns:
         ``[U]`` int64 number of each user's last sessions that are in the second window.
     """
     users = np.repeat(np.arange(len(log.users)), np.diff(log.session_offsets))
-    return np.bincount(users[log.time[log.session_starts] >= moment], minlength=len(log.users))
+    return np.bincount(users[log.time[log.session_starts] >= time], minlength=len(log.users))
 
 
 @dataclass(frozen=True)

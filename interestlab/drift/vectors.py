@@ -21,7 +21,7 @@ def encode_items(data: InterestData, log: SessionLog, encoder: Encoder) -> np.nd
     For a field of the events, such as the users' own words, an item gets the mean over its training events.
 
     Args:
-        data: with the items.
+        data: the data, with the items.
         log: its events.
         encoder: reads one field and has no trainable parameters.
 
@@ -81,7 +81,7 @@ def cooccurrence_vectors(log: SessionLog, column: str = "category", width: int =
     users, units = (np.maximum(np.asarray(matrix.sum(axis)).ravel(), 1) for axis in (1, 0))
     width = min(width, *(side - 2 for side in matrix.shape))
     if width < 2:
-        raise DataError("too few users and items to compute which are similar; give a text encoder with --encoder.")
+        raise DataError("too few users and items to compute similarities; choose a text encoder with --encoder.")
     scaled = sparse.diags_array(users**-0.5) @ matrix @ sparse.diags_array(units**-0.5)
     _, s, v = randomized_svd(scaled, width + 1, random_state=seed)
     vectors = (v[1:].T * s[1:])[unit]

@@ -26,7 +26,7 @@ Event = str | Mapping[str, Any]
 Moment = float | datetime
 
 CHUNK_TEXTS = 64
-"""Number of texts that are encoded at once."""
+"""Number of texts that are encoded in one call."""
 
 EXTRA_KEYS = ("user_id", "item_id", "timestamp", "words")
 """Keys of an event that are no columns of the log; ``words`` replace each text of the item that the event does not have."""
@@ -36,7 +36,7 @@ class EventFeaturizer:
     """Embeds events that are mappings of columns.
 
     Args:
-        backbone: trained, with its fields attached.
+        backbone: the trained backbone, with its fields attached.
         frozen: the same, frozen.
         data: the log, whose columns, text cleaning and values apply.
     """
@@ -129,7 +129,7 @@ class EventFeaturizer:
         return self.backbone.fuse_items(streams).to(self.frozen.items.dtype)
 
     def _make_frame(self, side: str, events: Sequence[Mapping[str, Any]], since: int | None = None) -> pl.DataFrame:
-        """Collect the columns of one side, typed and cleaned as in the log; null where an event does not have a column."""
+        """Collect the columns of one side, typed and cleaned as in the log; null if an event does not have a column."""
         schema = self._schemas[side]
         streams = [s for s in self.backbone.streams if s.side == side]
         types = {c: schema[c] for s in streams for c in parse_field(s.field)[1] if c in schema}
@@ -231,20 +231,20 @@ def derive_time_features(times: Sequence[int | None], since: int | None) -> pl.D
     return time_features.add_time_features(frame).collect().gather_every(2, 1)
 
 
-def to_unix_seconds(moment: Moment | None) -> int | None:
-    """Convert a moment to integer unix seconds. A ``datetime`` without a time zone is UTC, as in a log.
+def to_unix_seconds(time: Moment | None) -> int | None:
+    """Convert a time to integer unix seconds. A ``datetime`` without a time zone is UTC, as in a log.
 
     Args:
-        moment: unix seconds or a ``datetime``; None stays None.
+        time: unix seconds or a ``datetime``; None stays None.
 
     Raises:
-        DataError: it is not a moment from 1970 to 2100.
+        DataError: ``time`` is not between 1970 and 2100.
     """
-    if moment is None:
+    if time is None:
         return None
-    value = moment
-    if isinstance(moment, datetime):
-        value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    value = time
+    if isinstance(time, datetime):
+        value = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     if not isinstance(value, Real) or not 0 < value < LATEST_TIMESTAMP:
-        raise DataError(f"a moment is unix seconds or a datetime, from 1970 to 2100, not {moment!r}.")
+        raise DataError(f"a time must be unix seconds or a datetime from 1970 to 2100, not {time!r}.")
     return int(value)

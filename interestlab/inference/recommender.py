@@ -96,7 +96,7 @@ class Recommender:
         Args:
             history: events, or the state after them; a plain string is an item's id.
             k: number of items.
-            at: the moment of the recommendation; None: that of the last event.
+            at: time of the recommendation; None: that of the last event.
 
         Returns:
             ``rank`` (from 1), ``item_id`` and ``score``, best first. Items of the history are excluded if they were excluded
@@ -122,7 +122,7 @@ class Recommender:
         Args:
             history: events, or the state after them; a plain string is used for every item text that the model reads.
             candidate: an item, or its words; it need not be in the catalogue.
-            at: the moment of the prediction; None: that of the last event.
+            at: time of the prediction; None: that of the last event.
 
         Raises:
             DataError: the model's objective gives no probability, or an event has nothing that the model can read.
@@ -165,8 +165,8 @@ class Recommender:
     def _interest(self, state: UserState, at: Moment | None) -> Tensor:
         if not state.num_events:
             raise DataError("the history is empty, so nothing is known about this user; give at least one event.")
-        dynamics_state, moment = state.dynamics_state, to_unix_seconds(at)
-        if moment is not None and state.last_time is not None:
-            dt = self.frozen.catalogue.new_tensor([max(moment - state.last_time, 0.0) / DAY])
+        dynamics_state, now = state.dynamics_state, to_unix_seconds(at)
+        if now is not None and state.last_time is not None:
+            dt = self.frozen.catalogue.new_tensor([max(now - state.last_time, 0.0) / DAY])
             dynamics_state = self.frozen.advance(dynamics_state, dt)
         return self.frozen.normalize(self.frozen.readout(dynamics_state))

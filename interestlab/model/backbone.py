@@ -30,19 +30,19 @@ ALL = slice(None)
 
 
 class InterestBackbone(nn.Module):
-    """Encode items and events, follow the interest of users through their events, and make the two comparable.
+    """Encode items and events, compute user states from the events, and make items and user states comparable.
 
     Call :meth:`attach` before anything is encoded.
 
     Args:
         encoders: encoders by key; they are built here.
-        dynamics: how the interest moves from event to event.
+        dynamics: updates the user state from event to event.
         cardinalities: number of distinct values of each field; ``item.id`` is the catalogue.
         fusion: template of the heads that fuse the streams of an item, and an item with the streams of its event; each side
             gets a copy with weights of its own. A single stream needs none.
         dim: width D, to which the output of every encoder is projected.
-        similarity: how an interest and an item are compared: ``cosine``, or their ``dot`` product.
-        chunking: how many values are encoded at once.
+        similarity: how a user state and an item are compared: ``cosine`` similarity, or ``dot`` product.
+        chunking: how many values are encoded in one call.
 
     Raises:
         ValueError: a name is reserved, no encoder reads the items, or several streams have no fusion head.
@@ -231,7 +231,7 @@ class InterestBackbone(nn.Module):
     # ---- follow and compare
 
     def forward(self, event_embeddings: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        """Follow the interest of users through their events.
+        """Compute the user state after each event.
 
         Args:
             event_embeddings: ``[B, T, D]``.
@@ -239,19 +239,19 @@ class InterestBackbone(nn.Module):
             mask: ``[B, T]`` bool, True where an event is real.
 
         Returns:
-            ``[B, T, D]`` the interest after each event, or ``[B, T, K, D]``, ready to be compared with items.
+            ``[B, T, D]`` the user state after each event, or ``[B, T, K, D]``, ready to be compared with items.
         """
         return self.normalize_for_similarity(self.dynamics(event_embeddings, dt, mask))
 
     def normalize_for_similarity(self, x: Tensor) -> Tensor:
-        """Return interests or items ready to be compared: of unit length for ``cosine``, unchanged for ``dot``.
+        """Return user states or items ready to be compared: of unit length for ``cosine``, unchanged for ``dot``.
 
         Args:
             x: ``[..., D]``.
         """
         return normalize_for_similarity(x, self.similarity)
 
-    # ---- what one process of several encodes
+    # ---- encoding shared by several processes
 
     def _is_costly(self, stream: Stream) -> bool:
         """Return whether encoding a value costs more than sending its vector: not for a table lookup or a cached vector."""
@@ -269,7 +269,7 @@ class InterestBackbone(nn.Module):
 
 
 def make_projection(out_dim: int, dim: int) -> nn.Module:
-    """Make the layer from an encoder's width to the model's; the identity where they are equal.
+    """Make the layer from an encoder's width to the model's; the identity if they are equal.
 
     Args:
         out_dim: width of the encoder.

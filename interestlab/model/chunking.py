@@ -12,7 +12,7 @@ from interestlab.utils.argument_checks import require_at_least
 
 @dataclass(frozen=True)
 class EncoderChunking:
-    """How many values an encoder reads at once. Embeddings do not depend on it.
+    """How many values an encoder reads in one call. Embeddings do not depend on it.
 
     Args:
         max_tokens: maximum number of tokens per chunk, padding included.
@@ -33,7 +33,7 @@ def split_into_chunks(codes: np.ndarray, rows: RaggedArray | None, max_tokens: i
 
     Args:
         codes: ``[U]`` int64 codes of the values.
-        rows: the preprocessed values, whose lengths count; None where each value counts as one token.
+        rows: the preprocessed values, whose lengths count; None if each value counts as one token.
         max_tokens: maximum number of tokens per chunk, padding included; a longer value forms a chunk of its own.
 
     Yields:

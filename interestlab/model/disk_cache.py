@@ -51,7 +51,7 @@ def cached_vectors(
     Args:
         encoder: without trainable parameters.
         feature: the field whose values are encoded.
-        chunking: how many values are encoded at once.
+        chunking: how many values are encoded in one call.
         execution: how encoders run in this process.
 
     Returns:
@@ -98,7 +98,7 @@ def cached_trunk_rows(
         trunk: the frozen trunk.
         encoder: the encoder that it belongs to.
         feature: the field whose values are encoded.
-        chunking: how many values are encoded at once.
+        chunking: how many values are encoded in one call.
         execution: how encoders run in this process.
 
     Returns:
@@ -151,9 +151,9 @@ def encode_all_values(
     """Call ``store`` with every value of a field, in chunks, with the encoder in eval mode and without autocast.
 
     Args:
-        encoder: whose mode is set, and restored afterwards.
+        encoder: the encoder; its training mode is restored afterwards.
         feature: the field whose values are encoded.
-        chunking: how many values are encoded at once.
+        chunking: how many values are encoded in one call.
         store: receives the codes ``[n]`` of a chunk and its inputs on the encoder's device.
     """
     was_training = encoder.training

@@ -22,7 +22,7 @@ class EmbeddingCache:
     Args:
         encoder: the encoder.
         feature: the field.
-        chunking: how many values are encoded at once.
+        chunking: how many values are encoded in one call.
         use_disk: whether the output of frozen layers is stored on disk and read from there.
     """
 
@@ -69,7 +69,7 @@ class EmbeddingCache:
         return self._vectors
 
     def trunk_rows(self) -> RaggedArray | None:
-        """Return the output of the frozen trunk for all values; None where there is no trunk or it is not cached."""
+        """Return the output of the frozen trunk for all values; None if there is no trunk, or if it is not cached."""
         trunk = self.encoder.frozen_trunk() if self.use_disk else None
         if trunk is None or trunk.cache_dtype == "off":
             return None

@@ -1,4 +1,4 @@
-"""How encoders run in one process. :mod:`interestlab.distributed.parallelize` replaces it where several share the work."""
+"""How encoders run in one process. :mod:`interestlab.distributed.parallelize` replaces it for several processes."""
 
 from collections.abc import Callable
 

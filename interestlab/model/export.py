@@ -32,10 +32,10 @@ class StepModule(nn.Module):
             dt: ``[B]`` days since the previous event.
 
         Returns:
-            The state after the event, and the interest ``[B, D]`` or ``[B, K, D]``.
+            The state after the event, and the user state ``[B, D]`` or ``[B, K, D]``.
         """
-        after, interest = self.frozen.step(pytree.tree_unflatten(state, self._structure), event_embedding, dt)
-        return flatten_state(after), interest
+        after, user_state = self.frozen.step(pytree.tree_unflatten(state, self._structure), event_embedding, dt)
+        return flatten_state(after), user_state
 
 
 def flatten_state(state: State) -> list[Tensor]:
@@ -51,7 +51,7 @@ def flatten_state(state: State) -> list[Tensor]:
 def has_constant_state(frozen: FrozenModel) -> bool:
     """Return whether the state of a user keeps its size from event to event.
 
-    The state of attention over the whole history does not: it holds the keys and values of every event.
+    The state of attention over the whole history does not: it contains the keys and values of every event.
 
     Args:
         frozen: the frozen model.
@@ -74,7 +74,7 @@ def export_step(frozen: FrozenModel) -> ExportedProgram:
 
     Returns:
         A program that maps a list of state tensors, ``event_embedding [B, D]`` and ``dt [B]`` to the state after the event and
-        the interest.
+        the user state.
 
     Raises:
         ValueError: the state grows with the history, so its shape is not known in advance.

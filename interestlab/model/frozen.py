@@ -20,7 +20,7 @@ from interestlab.model.plugin_spec import build_plugin
 from interestlab.model.streams import Stream
 
 CHUNK_ITEMS = 65_536
-"""Number of items that are fused at once."""
+"""Number of items that are fused in one call."""
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -31,8 +31,8 @@ class FrozenModel(nn.Module):
     Args:
         dynamics: trained dynamics, in the dtype of ``items``.
         items: ``[N, D]`` embedding of each item.
-        similarity: how an interest and an item are compared.
-        event_fusion: trained fusion head of events, in the dtype of ``items``; None where an event is its item alone.
+        similarity: how a user state and an item are compared.
+        event_fusion: trained fusion head of events, in the dtype of ``items``; None if events have no streams of their own.
         event_streams: names of the event streams that the fusion head reads besides the item.
         values: by event stream, ``[size, D]`` embedding of each distinct value; needed by :meth:`embed_events` alone.
     """
@@ -127,10 +127,10 @@ class FrozenModel(nn.Module):
         cast_streams = {name: (vectors.to(items.dtype), there) for name, (vectors, there) in streams.items()}
         return fuse(self.event_fusion, {"item": (items, present)} | cast_streams)
 
-    # ---- follow users
+    # ---- user states
 
     def forward(self, event_embeddings: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
-        """Follow complete histories.
+        """Compute the user state after each event of complete histories.
 
         Args:
             event_embeddings: ``[B, T, D]``.
@@ -138,13 +138,13 @@ class FrozenModel(nn.Module):
             mask: ``[B, T]`` bool, True where an event is real.
 
         Returns:
-            ``[B, T, D]`` the interest after each event, or ``[B, T, K, D]``.
+            ``[B, T, D]`` the user state after each event, or ``[B, T, K, D]``.
         """
         states: Tensor = self.dynamics(event_embeddings, dt, mask)
         return states
 
     def last_user_state(self, batch: Batch, codes: Mapping[str, Tensor]) -> Tensor:
-        """Return the interest of each user after the last event.
+        """Return the user state after the last event of each history.
 
         Args:
             batch: the histories.
@@ -158,7 +158,7 @@ class FrozenModel(nn.Module):
         return self.normalize(states[torch.arange(len(states), device=states.device), batch.mask.sum(1) - 1])
 
     def init_state(self, batch_size: int) -> State:
-        """Return the state of users before their first event.
+        """Return the state before the first event.
 
         Args:
             batch_size: number of users B.
@@ -166,7 +166,7 @@ class FrozenModel(nn.Module):
         return self.dynamics.init_state(batch_size)
 
     def step(self, state: State, event_embedding: Tensor, dt: Tensor) -> tuple[State, Tensor]:
-        """Follow one event of each user.
+        """Process one event of each user.
 
         Args:
             state: state of B users before the event; it is not changed.
@@ -174,7 +174,7 @@ class FrozenModel(nn.Module):
             dt: ``[B]`` days since the previous event.
 
         Returns:
-            The state after the event, and the interest ``[B, D]`` or ``[B, K, D]``.
+            The state after the event, and the user state ``[B, D]`` or ``[B, K, D]``.
         """
         return self.dynamics.step(state, event_embedding, dt)
 
@@ -189,11 +189,11 @@ class FrozenModel(nn.Module):
 
     @property
     def advances(self) -> bool:
-        """Whether the interest moves between events."""
+        """Whether the user state changes between events."""
         return type(self.dynamics).advance is not Dynamics.advance
 
     def readout(self, state: State) -> Tensor:
-        """Return the interest of a state.
+        """Return the user state that follows from a state.
 
         Args:
             state: state of B users.
@@ -206,38 +206,38 @@ class FrozenModel(nn.Module):
     # ---- compare
 
     def normalize(self, x: Tensor) -> Tensor:
-        """Return interests or items ready to be compared.
+        """Return user states or items ready to be compared.
 
         Args:
             x: ``[..., D]``.
         """
         return normalize_for_similarity(x, self.similarity)
 
-    def score(self, interests: Tensor, items: Tensor | None = None) -> Tensor:
+    def score(self, user_states: Tensor, items: Tensor | None = None) -> Tensor:
         """Score items for users.
 
         Args:
-            interests: ``[B, D]``, or ``[B, K, D]`` for K interests per user (the best counts), ready to be compared.
+            user_states: ``[B, D]``, or ``[B, K, D]`` for K interests per user (the best counts), ready to be compared.
             items: ``[M, D]`` ready to be compared; None for the whole catalogue.
 
         Returns:
             ``[B, M]``
         """
-        scores = interests @ (self.catalogue if items is None else items).T
-        return scores.amax(1) if interests.ndim == 3 else scores
+        scores = user_states @ (self.catalogue if items is None else items).T
+        return scores.amax(1) if user_states.ndim == 3 else scores
 
-    def top_k(self, interests: Tensor, excluded: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def top_k(self, user_states: Tensor, excluded: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return the items of highest score; equal scores in the order of the catalogue.
 
         Args:
-            interests: ``[B, D]``, or ``[B, K, D]``, ready to be compared.
+            user_states: ``[B, D]``, or ``[B, K, D]``, ready to be compared.
             excluded: ``[B, S]`` int64 items that are left out, padded with -1.
             k: number of items.
 
         Returns:
             Items ``[B, k]`` int64 and their scores ``[B, k]`` float32, minus infinity for an excluded item.
         """
-        return top_k_items(interests, self.catalogue, excluded, k)
+        return top_k_items(user_states, self.catalogue, excluded, k)
 
 
 # ---- freezing
@@ -245,10 +245,10 @@ class FrozenModel(nn.Module):
 
 @torch.no_grad()
 def freeze(backbone: InterestBackbone, values: Mapping[str, Tensor] | None = None) -> FrozenModel:
-    """Encode the catalogue, and copy what follows users.
+    """Encode the catalogue, and copy the modules that compute user states.
 
     Args:
-        backbone: trained, with its fields attached; it is not changed.
+        backbone: the trained backbone, with its fields attached; it is not changed.
         values: by stream, the embeddings of all values as :func:`embed_all_values` returns them; None: of all streams. The
             item streams are needed. An event stream without them cannot be read by :meth:`FrozenModel.embed_events`.
 
@@ -278,7 +278,7 @@ def embed_all_values(backbone: InterestBackbone, streams: Sequence[Stream]) -> d
     """Embed every distinct value of some streams.
 
     Args:
-        backbone: with its fields attached.
+        backbone: the backbone, with its fields attached.
         streams: the streams.
 
     Returns:

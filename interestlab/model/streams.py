@@ -17,7 +17,7 @@ class Stream(NamedTuple):
     """One field as one encoder reads it.
 
     Attributes:
-        name: identifier of the stream: the encoder's key, followed by the field where the encoder reads several.
+        name: identifier of the stream: the encoder's key, followed by the field if the encoder reads several.
         encoder: key of the encoder.
         field: name of the field, such as ``item.title``.
         side: ``item`` (describes an item) or ``event`` (describes what happened).
@@ -48,7 +48,7 @@ def list_streams(encoders: Mapping[str, Encoder]) -> list[Stream]:
             streams.append(Stream(name, key, field, parse_field(field)[0]))
     for name in [*encoders, *(stream.name for stream in streams)]:
         if name in RESERVED_NAMES or not name.isidentifier():
-            raise ValueError(f"no encoder or stream can be called '{name}'; choose another name")
+            raise ValueError(f"an encoder or stream cannot be called '{name}'; choose another name")
     if len({stream.name for stream in streams}) < len(streams):
         raise ValueError(f"two streams have the same name: {', '.join(s.name for s in streams)}; rename an encoder")
     if all(stream.side == "event" for stream in streams):

@@ -153,7 +153,7 @@ def check_name(kind: Kind, name: str) -> None:
         name: name of the plugin.
 
     Raises:
-        PluginError: it is not; the message says why.
+        PluginError: the name is not usable.
     """
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name.endswith("_"):
         raise PluginError(

@@ -52,7 +52,7 @@ class LogLikelihood:
     """The log-likelihood and its derivatives by P = 3 + K - 1 parameters: alpha, beta, gain, and b of all interests but one.
 
     Attributes:
-        value: in nats.
+        value: value in nats.
         gradient: ``[P]``
         score_covariance: ``[P, P]`` sum over users of the outer product of a user's gradient.
         hessian: ``[P, P]``; zeros if it was not requested.

@@ -1,4 +1,4 @@
-"""The process of one trial, ``python -m interestlab.sweep.child RUN_DIR``: it fits, and ends when its sweep does.
+"""The process of one trial, ``python -m interestlab.sweep.child RUN_DIR``: it trains, and ends when its sweep ends.
 
 The first line of standard input is a JSON object with the trial's ``configs``, ``settings`` and ``log_level``. The sweep
 writes nothing more: the end of the stream means that the sweep has ended, for whatever reason. The trial then ends too, so that

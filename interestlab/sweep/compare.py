@@ -17,8 +17,9 @@ from interestlab.errors import DataError
 from interestlab.stats.bootstrap import paired_bootstrap
 from interestlab.stats.intervals import t_interval
 from interestlab.stats.multiple_testing import holm
-from interestlab.sweep.comparison import COSTS, FRONT_COSTS, Comparison, Configuration, Difference
+from interestlab.sweep.comparison import FRONT_COSTS, Comparison, Configuration, Difference
 from interestlab.sweep.cost import pareto_front, tpme
+from interestlab.sweep.table import COSTS
 from interestlab.sweep.user_metrics import UserMetrics
 
 
@@ -174,11 +175,11 @@ def rate_costs(configurations: Sequence[Configuration], metric: str) -> list[Con
     """Add TPME, and whether each configuration is on the Pareto front of the metric and each cost.
 
     Args:
-        configurations: all of the sweep.
+        configurations: all configurations of the sweep.
         metric: the quality.
 
     Returns:
-        The configurations, completed.
+        The configurations with these values.
     """
     fronts: list[dict[str, bool]] = [{} for _ in configurations]
     for cost in FRONT_COSTS:
@@ -194,10 +195,10 @@ def correct_p_values(configurations: Sequence[Configuration]) -> list[Configurat
     """Correct the p-values by Holm's method for all differences of all metrics together.
 
     Args:
-        configurations: all of the sweep.
+        configurations: all configurations of the sweep.
 
     Returns:
-        The configurations, completed.
+        The configurations with the corrected p-values.
     """
     adjusted = iter(holm([d.p for c in configurations for d in c.differences.values()]))
     return [

@@ -7,9 +7,6 @@ from typing import Any
 
 from interestlab.stats.intervals import Estimate
 
-COSTS = ("trainable_parameters", "parameters", "epochs", "steps", "seconds", "seconds_per_epoch", "peak_memory_mb")
-"""Columns of ``results.parquet`` that are averaged as costs."""
-
 FRONT_COSTS = ("seconds_per_epoch", "trainable_parameters")
 """The costs for which a Pareto front is computed."""
 

@@ -41,7 +41,7 @@ def seeds(configuration: Configuration) -> str:
     """Format how many of the planned trials finished.
 
     Args:
-        configuration: to describe.
+        configuration: the configuration to describe.
 
     Returns:
         One number if all did, else ``2 of 3``.
@@ -54,7 +54,7 @@ def trainable_parameters(configuration: Configuration) -> str:
     """Format the number of trainable parameters and their share of all parameters.
 
     Args:
-        configuration: to describe.
+        configuration: the configuration to describe.
 
     Returns:
         The text of a cell.
@@ -70,7 +70,7 @@ def pareto_fronts(configuration: Configuration) -> str:
     """List the costs for which a configuration is on the Pareto front.
 
     Args:
-        configuration: to describe.
+        configuration: the configuration to describe.
 
     Returns:
         The text of a cell.
@@ -85,7 +85,7 @@ def difference(configuration: Configuration, metric: str) -> list[str]:
     """Format a difference to the baseline, in bold if it is significant.
 
     Args:
-        configuration: to describe.
+        configuration: the configuration to describe.
         metric: its name.
 
     Returns:

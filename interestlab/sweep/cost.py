@@ -14,7 +14,7 @@ def tpme(costs: Sequence[Mapping[str, float]]) -> list[float | None]:
     adding a model to it can change every value.
 
     Args:
-        costs: by name, of each model.
+        costs: cost of each model, by name.
 
     Returns:
         One value per model, 0 to 1; None if one of the three costs is unknown, which also removes the model from the set.

@@ -61,7 +61,7 @@ class Display:
 
         Args:
             trial: the trial.
-            record: how it ended; None where another process runs it.
+            record: how it ended; None if another process runs it.
         """
         self.progress.remove_task(self.running.pop(trial.id))
         if record is None:

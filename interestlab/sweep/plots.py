@@ -115,14 +115,14 @@ def write_labels(
     line: Sequence[tuple[float, float]],
     configurations: Sequence[Configuration],
 ) -> None:
-    """Label each point at the nearest position around it where the label covers no point, line or other label.
+    """Label each point at the nearest free position, where the label covers no point, line or other label.
 
     Args:
-        figure: that contains the panel; its layout is fixed from here on.
-        panel: with points and line drawn.
+        figure: the figure that contains the panel; its layout is fixed from here on.
+        panel: the panel, with its points and line already drawn.
         points: one per configuration, in data coordinates.
         line: corners of the front, in data coordinates.
-        configurations: whose names are written.
+        configurations: the configurations to label.
     """
     figure.canvas.draw()
     figure.set_layout_engine("none")  # labels are placed in pixels, so the panels must not move afterwards

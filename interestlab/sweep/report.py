@@ -11,7 +11,8 @@ from interestlab.reporting.page import base64_images, flatten, optional_librarie
 from interestlab.reporting.provenance import compare_versions
 from interestlab.sweep import comparison_table
 from interestlab.sweep.compare import compare
-from interestlab.sweep.comparison import COSTS, FRONT_COSTS, Comparison
+from interestlab.sweep.comparison import FRONT_COSTS, Comparison
+from interestlab.sweep.table import COSTS
 
 PACKAGES = ("interestlab", "polars", "numpy", "torch", "matplotlib", "jinja2")
 """Packages whose versions the report states for itself."""

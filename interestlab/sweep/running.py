@@ -79,7 +79,7 @@ def lock(folder: Path, trial: str) -> FileLock:
 
 
 def read_record(folder: Path, trial: str) -> Record | None:
-    """Return how a trial ended, or None where it has not.
+    """Return how a trial ended, or None if it has not.
 
     Args:
         folder: folder of the sweep.
@@ -118,7 +118,7 @@ def environment(trial: Trial, threads: int) -> dict[str, str]:
 
     Args:
         trial: one of the sweep.
-        threads: that it may use.
+        threads: number of CPU threads that it may use.
     """
     ours = {"OMP_NUM_THREADS": str(threads), "WANDB_RUN_GROUP": trial.sweep, "WANDB_JOB_TYPE": "trial", "PYTHONUNBUFFERED": "1"}
     return ours | os.environ
@@ -130,7 +130,7 @@ class Running:
     Args:
         trial: one of the sweep.
         folder: folder of the sweep.
-        threads: that it may use.
+        threads: number of CPU threads that it may use.
         claimed: its lock, which is released when the trial ends.
     """
 
@@ -168,7 +168,7 @@ class Running:
         Args:
             trial: one of the sweep.
             folder: folder of the sweep.
-            threads: that it may use.
+            threads: number of CPU threads that it may use.
         """
         with ExitStack() as stack:
             try:
@@ -222,10 +222,10 @@ def run(trial: Trial, folder: Path, threads: int) -> Record | None:
     Args:
         trial: one of the sweep.
         folder: folder of the sweep.
-        threads: that it may use.
+        threads: number of CPU threads that it may use.
 
     Returns:
-        How it ended; None where it had ended before, or another process runs it.
+        How it ended; None if it had ended before, or if another process runs it.
     """
     running = Running.claim(trial, folder, threads)
     if running is None:

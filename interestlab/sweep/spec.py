@@ -301,7 +301,7 @@ def check_base(file: Path) -> Path:
         Its absolute path.
 
     Raises:
-        DataError: it cannot be read, or sets something that all trials would share.
+        DataError: the config cannot be read, or sets something that all trials would share.
     """
     try:
         content = load(file)

@@ -10,10 +10,10 @@ def check_seeds(seeds: Any) -> tuple[int, ...]:
     """Check that seeds are different whole numbers.
 
     Args:
-        seeds: as the file gives them.
+        seeds: value of the key ``seeds``.
 
     Raises:
-        DataError: they are not.
+        DataError: they are not distinct whole numbers from 0.
     """
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise DataError(f"seeds: they must be a list of whole numbers from 0, not {seeds!r}.")
@@ -23,7 +23,7 @@ def check_seeds(seeds: Any) -> tuple[int, ...]:
 
 
 def mapping(content: Mapping[str, Any], key: str) -> dict[Any, Any]:
-    """Return the mapping under a key, empty where the key is absent.
+    """Return the mapping under a key, empty if the key is absent.
 
     Args:
         content: content of the file.
@@ -39,7 +39,7 @@ def mapping(content: Mapping[str, Any], key: str) -> dict[Any, Any]:
 
 
 def mappings(content: Mapping[str, Any], key: str) -> list[dict[Any, Any]]:
-    """Return the list of mappings under a key, empty where the key is absent.
+    """Return the list of mappings under a key, empty if the key is absent.
 
     Args:
         content: content of the file.
@@ -55,7 +55,7 @@ def mappings(content: Mapping[str, Any], key: str) -> list[dict[Any, Any]]:
 
 
 def strings(content: Mapping[str, Any], key: str) -> list[str]:
-    """Return the list of names under a key, empty where the key is absent.
+    """Return the list of names under a key, empty if the key is absent.
 
     Args:
         content: content of the file.

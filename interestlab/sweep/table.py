@@ -20,10 +20,10 @@ COSTS = {
     "seconds_per_epoch": pl.Float64,
     "peak_memory_mb": pl.Float64,
 }
-"""Columns from ``cost.json`` of a run."""
+"""Columns from ``cost.json`` of a run; a comparison averages them over the trials."""
 
 SEEDS = ("seed", "data_seed", "ties_seed")
-"""Entries of a fingerprint that differ between the seeds of a sweep, and say nothing about its data."""
+"""Entries of a fingerprint that differ between the seeds of a sweep, and do not describe its data."""
 
 
 def results_table(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataFrame:

@@ -15,13 +15,13 @@ from interestlab.sweep.spec import Settings, Spec, load
 
 @dataclass(frozen=True)
 class Trial:
-    """One fit.
+    """One run of ``interestlab fit`` in a sweep.
 
     Attributes:
         id: name of the trial, which is the same as long as its settings are the same.
         sweep: name of the sweep.
         labels: label of each axis.
-        seed: seed of the run; ``data.seed`` follows it where no setting fixes it.
+        seed: seed of the run; ``data.seed`` equals it unless a setting fixes it.
         base: config files.
         settings: options of ``fit`` that win over the config files.
     """
@@ -78,7 +78,7 @@ def find_trial(trials: Sequence[Trial], name: str) -> Trial:
         name: the id.
 
     Raises:
-        DataError: there is none.
+        DataError: no trial has this id.
     """
     match = next((trial for trial in trials if trial.id == name), None)
     if match is None:

@@ -18,7 +18,7 @@ def check_trials(trials: Sequence[Trial], metrics: Sequence[str]) -> None:
 
     Args:
         trials: trials of the sweep.
-        metrics: that the sweep compares.
+        metrics: names of the metrics that the sweep compares.
 
     Raises:
         DataError: an option is unknown, a value does not fit, or no trial would measure a metric.

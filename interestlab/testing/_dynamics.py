@@ -67,7 +67,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             other_x[:, t:] = torch.randn_like(x[:, t:])
             other_dt[:, t:] += 17
             after = self.out(part, (other_x, other_dt, mask))
-            require_equal(after[:, :t], before[:, :t], f"a change of event {t} affects earlier interests")
+            require_equal(after[:, :t], before[:, :t], f"a change of event {t} affects earlier user states")
         x.requires_grad_()
         dt.requires_grad_()
         past = self.out(part, (x, dt, mask))[:, :3]
@@ -76,7 +76,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
             torch.autograd.grad((past * torch.randn_like(past)).sum(), [x, dt], allow_unused=True),
             strict=True,
         ):
-            require(gradient is None or not gradient[:, 3:].any(), f"an interest has a gradient with respect to future {name}")
+            require(gradient is None or not gradient[:, 3:].any(), f"a user state has a gradient with respect to future {name}")
 
     def check_padding(self) -> None:
         """The padding has no effect: neither its length nor its values."""
@@ -87,15 +87,15 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         require_equal(
             self.out(part, (noise, torch.where(mask, dt, 999.0), mask)),
             expected,
-            "the interests depend on values in the padding",
+            "the user states depend on values in the padding",
         )
         more = [torch.cat([t, t.new_ones(len(t), 4, *t.shape[2:])], 1) for t in (x, dt)]
         longer = more[0], more[1], torch.cat([mask, mask.new_zeros(len(mask), 4)], 1)
-        require_equal(self.out(part, longer)[:, :EVENTS], expected, "the interests depend on the length of the padding")
+        require_equal(self.out(part, longer)[:, :EVENTS], expected, "the user states depend on the length of the padding")
         for row, length in enumerate(mask.sum(1).tolist()):
             alone = self.out(part, tuple(t[row : row + 1, :length] for t in (x, dt, mask)))
             require_equal(
-                alone[0], expected[row, :length], f"a history of {length} events gives other interests without its padding"
+                alone[0], expected[row, :length], f"a history of {length} events gives other user states without its padding"
             )
 
     def check_step(self) -> None:
@@ -145,7 +145,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         _, expected = part.step(state, x[:, -1], dt[:, -1])
         rows = [2, 0]
         _, selected = part.step(take(state, rows), x[rows, -1], dt[rows, -1])
-        require_equal(selected, expected[rows], "selecting rows of a state changes the following interests")
+        require_equal(selected, expected[rows], "selecting rows of a state changes the following user states")
 
     def check_advance(self) -> None:
         """``advance`` returns a finite state of the same structure, equal for 0 days, and does not modify its input."""
@@ -164,7 +164,7 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
                     require_equal(leaf, before, "advance by 0 days changes the state")
 
     def check_extreme_inputs(self) -> None:
-        """One event, 600 events and gaps of 10,000 days give finite interests and gradients."""
+        """One event, 600 events and gaps of 10,000 days give finite user states and gradients."""
         part = self.perturbed()
         for events in (1, 600):
             x, dt, mask = self.unpadded(part, rows=2, events=events)
@@ -173,13 +173,13 @@ class DynamicsChecks(TrainableChecks[Dynamics]):
         self.gradients(part, (x, dt + 1e4, mask))
 
     def check_effect(self) -> None:
-        """An event affects the interest after it."""
+        """An event affects the user state after it."""
         part = self.perturbed()
         x, dt, mask = self.unpadded(part)
         other = x.clone()
         other[:, -1] = torch.randn_like(x[:, -1])
         before, after = (self.out(part, (events, dt, mask))[:, -1] for events in (x, other))
-        require(not torch.allclose(before, after), "the interest after an event does not depend on the event")
+        require(not torch.allclose(before, after), "the user state after an event does not depend on the event")
 
 
 def is_unchanged(state: State, copy: State) -> bool:

@@ -46,7 +46,7 @@ class ExampleStep(NamedTuple):
         return self.candidates.embeddings[self.candidates.index_of(self.batch.targets[self.target_mask])]
 
     def with_z(self, z: Tensor) -> "ExampleStep":
-        """Replace the interests."""
+        """Replace the user states."""
         return self._replace(z=z)
 
     def permute_users(self, order: list[int]) -> "ExampleStep":

@@ -72,9 +72,9 @@ class ObjectiveChecks(Checks[Objective]):
             self.loss(objective, self.example(objective, rows))
 
     def check_gradients(self) -> None:
-        """Finite gradients reach the interests, the candidates, and a parameter of the objective if there is any.
+        """Finite gradients reach the user states, the candidates, and a parameter of the objective if there is any.
 
-        The gradients of an auxiliary term need to reach only the interests or the events.
+        The gradients of an auxiliary term need to reach only the user states or the events.
         """
         objective = self.perturbed()
         example = self.example(objective)
@@ -88,14 +88,14 @@ class ObjectiveChecks(Checks[Objective]):
             require(gradient is None or bool(gradient.isfinite().all()), f"the gradient of {name} is not finite")
         reached = {name for name, gradient in by_name.items() if gradient is not None and bool(gradient.any())}
         if objective.auxiliary:
-            require(bool(reached & {"z", "x"}), "neither the interests z nor the events x receive a gradient")
+            require(bool(reached & {"z", "x"}), "neither the user states z nor the events x receive a gradient")
         else:
             for name in ("z", "the candidates"):
                 require(name in reached, f"{name} receives no gradient")
         require(not own or bool(reached & set(own)), "no trainable parameter receives a gradient")
 
     def check_loss_decreases(self) -> None:
-        """The loss decreases when interests move towards their targets. (Auxiliary terms are exempt.)"""
+        """The loss decreases when user states move towards their targets. (Auxiliary terms are exempt.)"""
         objective = self.perturbed()
         if objective.auxiliary:
             return

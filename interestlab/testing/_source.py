@@ -16,7 +16,7 @@ RESERVED = {"events": RESERVED_COLUMNS, "items": ("id",)}
 
 
 class SourceChecks(Checks[Source]):
-    """A source under test, with existing files.
+    """Checks of a source, which reads existing files.
 
     Stability: provisional.
     """

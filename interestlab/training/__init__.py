@@ -1,1 +1,1 @@
-"""Training around the model: optimisers, seeds, checks, checkpoints."""
+"""Training: the LightningModule, optimisers, seeds, checks, checkpoints, callbacks and loggers."""

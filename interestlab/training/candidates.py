@@ -21,8 +21,8 @@ class CandidateItems:
 
     Attributes:
         items: ``[C]`` int64 indices, ascending.
-        rows: the same as rows of the catalogue; :data:`interestlab.model.backbone.ALL` where every item is a candidate.
-        log_inclusion: ``[C]`` log of the probability that each is a candidate; 0 where every item is.
+        rows: the same as rows of the catalogue; :data:`interestlab.model.backbone.ALL` if every item is a candidate.
+        log_inclusion: ``[C]`` log of the probability that each is a candidate; 0 if every item is.
     """
 
     items: Tensor

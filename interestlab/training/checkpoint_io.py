@@ -56,7 +56,7 @@ def write_hash(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(-2, 2)
         if file.read(2) != b"\0\0":
-            return  # not an archive, or one with a comment
+            return  # not a ZIP archive, or one that already has a comment
         digest = _hash(path, path.stat().st_size - 2)
         file.seek(-2, 2)
         file.write(struct.pack("<H", _COMMENT) + _MARK + digest.encode())

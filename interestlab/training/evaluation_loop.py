@@ -61,7 +61,7 @@ class EvaluationLoop(PluginHooks):
         return self.frozen
 
     def last_user_state(self, batch: Batch) -> Tensor:
-        """Return the interest of each user after the last event, by the frozen model.
+        """Return the user state after the last event of each history, from the frozen model.
 
         Args:
             batch: the histories.
@@ -76,9 +76,9 @@ class EvaluationLoop(PluginHooks):
                 codes[stream.name] = to_tensor(self.backbone.features[stream.name].codes[rows], batch.items.device)
         return self.frozen.last_user_state(batch, codes)
 
-    def _rank_targets(self, metric: TargetRankMetric, batch: Batch, interests: Tensor, items: Tensor) -> None:
+    def _rank_targets(self, metric: TargetRankMetric, batch: Batch, user_states: Tensor, items: Tensor) -> None:
         targets = batch.targets.max(1).values
-        metric.update(TargetRanks(batch.users, targets, *target_ranks(interests, items, targets, batch.history_items)))
+        metric.update(TargetRanks(batch.users, targets, *target_ranks(user_states, items, targets, batch.history_items)))
 
     def _log_metrics(self, prefix: str) -> None:
         values = per_user_metrics(self.ranks.gather(), self.ks)

@@ -19,8 +19,6 @@ from interestlab.training.lightning_cli import InterestCLI, Parser
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.run_arguments import add_checkpoint, add_run
 
-COMMANDS = ("fit", "validate", "test", "predict")
-
 
 def fit(settings: Mapping[str, Any], *, configs: Sequence[str | Path] = (), run_dir: str | Path | None = None) -> InterestCLI:
     """Train a model, and test its best checkpoint.
@@ -75,7 +73,7 @@ class _ParserOnly(InterestCLI):
     """Build the parser, and neither parse nor run anything."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        cast(Parser, parser).resolver = cast(Parser, self._parser("fit")).resolver
+        cast(Parser, parser).resolver = cast(Parser, self._parser(self.command)).resolver
         self.config = {"subcommand": None}
 
     def _set_seed(self) -> None:
@@ -92,15 +90,16 @@ def _construct(cli: type[InterestCLI], args: list[str]) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
     epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME. {EVERY_COMMAND}"}
     return cli(
-        InterestModel,
-        InterestData,
+        args[0],
+        model_class=InterestModel,
+        datamodule_class=InterestData,
         parser_class=Parser,
         args=args,
         seed_everything_default=0,
         trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
         save_config_callback=None,
         auto_configure_optimizers=False,
-        parser_kwargs={command: dict(epilog) for command in COMMANDS},
+        parser_kwargs={args[0]: epilog},
     )
 
 

@@ -52,14 +52,14 @@ class FrozenWeightCheck:
         """Restore the hashes of a training that is resumed. Those of another model or precision are ignored.
 
         Args:
-            state: from :meth:`state_dict`; None where the checkpoint has none.
+            state: from :meth:`state_dict`; None if the checkpoint has none.
         """
         dtypes = {name: dtype_name(p) for name, p in self._parameters()}
         if state and dtypes == {name: value.split()[0] for name, value in state["before"].items()}:
             self._before, self._first_step, self._is_resumed = dict(state["before"]), state["first_step"], True
 
     def check(self, step: int) -> None:
-        """Compare every tensor with its recorded hash; nothing happens where none is recorded.
+        """Compare every tensor with its recorded hash; nothing happens if none is recorded.
 
         Args:
             step: optimiser steps so far.
@@ -73,7 +73,7 @@ class FrozenWeightCheck:
         changed = {name for name, p in self._parameters() if self._before.get(name) != hash_tensor(p)}
         if wrong := sorted(changed - self._trainable):
             raise TrainingError(
-                f"training changed {summarize(wrong)}, frozen when the model was built; the metrics are not of this method."
+                f"training changed {summarize(wrong)}, frozen when the model was built; its metrics do not measure this method."
             )
         unchanged = sorted(self._trainable - changed)
         # Not after one step: a fusion head that starts at zero passes no gradient to an encoder before its own first step.

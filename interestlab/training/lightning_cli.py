@@ -37,10 +37,22 @@ class Parser(CommandParser, LightningArgumentParser):
 
 
 class InterestCLI(LightningCLI):
-    """Parse the options of ``fit``, ``validate``, ``test`` or ``predict``, build trainer, model and data, and run them."""
+    """Parse the options of ``fit``, ``validate``, ``test`` or ``predict``, build trainer, model and data, and run them.
+
+    Args:
+        command: the command; only its parser is built, since each takes a noticeable time.
+        kwargs: arguments of :class:`~lightning.pytorch.cli.LightningCLI`.
+    """
 
     new_config: Path | None = None
     """The config.yaml of a run that this process started."""
+
+    def __init__(self, command: str, **kwargs: Any) -> None:
+        self.command = command
+        super().__init__(**kwargs)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override] # static in Lightning, which calls it on the instance
+        return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run_dir", type=str | None, default=None, help="Folder of the run (default runs/TIME-NAME).")
@@ -74,7 +86,7 @@ class InterestCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         self.args = cast(list[str], args)
         # The options are those of the command's own parser.
-        cast(Parser, parser).resolver = cast(Parser, self._parser(self.args[0])).resolver
+        cast(Parser, parser).resolver = cast(Parser, self._parser(self.command)).resolver
         self.config = parser.parse_args(self.args)  # Lightning's own warns where args are given
 
     def _parse_ckpt_path(self) -> None:

@@ -38,13 +38,13 @@ class InterestModel(EvaluationLoop):
 
     Args:
         encoder: embeds items and texts: one encoder, or a mapping of named ones.
-        dynamics: how the interest moves from event to event.
+        dynamics: updates the user state from event to event.
         objective: the main term of the loss.
         auxiliary: further terms of the loss, each with a weight, by names of your choice.
         cardinalities: number of distinct values of each field, linked from the data.
         fusion: fuses the streams of an item, and an item with the streams of its event; a single stream needs none.
         dim: width of the model, to which the output of every encoder is projected.
-        similarity: how an interest and an item are compared: ``cosine``, or their ``dot`` product.
+        similarity: how a user state and an item are compared: ``cosine`` similarity, or ``dot`` product.
         optim: optimiser, learning rates and warm-up.
         chunking: how many values an encoder reads at once, and how much memory that takes.
         ks: cut-offs k of recall, NDCG and MRR.
@@ -214,7 +214,7 @@ class InterestModel(EvaluationLoop):
         super().on_load_checkpoint(checkpoint)
         self._frozen_check.load_state_dict(checkpoint.get("frozen_check"))
 
-    # ---- what reads full weights, which a sharding strategy has to gather
+    # ---- hooks that read full weights, which a sharding strategy has to gather
 
     @with_gathered_weights
     def _fill_caches(self) -> None:
@@ -248,4 +248,4 @@ def check_objectives(objective: Objective, auxiliary: Mapping[str, Auxiliary]) -
         if not all(field.startswith("item.") for field in one.fields):
             raise ValueError(f"an objective reads fields of the items, such as item.category, not {', '.join(one.fields)}")
     if names := [name for name in auxiliary if name in RESERVED_NAMES or not name.isidentifier()]:
-        raise ValueError(f"no term of the loss can be called {', '.join(names)}; choose another name")
+        raise ValueError(f"a term of the loss cannot be called {', '.join(names)}; choose another name")

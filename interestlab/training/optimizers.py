@@ -97,7 +97,7 @@ def make_scheduler(optimizer: Optimizer, rates: list[Rates], kind: str, steps: f
         optimizer: the optimiser.
         rates: rates of each of its parameter groups.
         kind: ``constant`` or ``cosine``, after the warm-up.
-        steps: optimiser steps of the training; infinite where unknown, which makes the rate constant.
+        steps: optimiser steps of the training; infinite if unknown, which makes the rate constant.
     """
 
     def make_factor(warmup: int) -> Callable[[int], float]:

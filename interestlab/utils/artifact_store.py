@@ -44,7 +44,7 @@ def content_hash(files: list[Path]) -> str:
     """Return 16 hex digits of a hash of the contents of files, independent of their names.
 
     Args:
-        files: in order.
+        files: the files, in order.
 
     Raises:
         DataError: a file cannot be read.

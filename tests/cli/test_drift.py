@@ -26,7 +26,7 @@ SCHEMAS = {
         **dict.fromkeys(["events", "sessions"], INT),
         **dict.fromkeys(["first", "last", "middle"], TIME),
         **dict.fromkeys(
-            ["moved", "tv", "js", "p_tv", "p_js", "p_migration", "q_migration", "tv_by_chance", "migration"], FLOAT
+            ["moved", "tv", "js", "p_tv", "p_js", "p_migration", "q_migration", "tv_under_null", "migration"], FLOAT
         ),
         **dict.fromkeys(["evolution", "p_evolution", "q_evolution", "entropy_before", "entropy_after", "p_entropy"], FLOAT),
         **dict.fromkeys(["intensity_before", "intensity_after", "depth_before", "depth_after", "p_depth"], FLOAT),
@@ -60,7 +60,7 @@ SCHEMAS = {
         **dict.fromkeys(["users", "events", "migrated", "answered"], INT),
         **dict.fromkeys(["interests", "brands"], pl.List(TEXT)),
         **dict.fromkeys(["lifts", "brand_lifts", "brand_q"], pl.List(FLOAT)),
-        **dict.fromkeys(["tv", "tv_by_chance", "p", "q"], FLOAT),
+        **dict.fromkeys(["tv", "tv_under_null", "p", "q"], FLOAT),
     },
     "moves": {
         **dict.fromkeys(["source", "destination"], TEXT),

@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import their makers of small panels."""
+"""Let the tests of this folder import their helper modules."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Small panels, interests and logs, made up for the tests of drift."""
+"""Small session logs, interests and event stores for the tests of drift."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,24 +21,24 @@ DAY = 86_400
 START = 1_700_006_400  # a midnight
 
 
-def shop(interests: int = 4, leaves: int = 2, each: int = 2, width: int = 6, seed: int = 0) -> Interests:
-    """``interests x leaves x each`` items, an interest's side by side; those of a leaf lie at one place."""
+def make_interests(interests: int = 4, leaves: int = 2, each: int = 2, width: int = 6, seed: int = 0) -> Interests:
+    """``interests x leaves x each`` items, ordered by interest; the items of a leaf have the same vector."""
     items = np.arange(interests * leaves * each)
     leaf = items // each
-    places = np.random.default_rng(seed).normal(size=(interests * leaves, width)).astype(np.float32)
+    leaf_vectors = np.random.default_rng(seed).normal(size=(interests * leaves, width)).astype(np.float32)
     names = [f"interest {k}" for k in range(interests)]
-    told = [f"interest {k} > leaf {n}" for k in range(interests) for n in range(leaves)]
-    return Interests(names, leaf // leaves, told, leaf, places[leaf], "made up")
+    leaf_names = [f"interest {k} > leaf {n}" for k in range(interests) for n in range(leaves)]
+    return Interests(names, leaf // leaves, leaf_names, leaf, leaf_vectors[leaf], "synthetic")
 
 
-def items_of(count: int, **columns: Sequence[str | None]) -> pl.DataFrame:
-    """A catalogue of ids, and what columns are given."""
+def make_items(count: int, **columns: Sequence[str | None]) -> pl.DataFrame:
+    """A catalogue of ``count`` item ids, with the given columns."""
     return pl.DataFrame(
         {"item_id": [f"i{i}" for i in range(count)], **columns}, schema_overrides=dict.fromkeys(columns, pl.String)
     )
 
 
-def flat(
+def log_from_events(
     user: np.ndarray,
     time: np.ndarray,
     item: np.ndarray,
@@ -48,13 +48,13 @@ def flat(
     train: np.ndarray | None = None,
     session_gap: int = DEFAULT_SESSION_GAP,
 ) -> SessionLog:
-    """A log of events that are in order already."""
+    """A log of events that are already in order."""
     user, time, item = (np.asarray(a, np.int64) for a in (user, time, item))
-    many = np.bincount(user, minlength=users or int(user.max(initial=-1)) + 1)
+    counts = np.bincount(user, minlength=users or int(user.max(initial=-1)) + 1)
     return SessionLog(
-        users=pl.Series([f"u{u}" for u in range(len(many))], dtype=pl.String),
-        items=items_of(int(item.max(initial=0)) + 1) if items is None else items,
-        offsets=np.r_[0, np.cumsum(many)],
+        users=pl.Series([f"u{u}" for u in range(len(counts))], dtype=pl.String),
+        items=make_items(int(item.max(initial=0)) + 1) if items is None else items,
+        offsets=np.r_[0, np.cumsum(counts)],
         event_index=np.arange(len(user)),
         time=time,
         item=item.astype(np.int32),
@@ -64,93 +64,99 @@ def flat(
     )
 
 
-def made(histories: Sequence[Sequence[Sequence[int]]], **given: object) -> SessionLog:
-    """A log of items by session by user; a session a day, a minute an event."""
-    told = [(u, START + s * DAY + e * 60, i) for u, h in enumerate(histories) for s, v in enumerate(h) for e, i in enumerate(v)]
-    user, time, item = np.array(told, np.int64).reshape(-1, 3).T
-    return flat(user, time, item, **({"users": len(histories)} | given))  # type: ignore[arg-type]
+def make_log(histories: Sequence[Sequence[Sequence[int]]], **options: object) -> SessionLog:
+    """A log from lists of items by session by user; one session per day, one event per minute."""
+    events = [
+        (u, START + s * DAY + e * 60, i) for u, h in enumerate(histories) for s, v in enumerate(h) for e, i in enumerate(v)
+    ]
+    user, time, item = np.array(events, np.int64).reshape(-1, 3).T
+    return log_from_events(user, time, item, **({"users": len(histories)} | options))  # type: ignore[arg-type]
 
 
-def drawn(
+def sample_log(
     shares: np.ndarray,
-    many: np.ndarray | int,
+    session_counts: np.ndarray | int,
     interests: Interests,
     seed: int,
     mean: float = 3.0,
     sticky: bool = True,
     leaf_shares: np.ndarray | None = None,
 ) -> SessionLog:
-    """A log of users who draw from their shares; a session is of one interest and one leaf, as real ones nearly are.
+    """Sample a log from shares; by default a session has one interest and one leaf, as most real sessions do.
 
     Args:
-        shares: ``[U, T, K]`` of each session of each user (``T`` may be 1), of which the first ``many`` count.
-        many: ``[U]`` sessions.
-        interests: whose items are drawn.
-        seed: of the draws.
-        mean: events a session, geometric.
-        sticky: whether the events of a session are of one item's leaf; else each is drawn anew.
-        leaf_shares: ``[U, T, L]`` of each leaf within its interest; by default equal.
+        shares: ``[U, T, K]`` interest shares by user and session; sessions after the last use its shares, so ``T`` may be 1.
+        session_counts: ``[U]`` number of sessions, or one number for all users.
+        interests: interests of the sampled items.
+        seed: seed of the random numbers.
+        mean: mean number of events per session, geometrically distributed.
+        sticky: whether all events of a session are of one leaf; otherwise each event has its own.
+        leaf_shares: ``[U, T, L]`` shares of the leaves within an interest; by default equal.
     """
     rng = np.random.default_rng(seed)
-    users, spans, count = shares.shape
-    many = np.broadcast_to(many, users)
-    user = np.repeat(np.arange(users), many)
-    step = np.arange(len(user)) - np.repeat(np.cumsum(many) - many, many)
+    users, num_steps, num_interests = shares.shape
+    session_counts = np.broadcast_to(session_counts, users)
+    user = np.repeat(np.arange(users), session_counts)
+    session = np.arange(len(user)) - np.repeat(np.cumsum(session_counts) - session_counts, session_counts)
     size = rng.geometric(1 / mean, len(user))
     size = np.minimum(size, 12)
-    at = np.minimum(step, spans - 1)
-    event = np.repeat(np.arange(len(user)), size)
-    unit = np.arange(len(user)) if sticky else event
-    each = shares[user[unit], at[unit]]
-    interest = (rng.random(len(unit))[:, None] > each.cumsum(1)).sum(1).clip(max=count - 1)
-    leaves = len(interests.leaves) // count
+    share_step = np.minimum(session, num_steps - 1)
+    event_session = np.repeat(np.arange(len(user)), size)
+    draw_session = np.arange(len(user)) if sticky else event_session
+    probabilities = shares[user[draw_session], share_step[draw_session]]
+    interest = (rng.random(len(draw_session))[:, None] > probabilities.cumsum(1)).sum(1).clip(max=num_interests - 1)
+    leaves = len(interests.leaves) // num_interests
     if leaf_shares is None:
-        leaf = rng.integers(leaves, size=len(unit))
+        leaf = rng.integers(leaves, size=len(draw_session))
     else:
-        found = leaf_shares[user[unit], np.minimum(step, leaf_shares.shape[1] - 1)[unit]]
-        leaf = (rng.random(len(unit))[:, None] > found.cumsum(1)).sum(1).clip(max=leaves - 1)
-    group = (interest * leaves + leaf)[event] if sticky else interest * leaves + leaf
-    each_leaf = len(interests.item_interest) // len(interests.leaves)
-    item = group * each_leaf + rng.integers(each_leaf, size=len(event))
-    inside = np.arange(len(event)) - np.repeat(np.cumsum(size) - size, size)
-    return flat(
-        user[event], START + step[event] * DAY + inside * 60, item, users=users, items=items_of(len(interests.item_interest))
+        leaf_probabilities = leaf_shares[user[draw_session], np.minimum(session, leaf_shares.shape[1] - 1)[draw_session]]
+        leaf = (rng.random(len(draw_session))[:, None] > leaf_probabilities.cumsum(1)).sum(1).clip(max=leaves - 1)
+    group = (interest * leaves + leaf)[event_session] if sticky else interest * leaves + leaf
+    items_per_leaf = len(interests.item_interest) // len(interests.leaves)
+    item = group * items_per_leaf + rng.integers(items_per_leaf, size=len(event_session))
+    position = np.arange(len(event_session)) - np.repeat(np.cumsum(size) - size, size)
+    return log_from_events(
+        user[event_session],
+        START + session[event_session] * DAY + position * 60,
+        item,
+        users=users,
+        items=make_items(len(interests.item_interest)),
     )
 
 
-def alike(users: int, interests: int, seed: int, sharp: float = 1.0) -> np.ndarray:
-    """``[U, 1, K]`` shares that stay, each user's own."""
-    return np.random.default_rng(seed).dirichlet(np.full(interests, sharp), users)[:, None]
+def constant_shares(users: int, interests: int, seed: int, concentration: float = 1.0) -> np.ndarray:
+    """``[U, 1, K]`` random shares that stay constant over time, different for each user."""
+    return np.random.default_rng(seed).dirichlet(np.full(interests, concentration), users)[:, None]
 
 
-def halved(log: SessionLog, interests: Interests) -> InterestShares:
-    """The attention before and after the middle of each user's events."""
+def shares_by_half(log: SessionLog, interests: Interests) -> InterestShares:
+    """The interest shares in the first and in the second half of each user's sessions."""
     return InterestShares(log, interests, half_the_sessions(log))
 
 
-def log_of(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None) -> EventStore:
-    """A log on disk: ``user_id, item_id, timestamp`` and what else is given."""
-    known = EventLog(events=events.lazy(), items=None if items is None else items.lazy())
-    told = build_histories(validate(known), clean=Cleaning(), k_core=0, min_history=0, ties="file", seed=0)
+def write_log(folder: Path, events: pl.DataFrame, items: pl.DataFrame | None = None) -> EventStore:
+    """Write an event store from ``user_id, item_id, timestamp`` and further columns."""
+    event_log = EventLog(events=events.lazy(), items=None if items is None else items.lazy())
+    histories = build_histories(validate(event_log), clean=Cleaning(), k_core=0, min_history=0, ties="file", seed=0)
     folder.mkdir(parents=True, exist_ok=True)
     write_event_store(
-        folder, told, PreparationSettings(), {"source": "made", "data": "0", "quarantined": 0, "rows": events.height}
+        folder, histories, PreparationSettings(), {"source": "synthetic", "data": "0", "quarantined": 0, "rows": events.height}
     )
     return EventStore(folder)
 
 
-def context_of(log: SessionLog, interests: Interests, store: EventStore | None = None, **given: object) -> Context:
-    """A context of a log; what is given replaces settings, tables, or what the context would compute."""
-    settings, tables = given.pop("settings", Settings()), given.pop("tables", {})
+def make_context(log: SessionLog, interests: Interests, store: EventStore | None = None, **overrides: object) -> Context:
+    """A context of a log; ``overrides`` replace settings, tables, or values that the context would compute."""
+    settings, tables = overrides.pop("settings", Settings()), overrides.pop("tables", {})
     context = Context(store, log, interests, settings, tables=tables)  # type: ignore[arg-type]
-    vars(context).update(given)
+    vars(context).update(overrides)
     return context
 
 
-def changing_log(folder: Path, titles: bool = True, text: bool = True) -> EventStore:
+def write_changing_log(folder: Path, titles: bool = True, text: bool = True) -> EventStore:
     """Two users: the first changes from lamps to drones in the third of five sessions."""
-    told = [("a", "lamp1", 0), ("a", "lamp2", 1), ("a", "drone1", 2), ("a", "drone2", 3), ("a", "drone1", 4), ("b", "lamp1", 5)]
-    events = pl.DataFrame(told, schema=["user_id", "item_id", "day"], orient="row").with_columns(
+    rows = [("a", "lamp1", 0), ("a", "lamp2", 1), ("a", "drone1", 2), ("a", "drone2", 3), ("a", "drone1", 4), ("b", "lamp1", 5)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "day"], orient="row").with_columns(
         timestamp=START + pl.col("day") * DAY, event=pl.lit("view")
     )
     if text:
@@ -158,13 +164,13 @@ def changing_log(folder: Path, titles: bool = True, text: bool = True) -> EventS
     items = pl.DataFrame(
         {"item_id": ["lamp1", "lamp2", "drone1", "drone2"], "title": ["Desk lamp", None, "Racing drone", "Tiny drone"]}
     )
-    return log_of(folder, events, items if titles else None)
+    return write_log(folder, events, items if titles else None)
 
 
-def table_of_users(log: SessionLog, verdicts: Sequence[str], **columns: object) -> pl.DataFrame:
-    """As much of the table of users as the others read."""
-    many = len(log.users)
-    told = {
+def make_users_table(log: SessionLog, verdicts: Sequence[str], **columns: object) -> pl.DataFrame:
+    """The columns of the table of users that other sections read."""
+    count = len(log.users)
+    values = {
         "source": "a",
         "destination": "b",
         "evolved_in": "c",
@@ -172,6 +178,6 @@ def table_of_users(log: SessionLog, verdicts: Sequence[str], **columns: object) 
         "q_evolution": 0.02,
         "segment": "s",
     } | columns
-    frame = pl.DataFrame({"user_id": log.users, "verdict": [verdicts[u % len(verdicts)] for u in range(many)]})
+    frame = pl.DataFrame({"user_id": log.users, "verdict": [verdicts[u % len(verdicts)] for u in range(count)]})
     last = log.time[log.offsets[1:] - 1]
-    return frame.with_columns(last=pl.Series(last), **{k: pl.lit(v) for k, v in told.items()})
+    return frame.with_columns(last=pl.Series(last), **{k: pl.lit(v) for k, v in values.items()})

@@ -1,4 +1,4 @@
-"""Small tables of an analysis, in the schema that `interestlab drift` writes: made up, but of one piece."""
+"""Small synthetic tables of an analysis, consistent with each other, in the schema that `interestlab drift` writes."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "p_js",
                 "p_migration",
                 "q_migration",
-                "tv_by_chance",
+                "tv_under_null",
                 "migration",
                 "evolution",
                 "p_evolution",
@@ -97,7 +97,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "lifts": FLOATS,
         "brands": STRINGS,
         **dict.fromkeys(["brand_lifts", "brand_q"], FLOATS),
-        **dict.fromkeys(["tv", "tv_by_chance", "p", "q"], pl.Float64),
+        **dict.fromkeys(["tv", "tv_under_null", "p", "q"], pl.Float64),
         **dict.fromkeys(["source", "destination"], pl.String),
         **dict.fromkeys(["migrated", "answered"], pl.Int64),
     },
@@ -123,7 +123,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def day(number: float) -> datetime:
-    """So many days after the start."""
+    """The time ``number`` days after the start."""
     return START + timedelta(days=float(number))
 
 
@@ -140,30 +140,30 @@ def write_tables(
     """Write the tables of one analysis into a folder.
 
     Args:
-        folder: is made where it is not there.
-        users: how many.
+        folder: created if it does not exist.
+        users: number of users.
         changed: whether any user, flow, trend or segment changed.
         answered: whether any user has enough evidence.
-        brands: whether the log knows brands.
-        segments: how many.
-        holes: what part of the fractional numbers is not known.
-        seed: of the numbers.
+        brands: whether the items have brands.
+        segments: number of segments.
+        holes: share of the fractional numbers that are missing.
+        seed: seed of the random numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    places = rng.normal(size=(len(INTERESTS), 2)) * [2.4, 1.8]
-    people = made_users(rng, users, changed, answered, segments)
+    positions = rng.normal(size=(len(INTERESTS), 2)) * [2.4, 1.8]
+    people = make_users(rng, users, changed, answered, segments)
     rows: dict[str, list[dict[str, Any]]] = {
         "users": people,
-        "shares": made_shares(rng, changed, brands),
-        "flows": made_flows(rng, changed),
-        "segments": made_segments(rng, people, changed, brands, segments),
-        "moves": made_moves(rng, people, changed, segments),
-        "map": made_map(rng, people, places),
+        "shares": make_shares(rng, changed, brands),
+        "flows": make_flows(rng, changed),
+        "segments": make_segments(rng, people, changed, brands, segments),
+        "moves": make_moves(rng, people, changed, segments),
+        "map": make_map(rng, people, positions),
     }
-    rows["trends"] = made_trends(rows["shares"], changed)
-    rows["timelines"], rows["changes"] = made_timelines(rng, people)
-    rows["audiences"] = [made_audience(rng, user, brands) for user in people]
+    rows["trends"] = make_trends(rows["shares"], changed)
+    rows["timelines"], rows["changes"] = make_timelines(rng, people)
+    rows["audiences"] = [make_audience(rng, user, brands) for user in people]
     for name, schema in SCHEMAS.items():
         frame = pl.DataFrame(rows[name], schema=schema)
         for column in [column for column, kind in schema.items() if kind == pl.Float64 and holes]:
@@ -172,15 +172,15 @@ def write_tables(
         frame.write_parquet(folder / f"{name}.parquet")
         if name == "audiences":
             frame.write_csv(folder / "audiences.csv")
-    (folder / "meta.json").write_text(json.dumps(made_meta(people)), "utf-8")
+    (folder / "meta.json").write_text(json.dumps(make_meta(people)), "utf-8")
     return folder
 
 
-def made_users(rng: np.random.Generator, count: int, changed: bool, answered: bool, segments: int) -> list[dict[str, Any]]:
+def make_users(rng: np.random.Generator, count: int, changed: bool, answered: bool, segments: int) -> list[dict[str, Any]]:
     verdicts = ["migrated", "evolved", "migrated and evolved", "no change seen", "not enough evidence"]
-    odds = [0.14, 0.06, 0.03, 0.27, 0.5] if changed else [0, 0, 0, 0.5, 0.5]
-    out = []
-    for i, verdict in enumerate(rng.choice(verdicts, count, p=odds if answered else [0, 0, 0, 0, 1])):
+    probabilities = [0.14, 0.06, 0.03, 0.27, 0.5] if changed else [0, 0, 0, 0.5, 0.5]
+    rows = []
+    for i, verdict in enumerate(rng.choice(verdicts, count, p=probabilities if answered else [0, 0, 0, 0, 1])):
         known = verdict != "not enough evidence"
         moved, evolved = "migrated" in verdict, "evolved" in verdict
         sessions = int(rng.integers(12, 60)) if known else int(rng.integers(1, 8))
@@ -199,11 +199,11 @@ def made_users(rng: np.random.Generator, count: int, changed: bool, answered: bo
             "segment_after": f"Segment {after + 1}",
         }
         if known:
-            chance = rng.uniform(0.1, 0.3)
-            tv = chance + (rng.uniform(0.25, 0.55) if moved else rng.uniform(-0.08, 0.08))
-            p, pe = (rng.uniform(0.0002, 0.01) if hit else rng.uniform(0.1, 1) for hit in (moved, evolved))
+            null_mean = rng.uniform(0.1, 0.3)
+            tv = null_mean + (rng.uniform(0.25, 0.55) if moved else rng.uniform(-0.08, 0.08))
+            p, pe = (rng.uniform(0.0002, 0.01) if is_changed else rng.uniform(0.1, 1) for is_changed in (moved, evolved))
             user |= {"source": INTERESTS[source], "destination": INTERESTS[destination]} if moved else {}
-            user |= {"moved": tv, "tv": tv, "js": tv * 0.8, "tv_by_chance": chance, "p_tv": p, "p_js": min(1, p * 1.1)}
+            user |= {"moved": tv, "tv": tv, "js": tv * 0.8, "tv_under_null": null_mean, "p_tv": p, "p_js": min(1, p * 1.1)}
             user |= {"p_migration": p, "q_migration": min(1, p * 4), "migration": tv * 0.9, "evolution": rng.uniform(0.05, 0.4)}
             user |= {
                 "p_evolution": pe,
@@ -222,12 +222,12 @@ def made_users(rng: np.random.Generator, count: int, changed: bool, answered: bo
                 "depth_before": 0.1,
                 "depth_after": 0.25,
             }
-        out.append(user)
-    return out
+        rows.append(user)
+    return rows
 
 
-def made_shares(rng: np.random.Generator, changed: bool, brands: bool) -> list[dict[str, Any]]:
-    out = []
+def make_shares(rng: np.random.Generator, changed: bool, brands: bool) -> list[dict[str, Any]]:
+    rows = []
     for kind, names in {"interest": INTERESTS, "brand": BRANDS}.items():
         if kind == "brand" and not brands:
             continue
@@ -241,12 +241,12 @@ def made_shares(rng: np.random.Generator, changed: bool, brands: bool) -> list[d
                 half = 1.96 * float(np.sqrt(value * (1 - value) / users))
                 row = {"kind": kind, "name": name, "window": window, "users": users, "events": users * 9}
                 row |= {"start": day(DAYS / WINDOWS * window), "end": day(DAYS / WINDOWS * (window + 1))}
-                out.append(row | {"share": float(value), "low": max(0.0, value - half), "high": value + half})
-    return out
+                rows.append(row | {"share": float(value), "low": max(0.0, value - half), "high": value + half})
+    return rows
 
 
-def made_trends(shares: list[dict[str, Any]], changed: bool) -> list[dict[str, Any]]:
-    out = []
+def make_trends(shares: list[dict[str, Any]], changed: bool) -> list[dict[str, Any]]:
+    rows = []
     for late in shares:
         if late["window"] < WINDOWS - 1:
             continue
@@ -266,62 +266,64 @@ def made_trends(shares: list[dict[str, Any]], changed: bool) -> list[dict[str, A
             "users_early": early["users"],
             "users_late": late["users"],
         }
-        out.append(row | {"verdict": ("emerging" if change > 0 else "fading") if row["q"] <= LEVEL else ""})
-    return out
+        rows.append(row | {"verdict": ("emerging" if change > 0 else "fading") if row["q"] <= LEVEL else ""})
+    return rows
 
 
-def made_flows(rng: np.random.Generator, changed: bool) -> list[dict[str, Any]]:
-    out = []
+def make_flows(rng: np.random.Generator, changed: bool) -> list[dict[str, Any]]:
+    rows = []
     for step in range(-1, WINDOWS - 1):
         for i, source in enumerate(INTERESTS):
             for j, destination in enumerate(INTERESTS):
                 if i == j or rng.random() < 0.3:
                     continue
-                real = changed and rng.random() < 0.22
-                chance = rng.uniform(0.001, 0.006)
-                flow = chance + (rng.gamma(2, 0.004) + 0.002 if real else rng.normal(0, 0.0008))
-                p = rng.uniform(0.0005, 0.01) if real else rng.uniform(0.05, 1)
-                row = {"step": step, "source": source, "destination": destination, "flow": flow, "by_chance": chance}
+                is_significant = changed and rng.random() < 0.22
+                null_mean = rng.uniform(0.001, 0.006)
+                flow = null_mean + (rng.gamma(2, 0.004) + 0.002 if is_significant else rng.normal(0, 0.0008))
+                p = rng.uniform(0.0005, 0.01) if is_significant else rng.uniform(0.05, 1)
+                row = {"step": step, "source": source, "destination": destination, "flow": flow, "by_chance": null_mean}
                 row |= {"start": day(max(0, step) * 60), "end": day(DAYS if step < 0 else (step + 2) * 60)}
-                out.append(row | {"excess": flow - chance, "p": p, "q": min(1.0, p * 4), "users": int(rng.integers(120, 300))})
-    return out
+                rows.append(
+                    row | {"excess": flow - null_mean, "p": p, "q": min(1.0, p * 4), "users": int(rng.integers(120, 300))}
+                )
+    return rows
 
 
-def made_segments(
+def make_segments(
     rng: np.random.Generator, people: list[dict[str, Any]], changed: bool, brands: bool, count: int
 ) -> list[dict[str, Any]]:
-    out = []
+    rows = []
     for s in range(count):
-        here = [user for user in people if user["segment"] == f"Segment {s + 1}"]
+        members = [user for user in people if user["segment"] == f"Segment {s + 1}"]
         chosen = [INTERESTS[(2 * s + k) % len(INTERESTS)] for k in range(3)]
         moved = changed and s % 2 == 0
-        row = {"segment": f"Segment {s + 1}", "users": len(here), "events": sum(user["events"] for user in here)}
-        row |= {"interests": chosen, "lifts": [3.1, 2.2, 1.4], "tv": 0.21 if moved else 0.06, "tv_by_chance": 0.07}
+        row = {"segment": f"Segment {s + 1}", "users": len(members), "events": sum(user["events"] for user in members)}
+        row |= {"interests": chosen, "lifts": [3.1, 2.2, 1.4], "tv": 0.21 if moved else 0.06, "tv_under_null": 0.07}
         row |= {"brands": BRANDS[s % 3 : s % 3 + 2] if brands else [], "brand_lifts": [1.9, 1.3] if brands else []}
         row |= {"brand_q": [0.004, 0.31] if brands else [], "p": 0.001 if moved else 0.55, "q": 0.004 if moved else 0.7}
         row |= {"source": chosen[0] if moved else None, "destination": chosen[1] if moved else None}
-        row |= {"migrated": sum("migrated" in user["verdict"] for user in here)}
-        out.append(row | {"answered": sum(user["verdict"] != "not enough evidence" for user in here)})
-    return out
+        row |= {"migrated": sum("migrated" in user["verdict"] for user in members)}
+        rows.append(row | {"answered": sum(user["verdict"] != "not enough evidence" for user in members)})
+    return rows
 
 
-def made_moves(rng: np.random.Generator, people: list[dict[str, Any]], changed: bool, count: int) -> list[dict[str, Any]]:
-    out = []
+def make_moves(rng: np.random.Generator, people: list[dict[str, Any]], changed: bool, count: int) -> list[dict[str, Any]]:
+    rows = []
     for i in range(count):
         for j in range(count):
             names = f"Segment {i + 1}", f"Segment {j + 1}"
             users = sum((user["segment_before"], user["segment_after"]) == names for user in people)
-            real = changed and j == (i + 1) % count != i
+            is_significant = changed and j == (i + 1) % count != i
             row = {"source": names[0], "destination": names[1], "users": users}
-            row |= {"by_chance": users * (0.3 if real else 1.0) + 1.5, "p": 0.002 if real else 0.4}
-            out.append(row | {"q": 0.01 if real else 0.6})
-    return out
+            row |= {"by_chance": users * (0.3 if is_significant else 1.0) + 1.5, "p": 0.002 if is_significant else 0.4}
+            rows.append(row | {"q": 0.01 if is_significant else 0.6})
+    return rows
 
 
-def made_map(rng: np.random.Generator, people: list[dict[str, Any]], places: np.ndarray) -> list[dict[str, Any]]:
-    out = [
+def make_map(rng: np.random.Generator, people: list[dict[str, Any]], positions: np.ndarray) -> list[dict[str, Any]]:
+    rows = [
         {"kind": "interest", "name": name, "window": -1, "x": x, "y": y}
-        for name, (x, y) in zip(INTERESTS, places.tolist(), strict=True)
+        for name, (x, y) in zip(INTERESTS, positions.tolist(), strict=True)
     ]
     for user in people[:150]:
         ends = [
@@ -329,45 +331,45 @@ def made_map(rng: np.random.Generator, people: list[dict[str, Any]], places: np.
             for side in ("source", "destination")
         ]
         ends = ends if "migrated" in user["verdict"] else [ends[0], ends[0]]
-        a, b = (places[end] * 0.75 + rng.normal(0, 0.25, 2) for end in ends)
+        a, b = (positions[end] * 0.75 + rng.normal(0, 0.25, 2) for end in ends)
         for window in range(4):
             x, y = a + (b - a) * window / 3 + rng.normal(0, 0.12, 2)
-            out.append({"kind": "user", "name": user["user_id"], "window": window, "x": float(x), "y": float(y)})
-    return out
+            rows.append({"kind": "user", "name": user["user_id"], "window": window, "x": float(x), "y": float(y)})
+    return rows
 
 
-def made_timelines(rng: np.random.Generator, people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Sessions and change-points of the first that migrated, and the sessions of one without evidence."""
+def make_timelines(rng: np.random.Generator, people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Sessions and change-points of the first users who migrated, and the sessions of one user without evidence."""
     moved = [user for user in people if "migrated" in user["verdict"]][:6]
     sessions, changes = [], []
     for n, user in enumerate([*moved, *[user for user in people if user["verdict"] == "not enough evidence"][:1]]):
         count = user["sessions"]
-        turn, width = int(count * rng.uniform(0.4, 0.6)), (user["last"] - user["first"]) / count
-        known = user["verdict"] != "not enough evidence"
-        # The first meets the hostile names.
+        change_session, width = int(count * rng.uniform(0.4, 0.6)), (user["last"] - user["first"]) / count
+        has_evidence = user["verdict"] != "not enough evidence"
+        # The first user has the hostile names.
         pair = [HOSTILE, QUOTED] if n == 0 else [user["source"] or "Cameras", user["destination"] or "Drones"]
         for s in range(count):
-            side = pair[int(s >= turn)]
+            interest_now = pair[int(s >= change_session)]
             for e in range(int(rng.integers(1, 4))):
-                interest = side if rng.random() < 0.8 else str(rng.choice(INTERESTS))
+                interest = interest_now if rng.random() < 0.8 else str(rng.choice(INTERESTS))
                 row = {"user_id": user["user_id"], "session": s, "at": user["first"] + s * width + timedelta(minutes=3 * e)}
-                row |= {"interest": interest, "title": f"{interest}, no. {s}", "change": known and s == turn}
+                row |= {"interest": interest, "title": f"{interest}, no. {s}", "change": has_evidence and s == change_session}
                 sessions.append(row | {"event": str(rng.choice(["view", "cart", "purchase"], p=[0.7, 0.2, 0.1]))})
-        for method in ("offline", "online") if known else ():
-            at = user["first"] + turn * width
+        for method in ("offline", "online") if has_evidence else ():
+            at = user["first"] + change_session * width
             row = {"user_id": user["user_id"], "method": method, "at": at, "seen_at": at + 3 * width * (method == "online")}
-            row |= {"session": turn, "sessions": count, "p": 0.002 if method == "offline" else 0.02}
+            row |= {"session": change_session, "sessions": count, "p": 0.002 if method == "offline" else 0.02}
             row |= {"source": pair[0], "destination": pair[1]}
             row |= {
-                f"items_{when}": [f"{side}, no. {k}" for k in range(4)]
-                for when, side in zip(("before", "after"), pair, strict=True)
+                f"items_{when}": [f"{name}, no. {k}" for k in range(4)]
+                for when, name in zip(("before", "after"), pair, strict=True)
             }
             row |= {"words_before": WORDS["Cameras"], "words_after": WORDS["Drones"]}
             changes.append(row)
     return sessions, changes
 
 
-def made_audience(rng: np.random.Generator, user: dict[str, Any], brands: bool) -> dict[str, Any]:
+def make_audience(rng: np.random.Generator, user: dict[str, Any], brands: bool) -> dict[str, Any]:
     row = {name: user[name] for name in ("user_id", "segment", "verdict", "source", "destination", "last", "q_migration")}
     return row | {
         "interest_now": user["destination"] or str(rng.choice(INTERESTS)),
@@ -375,7 +377,7 @@ def made_audience(rng: np.random.Generator, user: dict[str, Any], brands: bool) 
     }
 
 
-def made_meta(people: list[dict[str, Any]]) -> dict[str, Any]:
+def make_meta(people: list[dict[str, Any]]) -> dict[str, Any]:
     answered = sum(user["verdict"] != "not enough evidence" for user in people)
     return {
         "source": "simulated",

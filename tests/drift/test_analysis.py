@@ -1,11 +1,11 @@
-"""One analysis: a log and its interests -> tables that agree with each other, whatever the log lacks."""
+"""The analysis of a log: its tables agree with each other, whatever the log lacks."""
 
 import json
 
 import numpy as np
 import polars as pl
 import pytest
-from session_logs import DAY, START, log_of
+from session_logs import DAY, START, write_log
 
 from interestlab.drift.analysis import analyse
 from interestlab.drift.context import parse_date
@@ -21,21 +21,21 @@ for library in ("ot", "ruptures", "river"):
 QUICK = {"permutations": 19, "windows": 3, "segments": 2, "flow_users": 5, "example_users": 2, "clusters": 2}
 QUICK |= {"leaves_per_cluster": 1}
 NAMES = {"users", "shares", "trends", "flows", "changes", "segments", "moves", "audiences", "map", "timelines"}
-FINGERPRINT = {"source": "made", "users": 0, "items": 0, "events": 0}
+FINGERPRINT = {"source": "synthetic", "users": 0, "items": 0, "events": 0}
 
 
-def events_of(users=12, sessions=50, seed=0, days=1.0):
-    """Of four users one goes from kitchen to garden in the middle, one the other way, and two stay in the kitchen."""
+def make_events(users=12, sessions=50, seed=0, days=1.0):
+    """Of every four users, one moves from kitchen to garden halfway, one moves back, and two stay in the kitchen."""
     rng = np.random.default_rng(seed)
-    told = []
+    rows = []
     for u in range(users):
         for s in range(sessions):
             late = s >= sessions / 2
             garden = (u % 4 == 1 and late) or (u % 4 == 3 and not late)
             kitchen = rng.random() < (0.1 if garden else 0.9)
             for e in range(rng.integers(1, 4)):
-                told.append((f"u{u:02}", f"{'k' if kitchen else 'g'}{rng.integers(6)}", int(START + s * days * DAY + e * 60)))
-    frame = pl.DataFrame(told, schema=["user_id", "item_id", "timestamp"], orient="row")
+                rows.append((f"u{u:02}", f"{'k' if kitchen else 'g'}{rng.integers(6)}", int(START + s * days * DAY + e * 60)))
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
     return frame.with_columns(event=pl.Series(rng.choice(["view", "purchase"], frame.height)), text=pl.lit("good"))
 
 
@@ -51,25 +51,25 @@ def catalogue():
     )
 
 
-def analysed(log, settings=None, made=None, **given):
-    settings = settings or Settings(**(QUICK | given))
-    held = build_session_log(log, settings.session_gap)
+def run_analysis(log, settings=None, item_interests=None, **options):
+    settings = settings or Settings(**(QUICK | options))
+    session_log = build_session_log(log, settings.session_gap)
     vectors = np.random.default_rng(0).normal(size=(log.items.height, 4)).astype(np.float32)
-    return analyse(log, held, made or build_interests(held, vectors, settings), settings, FINGERPRINT)
+    return analyse(log, session_log, item_interests or build_interests(session_log, vectors, settings), settings, FINGERPRINT)
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    return log_of(tmp_path_factory.mktemp("log"), events_of(), catalogue())
+    return write_log(tmp_path_factory.mktemp("log"), make_events(), catalogue())
 
 
 @pytest.fixture(scope="module")
-def found(log):
-    return analysed(log, Settings(**(QUICK | {"permutations": 199, "windows": 4, "flow_users": 50})))
+def analysis(log):
+    return run_analysis(log, Settings(**(QUICK | {"permutations": 199, "windows": 4, "flow_users": 50})))
 
 
-def test_the_tables_agree_with_each_other(found, log):
-    tables, meta = found.tables, found.meta
+def test_the_tables_agree_with_each_other(analysis, log):
+    tables, meta = analysis.tables, analysis.meta
     assert set(tables) == NAMES
     people = tables["users"]
     assert people["user_id"].to_list() == log.users.to_list()
@@ -90,60 +90,59 @@ def test_the_tables_agree_with_each_other(found, log):
     assert meta["permutations"] == 199
 
 
-def test_it_finds_who_was_made_to_migrate(found):
-    people = found.tables["users"]
+def test_planted_migrators_are_detected(analysis):
+    people = analysis.tables["users"]
     moved = people["verdict"].str.contains("migrated")
     assert moved.to_list() == [bool(int(u[1:]) % 2) for u in people["user_id"]]
-    ways = people.filter(moved).select("source", "destination").rows()
-    assert ways == [("Kitchen", "Garden"), ("Garden", "Kitchen")] * (len(ways) // 2)
-    assert (found.tables["flows"].filter(step=-1)["flow"] > 0.15).all()
-    points = found.tables["changes"].filter(method="offline")
+    directions = people.filter(moved).select("source", "destination").rows()
+    assert directions == [("Kitchen", "Garden"), ("Garden", "Kitchen")] * (len(directions) // 2)
+    assert (analysis.tables["flows"].filter(step=-1)["flow"] > 0.15).all()
+    points = analysis.tables["changes"].filter(method="offline")
     assert set(points["user_id"]) <= {u for u, m in zip(people["user_id"], moved, strict=True) if m}
     assert points.height >= 4
 
 
-def test_everything_is_written_and_reads_back(found, tmp_path):
-    found.write(tmp_path / "deep" / "out")
+def test_tables_are_written_and_read_back(analysis, tmp_path):
+    analysis.write(tmp_path / "deep" / "out")
     folder = tmp_path / "deep" / "out"
     assert {f.name for f in folder.iterdir()} == {f"{n}.parquet" for n in NAMES} | {"audiences.csv", "meta.json"}
-    for name, table in found.tables.items():
+    for name, table in analysis.tables.items():
         assert pl.read_parquet(folder / f"{name}.parquet").equals(table)
-    assert pl.read_csv(folder / "audiences.csv").height == found.tables["audiences"].height
-    assert json.loads((folder / "meta.json").read_text("utf-8"))["interests"] == found.meta["interests"]
+    assert pl.read_csv(folder / "audiences.csv").height == analysis.tables["audiences"].height
+    assert json.loads((folder / "meta.json").read_text("utf-8"))["interests"] == analysis.meta["interests"]
 
 
-def test_the_same_analysis_twice_is_the_same(log):
-    first, second = (analysed(log) for _ in range(2))
+def test_an_analysis_is_reproducible(log):
+    first, second = (run_analysis(log) for _ in range(2))
     for name, table in first.tables.items():
         assert table.equals(second.tables[name]), name
     assert first.meta == second.meta
 
 
-def test_a_date_parts_everyone(log):
-    middle = analysed(log, boundary="2023-12-10").tables["users"]["middle"].drop_nulls()
+def test_a_boundary_date_divides_every_history(log):
+    middle = run_analysis(log, boundary="2023-12-10").tables["users"]["middle"].drop_nulls()
     assert middle.dt.strftime("%Y-%m-%d").unique().to_list() == ["2023-12-10"]
 
 
 @pytest.mark.parametrize("date", ["1999-01-01", "2099-01-01"])
-def test_a_date_before_or_after_everything_answers_nobody(log, date):
-    found = analysed(log, boundary=date)
-    assert set(found.tables["users"]["verdict"]) == {INSUFFICIENT_EVIDENCE}
-    assert found.meta["answered"] == found.tables["moves"]["users"].sum() == 0
-    assert found.tables["shares"].height
-    for empty in ("flows", "changes", "audiences", "timelines"):
-        if empty != "flows":
-            assert found.tables[empty].height == 0, empty
+def test_a_boundary_outside_the_log_gives_no_verdicts(log, date):
+    analysis = run_analysis(log, boundary=date)
+    assert set(analysis.tables["users"]["verdict"]) == {INSUFFICIENT_EVIDENCE}
+    assert analysis.meta["answered"] == analysis.tables["moves"]["users"].sum() == 0
+    assert analysis.tables["shares"].height
+    for name in ("changes", "audiences", "timelines"):
+        assert analysis.tables[name].height == 0, name
 
 
-def test_what_is_no_date_is_told_in_a_line(log):
+def test_an_invalid_date_is_reported_in_one_line(log):
     with pytest.raises(DataError, match="boundary=soon is not a date; write it as 2014-01-01"):
-        analysed(log, boundary="soon")
+        run_analysis(log, boundary="soon")
     assert parse_date(None) is None
     assert parse_date("1970-01-02") == DAY
     assert parse_date("1970-01-02T00:00:00+01:00") == DAY - 3600
 
 
-POOR = {
+INCOMPLETE = {
     "no titles": lambda e, i: (e, i.drop("title")),
     "null titles": lambda e, i: (e, i.with_columns(title=pl.lit(None, pl.String))),
     "no brands": lambda e, i: (e, i.drop("brand")),
@@ -151,84 +150,86 @@ POOR = {
     "no items": lambda e, i: (e, None),
     "no types": lambda e, i: (e.drop("event"), i),
     "null types": lambda e, i: (e.with_columns(event=pl.lit(None, pl.String)), i),
-    "no words": lambda e, i: (e.drop("text"), i),
+    "no texts": lambda e, i: (e.drop("text"), i),
     "some items without interest": lambda e, i: (
         e,
         i.with_columns(category=pl.when(pl.col("item_id") != "k0").then("category")),
     ),
     "one interest": lambda e, i: (e, i.with_columns(category=pl.lit("All"))),
     "one user": lambda e, i: (e.filter(user_id="u01"), i),
-    "a user of one event": lambda e, i: (pl.concat([e, e.head(1).with_columns(user_id=pl.lit("once"))]), i),
+    "a user with one event": lambda e, i: (pl.concat([e, e.head(1).with_columns(user_id=pl.lit("once"))]), i),
     "one event": lambda e, i: (e.head(1), i),
-    "users all alike": lambda e, i: (
+    "identical users": lambda e, i: (
         pl.concat(e.filter(user_id="u01").with_columns(user_id=pl.lit(f"v{n}")) for n in range(5)),
         i,
     ),
-    "sessions all alike": lambda e, i: (e.with_columns(item_id=pl.lit("k1")), i),
-    "one moment": lambda e, i: (e.with_columns(timestamp=pl.lit(START)), i),
+    "identical sessions": lambda e, i: (e.with_columns(item_id=pl.lit("k1")), i),
+    "a single time": lambda e, i: (e.with_columns(timestamp=pl.lit(START)), i),
     "one window": lambda e, i: (pl.concat([e.filter(user_id="u01").with_columns(timestamp=pl.col("timestamp") + 10**9), e]), i),
     "long ids": lambda e, i: (e.with_columns(user_id=pl.col("user_id") + "数" * 200), i),
 }
 
 
-@pytest.mark.parametrize("lacks", POOR)
-def test_a_log_may_lack_anything(tmp_path, lacks):
-    events, items = POOR[lacks](events_of(8, 26), catalogue())
-    log = log_of(tmp_path / "log", events, items)
-    found = analysed(log, made=_all_in_one(log) if items is None else None, interests="taxonomy")
-    people = found.tables["users"]
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_an_incomplete_log_is_analysed(tmp_path, case):
+    events, items = INCOMPLETE[case](make_events(8, 26), catalogue())
+    log = write_log(tmp_path / "log", events, items)
+    analysis = run_analysis(log, item_interests=single_interest(log) if items is None else None, interests="taxonomy")
+    people = analysis.tables["users"]
     assert people["user_id"].to_list() == log.users.to_list()
-    assert (people["verdict"] == INSUFFICIENT_EVIDENCE).sum() == people.height - found.meta["answered"]
-    for name, table in found.tables.items():
+    assert (people["verdict"] == INSUFFICIENT_EVIDENCE).sum() == people.height - analysis.meta["answered"]
+    for name, table in analysis.tables.items():
         numbers = table.select(pl.selectors.float())
         assert not numbers.select(pl.any_horizontal(pl.all().is_nan().any())).item() if numbers.width else True, name
         assert not numbers.select(pl.any_horizontal(pl.all().is_infinite().any())).item() if numbers.width else True, name
-    found.write(tmp_path / "out")
-    if lacks in ("no brands", "null brands", "no items"):
-        assert set(found.tables["shares"]["kind"]) == {"interest"}
-        assert found.tables["audiences"]["brand"].null_count() == found.tables["audiences"].height
-    if lacks in ("no types", "null types"):
+    analysis.write(tmp_path / "out")
+    if case in ("no brands", "null brands", "no items"):
+        assert set(analysis.tables["shares"]["kind"]) == {"interest"}
+        assert analysis.tables["audiences"]["brand"].null_count() == analysis.tables["audiences"].height
+    if case in ("no types", "null types"):
         assert people["depth_before"].null_count() == people.height
-        assert any("depth of the funnel" in note for note in found.meta["notes"])
-    if lacks == "some items without interest":
-        gone = events.filter(item_id="k0").height
-        assert found.meta["dropped_events"] == gone
-        assert any(f"{gone:,} of {events.height:,} events" in note for note in found.meta["notes"])
-    if lacks in ("one interest", "users all alike", "sessions all alike"):
-        assert len(found.tables["segments"]) == 1
+        assert any("depth of the funnel" in note for note in analysis.meta["notes"])
+    if case == "some items without interest":
+        dropped = events.filter(item_id="k0").height
+        assert analysis.meta["dropped_events"] == dropped
+        assert any(f"{dropped:,} of {events.height:,} events" in note for note in analysis.meta["notes"])
+    if case in ("one interest", "identical users", "identical sessions"):
+        assert len(analysis.tables["segments"]) == 1
 
 
-def _all_in_one(log):
-    many = log.items.height
+def single_interest(log):
+    count = log.items.height
     return Interests(
-        ["all"], np.zeros(many, np.int64), ["all"], np.zeros(many, np.int64), np.ones((many, 2), np.float32), "all"
+        ["all"], np.zeros(count, np.int64), ["all"], np.zeros(count, np.int64), np.ones((count, 2), np.float32), "all"
     )
 
 
-def test_other_items_change_nothing(tmp_path):
-    """Items that nobody met are part of no answer."""
-    more = pl.concat([catalogue(), catalogue().with_columns(item_id="never " + pl.col("item_id"))])
-    first, second = (analysed(log_of(tmp_path / name, events_of(), items)) for name, items in (("a", catalogue()), ("b", more)))
+def test_items_without_events_do_not_change_the_results(tmp_path):
+    """Items without events have no influence on the results."""
+    extended = pl.concat([catalogue(), catalogue().with_columns(item_id="never " + pl.col("item_id"))])
+    first, second = (
+        run_analysis(write_log(tmp_path / name, make_events(), items)) for name, items in (("a", catalogue()), ("b", extended))
+    )
     columns = ["user_id", "tv", "p_migration", "q_migration", "verdict", "source", "destination"]
     assert first.tables["users"].select(columns).equals(second.tables["users"].select(columns))
 
 
-def test_no_event_of_an_interest_is_told_in_a_line(log):
-    none = np.full(log.items.height, -1)
-    nothing = Interests(["a"], none, ["a"], none, np.zeros((log.items.height, 2), np.float32), "none")
+def test_a_log_without_interests_is_reported_in_one_line(log):
+    no_interest = np.full(log.items.height, -1)
+    item_interests = Interests(["a"], no_interest, ["a"], no_interest, np.zeros((log.items.height, 2), np.float32), "none")
     with pytest.raises(DataError, match="no event is of an item that has an interest"):
-        analysed(log, made=nothing)
+        run_analysis(log, item_interests=item_interests)
 
 
-def test_a_short_log_of_days_is_told_to_be_one(tmp_path):
-    events = events_of(8, 20).with_columns(timestamp=pl.col("timestamp") // DAY * DAY)
-    notes = analysed(log_of(tmp_path, events, catalogue())).meta["notes"]
+def test_a_short_log_with_daily_times_is_noted(tmp_path):
+    events = make_events(8, 20).with_columns(timestamp=pl.col("timestamp") // DAY * DAY)
+    notes = run_analysis(write_log(tmp_path, events, catalogue())).meta["notes"]
     assert any("spans 19 days" in note for note in notes)
     assert any("Times are days" in note for note in notes)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("options", "message"),
     [
         ({"windows": 1}, "windows must be at least 2"),
         ({"permutations": 5}, "permutations must be at least 19"),
@@ -238,6 +239,6 @@ def test_a_short_log_of_days_is_told_to_be_one(tmp_path):
         ({"seed": -1}, "seed must be at least 0"),
     ],
 )
-def test_wrong_settings_are_told_in_a_line(wrong, told):
-    with pytest.raises(DataError, match=f"--drift.{told}"):
-        Settings(**wrong)
+def test_invalid_settings_are_reported_in_one_line(options, message):
+    with pytest.raises(DataError, match=f"--drift.{message}"):
+        Settings(**options)

@@ -1,3 +1,5 @@
+"""The page and the images of an analysis."""
+
 import importlib.util
 import json
 import os
@@ -37,14 +39,14 @@ PNGS = {
     "no brands, one segment": ALWAYS | CHANGED,
     "numbers not known": ALWAYS | CHANGED | {"shares_brand.png", "moves.png"},
 }
-SOME = [pytest.param(case, marks=[pytest.mark.slow] * (case not in ("full", "nothing changed"))) for case in CASES]
+SHARED_CASES = [pytest.param(case, marks=[pytest.mark.slow] * (case not in ("full", "nothing changed"))) for case in CASES]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of each case, written when a test first reads it."""
+    """The page of each case, written when a test first uses it."""
     root = tmp_path_factory.mktemp("drift")
 
     class Pages(dict):
@@ -82,7 +84,7 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def opened(page, profile):
+def open_in_browser(page, profile):
     """The DOM after a browser has run the page, and what it wrote to the console."""
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     command += [f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"]
@@ -94,8 +96,8 @@ def opened(page, profile):
 
 @browser
 @pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] * (c != "full")) for c in CASES])
-def test_a_browser_draws_every_figure_and_complains_of_nothing(pages, case, tmp_path):
-    dom, console = opened(pages[case], tmp_path)
+def test_a_browser_draws_every_figure_without_errors(pages, case, tmp_path):
+    dom, console = open_in_browser(pages[case], tmp_path)
     assert not console
     figures = dom.count('type="application/json" id="json-plot-')
     assert figures == len(re.findall(r'class="plot js-plotly-plot"', dom)) >= len(ALWAYS)
@@ -107,7 +109,7 @@ def test_a_browser_draws_every_figure_and_complains_of_nothing(pages, case, tmp_
 
 
 @browser
-def test_a_click_sorts_and_another_downloads_the_audience(pages, tmp_path):
+def test_buttons_sort_the_table_and_download_the_audience(pages, tmp_path):
     probe = """<script>
       const blobs = [];
       URL.createObjectURL = (blob) => { blobs.push(blob); return "#"; };
@@ -120,32 +122,32 @@ def test_a_click_sorts_and_another_downloads_the_audience(pages, tmp_path):
       const down = events();
       document.querySelectorAll("button.save").forEach((button) => button.click());
       Promise.all(blobs.map((blob) => blob.text())).then((texts) => {
-        const told = document.createElement("pre");
-        told.id = "told";
-        told.textContent = JSON.stringify({ up, down, texts, sorted: heads[2].getAttribute("aria-sort") });
-        document.body.append(told);
+        const output = document.createElement("pre");
+        output.id = "output";
+        output.textContent = JSON.stringify({ up, down, texts, sorted: heads[2].getAttribute("aria-sort") });
+        document.body.append(output);
       });
     </script>"""
     page = tmp_path / "probe.html"
     page.write_text(pages["full"].read_text("utf-8").replace("</body>", probe + "</body>"), "utf-8")
-    dom, console = opened(page, tmp_path / "profile")
+    dom, console = open_in_browser(page, tmp_path / "profile")
     assert not console
-    told = json.loads("".join(Page(dom.split('<pre id="told">')[1].split("</pre>")[0]).words))
-    assert told["up"] == sorted(told["up"])
-    assert told["down"] == told["up"][::-1]
-    assert told["sorted"] == "descending"
+    output = json.loads("".join(Page(dom.split('<pre id="output">')[1].split("</pre>")[0]).words))
+    assert output["up"] == sorted(output["up"])
+    assert output["down"] == output["up"][::-1]
+    assert output["sorted"] == "descending"
 
-    whole, *parts = [pl.read_csv(text.removeprefix("\ufeff").encode()) for text in told["texts"]]
+    audience, *audiences_by_change = [pl.read_csv(text.removeprefix("\ufeff").encode()) for text in output["texts"]]
     audiences = pl.read_parquet(pages["full"].with_name("audiences.parquet")).filter(pl.col("verdict") != "not enough evidence")
-    assert whole.columns == audiences.columns
+    assert audience.columns == audiences.columns
     keys = ["user_id", "verdict", "source", "destination", "interest_now", "brand"]
-    assert whole.select(keys).sort("user_id").equals(audiences.select(keys).sort("user_id"))
-    assert sum(part.height for part in parts) == whole.height
-    assert all(part["verdict"].n_unique() == part["destination"].n_unique() == 1 for part in parts)
+    assert audience.select(keys).sort("user_id").equals(audiences.select(keys).sort("user_id"))
+    assert sum(group.height for group in audiences_by_change) == audience.height
+    assert all(group["verdict"].n_unique() == group["destination"].n_unique() == 1 for group in audiences_by_change)
 
 
-@pytest.mark.parametrize("case", SOME)
-def test_the_page_loads_nothing(pages, case):
+@pytest.mark.parametrize("case", SHARED_CASES)
+def test_the_page_loads_nothing_from_outside(pages, case):
     page = Page(pages[case].read_text("utf-8"))
     for tag, attributes in page.tags:
         assert tag not in ("link", "iframe", "object", "embed", "base")
@@ -161,7 +163,7 @@ def test_the_page_loads_nothing(pages, case):
     assert all((pages[case].parent / link).is_file() for link in linked)
 
 
-def test_plotly_stands_in_the_page_once(full):
+def test_plotly_is_embedded_once(full):
     assert full.count("plotly.js v") == 1
 
 
@@ -171,19 +173,19 @@ def test_hostile_names_stay_text(full):
     words = "".join(page.words)
     for name in (TABLES.HOSTILE, TABLES.QUOTED, TABLES.CHINESE):
         assert name in words
-    told = [data for attributes, data in page.scripts if attributes.get("type") == "application/json"]
-    assert len(told) > 5
-    assert all(not re.search("[<>&]", data) for data in told)
-    assert any(TABLES.HOSTILE in str(json.loads(data)) for data in told)  # the audience: as it is
+    payloads = [data for attributes, data in page.scripts if attributes.get("type") == "application/json"]
+    assert len(payloads) > 5
+    assert all(not re.search("[<>&]", data) for data in payloads)
+    assert any(TABLES.HOSTILE in str(json.loads(data)) for data in payloads)  # the audience is not escaped
     figures = {attributes["id"]: data for attributes, data in page.scripts if "json-plot-" in attributes.get("id", "")}
-    assert all(TABLES.HOSTILE not in str(json.loads(data)) for data in figures.values())  # plotly reads tags in its texts
+    assert all(TABLES.HOSTILE not in str(json.loads(data)) for data in figures.values())  # plotly interprets tags in text
 
 
-@pytest.mark.parametrize("case", SOME)
-def test_images_are_drawn_and_every_figure_has_a_text(pages, case):
-    drawn = {file.name: file.read_bytes() for file in (pages[case].parent / "plots").iterdir()}
-    assert drawn.keys() == PNGS[case]
-    for image in drawn.values():
+@pytest.mark.parametrize("case", SHARED_CASES)
+def test_images_are_drawn_and_every_figure_has_alternative_text(pages, case):
+    images = {file.name: file.read_bytes() for file in (pages[case].parent / "plots").iterdir()}
+    assert images.keys() == PNGS[case]
+    for image in images.values():
         assert image.startswith(b"\x89PNG\r\n\x1a\n")
         assert struct.unpack(">I", image[16:20]) == (1200,)
     page = Page(pages[case].read_text("utf-8"))
@@ -205,38 +207,38 @@ def test_the_same_tables_give_the_same_bytes(pages, tmp_path):
     assert first == second
 
 
-def test_of_users_without_evidence_nothing_is_told(tmp_path):
-    """Not even where a table held their numbers."""
+def test_users_without_evidence_are_not_shown(tmp_path):
+    """Not even if a table contains their numbers."""
     folder = TABLES.write_tables(tmp_path / "tables", users=60, changed=False)
     users = pl.read_parquet(folder / "users.parquet")
-    silent = pl.col("verdict") == "not enough evidence"
+    is_hidden = pl.col("verdict") == "not enough evidence"
     numbers = [name for name, kind in users.schema.items() if kind == pl.Float64]
-    users = users.with_columns(pl.when(silent).then(0.271828).otherwise(pl.col(name)).alias(name) for name in numbers)
+    users = users.with_columns(pl.when(is_hidden).then(0.271828).otherwise(pl.col(name)).alias(name) for name in numbers)
     users = users.with_columns(
-        pl.when(silent).then(pl.lit("silent-") + pl.col("user_id")).otherwise("user_id").alias("user_id")
+        pl.when(is_hidden).then(pl.lit("hidden-") + pl.col("user_id")).otherwise("user_id").alias("user_id")
     )
     users.write_parquet(folder / "users.parquet")
     names = dict(zip(pl.read_parquet(folder / "audiences.parquet")["user_id"], users["user_id"], strict=True))
     for table, column in {"audiences": "user_id", "timelines": "user_id", "changes": "user_id", "map": "name"}.items():
         frame = pl.read_parquet(folder / f"{table}.parquet").with_columns(pl.col(column).replace(names))
         if table == "timelines":
-            assert frame[column].str.starts_with("silent-").any()
+            assert frame[column].str.starts_with("hidden-").any()
         frame.write_parquet(folder / f"{table}.parquet")
     page = write_report(folder).read_text("utf-8")
-    told = page.replace(next(data for _, data in Page(page).scripts if "plotly.js v" in data), "")
-    assert "silent-" not in told
-    assert "0.271828" not in told
-    assert f"for {users.filter(silent).height} there is not enough evidence" in " ".join(told.split())
+    text = page.replace(next(data for _, data in Page(page).scripts if "plotly.js v" in data), "")
+    assert "hidden-" not in text
+    assert "0.271828" not in text
+    assert f"for {users.filter(is_hidden).height} there is not enough evidence" in " ".join(text.split())
 
 
-def test_the_page_counts_what_it_leaves_out(pages):
+def test_the_page_counts_what_it_omits(pages):
     for case in ("full", "nothing changed"):
         words = " ".join("".join(Page(pages[case].read_text("utf-8")).words).split())
         flows = pl.read_parquet(pages[case].with_name("flows.parquet")).filter(pl.col("step") == -1)
-        found = flows.filter(pl.col("q") <= TABLES.LEVEL).height
-        if found:
-            assert f"{found} of {flows.height} flows from before to after have q ≤ 0.05" in words
-            assert f"The other {flows.height - found} cannot be distinguished from chance" in words
+        num_significant = flows.filter(pl.col("q") <= TABLES.LEVEL).height
+        if num_significant:
+            assert f"{num_significant} of {flows.height} flows from before to after have q ≤ 0.05" in words
+            assert f"The other {flows.height - num_significant} cannot be distinguished from chance" in words
         else:
             assert f"None of {flows.height} flows from before to after is significant" in words
         users = pl.read_parquet(pages[case].with_name("users.parquet"))
@@ -246,20 +248,33 @@ def test_the_page_counts_what_it_leaves_out(pages):
             assert note in words
 
 
-def test_empty_tables_make_a_page(tmp_path):
+def test_the_page_has_no_none_if_nobody_has_enough_evidence(tmp_path):
+    folder = TABLES.write_tables(tmp_path / "tables", users=5, answered=False, changed=False)
+    flows = pl.read_parquet(folder / "flows.parquet").with_columns(p=pl.lit(None, pl.Float64), q=pl.lit(None, pl.Float64))
+    flows.write_parquet(folder / "flows.parquet")
+    meta = json.loads((folder / "meta.json").read_text("utf-8")) | {"settings": {"boundary": None, "windows": 6}}
+    (folder / "meta.json").write_text(json.dumps(meta), "utf-8")
+    words = " ".join("".join(Page(write_report(folder).read_text("utf-8")).words).split())
+    count = flows.filter(pl.col("step") == -1).height
+    assert f"{count} flows from before to after could not be tested: a test needs at least 20 users" in words
+    assert "drift.boundarynot set" in words
+    assert not re.search(r"\bNone\b|\bnan\b", words)
+
+
+def test_empty_tables_give_a_page(tmp_path):
     folder = TABLES.write_tables(tmp_path / "tables", users=5, answered=False, changed=False)
     for name, schema in TABLES.SCHEMAS.items():
         if name != "users":
             pl.DataFrame(schema=schema).write_parquet(folder / f"{name}.parquet")
     words = "".join(Page(write_report(folder).read_text("utf-8")).words)
     assert not list((folder / "plots").iterdir())
-    for none in (
+    for sentence in (
         "No flow between interests was measured",
         "No shares were measured",
         "No map was made",
         "No segments were made",
     ):
-        assert none in words
+        assert sentence in words
 
 
 def test_a_folder_without_a_table_is_refused(tmp_path):
@@ -270,7 +285,7 @@ def test_a_folder_without_a_table_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2", "plotly"])
-def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
+def test_a_missing_library_is_reported(tmp_path, monkeypatch, missing):
     for name in list(sys.modules):
         if name.split(".")[0] == missing or name.startswith(("interestlab.drift.report.", "interestlab.reporting.")):
             monkeypatch.delitem(sys.modules, name)
@@ -280,21 +295,21 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
 
 
 @pytest.mark.slow
-def test_every_user_whose_history_was_asked_for_has_a_timeline(tmp_path):
+def test_every_requested_user_has_a_timeline(tmp_path):
     folder = TABLES.write_tables(tmp_path / "tables", users=200)
-    held = pl.read_parquet(folder / "timelines.parquet")
-    one = held.filter(user_id=held["user_id"][0])
-    told = pl.read_parquet(folder / "users.parquet").filter(pl.col("verdict") != "not enough evidence")["user_id"].head(15)
-    pl.concat(one.with_columns(user_id=pl.lit(user)) for user in told).write_parquet(folder / "timelines.parquet")
+    timelines = pl.read_parquet(folder / "timelines.parquet")
+    timeline = timelines.filter(user_id=timelines["user_id"][0])
+    users = pl.read_parquet(folder / "users.parquet").filter(pl.col("verdict") != "not enough evidence")["user_id"].head(15)
+    pl.concat(timeline.with_columns(user_id=pl.lit(user)) for user in users).write_parquet(folder / "timelines.parquet")
     page = write_report(folder).read_text("utf-8")
     assert len(set(re.findall(r'id="plot-timeline_\d+"', page))) == 15
 
 
-@pytest.mark.parametrize(("users", "q", "told"), [(30, 0.01, True), (30, 0.2, False), (1, 0.01, False)])
-def test_only_more_moves_than_by_chance_are_coloured(users, q, told):
+@pytest.mark.parametrize(("users", "q", "is_coloured"), [(30, 0.01, True), (30, 0.2, False), (1, 0.01, False)])
+def test_only_moves_more_frequent_than_under_the_null_are_coloured(users, q, is_coloured):
     from interestlab.drift.sections.segments import colour_value
 
-    assert (colour_value({"users": users, "q": q, "by_chance": 10.0}, 0.05) > 0) is told
+    assert (colour_value({"users": users, "q": q, "by_chance": 10.0}, 0.05) > 0) is is_coloured
 
 
 def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):
@@ -302,14 +317,14 @@ def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):
     audience = pl.read_parquet(folder / "audiences.parquet").with_columns(evolved_in=pl.lit("x"), q_evolution=pl.lit(0.123456))
     audience.write_parquet(folder / "audiences.parquet")
     page = Page(write_report(folder).read_text("utf-8"))
-    told = json.loads(next(data for attributes, data in page.scripts if attributes.get("id") == "json-audience"))
-    assert told["columns"] == audience.columns
-    assert {row[-1] for row in told["rows"]} == {0.1235}
+    payload = json.loads(next(data for attributes, data in page.scripts if attributes.get("id") == "json-audience"))
+    assert payload["columns"] == audience.columns
+    assert {row[-1] for row in payload["rows"]} == {0.1235}
 
 
-def test_names_on_the_map_avoid_each_other():
+def test_labels_on_the_map_do_not_overlap():
     assert place_labels([], []) == []
-    near = [(0.0, 0.0), (0.02, 0.0), (1.0, 1.0)]
-    told = place_labels(near, ["a long name here", "another long name", "far"])
-    assert set(told) <= set(SIDES)
-    assert told[0] != told[1]
+    points = [(0.0, 0.0), (0.02, 0.0), (1.0, 1.0)]
+    sides = place_labels(points, ["a long name here", "another long name", "far"])
+    assert set(sides) <= set(SIDES)
+    assert sides[0] != sides[1]

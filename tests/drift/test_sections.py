@@ -1,11 +1,11 @@
-"""Sections: how they are found, ordered, checked and documented, and that one file adds a section."""
+"""Sections: discovery, order, checks and documentation, and a new section from one file."""
 
 import json
 
 import polars as pl
 import pytest
-from session_logs import log_of
-from test_analysis import FINGERPRINT, QUICK, catalogue, events_of
+from session_logs import write_log
+from test_analysis import FINGERPRINT, QUICK, catalogue, make_events
 
 from interestlab.drift import sections as package
 from interestlab.drift.analysis import analyse
@@ -63,16 +63,16 @@ section = Toy()
 '''
 
 
-def run(folder, sections=None):
-    store = log_of(folder / "log", events_of(8, 26), catalogue())
+def run_analysis(folder, sections=None):
+    store = write_log(folder / "log", make_events(8, 26), catalogue())
     log, settings = build_session_log(store), Settings(**QUICK)
     interests = taxonomy_interests(log, cooccurrence_vectors(log))
     return analyse(store, log, interests, settings, FINGERPRINT, sections=sections)
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("everything"))
+def all_sections(tmp_path_factory):
+    return run_analysis(tmp_path_factory.mktemp("everything"))
 
 
 def test_one_file_adds_a_section(tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_one_file_adds_a_section(tmp_path, monkeypatch):
     (folder / "toy.py").write_text(TOY)
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     out = tmp_path / "out"
-    run(tmp_path).write(out)
+    run_analysis(tmp_path).write(out)
     table = pl.read_parquet(out / "toy.parquet")
     assert table["users"].sum() == 8
     assert pl.read_csv(out / "toy.csv").equals(table)
@@ -98,27 +98,27 @@ def test_one_file_adds_a_section(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("dropped", [s.name for s in load_sections() if s.name not in ("users", "changes", "model")])
-def test_the_other_tables_do_not_depend_on_a_section(everything, tmp_path, dropped):
-    kept = [section for section in load_sections() if section.name != dropped]
-    analysis = run(tmp_path, kept)
-    names = {name for section in kept for name in section.tables}
-    assert set(analysis.tables) == names & set(everything.tables)
+def test_tables_do_not_depend_on_other_sections(all_sections, tmp_path, dropped):
+    remaining = [section for section in load_sections() if section.name != dropped]
+    analysis = run_analysis(tmp_path, remaining)
+    names = {name for section in remaining for name in section.tables}
+    assert set(analysis.tables) == names & set(all_sections.tables)
     for name, table in analysis.tables.items():
-        assert table.equals(everything.tables[name]), name
+        assert table.equals(all_sections.tables[name]), name
 
 
-def test_a_section_can_be_computed_alone_with_what_it_reads(everything, tmp_path):
+def test_a_section_can_be_computed_with_its_dependencies_alone(all_sections, tmp_path):
     chosen = [section for section in load_sections() if section.name in ("users", "segments")]
-    analysis = run(tmp_path, chosen)
+    analysis = run_analysis(tmp_path, chosen)
     assert set(analysis.tables) == {"users", "segments", "moves"}
-    assert analysis.tables["moves"].equals(everything.tables["moves"])
+    assert analysis.tables["moves"].equals(all_sections.tables["moves"])
 
 
-def test_every_table_has_its_declared_schema(everything):
+def test_every_table_has_its_declared_schema(all_sections):
     for section in load_sections():
         for name, table in section.tables.items():
-            if name in everything.tables:
-                assert everything.tables[name].schema == table.schema
+            if name in all_sections.tables:
+                assert all_sections.tables[name].schema == table.schema
             assert all(column.meaning for column in table.columns.values())
 
 
@@ -132,7 +132,7 @@ def test_every_section_documents_itself():
             assert all(f"| `{column}` |" in docs for column in table.columns)
 
 
-def test_sections_are_computed_after_those_that_they_read():
+def test_sections_are_computed_after_their_dependencies():
     names = [section.name for section in order_by_dependency(load_sections())]
     for section in load_sections():
         assert all(names.index(other) < names.index(section.name) for other in section.after)
@@ -150,13 +150,13 @@ class Wrong(Section):
 def test_a_table_that_differs_from_its_schema_is_refused(tmp_path):
     users = next(section for section in load_sections() if section.name == "users")
     with pytest.raises(PluginError, match=r"table wrong of the drift section wrong differs from its schema.*String"):
-        run(tmp_path, [users, Wrong()])
+        run_analysis(tmp_path, [users, Wrong()])
 
 
-def test_a_table_that_nobody_has_computed_is_named(tmp_path):
+def test_a_missing_dependency_is_named(tmp_path):
     audiences = next(section for section in load_sections() if section.name == "audiences")
     with pytest.raises(PluginError, match="no earlier drift section computes the table users"):
-        run(tmp_path, [audiences])
+        run_analysis(tmp_path, [audiences])
 
 
 def test_a_module_without_a_section_is_named(tmp_path, monkeypatch):
@@ -166,7 +166,7 @@ def test_a_module_without_a_section_is_named(tmp_path, monkeypatch):
         load_sections()
 
 
-def test_sections_that_wait_for_each_other_are_refused():
+def test_cyclic_dependencies_are_refused():
     class First(Wrong):
         name, after = "first", ("second",)
 
@@ -177,8 +177,8 @@ def test_sections_that_wait_for_each_other_are_refused():
         order_by_dependency([First(), Second()])
 
 
-def test_meta_counts_flows_only_if_there_are_any(tmp_path):
+def test_meta_counts_no_users_without_flows(tmp_path):
     users = next(section for section in load_sections() if section.name == "users")
-    analysis = run(tmp_path, [users])
+    analysis = run_analysis(tmp_path, [users])
     assert analysis.meta["sampled_for_flows"] == 0
     json.dumps(analysis.meta)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from session_logs import changing_log
+from session_logs import write_changing_log
 
 from interestlab.drift.session_log import build_session_log
 from interestlab.drift.surroundings import (
@@ -18,45 +18,45 @@ from interestlab.drift.surroundings import (
 )
 
 
-def test_words_leave_out_what_tells_nothing():
+def test_stop_words_numbers_and_short_words_are_dropped():
     assert extract_words("The 12 lamps, and 3D-printed LAMPS of x!") == {"lamps", "printed"}
     assert extract_words("数码相机 ok") == {"数码", "码相", "相机"}
     assert extract_words("") == set()
 
 
-def test_the_words_that_tell_are_those_that_the_other_side_lacks():
-    here = Counter({f"w{i}": 9 - i for i in range(9)} | {"both": 5})
-    assert distinctive_words(here, Counter({"both": 5, "w0": 20})) == [f"w{i}" for i in range(1, 1 + MAX_WORDS)]
-    assert distinctive_words(Counter(), here) == []
+def test_distinctive_words_are_rare_on_the_other_side():
+    counts = Counter({f"w{i}": 9 - i for i in range(9)} | {"both": 5})
+    assert distinctive_words(counts, Counter({"both": 5, "w0": 20})) == [f"w{i}" for i in range(1, 1 + MAX_WORDS)]
+    assert distinctive_words(Counter(), counts) == []
 
 
-def test_both_sides_of_a_change_are_told_nearest_first(tmp_path):
-    told = changing_log(tmp_path)
-    row = describe_surroundings(told, build_session_log(told), np.array([2])).row(0, named=True)
-    assert row["items_before"] == ["lamp2", "Desk lamp"]  # an item without a title is told by its id
+def test_both_sides_of_a_change_are_described_nearest_first(tmp_path):
+    store = write_changing_log(tmp_path)
+    row = describe_surroundings(store, build_session_log(store), np.array([2])).row(0, named=True)
+    assert row["items_before"] == ["lamp2", "Desk lamp"]  # an item without a title is shown by its id
     assert row["items_after"] == ["Racing drone", "Tiny drone"]
     assert "desk" in row["words_before"]
     assert row["words_after"][0] == "drone"
     assert {"battery", "propeller"} <= set(row["words_after"])
 
 
-def test_another_users_events_are_on_no_side(tmp_path):
-    told = changing_log(tmp_path)
-    row = describe_surroundings(told, build_session_log(told), np.array([4])).row(0, named=True)
+def test_events_of_other_users_are_left_out(tmp_path):
+    store = write_changing_log(tmp_path)
+    row = describe_surroundings(store, build_session_log(store), np.array([4])).row(0, named=True)
     assert row["items_after"] == ["Racing drone"]
     assert len(row["items_before"]) == min(MAX_ITEMS, 4)
     assert EVENTS_PER_SIDE >= 4
 
 
-def test_no_change_has_no_row(tmp_path):
-    told = changing_log(tmp_path)
-    table = describe_surroundings(told, build_session_log(told), np.empty(0, np.int64))
+def test_no_changes_give_an_empty_table(tmp_path):
+    store = write_changing_log(tmp_path)
+    table = describe_surroundings(store, build_session_log(store), np.empty(0, np.int64))
     assert table.height == 0
     assert set(table.dtypes) == {pl.List(pl.String)}
 
 
 @pytest.mark.parametrize("text", [True, False])
-def test_a_log_without_titles_is_told_by_ids(tmp_path, text):
-    told = changing_log(tmp_path, titles=False, text=text)
-    row = describe_surroundings(told, build_session_log(told), np.array([2])).row(0, named=True)
+def test_items_of_a_log_without_titles_are_shown_by_ids(tmp_path, text):
+    store = write_changing_log(tmp_path, titles=False, text=text)
+    row = describe_surroundings(store, build_session_log(store), np.array([2])).row(0, named=True)
     assert row["items_before"] == ["lamp2", "lamp1"]

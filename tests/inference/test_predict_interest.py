@@ -54,7 +54,7 @@ def test_the_best_of_several_interests_counts(loaded):
 
 
 def test_an_objective_without_probabilities_is_rejected(recommender_for):
-    with pytest.raises(DataError, match=r"gives no probability; train with `interest`, which does\.$") as error:
+    with pytest.raises(DataError, match=r"gives no probability; train with the objective `interest`\.$") as error:
         recommender_for("ewma").predict_interest([{"item_id": "i00001"}], {"item_id": "i00002"})
     assert "\n" not in str(error.value)
 

@@ -35,9 +35,9 @@ def check_target_ranks(z, table, targets, seen):
     for user, target in enumerate(targets.tolist()):
         rivals = [scores[user][i] for i in competing(target, seen[user].tolist(), len(table)) if i != target]
         # A full sort: the rank of the target if it loses every tie, and if it wins every tie.
-        mine = scores[user][target]
-        last = sorted([(-s, 0) for s in rivals] + [(-mine, 1)]).index((-mine, 1))
-        first = sorted([(-s, 1) for s in rivals] + [(-mine, 0)]).index((-mine, 0))
+        target_score = scores[user][target]
+        last = sorted([(-s, 0) for s in rivals] + [(-target_score, 1)]).index((-target_score, 1))
+        first = sorted([(-s, 1) for s in rivals] + [(-target_score, 0)]).index((-target_score, 0))
         assert (int(better[user]), int(equal[user])) == (first, last - first)
 
 
@@ -46,8 +46,8 @@ def check_top_k(z, table, seen, k):
     full = z @ table.T
     assert items.shape == scores.shape == (len(z), min(k, len(table)))
     for user, (top, values) in enumerate(zip(items.tolist(), scores.tolist(), strict=True)):
-        known = set(seen[user].tolist())
-        value = {i: -float("inf") if i in known else float(full[user, i]) for i in range(len(table))}
+        user_seen = set(seen[user].tolist())
+        value = {i: -float("inf") if i in user_seen else float(full[user, i]) for i in range(len(table))}
         assert top == sorted(value, key=lambda i: (-value[i], i))[:k]
         assert values == [value[i] for i in top]
 
@@ -95,8 +95,8 @@ def test_equal_vectors_tie_exactly(tile, size):
     z, table, targets, _ = random_problem()
     tile(size)
     _, equal = target_ranks(z, table, targets, torch.empty(len(z), 0, dtype=torch.int64))
-    twins = [int((table == table[t]).all(1).sum()) - 1 for t in targets]
-    assert equal.tolist() == twins
+    num_equal = [int((table == table[t]).all(1).sum()) - 1 for t in targets]
+    assert equal.tolist() == num_equal
 
 
 @pytest.mark.parametrize("size", [1, 97, 10**9])
@@ -109,11 +109,11 @@ def test_the_best_of_several_interests_counts(tile, size, k):
     better, equal = target_ranks(several, table, targets, seen)
     items, top_scores = top_k_items(several, table, seen, 10)
     for user, target in enumerate(targets.tolist()):
-        known = seen[user].tolist()
-        rivals = scores[user, [i for i in competing(target, known, len(table)) if i != target]]
-        mine = scores[user, target]
-        assert (better[user], equal[user]) == ((rivals > mine).sum(), (rivals == mine).sum())
-        value = {i: float(scores[user, i]) for i in range(len(table)) if i not in known}
+        user_seen = seen[user].tolist()
+        rivals = scores[user, [i for i in competing(target, user_seen, len(table)) if i != target]]
+        target_score = scores[user, target]
+        assert (better[user], equal[user]) == ((rivals > target_score).sum(), (rivals == target_score).sum())
+        value = {i: float(scores[user, i]) for i in range(len(table)) if i not in user_seen}
         assert items[user].tolist() == sorted(value, key=lambda i: (-value[i], i))[:10]
         assert top_scores[user].tolist() == [value[i] for i in items[user].tolist()]
 

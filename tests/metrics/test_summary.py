@@ -14,7 +14,7 @@ def target_ranks(num_higher, num_tied):
     return TargetRanks(users, users, torch.tensor(num_higher), torch.tensor(num_tied))
 
 
-def test_by_hand():
+def test_metrics_by_hand():
     result = per_user_metrics(target_ranks([0, 1, 3, 5], [0, 0, 0, 0]), [1, 5])
     assert list(result) == ["recall@1", "ndcg@1", "mrr@1", "recall@5", "ndcg@5", "mrr@5"]
     assert result["recall@1"].tolist() == result["ndcg@1"].tolist() == result["mrr@1"].tolist() == [1, 0, 0, 0]

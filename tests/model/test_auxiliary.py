@@ -165,7 +165,7 @@ def test_a_negative_weight_is_rejected():
 
 @pytest.mark.parametrize("name", ["loss", "penalty", "peak_memory_mb", "items", "a.b", ""])
 def test_reserved_and_invalid_names_are_rejected(build_model, name):
-    with pytest.raises(ValueError, match="no term of the loss can be called"):
+    with pytest.raises(ValueError, match="a term of the loss cannot be called"):
         build_model(objectives.next_item(), **{name: Auxiliary(Fixed(1.0))})
 
 

@@ -174,7 +174,7 @@ def test_trunk_is_computed_once_over_epochs_and_runs(build_model, fresh_data, mo
 def test_training_steps_do_not_run_the_frozen_layers(build_model, fresh_data):
     model = build_model("full", fresh_data)
     calls = []
-    lower = model.backbone.encoders["main"].backbone.encoder.layer[0].attention.self.query
+    lower = model.backbone.encoders["main"].pretrained_model.encoder.layer[0].attention.self.query
     lower.register_forward_hook(lambda *_: calls.append(model.trainer.global_step if model.trainer.training else "other"))
     train_and_test(model, fresh_data, steps=4)
     assert calls
@@ -267,7 +267,7 @@ def test_a_full_disk_is_an_error_with_advice(build_model, fresh_data, monkeypatc
 
 def test_unfreezing_a_layer_removes_it_from_the_trunk(build_model, fresh_data):
     model = build_model("full", fresh_data)
-    embeddings, layers = attach_data(model, fresh_data), model.backbone.encoders["main"].backbone.encoder.layer
+    embeddings, layers = attach_data(model, fresh_data), model.backbone.encoders["main"].pretrained_model.encoder.layer
     codes = np.arange(embeddings.feature.size)
     before = embeddings(codes)
     (trunk_key,) = embeddings._trunk_rows
@@ -299,7 +299,7 @@ def test_layers_frozen_after_training_are_not_in_the_trunk(build_model, fresh_da
     encoder, embeddings = model.backbone.encoders["main"], attach_data(model, fresh_data)
     codes = np.arange(embeddings.feature.size)
     before = embeddings(codes)
-    lower = encoder.backbone.encoder.layer[0].requires_grad_(True)
+    lower = encoder.pretrained_model.encoder.layer[0].requires_grad_(True)
     assert encoder.frozen_trunk() is None
     with torch.no_grad():
         lower.output.dense.weight.add_(torch.randn_like(lower.output.dense.weight))

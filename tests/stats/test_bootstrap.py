@@ -69,7 +69,7 @@ def test_paired_interval_has_its_coverage():
     assert 0.89 <= np.mean([low <= 0 <= high for low, high, _ in intervals]) <= 0.99
 
 
-def test_tiles_change_nothing(monkeypatch):
+def test_the_tile_size_does_not_change_the_result(monkeypatch):
     values = np.random.default_rng(0).random(40)
     expected = paired_bootstrap(values, draws=100)
     monkeypatch.setattr(bootstrap, "TILE", 1)
@@ -85,7 +85,7 @@ def test_draws_are_fixed():
     assert means.means(means.sums_by_user(values[:, None]))[:, 0] == pytest.approx(CLUSTER_MEANS, abs=1e-12)
 
 
-# ---- cases of users
+# ---- several cases per user
 
 
 def test_users_are_resampled_with_all_their_cases_and_the_same_for_every_statistic():

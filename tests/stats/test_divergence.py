@@ -12,7 +12,7 @@ from interestlab.stats.divergence import entropy, jensen_shannon, standardised_r
 
 @st.composite
 def pairs(draw):
-    """Two rows of shares; zeros are likely."""
+    """Two distributions, often with zeros."""
     size = draw(st.integers(1, 8))
     counts = draw(arrays(np.int64, (2, size), elements=st.integers(0, 12)))
     assume(counts.sum(1).all())
@@ -22,9 +22,9 @@ def pairs(draw):
 @given(pairs())
 def test_distances_are_symmetric_and_between_0_and_1(shares):
     for distance in (total_variation, jensen_shannon):
-        there, back = distance(*shares), distance(*shares[::-1])
-        assert 0 <= there <= 1 + 1e-12
-        np.testing.assert_allclose(there, back, atol=1e-12)
+        forward, backward = distance(*shares), distance(*shares[::-1])
+        assert 0 <= forward <= 1 + 1e-12
+        np.testing.assert_allclose(forward, backward, atol=1e-12)
 
 
 @given(pairs())
@@ -43,8 +43,8 @@ def test_jensen_shannon_equals_scipy_and_is_bounded_by_total_variation(shares):
 
 
 def test_disjoint_distributions_have_distance_1():
-    apart = np.array([0.5, 0.5, 0]), np.array([0, 0, 1])
-    assert total_variation(*apart) == jensen_shannon(*apart) == 1
+    distributions = np.array([0.5, 0.5, 0]), np.array([0, 0, 1])
+    assert total_variation(*distributions) == jensen_shannon(*distributions) == 1
 
 
 @given(pairs())
@@ -57,10 +57,10 @@ def test_entropy_equals_scipy_and_is_at_most_that_of_the_uniform_distribution(sh
 @given(arrays(np.int64, (2, 5), elements=st.integers(0, 20)), st.permutations(range(5)))
 def test_standardised_range_is_symmetric_and_independent_of_order(counts, order):
     assume(counts.sum(1).all())
-    there = standardised_range(*counts)
-    assert there >= 0
-    np.testing.assert_allclose(standardised_range(*counts[::-1]), there, atol=1e-9)
-    np.testing.assert_allclose(standardised_range(*counts[:, list(order)]), there, atol=1e-9)
+    expected = standardised_range(*counts)
+    assert expected >= 0
+    np.testing.assert_allclose(standardised_range(*counts[::-1]), expected, atol=1e-9)
+    np.testing.assert_allclose(standardised_range(*counts[:, list(order)]), expected, atol=1e-9)
 
 
 def test_standardised_range_is_the_largest_rise_plus_the_largest_fall():

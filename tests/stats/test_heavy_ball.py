@@ -99,20 +99,20 @@ def test_order_of_users_and_numbering_of_interests_change_nothing():
     rng = np.random.default_rng(1)
     order, names = rng.permutation(120), rng.permutation(7)  # two interests have no labels
     shuffled = np.concatenate([names[labels[offsets[u] : offsets[u + 1]]] for u in order])
-    one = fit_momentum(offsets, labels, 5)
-    two = fit_momentum(offsets_of(np.diff(offsets)[order]), shuffled, 7)
+    original = fit_momentum(offsets, labels, 5)
+    reordered = fit_momentum(offsets_of(np.diff(offsets)[order]), shuffled, 7)
     for name in ("alpha", "alpha_low", "beta", "beta_high", "gain", "gain_low", "log_likelihood", "p"):
-        assert getattr(two, name) == pytest.approx(getattr(one, name), rel=1e-3, abs=1e-4)
+        assert getattr(reordered, name) == pytest.approx(getattr(original, name), rel=1e-3, abs=1e-4)
 
 
 def test_errors_are_clustered_by_user():
     """Doubling the users narrows the intervals by the square root of two."""
     offsets, labels = simulate(0.4, 0.3, users=120, interests=5)
-    one = fit_momentum(offsets, labels, 5)
-    two = fit_momentum(offsets_of(np.tile(np.diff(offsets), 2)), np.tile(labels, 2), 5)
-    ratio = (one.alpha_high - one.alpha_low) / (two.alpha_high - two.alpha_low)
+    single = fit_momentum(offsets, labels, 5)
+    doubled = fit_momentum(offsets_of(np.tile(np.diff(offsets), 2)), np.tile(labels, 2), 5)
+    ratio = (single.alpha_high - single.alpha_low) / (doubled.alpha_high - doubled.alpha_low)
     assert ratio == pytest.approx(np.sqrt(2), rel=0.02)
-    assert two.alpha == pytest.approx(one.alpha, abs=1e-3)
+    assert doubled.alpha == pytest.approx(single.alpha, abs=1e-3)
 
 
 rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ rng = np.random.default_rng(0)
         ([], np.zeros(0, int), "too few"),
     ],
 )
-def test_what_cannot_be_estimated_is_an_error_of_one_line(lengths, labels, match):
+def test_data_without_an_estimate_are_reported_in_one_line(lengths, labels, match):
     with pytest.raises(DataError, match=match) as error:
         fit_momentum(offsets_of(lengths), labels, 4)
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""The vectorised permutation test against all partitions of one group after the other."""
+"""The vectorised permutation test against an enumeration of all partitions of each group."""
 
 from itertools import combinations
 
@@ -34,7 +34,7 @@ def random_groups(sizes, second, features, seed):
     return groups, UnitFeatures(unit, feature, dense[unit, feature].astype(np.float32)), dense
 
 
-def collected(groups, cells, draws, seed, weight=None):
+def collect_replicates(groups, cells, draws, seed, weight=None):
     values = np.full((2, 1 + draws, len(groups.second)), np.nan)
     weights = np.full((1 + draws, len(groups.second)), np.nan)
     for index, statistics, likelihood in permutation_replicates(
@@ -55,7 +55,7 @@ def observed(dense, groups, g):
 )
 def test_the_first_row_is_the_observed_statistic_and_groups_with_one_window_are_skipped(shapes, features, seed):
     groups, cells, dense = random_groups([n for n, _ in shapes], [m for _, m in shapes], features, seed)
-    values, weights = collected(groups, cells, 5, seed)
+    values, weights = collect_replicates(groups, cells, 5, seed)
     for g, (units, second) in enumerate(shapes):
         if 0 < second < units:
             np.testing.assert_allclose(values[:, 0, g], observed(dense, groups, g), atol=1e-5)
@@ -81,7 +81,7 @@ def test_p_values_converge_to_those_of_all_partitions(tilted):
     groups, cells, dense = random_groups([4, 6, 5, 6, 4], [2, 3, 1, 2, 2], 3, 7)
     weight = np.random.default_rng(1).normal(0, 0.7, len(dense)).astype(np.float32) if tilted else None
     draws = 20_000
-    values, weights = collected(groups, cells, draws, 3, weight)
+    values, weights = collect_replicates(groups, cells, draws, 3, weight)
     p = monte_carlo_p_values(values, weights)
     for g in range(len(groups.second)):
         statistics, weight_of = all_partitions(dense, groups, g, weight)
@@ -100,9 +100,9 @@ def test_all_partitions_are_equally_likely():
 
 def test_constant_log_odds_change_nothing():
     groups, cells, dense = random_groups([5, 7, 7], [2, 3, 3], 3, 0)
-    plain = collected(groups, cells, 50, 1)
+    plain = collect_replicates(groups, cells, 50, 1)
     for level in (0.0, 2.5):
-        weighted = collected(groups, cells, 50, 1, np.full(len(dense), level, np.float32))
+        weighted = collect_replicates(groups, cells, 50, 1, np.full(len(dense), level, np.float32))
         np.testing.assert_allclose(weighted[0], plain[0])
         np.testing.assert_allclose(weighted[1], 1, atol=1e-5)
 
@@ -114,9 +114,9 @@ def test_a_p_value_is_never_0_and_counts_ties():
 
 def test_the_tile_size_does_not_change_the_observed_statistics(monkeypatch):
     groups, cells, _ = random_groups([6] * 30 + [9] * 10, [3] * 30 + [4] * 10, 4, 5)
-    untiled = collected(groups, cells, 400, 0)
+    untiled = collect_replicates(groups, cells, 400, 0)
     monkeypatch.setattr(permutation, "_TILE", 401 * 4 * 2)
-    tiled = collected(groups, cells, 400, 0)
+    tiled = collect_replicates(groups, cells, 400, 0)
     np.testing.assert_allclose(untiled[0][:, 0], tiled[0][:, 0])
     assert np.abs(monte_carlo_p_values(untiled[0]) - monte_carlo_p_values(tiled[0])).max() < 0.15
 
@@ -124,13 +124,15 @@ def test_the_tile_size_does_not_change_the_observed_statistics(monkeypatch):
 def test_dense_rows_give_the_same_as_sparse_counts():
     groups, cells, dense = random_groups([5, 6], [2, 3], 3, 2)
     vectors = UnitFeatures(np.arange(len(dense)), np.zeros(len(dense), np.int64), dense.astype(np.float32))
-    for dense_result, sparse_result in zip(collected(groups, vectors, 30, 4), collected(groups, cells, 30, 4), strict=True):
+    for dense_result, sparse_result in zip(
+        collect_replicates(groups, vectors, 30, 4), collect_replicates(groups, cells, 30, 4), strict=True
+    ):
         np.testing.assert_allclose(dense_result, sparse_result, atol=1e-6)
 
 
 def test_restrict_to_skips_the_other_groups():
     groups, cells, _ = random_groups([5, 5, 6], [2, 2, 3], 3, 2)
-    values, _ = collected(groups.restrict_to(np.array([True, False, True])), cells, 9, 0)
+    values, _ = collect_replicates(groups.restrict_to(np.array([True, False, True])), cells, 9, 0)
     assert np.isnan(values[0, 0]).tolist() == [False, True, False]
 
 
@@ -146,8 +148,8 @@ def test_independent_replicates_reorder_each_group_separately():
     mixed = independent_replicates(values, np.random.default_rng(1), weights)
     np.testing.assert_array_equal(mixed[:, 0], values[:, 0])
     for g in range(50):
-        here, there = (set(map(tuple, v[:, 1:, g].T.tolist())) for v in (values, mixed))
-        assert here == there  # both statistics of a draw stay together
+        before, after = (set(map(tuple, v[:, 1:, g].T.tolist())) for v in (values, mixed))
+        assert before == after  # both statistics of a draw stay together
     assert (mixed != values).any((0, 1)).all()
 
 

@@ -1,4 +1,4 @@
-"""`interestlab sweep`: what it refuses, what it lists, and a small sweep from end to end, killed and shared."""
+"""`interestlab sweep`: invalid options, a dry run, and small sweeps from end to end, killed and concurrent."""
 
 import contextlib
 import io
@@ -35,13 +35,13 @@ TINY = {
 }
 
 
-def written(folder, **changes):
+def write_sweep(folder, **changes):
     result = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(result, sort_keys=False))
     return str(folder / "tiny.yaml")
 
 
-def refused(capsys, *args):
+def expect_error(capsys, *args):
     with pytest.raises(SystemExit) as done:
         main(["sweep", *args])
     assert done.value.code == 2
@@ -50,11 +50,11 @@ def refused(capsys, *args):
     return err
 
 
-def process(*args, **kwargs):
+def start_process(*args, **kwargs):
     return subprocess.Popen([sys.executable, "-m", "interestlab", "sweep", *args], text=True, stderr=subprocess.PIPE, **kwargs)
 
 
-def test_the_help_answers(capsys):
+def test_help_lists_the_options(capsys):
     with pytest.raises(SystemExit) as done:
         main(["sweep", "--help"])
     assert done.value.code == 0
@@ -77,10 +77,10 @@ def test_the_help_answers(capsys):
         ({"metrics": ["test/recall@7"]}, "metrics.test/recall@7: it is not measured; model.ks is"),
     ],
 )
-def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, message):
+def test_settings_unknown_to_fit_are_refused(capsys, tmp_path, changes, message):
     changes = {"baseline": {}} | changes if "axes" in changes else changes
-    file = written(tmp_path, **changes)
-    err = refused(capsys, file)
+    file = write_sweep(tmp_path, **changes)
+    err = expect_error(capsys, file)
     assert err.startswith(f"interestlab: {file}: ")
     assert message in err
     assert not (tmp_path / "runs").exists()
@@ -97,21 +97,21 @@ def test_what_the_parser_of_fit_does_not_know(capsys, tmp_path, changes, message
         (["--out=run"], "run contains a run"),
     ],
 )
-def test_options_that_do_not_fit(capsys, tmp_path, args, message):
+def test_invalid_options_are_refused(capsys, tmp_path, args, message):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").touch()
-    assert message in refused(capsys, written(tmp_path), *args)
+    assert message in expect_error(capsys, write_sweep(tmp_path), *args)
 
 
-def test_a_dry_run_lists_the_trials_and_leaves_nothing(capsys, tmp_path):
-    main(["sweep", written(tmp_path), "--dry_run", "--seeds=3,4", "--set", "model.dim=8", "trainer.max_steps=1"])
+def test_a_dry_run_lists_the_trials_and_writes_nothing(capsys, tmp_path):
+    main(["sweep", write_sweep(tmp_path), "--dry_run", "--seeds=3,4", "--set", "model.dim=8", "trainer.max_steps=1"])
     out = capsys.readouterr().out
     assert re.findall(r"dynamics-(\w+)-seed(\d)-", out) == [("ewma", "3"), ("momentum", "3"), ("ewma", "4"), ("momentum", "4")]
     assert [file.name for file in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
 def run_sweep(folder, cache, *loggers):
-    file = written(folder, set={"loggers": ["jsonl", *loggers]})
+    file = write_sweep(folder, set={"loggers": ["jsonl", *loggers]})
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as err:
         patch.setenv("INTERESTLAB_CACHE", str(cache))
         patch.setenv("WANDB_MODE", "offline")
@@ -120,13 +120,13 @@ def run_sweep(folder, cache, *loggers):
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory, cache):
-    """A tiny sweep that ran: its folder, its file, and what it printed."""
+def finished_sweep(tmp_path_factory, cache):
+    """A finished tiny sweep: its folder, its file, and what it printed."""
     return run_sweep(tmp_path_factory.mktemp("swept"), cache)
 
 
-def test_results_and_report(swept):
-    folder, _, err = swept
+def test_results_and_report(finished_sweep):
+    folder, _, err = finished_sweep
     table = pl.read_parquet(folder / "results.parquet")
     assert table["status"].to_list() == ["done", "done"]
     assert table["axis/model.dynamics"].to_list() == ["ewma", "momentum"]
@@ -151,66 +151,66 @@ def test_the_runs_and_the_report_are_one_wandb_group(tmp_path, cache):
     assert b"quality" in report
 
 
-def test_the_folder_says_what_it_is(swept):
-    folder, _, _ = swept
+def test_the_folder_contains_the_wandb_sweep_and_a_log_per_trial(finished_sweep):
+    folder, _, _ = finished_sweep
     trials = sorted(pl.read_parquet(folder / "results.parquet")["trial"])
     assert sorted(yaml.safe_load((folder / "wandb-sweep.yaml").read_text())["parameters"]["trial"]["values"]) == trials
     assert sorted(path.stem for path in (folder / "trials").glob("*.log")) == trials
     assert not list(folder.rglob(".*"))
 
 
-def test_the_same_again_runs_nothing_and_its_own_sweep_file_is_the_same_sweep(swept, capsys):
-    folder, file, _ = swept
+def test_a_finished_sweep_runs_nothing_again_nor_does_its_own_sweep_file(finished_sweep, capsys):
+    folder, file, _ = finished_sweep
     before = {path: path.stat().st_mtime_ns for path in (folder / "trials").rglob("trial.json")}
-    for again in (file, str(folder / "sweep.yaml")):
-        main(["sweep", again, f"--out={folder}", "--no_report"])
+    for sweep_file in (file, str(folder / "sweep.yaml")):
+        main(["sweep", sweep_file, f"--out={folder}", "--no_report"])
         assert "2 done: " in capsys.readouterr().err
-    one = pl.read_parquet(folder / "results.parquet")["trial"][0]
-    main(["sweep", str(folder / "sweep.yaml"), f"--out={folder}", f"--trial={one}"])
+    trial = pl.read_parquet(folder / "results.parquet")["trial"][0]
+    main(["sweep", str(folder / "sweep.yaml"), f"--out={folder}", f"--trial={trial}"])
     assert before == {path: path.stat().st_mtime_ns for path in (folder / "trials").rglob("trial.json")}
 
 
-def test_another_file_of_the_name_adds_trials_and_a_failed_one_is_the_exit_status(tmp_path, monkeypatch, stubbed, capsys):
+def test_a_changed_file_adds_trials_and_a_failed_trial_sets_the_exit_status(tmp_path, monkeypatch, stubbed, capsys):
     def results():
         table = pl.read_parquet("runs/tiny/results.parquet")
         return dict(zip(table["axis/model.dynamics"], table["status"], strict=True))
 
     monkeypatch.setattr(
         "interestlab.sweep.validation.check_trials", lambda *_: None
-    )  # no option of `fit` tells a stub what to do
-    mended = tmp_path / "mended"
-    good, bad = {"quality": 0.5}, {"quality": 0.5, "fail": str(mended)}
-    main(["sweep", written(tmp_path, axes={"model.dynamics": {"ewma": good}}), "--no_report"])
+    )  # the settings of a stub are not options of `fit`
+    fixed = tmp_path / "fixed"
+    good, bad = {"quality": 0.5}, {"quality": 0.5, "fail": str(fixed)}
+    main(["sweep", write_sweep(tmp_path, axes={"model.dynamics": {"ewma": good}}), "--no_report"])
     assert results() == {"ewma": "done"}
-    file = written(tmp_path, axes={"model.dynamics": {"ewma": good, "broken": bad}})
+    file = write_sweep(tmp_path, axes={"model.dynamics": {"ewma": good, "broken": bad}})
     for _ in range(2):
         with pytest.raises(SystemExit) as done:
             main(["sweep", file, "--no_report"])
         assert done.value.code == 1
         assert "ValueError: lr is too high (exit status 3)" in capsys.readouterr().err
     assert results() == {"ewma": "done", "broken": "failed"}
-    mended.touch()
+    fixed.touch()
     main(["sweep", file, "--no_report", "--retry=failed"])
     assert results() == {"ewma": "done", "broken": "done"}
-    main(["sweep", written(tmp_path, axes={"model.dynamics": {"broken": bad}}, baseline={}), "--no_report"])
+    main(["sweep", write_sweep(tmp_path, axes={"model.dynamics": {"broken": bad}}, baseline={}), "--no_report"])
     assert results() == {"broken": "done"}
     ran = Path("runs/tiny/ran").read_text().splitlines()
     assert [re.split("-seed", trial)[0] for trial in ran] == ["ewma", "broken", "broken"]
 
 
-def test_ctrl_c_says_how_to_continue_the_sweep(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_prints_how_to_continue_the_sweep(tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("interestlab.sweep.engines.local.run", interrupted)
     with pytest.raises(SystemExit) as done:
-        main(["sweep", written(tmp_path)])
+        main(["sweep", write_sweep(tmp_path)])
     assert done.value.code == 130
     assert "the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
+def test_the_commands_of_the_guide_run(tmp_path, capsys):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
     commands = "".join(blocks).replace("\\\n", " ").splitlines()
@@ -227,8 +227,8 @@ def test_the_commands_of_the_guide_are_right(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_killed_sweep_ends_its_trials_and_can_be_continued(tmp_path):
-    file, out = written(tmp_path, seeds=[0, 1]), tmp_path / "out"
-    first = process(file, f"--out={out}")
+    file, out = write_sweep(tmp_path, seeds=[0, 1]), tmp_path / "out"
+    first = start_process(file, f"--out={out}")
     deadline = time.monotonic() + 120
     while not list(out.glob("trials/*/trial.json")) or len(list(out.glob("trials/*.log"))) < 2:
         assert time.monotonic() < deadline, first.stderr.read()
@@ -238,24 +238,24 @@ def test_a_killed_sweep_ends_its_trials_and_can_be_continued(tmp_path):
     while subprocess.run(["pgrep", "-f", f"interestlab.sweep.child {out}"], check=False, capture_output=True).returncode == 0:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    (kept,) = out.glob("trials/*/trial.json")
-    before = kept.stat().st_mtime_ns
-    again = process(file, f"--out={out}")
+    (record,) = out.glob("trials/*/trial.json")
+    before = record.stat().st_mtime_ns
+    again = start_process(file, f"--out={out}")
     _, err = again.communicate(timeout=180)
     assert again.returncode == 0, err
-    assert kept.stat().st_mtime_ns == before
+    assert record.stat().st_mtime_ns == before
     assert "4 done: " in err
     assert err.count("\ndone ") + err.startswith("done ") == 3
 
 
 @pytest.mark.slow
 def test_two_sweeps_of_one_folder_run_each_trial_once(tmp_path):
-    file, out = written(tmp_path, seeds=[0, 1, 2]), tmp_path / "out"
-    both = [process(file, f"--out={out}") for _ in range(2)]
-    result = [one.communicate(timeout=240)[1] for one in both]
-    assert [one.returncode for one in both] == [0, 0], result
-    ran = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in result]
+    file, out = write_sweep(tmp_path, seeds=[0, 1, 2]), tmp_path / "out"
+    processes = [start_process(file, f"--out={out}") for _ in range(2)]
+    messages = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], messages
+    finished = [re.findall(r"^done (\S+) after", err, re.MULTILINE) for err in messages]
     table = pl.read_parquet(out / "results.parquet")
-    assert sorted(ran[0] + ran[1]) == sorted(table["trial"])
-    assert all(ran)
+    assert sorted(finished[0] + finished[1]) == sorted(table["trial"])
+    assert all(finished)
     assert table["status"].to_list() == ["done"] * 6

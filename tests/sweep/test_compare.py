@@ -31,12 +31,12 @@ def test_the_pareto_front_is_not_dominated_and_dominates_the_rest(points):
     def dominates(a, b):
         return a[0] >= b[0] and a[1] <= b[1] and a != b
 
-    on = pareto_front(*zip(*points, strict=True))
-    best = [point for point, is_on in zip(points, on, strict=True) if is_on]
-    assert best
-    for point, is_on in zip(points, on, strict=True):
+    on_front = pareto_front(*zip(*points, strict=True))
+    front = [point for point, is_on in zip(points, on_front, strict=True) if is_on]
+    assert front
+    for point, is_on in zip(points, on_front, strict=True):
         assert is_on == (not any(dominates(other, point) for other in points))
-        assert is_on or any(dominates(other, point) for other in best)
+        assert is_on or any(dominates(other, point) for other in front)
 
 
 # ---- a sweep folder
@@ -113,9 +113,9 @@ def test_metrics_that_are_not_per_user_have_no_difference(fabricate):
 
 
 def test_trials_of_different_data_are_refused(fabricate):
-    other = {"t1-0": {"fingerprint": '{"source": "files", "data": "ffff", "users": 4, "k_core": 5}'}}
+    changed = {"t1-0": {"fingerprint": '{"source": "files", "data": "ffff", "users": 4, "k_core": 5}'}}
     with pytest.raises(DataError, match=r"t0-0 and t1-0 .*data \(1c8d against ffff\), k_core \(0 against 5\)$"):
-        compare(fabricate({"frozen": [[1]], "full": [[1]]}, changed=other))
+        compare(fabricate({"frozen": [[1]], "full": [[1]]}, changed=changed))
 
 
 def test_the_fingerprint_of_a_failed_trial_is_ignored(fabricate):

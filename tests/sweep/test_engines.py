@@ -1,4 +1,4 @@
-"""Ray and W&B: with stand-ins of the two, as a cluster and a server are not always there; and Ray itself where it is."""
+"""Ray and W&B, with stand-ins because a cluster and a server are not always available; and Ray itself if installed."""
 
 import sys
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from interestlab.sweep.engines import ray as ray_engine
 from interestlab.sweep.engines import wandb as wandb_engine
 
 
-def go(engine, trials, folder):
+def run_trials(engine, trials, folder):
     with Display(len(trials), 0, 0) as display:
         engine.run(trials, folder, 1, display)
     return {trial.labels["method"]: running.read_record(folder, trial.id) for trial in trials}
@@ -25,22 +25,22 @@ class LostNode(Exception):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """As much of Ray as the engine uses: tasks run when they are waited for, one at a time."""
-    asked = {}
+    """A stand-in with what the engine uses of Ray: a task runs when its result is requested, one at a time."""
+    calls = {}
 
     def remote(**resources):
-        asked.update(resources)
+        calls.update(resources)
         return lambda function: SimpleNamespace(remote=lambda *args: lambda: function(*args))
 
     def get(task):
-        if asked.get("lose"):
+        if calls.get("lose"):
             raise LostNode("the node died\nmore")
         return task()
 
     nodes = [{"Resources": {"CPU": 1.0}}, {"Resources": {}}]
     fake = SimpleNamespace(
         init=lambda **_: None,
-        shutdown=lambda: asked.update(shut=True),
+        shutdown=lambda: calls.update(shut=True),
         nodes=lambda: nodes,
         cluster_resources=lambda: {"CPU": 1.0, "GPU": 1.0},
         remote=remote,
@@ -49,23 +49,23 @@ def cluster(monkeypatch):
         exceptions=SimpleNamespace(RayError=LostNode),
     )
     monkeypatch.setitem(sys.modules, "ray", fake)
-    return asked
+    return calls
 
 
 def test_ray_runs_each_trial_as_the_pool_does(stubbed, cluster, tmp_path):
     trials = stubbed(a={}, b={"fail": "no"}, c={})
     with running.lock(tmp_path, trials[2].id):
-        records = go(ray_engine, trials, tmp_path)
+        records = run_trials(ray_engine, trials, tmp_path)
     assert [record and record.status for record in records.values()] == ["done", "failed", None]
     assert (cluster["num_cpus"], cluster["num_gpus"], cluster["shut"]) == (1, 1, True)
 
 
-def test_ray_leaves_what_a_lost_node_ran_to_the_next_sweep(stubbed, cluster, tmp_path):
+def test_the_trials_of_a_lost_node_run_in_the_next_sweep(stubbed, cluster, tmp_path):
     trials = stubbed(a={})
     cluster["lose"] = True
-    assert go(ray_engine, trials, tmp_path)["a"] is None
+    assert run_trials(ray_engine, trials, tmp_path)["a"] is None
     cluster["lose"] = False
-    assert go(ray_engine, trials, tmp_path)["a"].status == "done"
+    assert run_trials(ray_engine, trials, tmp_path)["a"].status == "done"
 
 
 @pytest.mark.slow
@@ -73,8 +73,8 @@ def test_ray_itself(stubbed, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     trials = stubbed(a={}, b={"quality": 1})
-    # The command of a stub does not travel to a worker: a trial that does not even parse does, as a failure with its reason.
-    records = go(ray_engine, trials, tmp_path)
+    # Workers do not see the command of the stub: the settings reach `fit`, whose parser refuses them.
+    records = run_trials(ray_engine, trials, tmp_path)
     assert [record.status for record in records.values()] == ["failed"] * 2
     assert all("unrecognized arguments: --quality" in record.reason for record in records.values())
 
@@ -83,35 +83,35 @@ def test_ray_itself(stubbed, tmp_path, monkeypatch):
 def test_an_absent_library_is_reported(stubbed, tmp_path, monkeypatch, engine, extra):
     monkeypatch.setitem(sys.modules, engine.__name__.rpartition(".")[2], None)
     with pytest.raises(DataError, match=rf"is not installed: pip install 'interestlab\[{extra}\]'"):
-        go(engine, stubbed(a={}), tmp_path)
+        run_trials(engine, stubbed(a={}), tmp_path)
 
 
 def test_the_file_of_the_wandb_sweep(stubbed, tmp_path):
     trials = stubbed(a={}, b={})
     wandb_engine.write(trials, tmp_path)
-    result = yaml.safe_load((tmp_path / "wandb-sweep.yaml").read_text())
-    assert result["method"] == "grid"
-    assert result["parameters"]["trial"]["values"] == [trial.id for trial in trials]
-    assert result["command"][-3:] == [str(tmp_path / "sweep.yaml"), f"--out={tmp_path}", "${args}"]
+    config = yaml.safe_load((tmp_path / "wandb-sweep.yaml").read_text())
+    assert config["method"] == "grid"
+    assert config["parameters"]["trial"]["values"] == [trial.id for trial in trials]
+    assert config["command"][-3:] == [str(tmp_path / "sweep.yaml"), f"--out={tmp_path}", "${args}"]
 
 
-def test_wandb_offline_says_that_it_needs_a_server(stubbed, tmp_path, monkeypatch):
+def test_wandb_offline_reports_that_it_needs_a_server(stubbed, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(DataError, match=r"needs its server.*wandb-sweep\.yaml"):
-        go(wandb_engine, stubbed(a={}), tmp_path)
+        run_trials(wandb_engine, stubbed(a={}), tmp_path)
 
 
-def test_wandb_online_makes_the_sweep_and_is_its_agent(stubbed, tmp_path, monkeypatch):
-    trials, asked = stubbed(a={}, b={}), []
+def test_wandb_online_creates_the_sweep_and_runs_its_agent(stubbed, tmp_path, monkeypatch):
+    trials, calls = stubbed(a={}, b={}), []
     fake = SimpleNamespace(
-        sweep=lambda config, project: asked.append((config, project)) or "sweep-id",
-        agent=lambda sweep, project: asked.append((sweep, project)),
+        sweep=lambda config, project: calls.append((config, project)) or "sweep-id",
+        agent=lambda sweep, project: calls.append((sweep, project)),
     )
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.setenv("WANDB_MODE", "online")
-    go(wandb_engine, trials, tmp_path)
-    (config, _), agent = asked
+    run_trials(wandb_engine, trials, tmp_path)
+    (config, _), agent = calls
     assert config["parameters"]["trial"]["values"] == [trial.id for trial in trials]
     assert agent == ("sweep-id", "interestlab")
-    go(wandb_engine, [], tmp_path)
-    assert len(asked) == 2
+    run_trials(wandb_engine, [], tmp_path)
+    assert len(calls) == 2

@@ -1,4 +1,4 @@
-"""The pool of processes, with trials that only pretend."""
+"""The pool of processes, with stub trials."""
 
 import json
 import signal
@@ -11,23 +11,23 @@ from interestlab.sweep.display import Display
 from interestlab.sweep.engines import cores, local, threads_per_trial
 
 
-def go(trials, folder, workers=1):
+def run_trials(trials, folder, workers=1):
     with Display(len(trials), 0, 0) as display:
         local.run(trials, folder, workers, display)
     return {trial.labels["method"]: running.read_record(folder, trial.id) for trial in trials}
 
 
-def ran(folder):
+def started_trials(folder):
     return (folder / "ran").read_text().splitlines()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_all_are_run_and_a_second_sweep_runs_none(stubbed, tmp_path, workers):
+def test_all_trials_run_once(stubbed, tmp_path, workers):
     trials = stubbed(a={}, b={}, c={})
-    records = go(trials, tmp_path, workers)
+    records = run_trials(trials, tmp_path, workers)
     assert [record.status for record in records.values()] == ["done"] * 3
-    assert go(trials, tmp_path, workers) == records
-    assert sorted(ran(tmp_path)) == sorted(trial.id for trial in trials)
+    assert run_trials(trials, tmp_path, workers) == records
+    assert sorted(started_trials(tmp_path)) == sorted(trial.id for trial in trials)
 
 
 def test_the_number_of_trials_at_a_time(stubbed, tmp_path, monkeypatch):
@@ -42,23 +42,23 @@ def test_the_number_of_trials_at_a_time(stubbed, tmp_path, monkeypatch):
 
     monkeypatch.setattr(running.Running, "claim", classmethod(claimed))
     monkeypatch.setattr(running.Running, "release", lambda self: (alive.discard(self.trial.id), release(self)))
-    go(trials, tmp_path, 2)
+    run_trials(trials, tmp_path, 2)
     assert most == 2
 
 
 def test_a_failed_trial_records_why_and_runs_again_only_on_request(stubbed, tmp_path):
-    mended = tmp_path / "mended"
-    trials = stubbed(good={}, bad={"fail": str(mended)})
-    records = go(trials, tmp_path)
+    fixed = tmp_path / "fixed"
+    trials = stubbed(good={}, bad={"fail": str(fixed)})
+    records = run_trials(trials, tmp_path)
     assert records["good"].status == "done"
     assert records["bad"].status == "failed"
     assert records["bad"].reason == "ValueError: lr is too high (exit status 3)"
-    go(trials, tmp_path)
-    assert len(ran(tmp_path)) == 2
-    mended.touch()
+    run_trials(trials, tmp_path)
+    assert len(started_trials(tmp_path)) == 2
+    fixed.touch()
     running.forget(tmp_path, trials[1].id)
-    assert go(trials, tmp_path)["bad"].status == "done"
-    assert ran(tmp_path) == [trials[0].id, trials[1].id, trials[1].id]
+    assert run_trials(trials, tmp_path)["bad"].status == "done"
+    assert started_trials(tmp_path) == [trials[0].id, trials[1].id, trials[1].id]
 
 
 @pytest.mark.parametrize(
@@ -69,28 +69,28 @@ def test_a_failed_trial_records_why_and_runs_again_only_on_request(stubbed, tmp_
         ({"silent": True}, "it printed nothing (exit status 0, without metrics.json)"),
     ],
 )
-def test_a_process_that_ends_without_a_word(stubbed, tmp_path, settings, reason):
-    assert go(stubbed(a=settings), tmp_path)["a"].reason == reason
+def test_a_process_that_ends_without_output(stubbed, tmp_path, settings, reason):
+    assert run_trials(stubbed(a=settings), tmp_path)["a"].reason == reason
 
 
-def test_a_run_that_was_killed_begins_again(stubbed, tmp_path):
+def test_a_killed_run_starts_again(stubbed, tmp_path):
     (trial,) = stubbed(a={})
-    left = running.run_folder(tmp_path, trial.id)
-    (left / "checkpoints").mkdir(parents=True)
-    (left / "config.yaml").write_text("half")
-    (left / "metrics.json").write_text("{")
-    assert go([trial], tmp_path)["a"].status == "done"
-    assert sorted(file.name for file in left.iterdir()) == ["config.yaml", "cost.json", "metrics.json", "trial.json"]
+    folder = running.run_folder(tmp_path, trial.id)
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text("half")
+    (folder / "metrics.json").write_text("{")
+    assert run_trials([trial], tmp_path)["a"].status == "done"
+    assert sorted(file.name for file in folder.iterdir()) == ["config.yaml", "cost.json", "metrics.json", "trial.json"]
     assert not list((tmp_path / "trials").glob("*.left"))
 
 
 def test_a_trial_of_another_process_is_left_alone(stubbed, tmp_path):
     mine, theirs = stubbed(mine={}, theirs={})
     with running.lock(tmp_path, theirs.id):
-        assert go([mine, theirs], tmp_path)["theirs"] is None
-        running.forget(tmp_path, theirs.id)  # neither waits nor forgets
-    assert ran(tmp_path) == [mine.id]
-    assert go([mine, theirs], tmp_path)["theirs"].status == "done"
+        assert run_trials([mine, theirs], tmp_path)["theirs"] is None
+        running.forget(tmp_path, theirs.id)  # does not wait, and leaves the running trial
+    assert started_trials(tmp_path) == [mine.id]
+    assert run_trials([mine, theirs], tmp_path)["theirs"].status == "done"
 
 
 def test_a_running_trial_is_locked(stubbed, tmp_path):
@@ -117,10 +117,10 @@ def test_ctrl_c_kills_the_trials_and_leaves_them_to_the_next_sweep(stubbed, tmp_
         init = running.Running.__init__
         patch.setattr(running.Running, "__init__", lambda self, *args: (init(self, *args), processes.append(self.process))[0])
         with pytest.raises(KeyboardInterrupt):
-            go(trials, tmp_path, 2)
+            run_trials(trials, tmp_path, 2)
     assert [process.poll() for process in processes] == [-signal.SIGKILL] * 2
     assert [running.read_record(tmp_path, trial.id) for trial in trials] == [None, None]
-    assert go(stubbed(a={}, b={}), tmp_path)["a"].status == "done"
+    assert run_trials(stubbed(a={}, b={}), tmp_path)["a"].status == "done"
 
 
 def test_cores_are_shared(monkeypatch, stubbed):
@@ -129,12 +129,12 @@ def test_cores_are_shared(monkeypatch, stubbed):
     assert threads_per_trial(10**6) == 1
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
-    result = running.environment(trial, 3)
-    assert (result["OMP_NUM_THREADS"], result["WANDB_RUN_GROUP"]) == ("3", "mine")
+    environment = running.environment(trial, 3)
+    assert (environment["OMP_NUM_THREADS"], environment["WANDB_RUN_GROUP"]) == ("3", "mine")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     monkeypatch.delenv("WANDB_RUN_GROUP")
-    result = running.environment(trial, 3)
-    assert (result["OMP_NUM_THREADS"], result["WANDB_RUN_GROUP"]) == ("5", "stub")
+    environment = running.environment(trial, 3)
+    assert (environment["OMP_NUM_THREADS"], environment["WANDB_RUN_GROUP"]) == ("5", "stub")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_failure_message(tmp_path, log, message):
 
 def test_the_record_is_json(stubbed, tmp_path):
     (trial,) = stubbed(a={})
-    go([trial], tmp_path)
-    result = json.loads((running.run_folder(tmp_path, trial.id) / "trial.json").read_text())
-    assert result["labels"] == {"method": "a"}
+    run_trials([trial], tmp_path)
+    record = json.loads((running.run_folder(tmp_path, trial.id) / "trial.json").read_text())
+    assert record["labels"] == {"method": "a"}
     assert running.log_file(tmp_path, trial.id).read_text().startswith("$ interestlab fit --trainer.enable_progress_bar=false")

@@ -1,4 +1,4 @@
-"""A sweep file says what is wrong with it, in one line that names the file and the key."""
+"""Sweep files: their errors are one line that names the file and the key."""
 
 import pytest
 import yaml
@@ -27,16 +27,16 @@ def write(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("message", ["ckpt_path: x.ckpt", "test_after_fit: false", "checkpoint: {dirpath: here}"])
-def test_a_base_says_nothing_that_all_trials_would_share(write, tmp_path, message):
-    (tmp_path / "base.yaml").write_text(message + "\n")
+@pytest.mark.parametrize("setting", ["ckpt_path: x.ckpt", "test_after_fit: false", "checkpoint: {dirpath: here}"])
+def test_a_base_must_not_set_what_all_trials_would_share(write, tmp_path, setting):
+    (tmp_path / "base.yaml").write_text(setting + "\n")
     with pytest.raises(DataError, match="which all trials would share"):
         read(write(base="base.yaml"))
 
 
-def test_a_budget_is_named_as_fit_names_it(write):
+def test_a_budget_has_the_names_of_fit(write):
     assert read(write(), {"trainer.max_epochs": 5}).budget == {"max_epochs": 5}
-    assert read(write(), {"max_epochs": 5}).set["max_epochs"] == 5  # no option of fit, and refused by its parser
+    assert read(write(), {"max_epochs": 5}).set["max_epochs"] == 5  # not an option of fit; its parser refuses it
 
 
 def test_a_good_file(write):
@@ -55,7 +55,7 @@ def test_a_good_file(write):
     assert spec.metrics == ("test/recall@10", "test/ndcg@10")
 
 
-def test_what_a_sweep_dumps_says_the_same(write, tmp_path):
+def test_a_dumped_sweep_reads_back_equal(write, tmp_path):
     (tmp_path / "base.yaml").write_text("model: {dim: 8}\n")
     spec = read(write(base="base.yaml"))
     (tmp_path / "elsewhere").mkdir()
@@ -100,7 +100,7 @@ def test_what_a_sweep_dumps_says_the_same(write, tmp_path):
         ({"metrics": "test/recall@10"}, "metrics: it must be a list of different names"),
     ],
 )
-def test_what_is_wrong_is_one_line_with_file_and_key(write, changes, message):
+def test_errors_are_one_line_with_file_and_key(write, changes, message):
     with pytest.raises(DataError) as raised:
         read(write(**changes))
     assert str(raised.value).startswith("/")
@@ -116,19 +116,19 @@ def test_what_is_wrong_is_one_line_with_file_and_key(write, changes, message):
         ("- a", "must be a mapping"),
     ],
 )
-def test_yaml_that_is_wrong(tmp_path, text, message):
+def test_invalid_yaml_is_refused(tmp_path, text, message):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(DataError, match=message) as raised:
         read(tmp_path / "mine.yaml")
     assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no\.yaml cannot be read"):
         read(tmp_path / "no.yaml")
 
 
-def test_overrides_win(write):
+def test_overrides_take_precedence(write):
     file = write(set={"data.source": "files", "data.source.interactions": "x.csv", "model.top_k": 5})
     spec = read(file, {"data.source": "simulated", "trainer.max_epochs": 1, "data.source.users": 9}, seeds=[7])
     assert spec.set == {"data.source": "simulated", "data.source.users": 9, "model.top_k": 5}

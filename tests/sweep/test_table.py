@@ -13,14 +13,14 @@ from interestlab.sweep.table import results_table
 from interestlab.sweep.trials import expand
 
 
-def test_a_row_a_trial(stubbed, tmp_path):
-    result = {"done": {"quality": 0.25}, "failed": {"quality": 1, "fail": "no"}, "missing": {"quality": 1}}
-    spec = parse({"name": "stub", "axes": {"method": result}, "seeds": [0, 1]}, Path())
+def test_one_row_per_trial(stubbed, tmp_path):
+    methods = {"done": {"quality": 0.25}, "failed": {"quality": 1, "fail": "no"}, "missing": {"quality": 1}}
+    spec = parse({"name": "stub", "axes": {"method": methods}, "seeds": [0, 1]}, Path())
     trials = expand(spec)
     with Display(2, 0, 0) as display:
         local.run(trials[:2], tmp_path, 2, display)
-    (left,) = {t.id for t in trials if t.labels["method"] == "missing" and t.seed == 0}
-    running.run_folder(tmp_path, left).mkdir()  # of a killed process
+    (trial_id,) = {t.id for t in trials if t.labels["method"] == "missing" and t.seed == 0}
+    running.run_folder(tmp_path, trial_id).mkdir()  # left by a killed process
     table = results_table(spec, trials, tmp_path)
     assert table["trial"].to_list() == [trial.id for trial in trials]
     assert table["axis/method"].to_list() == ["done", "failed", "missing"] * 2

@@ -1,4 +1,4 @@
-"""What a sweep runs: every combination with every seed, under names that last as long as the settings do."""
+"""The trials of a sweep: every combination with every seed, with ids that change only with the settings."""
 
 from pathlib import Path
 
@@ -30,44 +30,44 @@ def labels_of(axis):
     return list(parse({"name": "a", "axes": {"x": axis}}, Path()).axes["x"])
 
 
-def ids(result):
-    return [trial.id for trial in expand(parse(result, Path()))]
+def ids(sweep):
+    return [trial.id for trial in expand(parse(sweep, Path()))]
 
 
-def backwards(result):
-    if isinstance(result, dict):
-        return {key: backwards(result[key]) for key in reversed(result)}
-    return result
+def reverse_keys(value):
+    if isinstance(value, dict):
+        return {key: reverse_keys(value[key]) for key in reversed(value)}
+    return value
 
 
 @given(sweeps())
-def test_the_product_of_axes_and_seeds(result):
-    created = ids(result)
-    count = len(result["seeds"])
-    for axis in result["axes"].values():
+def test_trials_are_the_product_of_axes_and_seeds(sweep):
+    created = ids(sweep)
+    count = len(sweep["seeds"])
+    for axis in sweep["axes"].values():
         count *= len(axis)
     assert len(set(created)) == len(created) == count
     assert not any(set(name) & set('/\\:*?"<>| ') or len(name) > 200 for name in created)
 
 
 @given(sweeps(), st.data())
-def test_without_what_is_excluded(result, data):
-    if not result["axes"]:
+def test_excluded_combinations_are_left_out(sweep, data):
+    if not sweep["axes"]:
         return
-    axis = data.draw(st.sampled_from(list(result["axes"])))
-    labels = labels_of(result["axes"][axis])
+    axis = data.draw(st.sampled_from(list(sweep["axes"])))
+    labels = labels_of(sweep["axes"][axis])
     if len(labels) == 1:
         return
-    out = data.draw(st.sampled_from(labels))
-    left = expand(parse(result | {"exclude": [{axis: out}]}, Path()))
-    assert {trial.id for trial in left} == {t.id for t in expand(parse(result, Path())) if t.labels[axis] != out}
-    assert len(left) * len(labels) == len(ids(result)) * (len(labels) - 1)
+    excluded = data.draw(st.sampled_from(labels))
+    trials = expand(parse(sweep | {"exclude": [{axis: excluded}]}, Path()))
+    assert {trial.id for trial in trials} == {t.id for t in expand(parse(sweep, Path())) if t.labels[axis] != excluded}
+    assert len(trials) * len(labels) == len(ids(sweep)) * (len(labels) - 1)
 
 
 @given(sweeps())
-def test_ids_do_not_depend_on_the_order_of_keys(result):
-    result = result | {"set": {"model.encoder": {"id": "id", "text": "frozen"}, "model.dim": 8}}
-    assert set(ids(result)) == set(ids(backwards(result)))
+def test_ids_do_not_depend_on_the_order_of_keys(sweep):
+    sweep = sweep | {"set": {"model.encoder": {"id": "id", "text": "frozen"}, "model.dim": 8}}
+    assert set(ids(sweep)) == set(ids(reverse_keys(sweep)))
 
 
 def test_ids_are_readable():
@@ -87,15 +87,15 @@ def test_an_id_changes_with_the_settings_and_with_the_files_that_they_name(tmp_p
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base.yaml").write_text("model: {encoder: part.yaml}\n")
     (tmp_path / "part.yaml").write_text("class_path: id\n")
-    result = {"name": "a", "base": "base.yaml", "set": {"model.dim": 8}}
-    seen = set(ids(result))
+    sweep = {"name": "a", "base": "base.yaml", "set": {"model.dim": 8}}
+    seen = set(ids(sweep))
     (tmp_path / "base.yaml").write_text("# a comment changes nothing\nmodel:\n  encoder: part.yaml\n")
-    assert set(ids(result)) == seen
-    seen |= set(ids(result | {"set": {"model.dim": 9}}))
-    seen |= set(ids(result | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
+    assert set(ids(sweep)) == seen
+    seen |= set(ids(sweep | {"set": {"model.dim": 9}}))
+    seen |= set(ids(sweep | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
     (tmp_path / "part.yaml").write_text("class_path: frozen\n")
-    seen |= set(ids(result))
-    seen |= set(ids(result | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
+    seen |= set(ids(sweep))
+    seen |= set(ids(sweep | {"set": {"model.dim": 8, "model.fusion": "part.yaml"}}))
     assert len(seen) == 5
 
 
@@ -115,6 +115,6 @@ def test_the_command_line_of_a_trial(tmp_path):
     ]
 
 
-def test_a_trial_that_is_not_there():
+def test_an_unknown_trial_is_refused():
     with pytest.raises(DataError, match="no trial 'x'"):
         find_trial(expand(parse({"name": "a"}, Path())), "x")

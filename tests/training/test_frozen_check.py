@@ -149,8 +149,8 @@ def test_a_changed_base_weight(build, method):
     layer = model.backbone.encoders["main"].layer_stack.layers[0]
     name = next(name for name, p in layer.named_parameters() if name.endswith("output.dense.weight") and not p.requires_grad)
     message = training_error(model, data, callbacks=[ChangeFrozenWeight()])
-    assert message.startswith("training changed encoders.main.backbone.")
-    assert f"{name}, frozen when the model was built; the metrics are not of this method" in message
+    assert message.startswith("training changed encoders.main.pretrained_model.")
+    assert f"{name}, frozen when the model was built" in message
 
 
 @pytest.mark.parametrize("method", ["lora", "adapter"])
@@ -160,7 +160,7 @@ def test_base_weights_unfrozen_after_building(build, method):
     for p in base:
         p.requires_grad_(True)
     message = training_error(model, data)
-    assert f"training changed {len(base)} tensors, encoders.main.backbone." in message
+    assert f"training changed {len(base)} tensors, encoders.main.pretrained_model." in message
 
 
 # ---- the check without a trainer
@@ -241,7 +241,7 @@ def test_the_command_line_reports_one_line_and_writes_no_metrics(bert, tmp_path,
     err = capsys.readouterr().err
     assert "Traceback" not in err
     (line,) = [line for line in err.splitlines() if line.startswith("interestlab: ")]
-    assert "2 steps of training did not change 8 tensors, encoders.main.backbone." in line
+    assert "2 steps of training did not change 8 tensors, encoders.main.pretrained_model." in line
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert not (tmp_path / "run" / "ranks.parquet").exists()
 

@@ -54,7 +54,7 @@ class OnlineDetector:
 
     def __init__(self, delta: float) -> None:
         if not 0 < delta <= MOST:
-            raise DataError(f"delta is {delta}; take a number above 0 and up to {MOST}, such as calibrate_delta() returns.")
+            raise DataError(f"delta is {delta}; use a number above 0 and up to {MOST}, such as calibrate_delta() returns.")
         self.delta = delta
         self.sessions = 0
         self.position = 0
@@ -140,7 +140,7 @@ def calibrate_delta(offsets: np.ndarray, labels: np.ndarray, level: float = 0.05
         alarmed = sum(raises_alarm(sequence, DELTAS[middle]) for sequence in shuffled)
         low, high = (middle, high) if alarmed <= level * len(shuffled) else (low, middle - 1)
     if low < 0:
-        raise DataError(f"more than {level} of the users alarm at every delta; raise the level.")
+        raise DataError(f"every delta raises an alarm for more than {level} of the users; increase the level.")
     return float(DELTAS[low])
 
 

@@ -171,7 +171,7 @@ def permuted_statistics(shapes: np.ndarray, shuffles: np.ndarray, seed: int, mar
         shapes: ``[S, n]`` for each session how many have its label, ascending; sessions of a label are adjacent.
         shuffles: ``[R, n]`` permutations of the positions.
         seed: random seed of the permutations of the shapes.
-        margin: as for :func:`scan_users`.
+        margin: least number of sessions on each side; see :func:`scan_users`.
     """
     n = shapes.shape[1]
     nth = np.empty_like(shapes)

@@ -287,7 +287,7 @@ def collect_cases(events: InterestEvents, windows: range, part: str) -> list[Cas
     """
     if collected := drop_empty(build_cases(events, window, 1) for window in windows):
         return collected
-    raise DataError(f"no user is active in a {part} window and before it; take fewer windows, or other data.split_quantiles.")
+    raise DataError(f"no user is active in a {part} window and before it; use fewer --windows, or change data.split_quantiles.")
 
 
 def exchange_targets(cases: Sequence[Cases], seed: int, part: str) -> list[Cases]:
@@ -306,11 +306,11 @@ def exchange_targets(cases: Sequence[Cases], seed: int, part: str) -> list[Cases
     """
     if exchanged := [window.exchange_targets(seed) for window in cases if len(window) > 1]:
         return exchanged
-    raise DataError(f"no {part} window has two users whose labels could be shuffled; take fewer windows.")
+    raise DataError(f"no {part} window has two users whose labels could be shuffled; use fewer --windows.")
 
 
 def collect_cases_ahead(events: InterestEvents, spans: Windows, horizon: int) -> list[Cases]:
-    """Collect the cases of the test windows, each forecast several windows ahead from a moment after the training cut.
+    """Collect the cases of the test windows, each forecast several windows ahead from a time after the training cut.
 
     Args:
         events: events that have an interest.

@@ -68,7 +68,8 @@ def place_windows(data: InterestData, count: int) -> Windows:
     """
     if data.preparation.split != "global_time":
         raise DataError(
-            f"a forecast needs data.split=global_time, not {data.preparation.split}; else training saw its windows."
+            f"a forecast needs data.split=global_time, not {data.preparation.split}; "
+            "otherwise the model was trained on events of the windows to forecast."
         )
     times = np.asarray(data.log.time)
     valid, test = np.quantile(times, data.preparation.split_quantiles, method="higher").astype(float)
@@ -79,7 +80,7 @@ def place_windows(data: InterestData, count: int) -> Windows:
         part, days = ("validation", test - valid) if not before else ("test", end - test)
         raise DataError(
             f"no complete window of {length / 86_400:.3g} days fits into the {part} part of {days / 86_400:.3g} days; "
-            "take more windows, or other data.split_quantiles."
+            "use more --windows, or change data.split_quantiles."
         )
     return Windows(test, length, -before, after)
 
@@ -106,7 +107,7 @@ class InterestEvents:
 
     @cached_property
     def population_counts(self) -> dict[int, np.ndarray]:
-        """Window -> ``[K]`` events of each interest, of all users."""
+        """Number of events of all users per interest, ``[K]``, by window."""
         count = len(self.interests)
         numbers, place = np.unique(self.window, return_inverse=True)
         sums = np.bincount(place * count + self.interest, minlength=len(numbers) * count).reshape(-1, count)
@@ -154,7 +155,7 @@ def collect_events(data: InterestData, interests: Interests, spans: Windows) -> 
 
 @dataclass(frozen=True)
 class Cases:
-    """Users with events before the moment of a forecast and in the window that is forecast.
+    """Users with events before the time of a forecast and in the window that is forecast.
 
     Attributes:
         events_by_user: all events that have an interest.
@@ -299,7 +300,7 @@ class Cases:
 
 
 def build_cases(events: InterestEvents, window: int, horizon: int) -> Cases:
-    """Collect the users with events in a window and before the moment of the forecast.
+    """Collect the users with events in a window and before the time of the forecast.
 
     Args:
         events: events that have an interest.

@@ -155,7 +155,7 @@ class Changed(NamedTuple):
 
     Attributes:
         users: ``[U]`` int64 users with more than n events.
-        before: ``[U, K]`` implied shares without those events, at the moment of the last one.
+        before: ``[U, K]`` implied shares without those events, at the time of the last one.
         after: ``[U, K]`` implied shares with them.
         migration: ``[U, D]`` float32 the part of the change of the expected vector that came from shares.
         evolution: ``[U, D]`` float32 the part that came from movement within interests.
@@ -169,7 +169,7 @@ class Changed(NamedTuple):
 
 
 def last_events_changed(view: ModelView, interests: Interests, users: np.ndarray, events: int) -> Changed:
-    r"""Compare the state after the last n events with the state before them, advanced to the same moment.
+    r"""Compare the state after the last n events with the state before them, advanced to the same time.
 
     The expected vector :math:`\sum_k q_k\mu_k` changes by :math:`M + E`
     (:func:`interestlab.drift.decomposition.decompose`).

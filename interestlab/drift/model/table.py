@@ -20,8 +20,8 @@ CELLS = 4_000_000
 def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl.DataFrame:
     """Compare the shares that a model implies at the end of a user's first window and at the end of the second.
 
-    These estimates have no p-value: a model whose interests move, moves them for every user. Compare them with the table of
-    users, which is computed from counts of events.
+    These estimates have no p-value: a user state changes with every event. Compare them with the table of users, which is
+    computed from counts of events.
 
     Args:
         view: the model.
@@ -30,7 +30,7 @@ def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl
 
     Returns:
         ``user_id``; ``tv``, ``js``, ``migration`` (length of M), ``evolution`` (length of E), ``source``, ``destination`` of
-        the implied shares; ``velocity`` (median distance per event) and ``velocity_a_day`` (per day); ``last_tv``,
+        the implied shares; ``velocity`` (median distance per event) and ``velocity_per_day`` (per day); ``last_tv``,
         ``last_source``, ``last_destination``: the change due to the last :data:`LAST` events, null for users without earlier
         events.
     """
@@ -53,7 +53,7 @@ def model_view(view: ModelView, shares: InterestShares, users: np.ndarray) -> pl
         }
     )
     out = pl.DataFrame({"user_id": log.users.gather(users.tolist())}).hstack(table)
-    return out.with_columns(velocity=speed, velocity_a_day=daily).join(last, on="user_id", how="left", maintain_order="left")
+    return out.with_columns(velocity=speed, velocity_per_day=daily).join(last, on="user_id", how="left", maintain_order="left")
 
 
 def _moved(view: ModelView, interests: Interests, before: np.ndarray, after: np.ndarray) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""The trajectory of a trained model: the interest of users after each of their events."""
+"""The trajectory of a trained model: the user state after each event."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from interestlab.model.frozen import FrozenModel, freeze, to_tensor
 from interestlab.training.lightning_module import InterestModel
 
 CHUNK_EVENTS = 65_536
-"""Number of events whose interests are returned at once."""
+"""Number of events whose user states are returned at once."""
 
 HOUR = 1 / 24
 
@@ -27,7 +27,7 @@ class TrajectoryChunk(NamedTuple):
     Attributes:
         users: ``[n]`` int64 user of each event, one user after the other.
         rows: ``[n]`` int64 row of each event in the log, ascending within a user.
-        z: ``[n, D]`` float64 the interest after each event, or ``[n, K, D]`` of a dynamics of K interests.
+        z: ``[n, D]`` float64 the user state after each event, or ``[n, K, D]`` with K interests.
     """
 
     users: np.ndarray
@@ -40,7 +40,7 @@ class ModelView:
     """A frozen model and the histories that it reads.
 
     After each event the model has read what it reads in an evaluation: the last ``max_history`` events up to that one, the
-    first of them without a time before it. So an interest equals that of
+    first of them without a time before it. So a user state equals that of
     :meth:`interestlab.inference.recommender.Recommender.state`.
 
     Attributes:
@@ -60,7 +60,7 @@ class ModelView:
         """Freeze a trained model, on the CPU.
 
         Args:
-            model: trained, and attached to ``data``, such as that of :func:`interestlab.load`.
+            model: a trained model that is attached to ``data``, such as that of :func:`interestlab.load`.
             data: the histories.
         """
         return cls(model, freeze(model.eval().backbone), data, logit_scale(model.objective))
@@ -72,11 +72,11 @@ class ModelView:
 
     @torch.no_grad()
     def states(self, rows: np.ndarray, at: np.ndarray | None = None, shuffle: int | None = None) -> Tensor:
-        """Compute the interest after some events. Each costs a pass over up to ``max_history`` events.
+        """Compute the user state after some events. Each costs a pass over up to ``max_history`` events.
 
         Args:
             rows: ``[n]`` int64 rows of the log.
-            at: ``[n]`` unix seconds, not before the events: the moment to which the interest is advanced; None: not advanced.
+            at: ``[n]`` unix seconds, not before the events: the time to which the user state is advanced; None: not advanced.
             shuffle: seed of a random order in which the events are read, a control; their times stay in place. None: in order.
 
         Returns:
@@ -104,7 +104,7 @@ class ModelView:
 
     @torch.no_grad()
     def trajectory(self, users: np.ndarray | None = None) -> Iterator[TrajectoryChunk]:
-        """Compute the interest of users after every event of their history, those of validation and test included.
+        """Compute the user states after all events, including those of validation and test.
 
         Events after the first ``max_history`` of a history are each followed over a window of their own, as in an evaluation,
         which costs ``max_history`` times as much per event.
@@ -180,10 +180,10 @@ def make_windows(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 class Velocity(NamedTuple):
-    """How fast the interest moves.
+    """How fast the user state moves.
 
     Attributes:
-        event: ``[n]`` distance that the interest moves at each event; NaN at a user's first.
+        event: ``[n]`` distance that the user state moves at each event; NaN at a user's first.
         day: ``[n]`` the same per day since the previous event.
     """
 
@@ -197,8 +197,8 @@ def velocity(z: Tensor, users: np.ndarray, times: np.ndarray) -> Velocity:
     Less than an hour counts as an hour. Otherwise two clicks of one visit would be the fastest of all moves.
 
     Args:
-        z: ``[n, D]`` by user and time, normalized where only directions count; of K interests ``[n, K, D]``, whose distance is
-            the root mean square over them.
+        z: ``[n, D]`` by user and time, normalized where only directions count; or ``[n, K, D]`` with K interests, whose
+            distance is the root mean square over them.
         users: ``[n]`` user of each event.
         times: ``[n]`` unix seconds.
     """

@@ -87,7 +87,7 @@ def lay_out_flows(report: ReportTables, overall: bool) -> FlowLayout:
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
 
     Returns:
         Positions of nodes and streams.
@@ -133,7 +133,7 @@ def column_titles(report: ReportTables, overall: bool, columns: int) -> list[str
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
         columns: number of columns.
 
     Returns:

@@ -17,7 +17,7 @@ def draw_flow_diagram(report: ReportTables, overall: bool) -> Figure | None:
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
 
     Returns:
         The figure; None without a significant flow.

@@ -69,8 +69,8 @@ def read_tables(folder: Path, sections: Sequence[Section]) -> ReportTables:
     """Read the tables of some sections.
 
     Args:
-        folder: written by ``interestlab drift``.
-        sections: whose tables are read.
+        folder: output folder of ``interestlab drift``.
+        sections: the sections to read.
 
     Returns:
         Rows that may be shown.

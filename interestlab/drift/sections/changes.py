@@ -88,7 +88,7 @@ def find_changes(context: "Context") -> pl.DataFrame:
     position = starts[offsets[user] + session]
     source, destination = find_ends(labels, *_neighbouring_changes(points, offsets))
     is_offline = (points["method"] == "offline").to_numpy()
-    names = [*context.interests.names, None]  # an index of -1 is the last
+    names = [*context.interests.names, None]  # index -1 selects None
     table = pl.DataFrame(
         {
             "user_id": log.users.gather(user.tolist()),

@@ -7,7 +7,7 @@ import polars as pl
 from rich.progress import track
 
 from interestlab.drift.context import Context
-from interestlab.drift.flow import Flows, measure_flows, transport_cost
+from interestlab.drift.flow import MIN_USERS, Flows, measure_flows, transport_cost
 from interestlab.drift.population import catalogue_shift, to_datetimes
 from interestlab.drift.report.flow_diagram import MAX_PER_STEP, column_titles, lay_out_flows
 from interestlab.drift.report.tables import ReportTables
@@ -68,6 +68,9 @@ Flows pool users, so no single user needs sufficient evidence.
 {% set over = flows["flows"] %}
 {% if not over.tested %}
 <p class="none">No flow between interests was measured.</p>
+{% elif smallest_q is none %}
+<p class="none">{{ labels.plural(over.tested, "flow") }} from before to after could not be tested: a test needs at least
+{{ min_users }} users with events of both interests.</p>
 {% elif not over.significant %}
 <p class="none">None of {{ labels.plural(over.tested, "flow") }} from before to after is significant at q ≤ {{ "%g" | format(level) }}
 (the smallest q of any flow is {{ formats.p_value(smallest_q) }}), so none is drawn.</p>
@@ -94,7 +97,7 @@ in all){% endif %}; {{ formats.integer(steps.tested - steps.significant) }} are 
 {% call figure("flows_windows", "Flows between interests, window by window", "flows_windows.png", least=14 * (steps.columns - 1)) %}
 Each column is a window, named by its first day. A node without a flow on one side gained or lost nothing there beyond chance.
 {% endcall %}
-{% elif steps.tested %}
+{% elif steps.tested and smallest_q is not none %}
 <p class="none">Between one window and the next, none of {{ labels.plural(steps.tested, "flow") }} has q ≤ {{ "%g" | format(level) }}.</p>
 {% endif %}
 """
@@ -112,7 +115,7 @@ Each column is a window, named by its first day. A node without a flow on one si
         smallest = report["flows"]["q"].min()
         layouts = {"flows": lay_out_flows(report, True), "flows_windows": lay_out_flows(report, False)}
         smallest_q = smallest if isinstance(smallest, float) else None
-        return {"flows": layouts, "smallest_q": smallest_q, "most_per_step": MAX_PER_STEP}
+        return {"flows": layouts, "smallest_q": smallest_q, "most_per_step": MAX_PER_STEP, "min_users": MIN_USERS}
 
 
 def measure_all_flows(context: Context) -> pl.DataFrame:
@@ -184,7 +187,7 @@ def draw_interactive(report: ReportTables, overall: bool) -> "go.Figure | None":
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
     """
     import plotly.graph_objects as go
 
@@ -246,7 +249,7 @@ def draw_image(report: ReportTables, overall: bool) -> "Figure | None":
 
     Args:
         report: tables that may be shown.
-        overall: from before to after; else window by window.
+        overall: draw the flows from before to after; otherwise from window to window.
     """
     from interestlab.drift.report.flow_image import draw_flow_diagram
 

@@ -36,7 +36,7 @@ class Model(Section):
                 "source": Column(TEXT, "interest with the largest fall"),
                 "destination": Column(TEXT, "interest with the largest rise"),
                 "velocity": Column(NUMBER, "median change of `z_t` per event"),
-                "velocity_a_day": Column(NUMBER, "median change of `z_t` per day"),
+                "velocity_per_day": Column(NUMBER, "median change of `z_t` per day"),
                 "last_tv": Column(
                     NUMBER, "total variation caused by the last five events; null for users with no more than five"
                 ),

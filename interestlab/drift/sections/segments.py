@@ -51,7 +51,7 @@ class Segments(Section):
                 "brand_lifts": Column(NUMBERS, "lifts of these brands"),
                 "brand_q": Column(NUMBERS, "q-values of these lifts, over all segments and brands"),
                 "tv": Column(NUMBER, "total variation of the mean change of the users' shares, beyond the catalogue shift"),
-                "tv_by_chance": Column(NUMBER, "its mean over the permutations"),
+                "tv_under_null": Column(NUMBER, "its mean over the permutations"),
                 "p": Column(NUMBER, "p-value of `tv`, sessions permuted within users"),
                 "q": Column(NUMBER, "the same after correction over segments"),
                 "source": Column(TEXT, "interest with the largest fall"),
@@ -96,7 +96,7 @@ of the mean change of its users' shares from before to after.</caption>
 <td>{% for name in s.brands or [] %}{{ name }} ({{ formats.decimal(s.brand_lifts[loop.index0], 1) }}×,&nbsp;q&nbsp;
 {{- formats.p_value(s.brand_q[loop.index0]) }}){% if not loop.last %}<br>{% endif %}{% else %}–{% endfor %}</td>
 <td class="n" data-v="{{ "" if s.tv is none else "%.6g" | format(s.tv) }}">{% if clear %}<strong>{{ formats.decimal(s.tv) }}</strong>
-{%- else %}{{ formats.decimal(s.tv) }}{% endif %}<small>{{ formats.decimal(s.tv_by_chance) }} by chance</small></td>
+{%- else %}{{ formats.decimal(s.tv) }}{% endif %}<small>{{ formats.decimal(s.tv_under_null) }} by chance</small></td>
 {{ num(s.p, formats.p_value(s.p)) }}{{ num(s.q, formats.p_value(s.q)) }}
 <td>{% if clear %}{{ labels.transition(s.source, s.destination) }}{% else %}–{% endif %}</td>
 {{ two(s.migrated, formats.integer(s.migrated), "of " ~ formats.integer(s.answered) ~ " with a verdict") }}</tr>
@@ -191,7 +191,7 @@ def describe_segments(
                 "brand_lifts": [float(brand_lift[s, b]) for b in liked],
                 "brand_q": [float(brand_q[s, b]) for b in liked],
                 "tv": float(segmentation.tv[s]),
-                "tv_by_chance": float(segmentation.tv_by_chance[s]),
+                "tv_under_null": float(segmentation.tv_under_null[s]),
                 "p": float(segmentation.p[s]),
                 "q": float(q[s]),
                 "source": interests.names[int(change.argmin())] if moved else None,
@@ -207,7 +207,7 @@ def list_moves(segmentation: Segmentation) -> pl.DataFrame:
     """List the moves between every two segments.
 
     Args:
-        segmentation: with the moves.
+        segmentation: the segments and the moves between them.
 
     Returns:
         One row per pair of segments.
@@ -220,7 +220,7 @@ def list_moves(segmentation: Segmentation) -> pl.DataFrame:
             "source": [names[s] for s in source],
             "destination": [names[s] for s in destination],
             "users": segmentation.moves.ravel().astype(np.int64),
-            "by_chance": segmentation.moves_by_chance.ravel(),
+            "by_chance": segmentation.moves_under_null.ravel(),
             "p": p,
             "q": benjamini_hochberg(p),
         }

@@ -106,13 +106,13 @@ conservative if their halves are similar.
 
 
 def measure_trends(events: LabelledEvents, middle: int, level: float) -> pl.DataFrame:
-    """Test which labels have another mean share after a moment than before.
+    """Test which labels have another mean share after a time than before.
 
     The variance is that of both halves together, since a label that does not occur in one half has no variance there.
 
     Args:
         events: events with their labels.
-        middle: the moment, unix seconds.
+        middle: that time, unix seconds.
         level: q-value up to which a change is called emerging or fading.
 
     Returns:
@@ -150,10 +150,10 @@ def measure_trends(events: LabelledEvents, middle: int, level: float) -> pl.Data
 
 
 def is_significant(report: ReportTables) -> pl.Expr:
-    """Return the condition that a row of the trends is significant.
+    """Return a Polars expression that selects the significant rows of the trends.
 
     Args:
-        report: tables that may be shown.
+        report: tables of the report.
     """
     tested = (pl.col("verdict").fill_null("") != "") & pl.col("change").is_not_null()
     return tested & (pl.col("q") <= report.level).fill_null(False)

@@ -50,7 +50,7 @@ COLUMNS = {
     "p_tv": Column(NUMBER, "p-value of `tv`"),
     "p_js": Column(NUMBER, "p-value of `js`"),
     "p_migration": Column(NUMBER, "p-value of the largest standardised rise and fall together: the test of the verdict"),
-    "tv_by_chance": Column(NUMBER, "mean of `tv` over the permutations"),
+    "tv_under_null": Column(NUMBER, "mean of `tv` over the permutations"),
     "migration": Column(NUMBER, "length of M"),
     "evolution": Column(NUMBER, "length of E"),
     "p_evolution": Column(NUMBER, "p-value of the evolution: the test of the verdict"),
@@ -104,7 +104,7 @@ their numbers are shown.</caption>
 {{ two(u.events, formats.integer(u.events), labels.plural(u.sessions, "session")) }}
 <td class="name">{{ labels.transition(u.source, u.destination) if m else "–" }}</td>
 {{ num(u.moved if m else none, formats.percent(u.moved, 0) if m else "–") }}
-{{ two(u.tv, formats.decimal(u.tv), formats.decimal(u.tv_by_chance) ~ " by chance") }}
+{{ two(u.tv, formats.decimal(u.tv), formats.decimal(u.tv_under_null) ~ " by chance") }}
 {{ two(u.q_migration, formats.p_value(u.q_migration), "p " ~ formats.p_value(u.p_migration)) }}
 <td class="name">{{ labels.text(u.evolved_in) if e else "–" }}</td>
 {{ two(u.q_evolution, formats.p_value(u.q_evolution), "p " ~ formats.p_value(u.p_evolution)) }}
@@ -126,7 +126,7 @@ their numbers are shown.</caption>
             "segment_before": segmentation.before,
             "segment_after": segmentation.after,
         }
-        names = [*segmentation.names, None]  # an index of -1 is the last
+        names = [*segmentation.names, None]  # index -1 selects None
         return {"users": users.with_columns(pl.Series(c, [names[s] for s in of], pl.String) for c, of in segments.items())}
 
     def variables(self, report: ReportTables) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _analyse_block(
             "p_tv": estimates(moved.p_tv),
             "p_js": estimates(moved.p_js),
             "p_migration": estimates(p_migration),
-            "tv_by_chance": estimates(moved.tv_by_chance),
+            "tv_under_null": estimates(moved.tv_under_null),
             "migration": estimates(np.linalg.norm(parts.migration, axis=1)),
             "evolution": estimates(np.linalg.norm(parts.evolution, axis=1)),
             "p_evolution": estimates(p_evolution),

@@ -1,4 +1,4 @@
-"""An encoder of texts: the mean of learnt trigram vectors."""
+"""A text encoder: the mean of learnt trigram vectors."""
 
 import zlib
 from collections.abc import Sequence

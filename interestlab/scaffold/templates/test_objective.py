@@ -22,7 +22,7 @@ def test_loss():
     candidates = Candidates(torch.eye(2), torch.tensor([3, 7]), torch.zeros(2), catalogue_size=2)
     objective = MyPlugin(temperature=0.5)
     events = torch.tensor([[[0.0, 1.0], [9.0, 9.0]]])
-    step = Step(batch, candidates, events, lambda x, *_: x, objective)  # the interest is the last event
+    step = Step(batch, candidates, events, lambda x, *_: x, objective)  # the user state is the last event
     assert objective(step).item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 

@@ -17,7 +17,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
     """Run the trials that no other process runs.
 
     Args:
-        trials: to run.
+        trials: the trials to run.
         folder: folder of the sweep.
         workers: number of trials at a time.
         display: shows their progress.

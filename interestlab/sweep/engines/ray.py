@@ -19,7 +19,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
     """Run the trials that no other process runs, as many at a time as the cluster has room for.
 
     Args:
-        trials: to run.
+        trials: the trials to run.
         folder: folder of the sweep.
         workers: number of trials that would share one node.
         display: shows their progress.
@@ -28,7 +28,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
         DataError: Ray is not installed.
     """
     try:
-        ray = import_module("ray")  # it has no types where it is not installed
+        ray = import_module("ray")  # untyped if Ray is not installed
     except ModuleNotFoundError as err:
         raise DataError("the engine ray is not installed: pip install 'interestlab[ray]'.") from err
     ray.init(ignore_reinit_error=True, log_to_driver=False)
@@ -55,7 +55,7 @@ def run_on_node(trial: Trial, folder: Path, cpus: int, cwd: str) -> running.Reco
     """Run one trial on a node.
 
     Args:
-        trial: to run.
+        trial: the trial to run.
         folder: folder of the sweep.
         cpus: number of threads.
         cwd: working directory of the sweep.

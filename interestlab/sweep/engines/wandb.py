@@ -46,13 +46,13 @@ def write(trials: Sequence[Trial], folder: Path) -> None:
 
 
 def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -> None:  # noqa: ARG001 (each agent is one)
-    """Create a W&B sweep over trials, and work as its first agent until it has no more of them.
+    """Create a W&B sweep over trials, and run trials as its first agent until none is left.
 
     Args:
-        trials: to run.
+        trials: the trials to run.
         folder: folder of the sweep.
         workers: ignored; start more agents instead.
-        display: stopped, as the agent writes to the terminal itself.
+        display: the progress display; it is stopped, because the agent writes to the terminal itself.
 
     Raises:
         DataError: W&B is not installed or offline.
@@ -62,7 +62,7 @@ def run(trials: Sequence[Trial], folder: Path, workers: int, display: Display) -
         import wandb
     except ModuleNotFoundError as err:
         raise DataError("the engine wandb is not installed: pip install 'interestlab[tracking]'.") from err
-    if os.environ.get("WANDB_MODE", "online") != "online":  # set by `training.fit` where there is no key
+    if os.environ.get("WANDB_MODE", "online") != "online":  # set by `training.fit` if there is no API key
         raise DataError(f"a W&B sweep needs its server, and W&B is offline here; start it elsewhere: wandb sweep {file}")
     if trials:
         display.progress.stop()

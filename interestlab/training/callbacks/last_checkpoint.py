@@ -42,7 +42,7 @@ class LastCheckpoint(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.path = trainer.strategy.broadcast(self.path)
 
-    # ---- when
+    # ---- when to save
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.fit_loop.is_resuming:
@@ -84,7 +84,7 @@ class LastCheckpoint(Callback):
             return request
         return int(trainer.strategy.reduce(torch.tensor(request, device=trainer.strategy.root_device), reduce_op="max"))
 
-    # ---- what
+    # ---- what to save
 
     def save(self, trainer: Trainer) -> None:
         """Write the checkpoint.
@@ -131,11 +131,11 @@ class LastCheckpoint(Callback):
 
 
 def with_folder(state: Any, folder: str) -> Any:
-    """Return the state of a ModelCheckpoint with the present folder of its files: in another it forgets the best score.
+    """Return the state of a ModelCheckpoint with the current folder: if it differs, Lightning drops the best score.
 
     Args:
-        state: from the checkpoint, whose ``dirpath`` is the folder when it was written.
-        folder: present folder.
+        state: the saved state of this callback, whose ``dirpath`` is the folder when it was written.
+        folder: current folder.
     """
     old = state["dirpath"]
 

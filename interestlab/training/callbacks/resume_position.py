@@ -11,8 +11,8 @@ from interestlab.data.sampler import LengthBucketSampler
 def move_to_step_boundary(checkpoint: dict[str, Any], window: int) -> None:
     """Set the counters of a checkpoint as if it was written between two optimiser steps.
 
-    Lightning's counters say in which hook a checkpoint was written, and a resumed run does the rest of that hook. Where there
-    are several hooks, or a limit on the steps, it does too much or too little.
+    Lightning's counters record in which hook a checkpoint was written, and a resumed run does the rest of that hook. With
+    several hooks, or a limit on the steps, it does too much or too little.
 
     Args:
         checkpoint: Lightning's, changed in place.

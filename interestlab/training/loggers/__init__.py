@@ -27,7 +27,7 @@ def create_loggers(names: list[str], run_dir: Path, *, resume: bool = False) -> 
     try:
         return [_create(name, run_dir, resume) for name in names]
     except ModuleNotFoundError as err:
-        raise DataError(f"a logger of {names} is not installed: pip install 'interestlab[tracking]'.") from err
+        raise DataError(f"one of the loggers {names} is not installed: pip install 'interestlab[tracking]'.") from err
 
 
 def _create(name: str, run_dir: Path, resume: bool) -> Logger:

@@ -207,7 +207,7 @@ def test_weights_that_were_trainable_at_any_time_are_saved(build, bert):
     layer = {"full": 0, "frozen": 1}
     for method, number in layer.items():
         encoder = build(method, bert)
-        part = encoder.backbone.encoder.layer[number]
+        part = encoder.pretrained_model.encoder.layer[number]
         part.requires_grad_(True)
         encoder.frozen_trunk()  # called before each use
         for p in part.parameters():
@@ -225,9 +225,9 @@ def test_weights_that_were_trainable_at_any_time_are_not_in_the_trunk(build, ber
     """Otherwise their output would be cached under the hash of the base."""
     encoder = build("frozen", bert)
     initial = encoder.frozen_trunk().key
-    encoder.backbone.encoder.layer[1].requires_grad_(True)
+    encoder.pretrained_model.encoder.layer[1].requires_grad_(True)
     middle = encoder.frozen_trunk().key
-    encoder.backbone.encoder.layer[1].requires_grad_(False)
+    encoder.pretrained_model.encoder.layer[1].requires_grad_(False)
     assert encoder.frozen_trunk().key == middle != initial
     full = build("full", bert)
     full.requires_grad_(False)

@@ -176,7 +176,7 @@ def test_is_constant_and_its_checkpoint_contains_no_base_weights(vit, root):
     encoder = Image(vit, root).train()
     encoder.build({}, dim=8)
     assert not any(p.requires_grad for p in encoder.parameters())
-    assert not encoder.backbone.training
+    assert not encoder.pretrained_model.training
     assert sum(tensor.numel() for tensor in encoder.state_dict().values()) < 100
 
 

@@ -65,7 +65,7 @@ def trained_names(encoder):
 
 def base_name(name):
     """Return the name of a parameter without PEFT's prefixes."""
-    return name.removeprefix("backbone.").removeprefix("base_model.model.").removeprefix("base_model.")
+    return name.removeprefix("pretrained_model.").removeprefix("base_model.model.").removeprefix("base_model.")
 
 
 def inputs(encoder):
@@ -186,9 +186,9 @@ def test_side_reads_the_hidden_states_of_the_model(build, folder):
 
 def test_side_gives_the_text_model_no_gradient(build, bert):
     encoder = build("side", bert).train()
-    encoder.backbone.requires_grad_(True)
+    encoder.pretrained_model.requires_grad_(True)
     encoder(inputs(encoder)).square().sum().backward()
-    assert all(p.grad is None for p in encoder.backbone.parameters())
+    assert all(p.grad is None for p in encoder.pretrained_model.parameters())
     assert all(p.grad is not None for p in encoder.blocks.parameters())
 
 
@@ -211,7 +211,7 @@ def test_parameter_groups_separate_pretrained_from_added(build, folder, method):
 
 def test_scale_of_lora(build, bert):
     def update(encoder):
-        layer = encoder.backbone.base_model.model.encoder.layer[0].attention.self.query
+        layer = encoder.pretrained_model.base_model.model.encoder.layer[0].attention.self.query
         with torch.no_grad():
             layer.lora_B["default"].weight.fill_(0.5)
         return layer.get_delta_weight("default") / (layer.lora_B["default"].weight @ layer.lora_A["default"].weight)
@@ -324,7 +324,7 @@ def test_unknown_method_lists_the_available_ones(bert):
 
 
 def test_method_without_default_modules(bert):
-    with pytest.raises(ValueError, match="no default modules of a 'bert' model for ln_tuning; set target_modules") as raised:
+    with pytest.raises(ValueError, match="ln_tuning has no default modules for a 'bert' model; set target_modules") as raised:
         Peft(method="ln_tuning", model=bert).build({}, dim=8)
     assert_one_line(raised)
     encoder = Peft(method="ln_tuning", config={"target_modules": ["LayerNorm"]}, model=bert, layers=1)
@@ -352,7 +352,7 @@ def test_other_methods_work_without_biases(build, llama, method):
 def test_ia3_without_default_modules(bert, monkeypatch):
     encoder = Ia3(model=bert)
     encoder.layer_stack.model.config.model_type = "unknown"
-    with pytest.raises(ValueError, match="no default modules of a 'unknown' model; set targets and feedforward") as raised:
+    with pytest.raises(ValueError, match="no default modules for a 'unknown' model; set targets and feedforward") as raised:
         encoder.build({}, dim=8)
     assert_one_line(raised)
 

@@ -53,7 +53,7 @@ def test_full_starts_in_training_mode(bert):
 def test_frozen_is_constant(bert):
     encoder = build_encoder(Frozen, bert).train()
     assert not any(p.requires_grad for p in encoder.parameters())
-    assert not encoder.backbone.training
+    assert not encoder.pretrained_model.training
     inputs = pad_rows(encoder.preprocess(TEXTS))
     vectors = encoder(inputs)
     assert not vectors.requires_grad
@@ -62,15 +62,15 @@ def test_frozen_is_constant(bert):
 
 def test_a_subclass_selects_the_trained_parameters(bert):
     class FirstLayer(TextEncoder):
-        def adapt(self, backbone):
-            backbone.requires_grad_(False)
-            backbone.encoder.layer[0].requires_grad_(True)
-            return backbone
+        def adapt(self, pretrained_model):
+            pretrained_model.requires_grad_(False)
+            pretrained_model.encoder.layer[0].requires_grad_(True)
+            return pretrained_model
 
     encoder = build_encoder(FirstLayer, bert)
     trained = [name for name, p in encoder.named_parameters() if p.requires_grad]
     assert trained
-    assert all(name.startswith("backbone.encoder.layer.0.") for name in trained)
+    assert all(name.startswith("pretrained_model.encoder.layer.0.") for name in trained)
 
 
 def test_values_in_the_padding_do_not_matter(bert):

@@ -1,4 +1,4 @@
-"""Made-up sessions of users whose main interest moves to another, or does not."""
+"""Synthetic sessions of users whose main interest changes, or does not."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ INTERESTS = 20
 
 
 def plant(users: int, sessions: int, moved: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """``[users, sessions]`` labels; the main interest has share .6, of which ``moved`` goes to another at ``[users]``."""
+    """``[users, sessions]`` labels; at session ``[users]``, ``moved`` of the main share 0.6 goes to another interest."""
     rng = np.random.default_rng(seed)
     change = rng.integers(int(0.35 * sessions), int(0.65 * sessions) + 1, users)
     labels = np.empty((users, sessions), int)
@@ -25,8 +25,8 @@ def plant(users: int, sessions: int, moved: float, seed: int) -> tuple[np.ndarra
     return labels, change
 
 
-def begin(users: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
-    """Where each user's sessions begin, one user after the other."""
+def session_offsets(users: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
+    """``[users + 1]`` index of each user's first session, and the number of all sessions."""
     return np.cumsum([0, *(len(user) for user in users)])
 
 
@@ -37,4 +37,4 @@ def planted() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def offsets_of() -> Callable[..., np.ndarray]:
-    return begin
+    return session_offsets

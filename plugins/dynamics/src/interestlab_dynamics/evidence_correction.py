@@ -29,7 +29,7 @@ class EvidenceCorrection(nn.Module):
 
         Args:
             x: ``[B, D]`` events.
-            z: ``[B, D]`` interests before these events.
+            z: ``[B, D]`` user states before these events.
 
         Returns:
             ``[B, D]``, with the dtype of ``z``.

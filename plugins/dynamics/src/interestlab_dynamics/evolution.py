@@ -38,7 +38,7 @@ class Evolution(Dynamics):
     interest, is left out: the objective already predicts it from every z.
 
     The elapsed time is an input of the extractor, ``[x, log(1 + days)]``; DIEN has none. It takes effect with the next event,
-    so time alone does not change the interest.
+    so time alone does not change the user state.
 
     Source: Zhou et al. 2019, arXiv 1809.03672.
 

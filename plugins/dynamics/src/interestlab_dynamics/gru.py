@@ -17,7 +17,7 @@ class GRU(Dynamics):
         h ← (1 − u) n + u h,                  z = W h + b
 
     The elapsed time is an input: ``e = [x, log(1 + days)]``. It takes effect with the next event, so time alone does not
-    change the interest. The final linear map from the hidden state, which lies in (−1, 1), to the item space follows common
+    change the user state. The final linear map from the hidden state, which lies in (−1, 1), to the item space follows common
     implementations with shared item embeddings (RecBole).
 
     Source: GRU4Rec, Hidasi et al. 2016, arXiv 1511.06939; GRU, Cho et al. 2014, arXiv 1406.1078.

@@ -18,8 +18,8 @@ class FilterState(NamedTuple):
     """The state of a filter.
 
     Attributes:
-        z: ``[B, D]`` the interest.
-        previous: ``[B, D]`` the interest one event earlier.
+        z: ``[B, D]`` the user state.
+        previous: ``[B, D]`` the user state one event earlier.
         started: ``[B]`` bool, False until the first event.
     """
 
@@ -31,9 +31,9 @@ class FilterState(NamedTuple):
 class LinearFilter(Dynamics):
     """``z_t = z_{t-1} + α_t (z_{t-1} − z_{t-2}) + β_t (g(x_t) − z_{t-1})`` with a linear map ``g``, initialised as identity.
 
-    The first event sets the interest: ``z_1 = z_0 = g(x_1)``. Elapsed time fades the memory: after Δt days
+    The first event sets the user state: ``z_1 = z_0 = g(x_1)``. Elapsed time fades the memory: after Δt days
     ``(α, β)(Δt) = w (α, β) + (1 − w) (0, 1)`` with ``w = exp(−Δt/τ)`` and a learnt ``τ`` per channel. After a long time an
-    event therefore sets the interest like a first event.
+    event therefore sets the user state like a first event.
 
     Stability: the filter with constant (α, β) is stable in the triangle |α| < 1, 0 < β < 2(1 + α). The triangle is convex and
     contains (0, 1), so no Δt leaves it. This is frozen-coefficient stability: each pair of gains is stable by itself, which

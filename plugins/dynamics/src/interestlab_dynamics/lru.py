@@ -19,7 +19,7 @@ class LRUState(NamedTuple):
 
     Attributes:
         memories: ``[B, 2 D, 2]`` per layer: real and imaginary parts.
-        z: ``[B, D]`` the interest.
+        z: ``[B, D]`` the user state.
     """
 
     memories: tuple[Tensor, ...]

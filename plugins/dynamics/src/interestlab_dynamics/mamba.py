@@ -19,7 +19,7 @@ class MambaState(NamedTuple):
     Attributes:
         windows: ``[B, E, conv − 1]`` per layer: the latest inputs of the convolution.
         memories: ``[B, E, N]`` per layer: the states of the recurrence.
-        z: ``[B, D]`` the interest.
+        z: ``[B, D]`` the user state.
     """
 
     windows: tuple[Tensor, ...]
@@ -41,7 +41,7 @@ class Mamba(Dynamics):
 
     The elapsed time is part of the step: ``Δ = softplus(... + w log(1 + days))`` with a learnt w per channel, initialised
     with 0, which gives Mamba4Rec. After a long time the memory can then count less and the event more. It takes effect with
-    the next event, so time alone does not change the interest.
+    the next event, so time alone does not change the user state.
 
     Source: Mamba4Rec, Liu et al. 2024, arXiv 2403.03900; Mamba, Gu and Dao 2023, arXiv 2312.00752.
 

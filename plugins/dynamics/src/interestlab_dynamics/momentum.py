@@ -1,4 +1,4 @@
-"""Interest with momentum: Polyak's heavy ball."""
+"""Momentum of the user state: Polyak's heavy ball."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class Momentum(LinearFilter):
     """A stable second-order filter with learnt gains: ``z_t = (1 + α − β) z_{t-1} − α z_{t-2} + β g(x_t)``.
 
     Each event is a gradient step on ``½‖g(x_t) − z‖²`` from ``z_{t-1}`` with learning rate β and momentum α. ``g`` is linear,
-    initialised as identity; α and β are learnt per channel. The first event sets the interest: ``z_1 = z_0 = g(x_1)``.
+    initialised as identity; α and β are learnt per channel. The first event sets the user state: ``z_1 = z_0 = g(x_1)``.
 
     The filter is stable in the triangle |α| < 1, 0 < β < 2(1 + α) (Jury's criterion). Training cannot leave it: α is a scaled
     tanh and β a sigmoid share of 2(1 + α), both with a margin of 0.001. After Δt days the gains are

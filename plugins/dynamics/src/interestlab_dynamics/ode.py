@@ -1,4 +1,4 @@
-"""Continuous-time dynamics: the interest also moves between events."""
+"""Continuous-time dynamics: the user state also changes between events."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class ODE(Dynamics):
       channel, so that no elapsed time makes the method unstable: it covers at most ``steps`` time constants, after which h
       has reached a constant m.
 
-    Advancing the state by Δt days and then processing an event at once gives the same result as an event after Δt days. A
+    Advancing the state by Δt days and then processing an event without delay gives the same result as an event after Δt days. A
     negative Δt, from a clock that was set back, counts as 0.
 
     Source: GRU-ODE-Bayes, De Brouwer et al. 2019, arXiv 1905.12374.

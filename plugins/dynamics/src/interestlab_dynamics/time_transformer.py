@@ -20,7 +20,7 @@ class TimeTransformerState(NamedTuple):
         caches: keys and values ``[B, heads, N, D / heads]`` per block.
         times: ``[B, N]`` int64 time of each event in seconds, from an arbitrary origin.
         now: ``[B]`` int64 current time in seconds.
-        z: ``[B, D]`` the interest after the last event.
+        z: ``[B, D]`` the user state after the last event.
     """
 
     caches: tuple[Cache, ...]
@@ -42,7 +42,7 @@ class TimeTransformer(Dynamics):
     Blocks use pre-norm, and a LayerNorm follows the last one, as in
     :class:`~interestlab_dynamics.transformer.Transformer`; ``hstu`` and ``rotary`` have no absolute positions. Times are
     integer seconds, so histories may have any length. Elapsed time changes the attention of later events, but not the
-    interest itself. A negative dt, from a clock that was set back, counts as 0.
+    user state itself. A negative dt, from a clock that was set back, counts as 0.
 
     ``step`` stores keys, values and times, and takes O(N) after N events. ``forward`` takes O(T²); except for ``rotary`` it
     stores T² numbers per head.

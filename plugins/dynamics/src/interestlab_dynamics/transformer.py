@@ -10,7 +10,7 @@ Cache = tuple[Tensor, Tensor]
 """Keys and values ``[B, heads, N, D / heads]`` of the N events so far."""
 
 TransformerState = tuple[tuple[Cache, ...], Tensor]
-"""The cache of each block, and the interest ``[B, D]``."""
+"""The cache of each block, and the user state ``[B, D]``."""
 
 
 class Transformer(Dynamics):

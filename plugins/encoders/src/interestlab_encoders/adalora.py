@@ -84,7 +84,7 @@ class AdaLora(PeftEncoder):
     @property
     def tuner(self) -> AdaLoraModel:
         """PEFT's module around the text model."""
-        return self.backbone.base_model  # type: ignore[return-value]
+        return self.pretrained_model.base_model  # type: ignore[return-value]
 
     @property
     def allocation(self) -> AdaLoraConfig:

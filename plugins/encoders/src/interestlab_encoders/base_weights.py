@@ -1,4 +1,4 @@
-"""Pretrained weights: identified by hash, and omitted from checkpoints where they are unchanged."""
+"""Pretrained weights: identified by hash, and omitted from checkpoints if they are unchanged."""
 
 import hashlib
 import json

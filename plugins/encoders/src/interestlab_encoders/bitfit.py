@@ -18,12 +18,12 @@ class BitFit(Full):
         ValueError: the selected layers have no biases, as in Llama-like models.
     """
 
-    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
-        super().adapt(backbone)
+    def adapt(self, pretrained_model: PreTrainedModel) -> nn.Module:
+        super().adapt(pretrained_model)
         num_biases = 0
-        for name, p in backbone.named_parameters():
+        for name, p in pretrained_model.named_parameters():
             p.requires_grad = p.requires_grad and name.rpartition(".")[2] == "bias"
             num_biases += p.requires_grad
         if not num_biases:
             raise ValueError(f"bitfit: '{self.base.name}' has no bias to train in the selected layers; use another method")
-        return backbone
+        return pretrained_model

@@ -32,7 +32,7 @@ class Ia3(PeftEncoder):
     def peft_config(self) -> PeftConfig:
         model_type = self.layer_stack.model.config.model_type
         if "auto" in (self.targets, self.feedforward) and model_type not in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING:
-            raise ValueError(f"PEFT has no default modules of a '{model_type}' model; set targets and feedforward")
+            raise ValueError(f"PEFT has no default modules for a '{model_type}' model; set targets and feedforward")
         scaled_inputs = self.resolve_targets(self.feedforward, TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING)
         scaled_outputs = self.resolve_targets(self.targets, TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING)
         return IA3Config(target_modules=list({*scaled_outputs, *scaled_inputs}), feedforward_modules=scaled_inputs)

@@ -78,7 +78,7 @@ class Image(Encoder):
             raise ValueError(f"cannot load an image processor from {folder}: {one_line(err)}") from err
         processor_config = self.processor.to_json_string()  # determines the vectors as the weights do
         self.base = BaseWeights(vision, model, processor_config)
-        self.backbone: nn.Module = vision.requires_grad_(False)
+        self.pretrained_model: nn.Module = vision.requires_grad_(False)
         self.has_class_token = any(name.endswith(("cls_token", "class_embedding")) for name, _ in vision.named_parameters())
         if pooling == "cls" and not self.has_class_token:
             raise ValueError(f"'{model}' has no class token; set pooling to auto or mean")
@@ -96,7 +96,7 @@ class Image(Encoder):
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        self.backbone.eval()
+        self.pretrained_model.eval()
         return self
 
     def preprocess(self, values: Sequence[str]) -> list[np.ndarray]:
@@ -115,7 +115,7 @@ class Image(Encoder):
         assert inputs.lengths is not None
         rows = zip(inputs.values.cpu().numpy(), inputs.lengths.tolist(), strict=True)
         paths = [row[:length].tobytes().decode() for row, length in rows]
-        like = next(self.backbone.parameters())
+        like = next(self.pretrained_model.parameters())
         out, unreadable = like.new_zeros(len(paths), self.out_dim), []
         for start in range(0, len(paths), BATCH):
             images = {}
@@ -163,7 +163,7 @@ class Image(Encoder):
         Returns:
             ``[N, 3, H, W]``.
         """
-        like = next(self.backbone.parameters())
+        like = next(self.pretrained_model.parameters())
         pixels = self.processor(images=list(images), return_tensors="np")["pixel_values"]
         return torch.from_numpy(np.asarray(pixels)).to(like)
 
@@ -176,7 +176,7 @@ class Image(Encoder):
         Returns:
             ``[N, out_dim]``.
         """
-        out = self.backbone(pixel_values=pixels, return_dict=True)
+        out = self.pretrained_model(pixel_values=pixels, return_dict=True)
         if self.pooling == "auto" and getattr(out, "pooler_output", None) is not None:
             return out.pooler_output.flatten(1)
         hidden = out.last_hidden_state

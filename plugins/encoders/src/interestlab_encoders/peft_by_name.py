@@ -40,7 +40,7 @@ class Peft(PeftEncoder):
             defaults = getattr(PEFT_TYPE_TO_TUNER_MAPPING.get(kind), "target_module_mapping", {})
             model_type = self.layer_stack.model.config.model_type
             if (targets := options.get("target_modules", defaults.get(model_type))) is None:
-                raise ValueError(f"PEFT has no default modules of a '{model_type}' model for {self.method}; set target_modules")
+                raise ValueError(f"{self.method} has no default modules for a '{model_type}' model; set target_modules")
             options["target_modules"] = self.find_modules(targets)
         elif self.layers != "all":
             raise ValueError(f"'{self.method}' affects every layer, so layers={self.layers} is not possible; use layers=all")

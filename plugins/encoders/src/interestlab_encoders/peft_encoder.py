@@ -24,7 +24,7 @@ class PeftEncoder(TextEncoder):
         kwargs: arguments of every text encoder.
     """
 
-    backbone: PeftModel
+    pretrained_model: PeftModel
 
     def __init__(self, layers: Layers = "all", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,12 +34,12 @@ class PeftEncoder(TextEncoder):
     def peft_config(self) -> PeftConfig:
         """Return the configuration of the PEFT method; :meth:`find_modules` gives the names of its target modules."""
 
-    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
+    def adapt(self, pretrained_model: PreTrainedModel) -> nn.Module:
         name = type(self).__name__.lower()
         try:
             config = self.peft_config()
             config.task_type = TaskType.FEATURE_EXTRACTION
-            model = get_peft_model(backbone, config)
+            model = get_peft_model(pretrained_model, config)
         except (ImportError, TypeError, ValueError) as err:
             reason = " ".join(str(err).split())
             raise ValueError(f"{name} does not support '{self.base.name}' with these options: {reason}") from err
@@ -91,10 +91,10 @@ class PeftEncoder(TextEncoder):
 
     def export(self, folder: Path, *, merged: bool) -> None:
         if not merged:
-            self.backbone.save_pretrained(str(folder))
+            self.pretrained_model.save_pretrained(str(folder))
             return
         try:
-            model = self.backbone.merge_and_unload(safe_merge=True)
+            model = self.pretrained_model.merge_and_unload(safe_merge=True)
         except (AttributeError, NotImplementedError) as err:
             name = type(self).__name__.lower()
             raise ValueError(f"{name} does not change weights of '{self.base.name}', so it cannot be merged into them") from err

@@ -62,13 +62,13 @@ class Side(TextEncoder):
         super().__init__(**kwargs)
         self.layers, self.width, self.dropout = layers, width, dropout
 
-    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
-        backbone.requires_grad_(False)
+    def adapt(self, pretrained_model: PreTrainedModel) -> nn.Module:
+        pretrained_model.requires_grad_(False)
         self.first_state = len(self.layer_stack.layers) - len(self.layer_stack.top_layers(self.layers))
         num_states = len(self.layer_stack.layers) - self.first_state + 1
         self.blocks = nn.ModuleList(SideBlock(self.out_dim, self.width, self.dropout) for _ in range(num_states))
         self.gates = nn.Parameter(torch.zeros(num_states - 1))
-        return backbone
+        return pretrained_model
 
     def frozen_trunk(self) -> FrozenTrunk:
         depth = len(self.layer_stack.layers)

@@ -59,31 +59,31 @@ class TextEncoder(Encoder):
         self.fields = list(fields)
         self.tokenizer = FastTokenizer(self.folder, max_length)
         self.preprocess_key = self.tokenizer.key
-        backbone = load_pretrained(self.folder)
-        limit = min(self.tokenizer.limit, max_positions(backbone) or self.tokenizer.limit)
+        pretrained_model = load_pretrained(self.folder)
+        limit = min(self.tokenizer.limit, max_positions(pretrained_model) or self.tokenizer.limit)
         if max_length > limit:
             raise ValueError(f"max_length={max_length} is more than the {limit} tokens that '{model}' supports")
-        self.pooling = detect_pooling(self.folder, backbone.config) if pooling == "auto" else pooling
+        self.pooling = detect_pooling(self.folder, pretrained_model.config) if pooling == "auto" else pooling
         self.pool = POOLINGS[self.pooling]
         self.normalize, self.cache = normalize, cache
-        self.out_dim = int(backbone.config.hidden_size)
-        self.base, self.layer_stack = BaseWeights(backbone, model), LayerStack(backbone)
+        self.out_dim = int(pretrained_model.config.hidden_size)
+        self.base, self.layer_stack = BaseWeights(pretrained_model, model), LayerStack(pretrained_model)
         # A loaded model is in evaluation mode, which would disable dropout in training.
-        self.backbone: nn.Module = backbone.train()
+        self.pretrained_model: nn.Module = pretrained_model.train()
 
-    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
+    def adapt(self, pretrained_model: PreTrainedModel) -> nn.Module:
         """Freeze, insert or wrap modules to select the trained parameters. Called once, by :meth:`build`.
 
         Args:
-            backbone: the pretrained model, all of whose parameters are trainable.
+            pretrained_model: the pretrained model, all of whose parameters are trainable.
 
         Returns:
             the model to use.
         """
-        return backbone
+        return pretrained_model
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
-        self.backbone = self.adapt(self.backbone)  # type: ignore[arg-type]
+        self.pretrained_model = self.adapt(self.pretrained_model)  # type: ignore[arg-type]
         self.base.exclude_from_state_dict(self)
         self.train(self.training)
 
@@ -99,7 +99,7 @@ class TextEncoder(Encoder):
         Returns:
             number of layers.
         """
-        return self.layer_stack.count_constant_layers(self.base.changeable_parameters(self.backbone))
+        return self.layer_stack.count_constant_layers(self.base.changeable_parameters(self.pretrained_model))
 
     def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
         pretrained = {id(p) for p in self.base.parameters}
@@ -130,7 +130,7 @@ class TextEncoder(Encoder):
     def forward(self, inputs: Inputs) -> Tensor:
         if trunk := self.frozen_trunk():
             return self.forward_from_trunk(trunk.forward(inputs))
-        return self.pool_tokens(last_hidden_state(self.backbone, inputs.values.long(), inputs), inputs)
+        return self.pool_tokens(last_hidden_state(self.pretrained_model, inputs.values.long(), inputs), inputs)
 
     def pool_tokens(self, hidden: Tensor, inputs: Inputs) -> Tensor:
         """Pool token vectors to text vectors, and normalise them if the option is set.
@@ -171,13 +171,13 @@ class TextEncoder(Encoder):
 class Frozen(TextEncoder):
     """A frozen pretrained text encoder; its vectors are computed once and stored on disk."""
 
-    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
-        frozen: nn.Module = backbone.requires_grad_(False)
+    def adapt(self, pretrained_model: PreTrainedModel) -> nn.Module:
+        frozen: nn.Module = pretrained_model.requires_grad_(False)
         return frozen
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        self.backbone.eval()
+        self.pretrained_model.eval()
         return self
 
     @torch.no_grad()
@@ -208,19 +208,19 @@ class Full(TextEncoder):
         self.dropout = dropout
         self.gradient_checkpointing = gradient_checkpointing
 
-    def adapt(self, backbone: PreTrainedModel) -> nn.Module:
+    def adapt(self, pretrained_model: PreTrainedModel) -> nn.Module:
         if self.layers != "all":
-            backbone.requires_grad_(False)
+            pretrained_model.requires_grad_(False)
             for module in [*self.layer_stack.top_layers(self.layers), *self.layer_stack.top]:
                 module.requires_grad_(True)
         if self.dropout is not None:
-            for module in backbone.modules():
+            for module in pretrained_model.modules():
                 if isinstance(module, nn.Dropout):
                     module.p = self.dropout
         if self.gradient_checkpointing:
             # transformers renamed the method in 5.23 and removes the old name in 6
-            renamed = getattr(backbone, "activation_checkpointing_enable", None)
-            enable = renamed or backbone.gradient_checkpointing_enable
+            renamed = getattr(pretrained_model, "activation_checkpointing_enable", None)
+            enable = renamed or pretrained_model.gradient_checkpointing_enable
             # re-entrant checkpointing gives no gradient if the inputs, here token ids, need none
             enable({"use_reentrant": False})
-        return backbone
+        return pretrained_model

@@ -64,7 +64,7 @@ class FastTokenizer:
         """Tokenise texts.
 
         Args:
-            texts: any number of texts.
+            texts: texts to tokenize.
 
         Returns:
             one int32 array ``[length]`` per text, never empty.

@@ -62,7 +62,7 @@ class VectorFile:
         """Look up vectors.
 
         Args:
-            keys: any keys.
+            keys: keys to look up, present in the file or not.
 
         Returns:
             per key, ``[1, width]`` float32, or ``[0, width]`` if the file has no such key.

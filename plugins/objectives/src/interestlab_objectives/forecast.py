@@ -16,7 +16,7 @@ class Forecast(Objective):
     """Cross-entropy of the categories of the user's events within the next days.
 
     The vector of a category is the mean of its items' vectors, and the forecast is ``softmax(z · c / temperature)``. The
-    objective therefore adds no weights, and the same interest ranks items. The target of a position is the distribution of
+    objective therefore adds no weights, and the same user state ranks items. The target of a position is the distribution of
     categories among the user's events in the window after it; a position whose window is empty has no loss. The last event
     of a training history is in no window.
 

@@ -45,7 +45,8 @@ def line_blocks(path: Path, reject: Reject) -> Iterator[Block]:
     """
     number = 1
     complete: list[bytes] = []  # pieces that end with a newline
-    unfinished: list[bytes] = []  # pieces of the line after them, joined once: a huge line would take quadratic time
+    # Pieces of the next line. They are joined once: joining a huge line piece by piece takes quadratic time.
+    unfinished: list[bytes] = []
     size = unfinished_size = 0
 
     def take_block() -> Iterator[Block]:

@@ -30,7 +30,7 @@ def find_target_modules(model: PreTrainedModel, layers: Sequence[nn.Module], sty
     Args:
         model: the model itself, not a wrapper.
         layers: some of its layers.
-        style: which of the two modules.
+        style: which of the two modules to find.
 
     Returns:
         full names, layer by layer. Suffixes would be ambiguous: ``output.dense`` in a BERT is also a suffix of
