@@ -17,14 +17,14 @@ class Flows(NamedTuple):
 
     Attributes:
         flow: ``[K, K]`` share of the events that moved from one interest to another; 0 on the diagonal.
-        by_chance: ``[K, K]`` its mean over permutations of sessions within users.
+        under_null: ``[K, K]`` its mean over permutations of sessions within users.
         p: ``[K, K]`` p-value (:func:`interestlab.stats.permutation.gamma_p_values`); NaN if fewer than :data:`MIN_USERS` users
             have events of both interests.
         users: number of users.
     """
 
     flow: np.ndarray
-    by_chance: np.ndarray
+    under_null: np.ndarray
     p: np.ndarray
     users: int
 

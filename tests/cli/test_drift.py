@@ -46,7 +46,7 @@ SCHEMAS = {
         **dict.fromkeys(["start", "end"], TIME),
         **dict.fromkeys(["step", "users"], INT),
         **dict.fromkeys(["source", "destination"], TEXT),
-        **dict.fromkeys(["flow", "by_chance", "excess", "p", "q"], FLOAT),
+        **dict.fromkeys(["flow", "under_null", "excess", "p", "q"], FLOAT),
     },
     "changes": {
         **dict.fromkeys(["user_id", "method", "source", "destination"], TEXT),
@@ -65,7 +65,7 @@ SCHEMAS = {
     "moves": {
         **dict.fromkeys(["source", "destination"], TEXT),
         "users": INT,
-        **dict.fromkeys(["by_chance", "p", "q"], FLOAT),
+        **dict.fromkeys(["under_null", "p", "q"], FLOAT),
     },
     "audiences": {
         **dict.fromkeys(["user_id", "segment", "verdict", "source", "destination", "interest_now", "brand"], TEXT),

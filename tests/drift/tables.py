@@ -79,7 +79,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(["start", "end"], TIME),
         "step": pl.Int64,
         **dict.fromkeys(["source", "destination"], pl.String),
-        **dict.fromkeys(["flow", "by_chance", "excess", "p", "q"], pl.Float64),
+        **dict.fromkeys(["flow", "under_null", "excess", "p", "q"], pl.Float64),
         "users": pl.Int64,
     },
     "changes": {
@@ -104,7 +104,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "moves": {
         **dict.fromkeys(["source", "destination"], pl.String),
         "users": pl.Int64,
-        **dict.fromkeys(["by_chance", "p", "q"], pl.Float64),
+        **dict.fromkeys(["under_null", "p", "q"], pl.Float64),
     },
     "audiences": {
         **dict.fromkeys(["user_id", "segment", "verdict", "source", "destination", "interest_now", "brand"], pl.String),
@@ -281,7 +281,7 @@ def make_flows(rng: np.random.Generator, changed: bool) -> list[dict[str, Any]]:
                 null_mean = rng.uniform(0.001, 0.006)
                 flow = null_mean + (rng.gamma(2, 0.004) + 0.002 if is_significant else rng.normal(0, 0.0008))
                 p = rng.uniform(0.0005, 0.01) if is_significant else rng.uniform(0.05, 1)
-                row = {"step": step, "source": source, "destination": destination, "flow": flow, "by_chance": null_mean}
+                row = {"step": step, "source": source, "destination": destination, "flow": flow, "under_null": null_mean}
                 row |= {"start": day(max(0, step) * 60), "end": day(DAYS if step < 0 else (step + 2) * 60)}
                 rows.append(
                     row | {"excess": flow - null_mean, "p": p, "q": min(1.0, p * 4), "users": int(rng.integers(120, 300))}
@@ -315,7 +315,7 @@ def make_moves(rng: np.random.Generator, people: list[dict[str, Any]], changed: 
             users = sum((user["segment_before"], user["segment_after"]) == names for user in people)
             is_significant = changed and j == (i + 1) % count != i
             row = {"source": names[0], "destination": names[1], "users": users}
-            row |= {"by_chance": users * (0.3 if is_significant else 1.0) + 1.5, "p": 0.002 if is_significant else 0.4}
+            row |= {"under_null": users * (0.3 if is_significant else 1.0) + 1.5, "p": 0.002 if is_significant else 0.4}
             rows.append(row | {"q": 0.01 if is_significant else 0.6})
     return rows
 

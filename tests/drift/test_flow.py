@@ -99,7 +99,7 @@ def test_a_swing_flows_from_source_to_destination_with_equal_weight_per_user():
     expected[0, 1] = 2 / 3
     np.testing.assert_allclose(flows.flow, expected, atol=1e-6)
     assert flows.p[0, 1] < 1e-4
-    assert flows.by_chance[0, 1] < 0.4
+    assert flows.under_null[0, 1] < 0.4
 
 
 def test_a_flow_of_few_users_is_not_tested():
@@ -126,7 +126,7 @@ def test_without_change_flows_have_no_excess_and_p_values_keep_their_level():
         for s in range(12)
     ]
     between = ~np.eye(K, dtype=bool)
-    excess = np.array([(f.flow - f.by_chance)[between] for f in flows])
+    excess = np.array([(f.flow - f.under_null)[between] for f in flows])
     assert abs(excess.mean()) < 4 * excess.mean(1).std() / np.sqrt(len(flows))
     p = np.array([f.p[between] for f in flows])
     assert (p <= 0.05).mean() < 0.13  # flows of one sample are correlated, so the bound is looser than a binomial one
@@ -141,7 +141,7 @@ def test_pooled_short_histories_show_a_flow(sessions):
     )
     flows = measure_all_users(shares)
     assert flows.flow[0, 1] == pytest.approx(1)
-    assert flows.by_chance[0, 1] == pytest.approx(0.5 if sessions == 2 else 1 / 6, abs=0.1)
+    assert flows.under_null[0, 1] == pytest.approx(0.5 if sessions == 2 else 1 / 6, abs=0.1)
     assert flows.p[0, 1] < 1e-4
 
 
@@ -174,7 +174,7 @@ def test_the_table_lists_the_overall_flow_and_every_step():
 def test_no_flows_give_an_empty_table():
     table = list_flows(measure_all_users(shares_by_half(make_log([[[0], [0]]]), make_interests(2))), ["a", "b"])
     assert table.height == 0
-    assert table.columns == ["source", "destination", "flow", "by_chance", "excess", "p", "users"]
+    assert table.columns == ["source", "destination", "flow", "under_null", "excess", "p", "users"]
 
 
 @pytest.mark.parametrize("slope", [pytest.param(1.0, marks=pytest.mark.slow), 2.0])

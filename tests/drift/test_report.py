@@ -309,7 +309,7 @@ def test_every_requested_user_has_a_timeline(tmp_path):
 def test_only_moves_more_frequent_than_under_the_null_are_coloured(users, q, is_coloured):
     from interestlab.drift.sections.segments import colour_value
 
-    assert (colour_value({"users": users, "q": q, "by_chance": 10.0}, 0.05) > 0) is is_coloured
+    assert (colour_value({"users": users, "q": q, "under_null": 10.0}, 0.05) > 0) is is_coloured
 
 
 def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):

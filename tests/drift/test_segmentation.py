@@ -103,7 +103,7 @@ def test_moves_more_frequent_than_under_the_null_are_detected():
     segmentation = cluster(shares_by_half(sample_log(swinging_shares, 16, interests, 1), interests))
     table = list_moves(segmentation)
     moved = table.filter(source="interest 0", destination="interest 1").row(0, named=True)
-    assert moved["users"] > 2 * moved["by_chance"]
+    assert moved["users"] > 2 * moved["under_null"]
     assert moved["q"] < 0.01
     assert table.filter(pl.col("source") == pl.col("destination"))["p"].null_count() == len(segmentation.names)
     assert table["users"].sum() == 400

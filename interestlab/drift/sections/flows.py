@@ -50,8 +50,8 @@ class FlowSection(Section):
                 "source": Column(TEXT, "interest that events moved from"),
                 "destination": Column(TEXT, "interest that they moved to"),
                 "flow": Column(NUMBER, "share of a user's events that moved, mean over users"),
-                "by_chance": Column(NUMBER, "its mean over the permutations"),
-                "excess": Column(NUMBER, "`flow` − `by_chance`"),
+                "under_null": Column(NUMBER, "its mean over the permutations"),
+                "excess": Column(NUMBER, "`flow` − `under_null`"),
                 "p": Column(NUMBER, "p-value; null if fewer than 20 users have events of both interests"),
                 "q": Column(NUMBER, "the same after correction over all flows"),
                 "users": Column(INTEGER, "users that the mean is taken over"),
@@ -173,8 +173,8 @@ def list_flows(flows: Flows, names: list[str]) -> pl.DataFrame:
             "source": [names[k] for k in source],
             "destination": [names[k] for k in destination],
             "flow": flows.flow[source, destination],
-            "by_chance": flows.by_chance[source, destination],
-            "excess": (flows.flow - flows.by_chance)[source, destination],
+            "under_null": flows.under_null[source, destination],
+            "excess": (flows.flow - flows.under_null)[source, destination],
             "p": flows.p[source, destination],
             "users": np.full(len(source), flows.users),
         },
@@ -204,7 +204,7 @@ def draw_interactive(report: ReportTables, overall: bool) -> "go.Figure | None":
     inner = height - top - 10
     hover = [
         f"<b>{escape(s.row['source'])} → {escape(s.row['destination'])}</b><br>"
-        f"{formats.percent(s.row['flow'], 2)} of a user's events, {formats.percent(s.row['by_chance'], 2)} by chance<br>"
+        f"{formats.percent(s.row['flow'], 2)} of a user's events, {formats.percent(s.row['under_null'], 2)} by chance<br>"
         f"{formats.p_and_q(s.row['p'], s.row['q'])}, n = {formats.integer(s.row['users'])} users"
         + ("" if s.significant else "<br>not distinguishable from chance")
         for s in layout.streams

@@ -66,7 +66,7 @@ class Segments(Section):
                 "source": Column(TEXT, "segment nearest to the first window"),
                 "destination": Column(TEXT, "segment nearest to the second window"),
                 "users": Column(INTEGER, "users of that pair"),
-                "by_chance": Column(NUMBER, "mean over the permutations"),
+                "under_null": Column(NUMBER, "mean over the permutations"),
                 "p": Column(NUMBER, "p-value of a number as large; null within a segment and for rare moves"),
                 "q": Column(NUMBER, "the same after correction over all moves"),
             },
@@ -119,7 +119,7 @@ distinguished from chance. Fewer users than by chance are not tested.{% endcall 
 {{ heads("before", "after", "#users", "#by chance", "#p", "#q") }}
 <tbody>{% for row in moves %}
 <tr><td>{{ row.source }}</td><td>{{ row.destination }}</td>{{ num(row.users, formats.integer(row.users)) }}
-{{ num(row.by_chance, formats.decimal(row.by_chance, 1)) }}{{ num(row.p, formats.p_value(row.p)) }}
+{{ num(row.under_null, formats.decimal(row.under_null, 1)) }}{{ num(row.p, formats.p_value(row.p)) }}
 {{ num(row.q, formats.p_value(row.q)) }}</tr>
 {% endfor %}</tbody>
 </table>
@@ -220,7 +220,7 @@ def list_moves(segmentation: Segmentation) -> pl.DataFrame:
             "source": [names[s] for s in source],
             "destination": [names[s] for s in destination],
             "users": segmentation.moves.ravel().astype(np.int64),
-            "by_chance": segmentation.moves_under_null.ravel(),
+            "under_null": segmentation.moves_under_null.ravel(),
             "p": p,
             "q": benjamini_hochberg(p),
         }
@@ -239,9 +239,9 @@ def colour_value(move: dict[str, Any], level: float) -> float:
     Returns:
         Binary logarithm of users over users by chance, at most :data:`LIMIT`; 0 if not significant.
     """
-    if move["q"] is None or move["q"] > level or move["by_chance"] is None:
+    if move["q"] is None or move["q"] > level or move["under_null"] is None:
         return 0.0
-    return max(0.0, min(LIMIT, log2((move["users"] + 0.5) / (move["by_chance"] + 0.5))))
+    return max(0.0, min(LIMIT, log2((move["users"] + 0.5) / (move["under_null"] + 0.5))))
 
 
 def draw_interactive(report: ReportTables) -> "go.Figure | None":
@@ -266,11 +266,11 @@ def draw_interactive(report: ReportTables) -> "go.Figure | None":
     def hover(cell: dict[str, Any]) -> str:
         return (
             f"<b>{escape(cell['source'])} → {escape(cell['destination'])}</b><br>n = {cell['users']:,} users, "
-            f"{formats.decimal(cell['by_chance'], 1)} by chance<br>{formats.p_and_q(cell['p'], cell['q'])}"
+            f"{formats.decimal(cell['under_null'], 1)} by chance<br>{formats.p_and_q(cell['p'], cell['q'])}"
         )
 
     def text(cell: dict[str, Any]) -> str:
-        return f"{cell['users']:,}<br>({formats.decimal(cell['by_chance'], 1)})"
+        return f"{cell['users']:,}<br>({formats.decimal(cell['under_null'], 1)})"
 
     written = [escape(name, 22) for name in names]
     title = {"text": "users against chance<br> ", "side": "top", "font": {"size": 12}}
@@ -326,7 +326,7 @@ def draw_image(report: ReportTables) -> "Figure | None":
             y, x = index[row["source"]], index[row["destination"]]
             grid[y, x] = colour_value(row, report.level)
             if len(names) <= MAX_WRITTEN:
-                panel.text(x, y, f"{row['users']:,}\n({decimal(row['by_chance'], 1)})", ha="center", va="center", fontsize=7)
+                panel.text(x, y, f"{row['users']:,}\n({decimal(row['under_null'], 1)})", ha="center", va="center", fontsize=7)
     ramp = matplotlib.colors.LinearSegmentedColormap.from_list("moves", ["#ffffff", RED])
     image = panel.imshow(np.ma.masked_invalid(grid), cmap=ramp, vmin=0, vmax=LIMIT, aspect="auto")
     bar = figure.colorbar(image, ax=panel, ticks=[0, 1, 2])
