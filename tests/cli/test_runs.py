@@ -245,8 +245,8 @@ def test_only_leftovers_of_a_run_are_removed(fit, tmp_path):
         (["fit", *ID, "--model.dim=0"], "dim must be at least 1"),
         (["fit", *ID, "--model.optim.lr=-1"], "lr must be at least 0"),
         (["fit", *ID, "--run_dir=/proc/none"], "cannot be created"),
-        (["fit", "--model.encoder={item: id}", "--model.dynamics=ewma"], "can be called 'item'"),
-        (["fit", "--model.encoder={type: id}", "--model.dynamics=ewma"], "can be called 'type'"),
+        (["fit", "--model.encoder={item: id}", "--model.dynamics=ewma"], "be called 'item'"),
+        (["fit", "--model.encoder={type: id}", "--model.dynamics=ewma"], "be called 'type'"),
         (["fit", "--model.encoder=frozen", "--model.encoder.fields=[item.description+item.price_tag]", *ID[1:]], "price_tag"),
     ],
 )
