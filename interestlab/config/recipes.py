@@ -94,8 +94,7 @@ def require(name: str) -> Recipe:
     """
     recipe = find(name)
     if recipe is None:
-        known = [name for name in DYNAMICS.names() if find(name)]
-        raise DataError(f"recipe: there is none called '{name}'; give {', '.join([*known, 'none'])} or auto.")
+        raise DataError(f"recipe: the dynamics '{name}' has none, or is not installed; give another name, none or auto.")
     return recipe
 
 

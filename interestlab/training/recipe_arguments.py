@@ -11,7 +11,7 @@ from interestlab.config.parser import CommandParser
 from interestlab.config.plugin_names import Group
 from interestlab.config.plugin_options import Resolver
 from interestlab.config.recipes import Recipe
-from interestlab.errors import DataError
+from interestlab.errors import DataError, PluginError
 from interestlab.registry import DYNAMICS, ENCODERS, OBJECTIVES
 from interestlab.training.lightning_module import InterestModel
 
@@ -74,7 +74,7 @@ def recipe_errors(parser: CommandParser, recipe: Recipe | None) -> Iterator[None
     """
     try:
         yield
-    except DataError:
+    except (DataError, PluginError):
         if recipe:
             check_recipe(parser, recipe)
         raise
@@ -88,15 +88,14 @@ def check_recipe(parser: CommandParser, recipe: Recipe) -> None:
         recipe: the recipe.
 
     Raises:
-        DataError: the recipe names an unknown option, or a value does not fit; names the file and the key.
-        PluginError: the recipe names an unknown plugin.
+        DataError: the recipe names an unknown option or plugin, or a value does not fit; names the file and the key.
     """
     try:
         parser.parse_args([f"--config={recipe.text}"])
-    except DataError as err:
-        # Values are checked before missing options, of which a complete recipe leaves one.
-        if not str(err).endswith("are required: data.source"):
-            raise DataError(f"{recipe.file}: {err}") from err
+    except (DataError, PluginError) as err:
+        # Values are checked before missing options: those are the data, and what the command line replaces.
+        if "arguments are required" not in str(err):
+            raise DataError(f"{recipe.file}: {err}".replace('Parser key "config": ', "")) from err
 
 
 def _read(args: list[str], options: tuple[str, ...] | list[str]) -> dict[str, Any]:
