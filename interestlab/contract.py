@@ -41,6 +41,13 @@ Stability: stable.
 """
 
 
+ParameterGroup = Literal["pretrained", "peft", "gains"]
+"""Name of a group of parameters with a learning rate of its own.
+
+Stability: provisional.
+"""
+
+
 class Part(Plugin, LightningModule):
     """A plugin inside the model: a LightningModule whose hooks the model calls and whose values the model logs.
 
@@ -51,6 +58,14 @@ class Part(Plugin, LightningModule):
         """Log a value through the model; nothing happens outside of a trainer."""
         if self._trainer is not None:
             self.trainer.lightning_module.log(*args, **kwargs)
+
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        """Return the parameters with learning rates of their own. All others train at the learning rate of the model.
+
+        ``pretrained``: weights of a pretrained model; ``peft``: weights that fine-tuning adds to them; ``gains``: numbers, behind
+        a sigmoid or the like, that set how fast a dynamics moves and need larger steps than matrices.
+        """
+        return {}
 
     def penalty(self) -> Tensor | None:
         """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
@@ -153,10 +168,6 @@ class Encoder(Part):
             ``[U, out_dim]``
         """
         raise TypeError(f"{type(self).__name__} has a frozen_trunk method but no forward_from_trunk method")
-
-    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
-        """Return parameters with learning rates of their own: ``pretrained`` weights, and those that ``peft`` adds."""
-        return {}
 
     def export(self, folder: Path, *, merged: bool) -> None:
         """Write the trained weights in a format that other programs can load.
