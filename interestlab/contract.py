@@ -62,8 +62,8 @@ class Part(Plugin, LightningModule):
     def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
         """Return the parameters with learning rates of their own. All others train at the learning rate of the model.
 
-        ``pretrained``: weights of a pretrained model; ``peft``: weights that fine-tuning adds to them; ``gains``: numbers, behind
-        a sigmoid or the like, that set how fast a dynamics moves and need larger steps than matrices.
+        ``pretrained`` are weights of a pretrained model, ``peft`` those that fine-tuning adds to them. ``gains`` are numbers,
+        behind a sigmoid or the like, that set how fast a dynamics moves; they need larger steps than matrices.
         """
         return {}
 
