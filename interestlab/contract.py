@@ -28,6 +28,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from interestlab._event_log import EventLog as EventLog
+from interestlab._plugin import ParameterGroup as ParameterGroup
 from interestlab._plugin import Plugin as Plugin
 from interestlab._plugin import class_path as class_path
 from interestlab._plugin import to_plain as to_plain
@@ -38,13 +39,6 @@ State = Any
 """What a dynamics stores between events: a tensor, or a tuple, list or dict of tensors, batch first.
 
 Stability: stable.
-"""
-
-
-ParameterGroup = Literal["pretrained", "peft", "gains"]
-"""Name of a group of parameters with a learning rate of its own.
-
-Stability: provisional.
 """
 
 
