@@ -52,7 +52,7 @@ class Optim(Rates):
     schedule: Literal["constant", "cosine"] = "constant"
     pretrained: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
     peft: Rates = field(default_factory=lambda: Rates(lr=5e-4))
-    gains_lr: float = 30.0
+    gains_lr: float = 5.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
