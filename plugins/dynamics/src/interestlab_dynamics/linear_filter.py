@@ -81,7 +81,19 @@ class LinearFilter(Dynamics):
         Returns:
             α ``[..., D]`` and β ``[..., D]``.
         """
-        alpha, beta = self.gains()
+        return self.fade(*self.gains(), dt)
+
+    def fade(self, alpha: Tensor, beta: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
+        """Move gains towards (0, 1) by the elapsed time.
+
+        Args:
+            alpha: α, broadcastable to ``[..., D]``.
+            beta: β, broadcastable to ``[..., D]``.
+            dt: ``[...]`` days since the previous event; negative values count as 0.
+
+        Returns:
+            α ``[..., D]`` and β ``[..., D]``.
+        """
         if self.raw_rate is None:
             shape = *dt.shape, self.dim
             return alpha.expand(shape), beta.expand(shape)
