@@ -10,10 +10,10 @@ from interestlab_dynamics.momentum import Momentum
 class SelectiveMomentum(Momentum):
     """Momentum with selective gains: how much of an event enters the user state depends on both.
 
-    ``z_t = z_{t-1} + α_t (z_{t-1} − z_{t-2}) + β_t (g(x_t) − z_{t-1})``. The raw gains of ``momentum`` are shifted, per head, by
-    a small network of ``[x_t, z_{t-1}, x_t ⊙ z_{t-1}]``. Its last layer starts at zero, so training starts from ``momentum``, and
-    with α = 0 from ``ewma``. The shifted gains go through the same maps, so each pair (α_t, β_t) lies in the stability triangle
-    for all weights. Elapsed time then fades them as in ``momentum``.
+    ``z_t = z_{t-1} + α_t (z_{t-1} − z_{t-2}) + β_t (g(x_t) − z_{t-1})``. A small network of ``[x_t, z_{t-1}, x_t ⊙ z_{t-1}]``
+    shifts the raw gains of ``momentum``, per head. Its last layer starts at zero, so training starts from ``momentum``, and
+    with α = 0 from ``ewma``. The shifted gains go through the same maps, so each pair (α_t, β_t) lies in the stability
+    triangle for all weights. Elapsed time then fades them as in ``momentum``.
 
     Events are processed one by one: T positions take O(T D H), like a gated recurrent unit.
 
