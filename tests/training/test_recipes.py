@@ -195,9 +195,10 @@ def test_several_encoders_replace_that_of_the_recipe(parser):
     assert options(parser, "--model.encoder.field=item.brand").model.encoder.init_args.field == "item.brand"
 
 
-def test_a_text_beside_the_ids_needs_a_fusion_head(fit):
-    with pytest.raises(DataError, match=r"need a fusion head, such as --model\.fusion="):
+def test_a_second_stream_needs_a_fusion_head(fit, capsys):
+    with pytest.raises(SystemExit):
         fit("--recipe=auto", "--model.encoder={id: id, brand: {class_path: id, init_args: {field: item.brand}}}")
+    assert "need a fusion head, such as --model.fusion=" in capsys.readouterr().err
 
 
 # ---- the recipe of a third party
@@ -289,7 +290,7 @@ def test_a_run_records_its_recipe_and_its_config_needs_none(fit, tmp_path, caplo
     caplog.set_level("INFO", "interestlab")
     cli = fit("--recipe=auto", "--model.dynamics=gru")
     recipe = recipes.require("gru")
-    (line,) = (record.getMessage() for record in caplog.records if "recipe" in record.getMessage())
+    (line,) = (record.getMessage() for record in caplog.records if "recipe gru" in record.getMessage())
     assert recipe.file in line
     assert "gru" in line
     assert cli.recipe.name == "gru"
