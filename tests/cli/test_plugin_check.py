@@ -103,7 +103,7 @@ def test_a_failed_check_is_reported_and_sets_the_exit_status(capsys, monkeypatch
     (row,) = [line for line in out.splitlines() if " missing_values " in line]
     assert "even if they are NaN." in row
     assert "failed" in row
-    assert out.splitlines()[-1] == "20 passed, 1 failed"
+    assert out.splitlines()[-1] == "21 passed, 1 failed"
 
 
 def test_a_declared_failure_is_expected(capsys):
