@@ -8,7 +8,9 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -48,10 +50,12 @@ def main(arguments: list[str]) -> None:
     print_results(results)
 
 
-def measure(options: argparse.Namespace) -> dict[str, object]:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Time both encoders in turns."""
-    items = log_source(options).read().items.collect()
-    texts = items["title"].cast(pl.String).drop_nulls().unique(maintain_order=True).head(options.texts).to_list()
+    items = log_source(options).read().items
+    assert items is not None
+    titles = items.select(pl.col("title").cast(pl.String)).collect()["title"]
+    texts = titles.drop_nulls().unique(maintain_order=True).head(options.texts).to_list()
     watch, seconds = Stopwatch(options.clock), {"frozen": list[float](), "static": list[float]()}
     with tempfile.TemporaryDirectory() as folder, make_progress() as progress:
         start = time.perf_counter()
@@ -68,7 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         task = progress.add_task("measuring", total=2 * options.rounds)
         for _, name in alternate(list(caches), options.rounds):
             with torch.no_grad():
-                seconds[name].append(watch.seconds(lambda cache=caches[name]: cache(codes)))
+                seconds[name].append(watch.seconds(partial(caches[name], codes)))
             progress.advance(task)
     return results | {"seconds": seconds, "ratio": summarize(paired_ratios(seconds["frozen"], seconds["static"]))}
 
@@ -82,7 +86,7 @@ def make_cache(encoder: Encoder, texts: list[str], folder: str) -> EmbeddingCach
     return EmbeddingCache(encoder.eval(), feature, EncoderChunking(), use_disk=False)
 
 
-def print_results(results: dict) -> None:
+def print_results(results: dict[str, Any]) -> None:
     """Print a table of texts per second, and the ratio."""
     texts = results["texts"]
     rows = [

@@ -106,11 +106,11 @@ class EmbeddingCache:
             ``[U, dim]`` on the encoder's device.
         """
         if not (self.use_disk and is_frozen(self.encoder)):
-            vectors = self(codes)
-            return whitening(vectors.to(whitening.mean.dtype))
+            whitened: Tensor = whitening(self(codes).to(whitening.mean.dtype))
+            return whitened
         if self._whitened is None:
-            vectors, key = self.frozen_vectors(), vectors_key(self.encoder)
-            self._whitened = cached_whitened_vectors(vectors, whitening, self.feature.folder, key)
+            key = vectors_key(self.encoder)
+            self._whitened = cached_whitened_vectors(self.frozen_vectors(), whitening, self.feature.folder, key)
         return torch.from_numpy(self._whitened[codes]).to(self.encoder.device)
 
     def trunk_rows(self) -> RaggedArray | None:

@@ -4,11 +4,12 @@ import hashlib
 import logging
 import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from interestlab.batch import Inputs
@@ -65,7 +66,7 @@ def compute_token_vectors(model: PreTrainedModel, tokenizer: FastTokenizer, pool
         ``[tokens, hidden]`` float32.
     """
     before, after = special_ids(tokenizer)
-    size = model.get_input_embeddings().num_embeddings
+    size = len(cast(nn.Embedding, model.get_input_embeddings()).weight)
     out = []
     for start in track(range(0, size, BATCH), f"encoding {size:,} tokens, once", disable=size < 8 * BATCH):
         ids = torch.arange(start, min(size, start + BATCH))

@@ -18,10 +18,10 @@ class Delta(Head):
     """Content plus a bounded learnt change of each id, normalised after adding.
 
     The result is ``(c + d) / |c + d|``. The content ``c`` is the mean of the content streams that are present, after a learnt
-    linear map that starts at the identity, scaled to unit length. The change ``d = u / sqrt(1 + |u|² / bound²)`` is the sum ``u`` of the id streams, shortened so that its
-    length stays below ``bound``. An id of zeros, or a missing one, leaves the content as it is. So an item without training is
-    represented by its text. An item without content is represented by ``m + u``, with a learnt vector ``m``, since the length
-    of its id should not be limited.
+    linear map that starts at the identity, scaled to unit length. The change ``d = u / sqrt(1 + |u|² / bound²)`` is the sum
+    ``u`` of the id streams, shortened so that its length stays below ``bound``. An id of zeros, or a missing one, leaves the
+    content as it is. So an item without training is represented by its text. An item without content is represented by
+    ``m + u``, with a learnt vector ``m``, since the length of its id should not be limited.
 
     Start the ids at zero (``id`` with ``std: 0``) and let ids without training count as missing (``min_count: 1``).
 
@@ -55,9 +55,10 @@ class Delta(Head):
             log.info(f"delta: no stream of {', '.join(streams)} is in ids={self.ids}; their mean is normalised instead")
         self.register_buffer("is_id", torch.tensor(flags), persistent=False)
         self.missing = nn.Parameter(0.02 * torch.randn(self.dim))
-        self.map = nn.Linear(self.dim, self.dim, bias=False) if self.adapt else nn.Identity()
+        self.map: nn.Module = nn.Identity()
         if self.adapt:
-            nn.init.eye_(self.map.weight)
+            self.map = linear = nn.Linear(self.dim, self.dim, bias=False)
+            nn.init.eye_(linear.weight)
 
     def join(self, values: Tensor, mask: Tensor) -> Tensor:
         content_mask = mask & ~self.is_id
