@@ -186,8 +186,8 @@ class InterestCLI(LightningCLI):
             kwargs["logger"] = create_loggers(config.loggers, self.run_dir, resume=self.resume) if is_fit else False
         command = f"interestlab fit --run_dir={self.run_dir} --ckpt_path=last"
         last = LastCheckpoint(config.checkpoint.dirpath, config.checkpoint_minutes, command)
-        recipe = self.recipe
-        run_folder = RunFolder(self.run_dir, self.saved_config, self.seed, recipe and f"{recipe.name} {recipe.digest}")
+        label = f"{self.recipe.name} {self.recipe.digest}" if self.recipe else None
+        run_folder = RunFolder(self.run_dir, self.saved_config, self.seed, label)
         self.trainer_defaults["callbacks"] = [last, run_folder, LastValidation(), Cost(self.run_dir)]
         plugins = self._get(self.config_init, "trainer").plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]

@@ -110,7 +110,7 @@ def test_a_declared_failure_is_expected(capsys):
     status, out, _ = check(capsys, PATH, '--init_args={"scale": 1}', '--expected_failures={"missing_values": "on purpose"}')
     assert status == 0
     assert "on purpose" in out
-    assert out.splitlines()[-1] == "20 passed, 1 expected"
+    assert out.splitlines()[-1] == "21 passed, 1 expected"
 
 
 def test_a_reason_that_is_not_text_is_reported(capsys, monkeypatch):
