@@ -24,12 +24,14 @@ class CooccurrenceSettings:
         step_decay: factor per further step between the two events of a pair.
         last_items: number of last events of a history that are scored from.
         recency_decay: factor per step back from the last event of a history.
+        repeats: whether an item can follow itself; false leaves out the diagonal of the counts.
     """
 
     window: int = 5
     step_decay: float = 0.8
     last_items: int = 5
     recency_decay: float = 0.8
+    repeats: bool = True
 
     def __post_init__(self) -> None:
         require_at_least(1, window=self.window, last_items=self.last_items)
@@ -50,7 +52,7 @@ class Cooccurrence(LinearBaseline):
 
     .. math:: s_j = \sum_{k=0}^{\min(L, m) - 1} \delta^k C_{h_{m-k}\, j}
 
-    with ``window`` W, ``step_decay`` γ, ``last_items`` L and ``recency_decay`` δ. A repeated item follows itself.
+    with ``window`` W, ``step_decay`` γ, ``last_items`` L and ``recency_decay`` δ. An item that is repeated follows itself, unless ``repeats`` is false.
 
     Args:
         log: the event store; only its training events are counted.
@@ -61,7 +63,10 @@ class Cooccurrence(LinearBaseline):
 
     def __init__(self, log: EventStore, settings: CooccurrenceSettings | None = None) -> None:
         self.settings = settings or CooccurrenceSettings()
-        super().__init__(count_pairs(log, self.settings.window, self.settings.step_decay))
+        counts = count_pairs(log, self.settings.window, self.settings.step_decay)
+        if not self.settings.repeats:
+            counts.setdiag(0)
+        super().__init__(counts)
 
     def weights(self, batch: Batch) -> scipy.sparse.csr_array:
         items, lengths = batch.items.cpu().numpy(), batch.mask.sum(1).cpu().numpy()

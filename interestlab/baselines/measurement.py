@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -15,7 +14,7 @@ from interestlab.baselines.popularity import Popularity
 from interestlab.data.datamodule import InterestData
 from interestlab.data.event_store import EventStore
 from interestlab.data.split import SplitName
-from interestlab.metrics import MetricSummary, TargetRanks, summarise
+from interestlab.metrics import MetricSummary, TargetRankMetric, summarise
 
 console = Console(stderr=True)
 
@@ -87,8 +86,9 @@ def measure_one(data: InterestData, split: SplitName, ks: Sequence[int], build: 
         baseline = build()
     built = time.perf_counter()
     batches = track(loader, f"ranking by {baseline.name}", console=console, transient=True)
-    columns = zip(*(baseline.rank_targets(batch) for batch in batches), strict=True)
-    ranks = TargetRanks(*(torch.cat(column) for column in columns))
+    ranks = TargetRankMetric()
+    for batch in batches:
+        ranks.update(baseline.rank_targets(batch))
     ranked = time.perf_counter()
-    summary = summarise(ranks, ks, data.log.counts)
+    summary = summarise(ranks.gather(), ks, data.log.counts)
     return Measurement(summary, built - start, ranked - built, baseline.num_bytes)

@@ -27,6 +27,13 @@ def test_scores_by_hand(data):
     assert scores[2] == pytest.approx([1.25 * 1, 1.25 * 2.5, 1.25 * 0.5, 0, 0])
 
 
+def test_repeats_can_be_left_out(data):
+    log = data(HISTORIES).log
+    counted, without = (Cooccurrence(log, CooccurrenceSettings(repeats=repeats)).matrix for repeats in (True, False))
+    assert counted.diagonal().tolist() == [1, 0, 0, 0, 0]
+    assert without.toarray().tolist() == (counted.toarray() - np.diag(counted.diagonal())).tolist()
+
+
 def test_items_that_never_followed_tie(data):
     shop = data(HISTORIES)
     baseline = Cooccurrence(shop.log)
