@@ -28,6 +28,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from interestlab._event_log import EventLog as EventLog
+from interestlab._plugin import ParameterGroup as ParameterGroup
 from interestlab._plugin import Plugin as Plugin
 from interestlab._plugin import class_path as class_path
 from interestlab._plugin import to_plain as to_plain
@@ -51,6 +52,14 @@ class Part(Plugin, LightningModule):
         """Log a value through the model; nothing happens outside of a trainer."""
         if self._trainer is not None:
             self.trainer.lightning_module.log(*args, **kwargs)
+
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        """Return the parameters with learning rates of their own. All others train at the learning rate of the model.
+
+        ``pretrained`` are weights of a pretrained model, ``peft`` those that fine-tuning adds to them. ``gains`` are numbers,
+        behind a sigmoid or the like, that set how fast a dynamics moves; they need larger steps than matrices.
+        """
+        return {}
 
     def penalty(self) -> Tensor | None:
         """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
@@ -153,10 +162,6 @@ class Encoder(Part):
             ``[U, out_dim]``
         """
         raise TypeError(f"{type(self).__name__} has a frozen_trunk method but no forward_from_trunk method")
-
-    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
-        """Return parameters with learning rates of their own: ``pretrained`` weights, and those that ``peft`` adds."""
-        return {}
 
     def export(self, folder: Path, *, merged: bool) -> None:
         """Write the trained weights in a format that other programs can load.

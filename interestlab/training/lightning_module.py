@@ -172,8 +172,8 @@ class InterestModel(EvaluationLoop):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         named: dict[str, list[nn.Parameter]] = {}
-        for encoder in self._encoders.values():
-            for group, params in encoder.parameter_groups().items():
+        for part in self.parts():
+            for group, params in part.parameter_groups().items():
                 named.setdefault(group, []).extend(params)
         fused = self.trainer.gradient_clip_val is None
         optimizer, rates = make_optimizer(self.optim, self.parameters(), named, fused=fused)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from interestlab.batch import Inputs
-from interestlab.contract import Encoder, FrozenTrunk
+from interestlab.contract import Encoder, FrozenTrunk, ParameterGroup
 from interestlab_encoders.base_weights import BaseWeights
 from interestlab_encoders.layer_stack import LayerStack, last_hidden_state
 from interestlab_encoders.model_folder import HUB_FILES, resolve_model_folder
@@ -101,7 +101,7 @@ class TextEncoder(Encoder):
         """
         return self.layer_stack.count_constant_layers(self.base.changeable_parameters(self.pretrained_model))
 
-    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
         pretrained = {id(p) for p in self.base.parameters}
         return {
             "pretrained": self.base.parameters,
