@@ -52,7 +52,8 @@ class Cooccurrence(LinearBaseline):
 
     .. math:: s_j = \sum_{k=0}^{\min(L, m) - 1} \delta^k C_{h_{m-k}\, j}
 
-    with ``window`` W, ``step_decay`` γ, ``last_items`` L and ``recency_decay`` δ. An item that is repeated follows itself, unless ``repeats`` is false.
+    with ``window`` W, ``step_decay`` γ, ``last_items`` L and ``recency_decay`` δ. An item that is repeated follows itself,
+    unless ``repeats`` is false.
 
     Args:
         log: the event store; only its training events are counted.
