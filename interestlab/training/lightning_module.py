@@ -220,6 +220,8 @@ class InterestModel(EvaluationLoop):
     def _fill_caches(self) -> None:
         for cache in self.backbone.caches.values():
             cache.fill()
+        for key in self.backbone.projections:
+            self.backbone.fit_whitening(key)
 
     @with_gathered_weights
     def _start_frozen_check(self) -> None:
