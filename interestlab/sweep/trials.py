@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from interestlab.config.arguments import from_settings
-from interestlab.errors import DataError
+from interestlab.errors import DataError, PluginError
 from interestlab.sweep.spec import Spec, load
 from interestlab.sweep.spec_values import Settings
+from interestlab.training.recipe_arguments import choose_recipe
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def expand(spec: Spec, chosen: Sequence[tuple[Mapping[str, str], Settings]] | No
 
 
 def settings_digest(spec: Spec, labels: Mapping[str, str], settings: Settings, *other: Any) -> str:
-    """Return eight digits that change with the settings of a combination and with the files that they name.
+    """Return eight digits that change with the settings of a combination, the files they name, and its recipe.
 
     Args:
         spec: the sweep.
@@ -80,8 +81,22 @@ def settings_digest(spec: Spec, labels: Mapping[str, str], settings: Settings, *
         *other: plain values that change it too.
     """
     base = [with_files(load(file), file.parent) for file in spec.base]
-    content = json.dumps([labels, base, with_files(settings, Path()), *other], sort_keys=True, ensure_ascii=False)
+    recipe = recipe_content(from_settings(settings, spec.base))
+    content = json.dumps([labels, base, with_files(settings, Path()), *recipe, *other], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+
+def recipe_content(arguments: list[str]) -> list[dict[str, Any]]:
+    """Return a list with the content of a trial's recipe, so that a changed recipe is another trial; empty without a recipe.
+
+    Args:
+        arguments: options of ``fit``.
+    """
+    try:
+        recipe = choose_recipe(arguments)
+    except (DataError, PluginError):
+        return []  # the check of the settings reports it
+    return [recipe.content] if recipe else []
 
 
 def find_trial(trials: Sequence[Trial], name: str) -> Trial:

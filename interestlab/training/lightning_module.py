@@ -131,8 +131,8 @@ class InterestModel(EvaluationLoop):
         self.item_codes = {field: data.codes(field) for field in sorted(fields)}
         if empty := [field for field, codes in self.item_codes.items() if not (codes >= 0).any()]:
             raise DataError(f"no item has a value for {', '.join(empty)}, which the objective reads.")
-        self.counts = data.log.counts
-        counts = np.maximum(self.counts, 1)
+        self.event_log = data.log
+        counts = np.maximum(data.log.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     # ---- training
@@ -172,8 +172,8 @@ class InterestModel(EvaluationLoop):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         named: dict[str, list[nn.Parameter]] = {}
-        for encoder in self._encoders.values():
-            for group, params in encoder.parameter_groups().items():
+        for part in self.parts():
+            for group, params in part.parameter_groups().items():
                 named.setdefault(group, []).extend(params)
         fused = self.trainer.gradient_clip_val is None
         optimizer, rates = make_optimizer(self.optim, self.parameters(), named, fused=fused)
@@ -220,6 +220,8 @@ class InterestModel(EvaluationLoop):
     def _fill_caches(self) -> None:
         for cache in self.backbone.caches.values():
             cache.fill()
+        for key in self.backbone.projections:
+            self.backbone.fit_whitening(key)
 
     @with_gathered_weights
     def _start_frozen_check(self) -> None:
