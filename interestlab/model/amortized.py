@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
 from interestlab.model.embedding_cache import EmbeddingCache
 from interestlab.utils.argument_checks import require_at_least
@@ -130,7 +130,8 @@ class VectorTable:
         if len(chosen) == len(everywhere):
             vectors = fresh
         else:
-            fresh.register_hook(lambda gradient: gradient * self.gradient_scale(len(everywhere), len(chosen)))
+            scale = self.gradient_scale(len(everywhere), len(chosen))
+            fresh.register_hook(lambda gradient: gradient * scale)
             positions = torch.from_numpy(np.searchsorted(everywhere, chosen)).to(device)
             vectors = self._read(everywhere, dtype, device).index_copy(0, positions, fresh)
         self._count(everywhere, chosen)
@@ -233,8 +234,8 @@ class VectorTable:
         self._write_finished(step)
         return {
             "vectors": self.vectors,
-            "encoded_at": torch.from_numpy(self.encoded_at),
-            "gradient_epoch": torch.from_numpy(self.gradient_epoch),
+            "encoded_at": torch.from_numpy(self.encoded_at.copy()),
+            "gradient_epoch": torch.from_numpy(self.gradient_epoch.copy()),
             "refreshed": [self.refreshed_at, self.refreshed_epoch],
         }
 
@@ -244,6 +245,7 @@ class VectorTable:
         Args:
             state: from :meth:`state_dict`.
         """
+        self._unwritten.clear()
         if len(state["encoded_at"]) == self.cache.feature.size:
             self.vectors = state["vectors"]
             self.encoded_at, self.gradient_epoch = (state[name].numpy().copy() for name in ("encoded_at", "gradient_epoch"))

@@ -198,7 +198,7 @@ class InterestModel(EvaluationLoop):
         seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
         position = StepPosition(seed, self.trainer.current_epoch, batch_idx, self.trainer.global_step)
         if stale := self.backbone.amortized.start_step(position):
-            self._refresh(stale)
+            self.refresh_tables(stale)
         seed_everything_from([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._loss_guard.reset()
@@ -235,7 +235,12 @@ class InterestModel(EvaluationLoop):
             cache.fill()
 
     @with_gathered_weights
-    def _refresh(self, tables: list[VectorTable]) -> None:
+    def refresh_tables(self, tables: list[VectorTable]) -> None:
+        """Encode all values of some tables of amortised encoding again, in the precision of a training step.
+
+        Args:
+            tables: tables of the backbone.
+        """
         with self.trainer.precision_plugin.train_step_context():
             for table in tables:
                 table.refresh(self.backbone.dtype)
