@@ -1,12 +1,18 @@
-"""The base class of every plugin, which :mod:`interestlab.contract` re-exports."""
+"""The base class of every plugin, and names of parameter groups; :mod:`interestlab.contract` re-exports both."""
 
 import inspect
 from abc import ABC
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from interestlab.registry import REGISTRIES
+
+ParameterGroup = Literal["pretrained", "peft", "gains"]
+"""Name of a group of parameters with a learning rate of its own.
+
+Stability: provisional.
+"""
 
 
 class Plugin(ABC):

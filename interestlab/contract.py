@@ -28,6 +28,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from interestlab._event_log import EventLog as EventLog
+from interestlab._plugin import ParameterGroup as ParameterGroup
 from interestlab._plugin import Plugin as Plugin
 from interestlab._plugin import class_path as class_path
 from interestlab._plugin import to_plain as to_plain
@@ -51,6 +52,14 @@ class Part(Plugin, LightningModule):
         """Log a value through the model; nothing happens outside of a trainer."""
         if self._trainer is not None:
             self.trainer.lightning_module.log(*args, **kwargs)
+
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        """Return the parameters with learning rates of their own. All others train at the learning rate of the model.
+
+        ``pretrained`` are weights of a pretrained model, ``peft`` those that fine-tuning adds to them. ``gains`` are numbers,
+        behind a sigmoid or the like, that set how fast a dynamics moves; they need larger steps than matrices.
+        """
+        return {}
 
     def penalty(self) -> Tensor | None:
         """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
@@ -94,11 +103,19 @@ class Encoder(Part):
         out_dim: width of its embeddings, set by the time :meth:`build` returns.
         preprocess_key: identifies everything that the output of :meth:`preprocess` depends on (a tokenizer, a length); None for
             an encoder that reads the index of a value, not its text.
+        whiten: whether the model maps the embeddings to its width by PCA and scales each component to variance 1 over the
+            distinct values of the fields, instead of by a learnt layer. Provisional.
+        min_count: a value of an item field counts as missing if the items that have it occur in fewer training events. The
+            embedding of a value without training then affects no result. Provisional.
+        is_lookup: whether :meth:`forward` only reads rows of a table, so that many more values fit into one call. Provisional.
     """
 
     fields: Sequence[str]
     out_dim: int
     preprocess_key: str | None = None
+    whiten: bool = False
+    min_count: int = 0
+    is_lookup: bool = False
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         """Create what depends on the data or on the model. Called once, right after construction.
@@ -153,10 +170,6 @@ class Encoder(Part):
             ``[U, out_dim]``
         """
         raise TypeError(f"{type(self).__name__} has a frozen_trunk method but no forward_from_trunk method")
-
-    def parameter_groups(self) -> Mapping[Literal["pretrained", "peft"], Iterable[nn.Parameter]]:
-        """Return parameters with learning rates of their own: ``pretrained`` weights, and those that ``peft`` adds."""
-        return {}
 
     def export(self, folder: Path, *, merged: bool) -> None:
         """Write the trained weights in a format that other programs can load.

@@ -21,6 +21,4 @@ def print_results(results: dict[str, Any]) -> None:
         for row in results["steps"]
     ]
     console.print(make_table(None, headings, rows))
-    console.print(
-        "relative to the norm of the exact gradient; in parentheses the distance of a mean of so many samples from its expectation"
-    )
+    console.print("relative to the norm of the exact gradient; in parentheses the sampling error of the mean")

@@ -11,7 +11,7 @@ from interestlab.registry import DYNAMICS
 BASELINE = "transformer"
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "momentum": [{}, {"delta": "network"}],
-    "multi_interest": [{"extractor": "attention"}, {"extractor": "routing"}],
+    "multi_interest": [{}, {"extractor": "attention"}, {"extractor": "routing"}],
     "ode": [{"solver": "linear"}, {"solver": "euler"}, {"solver": "rk4"}],
     "time_transformer": [{"kind": "hstu"}, {"kind": "rotary"}, {"kind": "interval"}],
 }

@@ -19,13 +19,17 @@ class HistoryDataset(Dataset[Batch]):
         log: the event store.
         split: ``train`` (every next event that can be a target is one), ``validation`` or ``test`` (the target of that
             split), or ``predict`` (all events are history, and there is no target).
-        max_history: number of most recent events to read.
+        max_history: number of events to read at most: the most recent ones, except that training reads longer histories in
+            several windows, so that every position is trained on once per epoch.
         with_history_items: whether batches contain all items of each history; never in training.
 
     Attributes:
-        users: ``[samples]`` int64 user index of each sample.
+        users: ``[samples]`` int64 user index of each sample; in training, a user with a long history has several.
         lengths: ``[samples]`` int64 number of events that are read.
     """
+
+    OVERLAP = 0.25
+    """Share of a window that repeats the end of the window before it, as context without targets."""
 
     def __init__(self, log: EventStore, split: SplitName, max_history: int, with_history_items: bool) -> None:
         self.log, self.split = log, split
@@ -42,12 +46,26 @@ class HistoryDataset(Dataset[Batch]):
         self.starts = starts[self.users]
         self.last = self.starts + end[self.users]
         self.first = np.maximum(self.starts, self.last - max_history)
-        if split == "train":  # drop windows without a target
-            edges = np.stack([self.first + 1, self.last + 1], 1).ravel()
-            has_target = np.logical_or.reduceat(log.is_target, edges[edges < len(log.is_target)])[::2]
-            self.users, self.starts = self.users[has_target], self.starts[has_target]
-            self.first, self.last = self.first[has_target], self.last[has_target]
+        self.first_target = self.first
+        if split == "train":
+            self._use_all_positions(max_history)
         self.lengths = self.last - self.first
+
+    def _use_all_positions(self, max_history: int) -> None:
+        """Cover each history with windows, from its end backwards, and drop the windows without a target."""
+        stride = max(1, round(max_history * (1 - self.OVERLAP)))
+        counts = 1 + np.maximum(0, -(-(self.last - self.starts - max_history) // stride))
+        index = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)  # 0 for the last window of a history
+        self.users, self.starts, self.last = (np.repeat(a, counts) for a in (self.users, self.starts, self.last))
+        self.last = self.last - index * stride
+        self.first = np.maximum(self.starts, self.last - max_history)
+        # An event in two windows is a target in the earlier one, which shows more of what came before it.
+        earlier_last = np.where(self.first > self.starts, self.last - stride, self.starts)
+        self.first_target = np.maximum(self.first, earlier_last)
+        edges = np.stack([self.first_target + 1, self.last + 1], 1).ravel()
+        has_target = np.logical_or.reduceat(self.log.is_target, edges[edges < len(self.log.is_target)])[::2]
+        for name in ("users", "starts", "first", "first_target", "last"):
+            setattr(self, name, getattr(self, name)[has_target])
 
     def __len__(self) -> int:
         return len(self.users)
@@ -58,7 +76,8 @@ class HistoryDataset(Dataset[Batch]):
         targets = np.full(rows.shape, -1, np.int64)
         if self.split == "train":
             next_rows = rows[mask] + 1
-            targets[mask] = np.where(self.log.is_target[next_rows], self.log.item[next_rows], -1)
+            is_target = self.log.is_target[next_rows] & (rows >= self.first_target[samples][:, None])[mask]
+            targets[mask] = np.where(is_target, self.log.item[next_rows], -1)
         elif self.split != "predict":
             targets[np.arange(len(samples)), lengths - 1] = self.log.item[last]
         times = self.log.time[rows]

@@ -16,9 +16,14 @@ from interestlab.data.fields import FieldValues
 from interestlab.errors import DataError
 from interestlab.model.amortized import Amortization, AmortizedEncoding
 from interestlab.model.chunking import EncoderChunking
+<<<<<<< HEAD
+=======
+from interestlab.model.disk_cache import cached_whitening, is_frozen, vectors_key
+>>>>>>> main
 from interestlab.model.embedding_cache import EmbeddingCache
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.streams import Stream, list_streams
+from interestlab.model.whitening import Whitening, fit_whitening
 
 Similarity = Literal["cosine", "dot"]
 
@@ -68,7 +73,7 @@ class InterestBackbone(nn.Module):
         for encoder in encoders.values():
             encoder.build(cardinalities, dim)
         self.encoders = nn.ModuleDict(encoders)
-        self.projections = nn.ModuleDict({key: make_projection(e.out_dim, dim) for key, e in encoders.items()})
+        self.projections = nn.ModuleDict({key: make_projection(e, dim) for key, e in encoders.items()})
         self.fusion = nn.ModuleDict()
         for side, names in {
             "item": [s.name for s in self.item_streams],
@@ -152,7 +157,30 @@ class InterestBackbone(nn.Module):
         Returns:
             ``[U, D]``
         """
+        if isinstance(whitening := self.projections[stream.encoder], Whitening):
+            self.fit_whitening(stream.encoder)
+            return self.caches[stream.name].whitened(whitening, codes).to(self.dtype)
         return self.project(stream, self.caches[stream.name](codes))
+
+    def fit_whitening(self, key: str) -> None:
+        """Fit the whitening of an encoder on the distinct values of its fields, unless it is fitted, or there is none.
+
+        Args:
+            key: key of the encoder.
+
+        Raises:
+            DataError: all values have the same embedding.
+        """
+        whitening = self.projections[key]
+        if not isinstance(whitening, Whitening) or whitening.is_fitted:
+            return
+        encoder, caches = self._encoders[key], [self.caches[s.name] for s in self.streams if s.encoder == key]
+        vectors, fields = [cache.all_vectors() for cache in caches], ", ".join(encoder.fields)
+        if is_frozen(encoder):
+            names = {"vectors": vectors_key(encoder)} | {f"values_{i}": c.feature.folder.name for i, c in enumerate(caches)}
+            whitening.set_map(*cached_whitening(vectors, self.dim, caches[0].feature.folder, names, fields))
+        else:
+            whitening.set_map(*fit_whitening(vectors, self.dim, fields))
 
     def project(self, stream: Stream, vectors: Tensor) -> Tensor:
         """Project the output of a stream's encoder to the width of the model.
@@ -271,14 +299,16 @@ class InterestBackbone(nn.Module):
         return torch.cat([none, none.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
 
-def make_projection(out_dim: int, dim: int) -> nn.Module:
-    """Make the layer from an encoder's width to the model's; the identity if they are equal.
+def make_projection(encoder: Encoder, dim: int) -> nn.Module:
+    """Make the layer from an encoder's width to the model's: learnt, the identity if they are equal, or a whitening.
 
     Args:
-        out_dim: width of the encoder.
+        encoder: the encoder, built.
         dim: width of the model.
     """
-    return nn.Identity() if out_dim == dim else nn.Linear(out_dim, dim)
+    if encoder.whiten:
+        return Whitening(encoder.out_dim, dim)
+    return nn.Identity() if encoder.out_dim == dim else nn.Linear(encoder.out_dim, dim)
 
 
 def fuse(head: nn.Module, encoded: Encoded) -> Tensor:

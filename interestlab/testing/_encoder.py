@@ -12,8 +12,6 @@ from interestlab.testing._checks import DIM, ContractError, require, require_equ
 from interestlab.testing._data import TEXTS, pad_rows
 from interestlab.testing._part import PartChecks
 
-GROUPS = {"pretrained", "peft"}
-
 
 class EncoderChecks(PartChecks[Encoder]):
     """An encoder under test.
@@ -65,22 +63,6 @@ class EncoderChecks(PartChecks[Encoder]):
         """``out_dim`` is a positive int after ``build``."""
         out_dim = getattr(self.fresh(), "out_dim", None)
         require(type(out_dim) is int and out_dim > 0, f"out_dim is {out_dim!r}; it must be a positive int")
-
-    def check_parameter_groups(self) -> None:
-        """``parameter_groups`` contains only the encoder's own parameters, each at most once."""
-        part = self.fresh()
-        own = {id(p) for p in part.parameters()}
-        groups = {name: [id(p) for p in params] for name, params in part.parameter_groups().items()}
-        require(
-            set(groups) <= GROUPS,
-            f"the groups are named {', '.join(groups)}; the allowed names are {', '.join(sorted(GROUPS))}",
-        )
-        grouped = [i for group in groups.values() for i in group]
-        require(
-            set(grouped) <= own,
-            "a group contains a parameter that is not registered in the encoder, so it would not be saved or moved",
-        )
-        require(len(set(grouped)) == len(grouped), "a parameter is in a group twice, or in two groups")
 
     def check_frozen_trunk(self) -> None:
         """``forward_from_trunk`` after ``frozen_trunk`` equals ``forward``, and training does not affect the trunk."""

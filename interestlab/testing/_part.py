@@ -2,17 +2,18 @@
 
 import io
 from abc import ABC, abstractmethod
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
-from interestlab.contract import Dynamics, FusionHead, Part
+from interestlab.contract import Dynamics, FusionHead, ParameterGroup, Part
 from interestlab.testing._checks import DIM, Checks, require, require_equal, state_tensors, tensor_layout
 from interestlab.testing._trees import map_tensors
 
 M = TypeVar("M", bound=Part)
 N = TypeVar("N", FusionHead, Dynamics)
+GROUPS = set(get_args(ParameterGroup))
 
 
 class PartChecks(Checks[M], ABC):
@@ -67,6 +68,22 @@ class PartChecks(Checks[M], ABC):
         for name, gradient in gradients.items():
             require(gradient is None or bool(gradient.isfinite().all()), f"the gradient of {name} is not finite")
         return [gradient for gradient in gradients.values() if gradient is not None]
+
+    def check_parameter_groups(self) -> None:
+        """``parameter_groups`` contains only the part's own parameters, each at most once."""
+        part = self.fresh()
+        own = {id(p) for p in part.parameters()}
+        groups = {name: [id(p) for p in params] for name, params in part.parameter_groups().items()}
+        require(
+            set(groups) <= GROUPS,
+            f"the groups are named {', '.join(groups)}; the allowed names are {', '.join(sorted(GROUPS))}",
+        )
+        grouped = [i for group in groups.values() for i in group]
+        require(
+            set(grouped) <= own,
+            "a group contains a parameter that is not registered in the part, so it would not be saved or moved",
+        )
+        require(len(set(grouped)) == len(grouped), "a parameter is in a group twice, or in two groups")
 
     def check_gradients(self) -> None:
         """Gradients are finite, and at least one trainable parameter receives a gradient if there are any."""

@@ -177,8 +177,8 @@ class InterestModel(EvaluationLoop):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         named: dict[str, list[nn.Parameter]] = {}
-        for encoder in self._encoders.values():
-            for group, params in encoder.parameter_groups().items():
+        for part in self.parts():
+            for group, params in part.parameter_groups().items():
                 named.setdefault(group, []).extend(params)
         fused = self.trainer.gradient_clip_val is None
         optimizer, rates = make_optimizer(self.optim, self.parameters(), named, fused=fused)
@@ -233,6 +233,8 @@ class InterestModel(EvaluationLoop):
     def _fill_caches(self) -> None:
         for cache in self.backbone.caches.values():
             cache.fill()
+        for key in self.backbone.projections:
+            self.backbone.fit_whitening(key)
 
     @with_gathered_weights
     def refresh_tables(self, tables: list[VectorTable]) -> None:

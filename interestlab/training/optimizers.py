@@ -1,4 +1,4 @@
-"""Optimiser, learning rates and warm-up, by group: pretrained weights, what fine-tuning adds to them, and all others."""
+"""Optimiser, learning rates and warm-up, by group: pretrained weights, what fine-tuning adds to them, gains, and all others."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -44,20 +44,28 @@ class Optim(Rates):
         schedule: after the warm-up: ``constant``, or half a ``cosine`` down to zero at the last step.
         pretrained: rates of pretrained weights.
         peft: rates of the weights that a fine-tuning method adds to pretrained ones (LoRA matrices, adapters).
+        gains_lr: learning rate of the gains of a dynamics, in multiples of ``lr``: they lie behind a sigmoid, so steps of the
+            size of other weights' would hardly move them.
     """
 
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     schedule: Literal["constant", "cosine"] = "constant"
     pretrained: Rates = field(default_factory=lambda: Rates(lr=2e-5, weight_decay=0.01))
     peft: Rates = field(default_factory=lambda: Rates(lr=5e-4))
+    gains_lr: float = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(0, gains_lr=self.gains_lr)
 
     def rates_of(self, group: str | None) -> Rates:
         """Return the rates of a group.
 
         Args:
-            group: ``pretrained``, ``peft``, or None for all other parameters.
+            group: ``pretrained``, ``peft``, ``gains``, or None for all other parameters.
         """
-        return {"pretrained": self.pretrained, "peft": self.peft}.get(group or "", self)
+        gains = Rates(self.lr * self.gains_lr, 0.0, self.warmup)
+        return {"pretrained": self.pretrained, "peft": self.peft, "gains": gains}.get(group or "", self)
 
 
 def make_optimizer(

@@ -1,12 +1,15 @@
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from interestlab.data.dataset import HistoryDataset
 from interestlab.data.sampler import LengthBucketSampler
+from interestlab.data.split import SplitPositions
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60).map(np.array)
 
@@ -19,14 +22,16 @@ def history(log, user):
     return log.item[log.offsets[user] : log.offsets[user + 1]].tolist()
 
 
+@pytest.mark.parametrize("max_history", [1, 2, 5, 1000])
 @pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
-def test_every_training_event_is_a_target_once_per_epoch(data, split):
-    module = data(split=split, batch_events=40)
+def test_every_training_event_is_a_target_once_per_epoch(data, split, max_history):
+    module = data(split=split, batch_events=40, max_history=max_history)
     log = module.log
     targets = Counter()
     for batch in module.train_dataloader():
         real = batch.targets >= 0
-        assert (real == batch.mask).all()
+        assert (real <= batch.mask).all()
+        assert batch.mask.shape[1] <= max_history
         # A target is the next event in the log, of the same user.
         rows = batch.event_index[real].numpy()
         assert (log.item[rows + 1] == batch.targets[real].numpy()).all()
@@ -35,6 +40,28 @@ def test_every_training_event_is_a_target_once_per_epoch(data, split):
         targets.update((rows + 1).tolist())
     trained = [r for start, n in zip(log.offsets, log.split_positions.train, strict=False) for r in range(start + 1, start + n)]
     assert targets == Counter(trained)
+
+
+@given(lengths=LENGTHS, max_history=st.integers(1, 20))
+def test_windows_repeat_a_quarter_as_context(lengths, max_history):
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    log = SimpleNamespace(
+        offsets=offsets,
+        item=np.arange(offsets[-1]),
+        time=np.zeros(offsets[-1]),
+        is_target=np.ones(offsets[-1], bool),
+        split_positions=SplitPositions(lengths, np.full_like(lengths, -1), np.full_like(lengths, -1)),
+    )
+    train = HistoryDataset(log, "train", max_history, with_history_items=False)
+    if not len(train):
+        assert (lengths < 2).all()
+        return
+    batch = train[list(range(len(train)))]
+    assert sorted(batch.targets[batch.targets >= 0].tolist()) == np.setdiff1d(log.item, offsets[:-1]).tolist()
+    context = (batch.mask & (batch.targets < 0)).sum(1)
+    assert (context <= np.ceil(max_history / 4)).all()
+    first = np.isin(batch.items[:, 0], offsets[:-1])
+    assert (context[torch.from_numpy(first)] == 0).all()
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])
@@ -72,7 +99,7 @@ def test_predict_reads_full_histories(data):
             assert batch.items[i][batch.mask[i]].tolist() == history(module.log, user)
 
 
-@pytest.mark.parametrize("part", ["train", "validation", "test", "predict"])
+@pytest.mark.parametrize("part", ["validation", "test", "predict"])
 def test_max_history_keeps_the_last_events(data, part):
     log = data().log
     short, full = dataset(log, part, max_history=3), dataset(log, part)

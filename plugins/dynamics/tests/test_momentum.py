@@ -41,7 +41,7 @@ def test_values_with_time_computed_by_hand():
     # After ln 2 · τ days half of the memory remains: α = .25, β = .75. z2 = 1 + .75(2 − 1) = 1.75;
     # then at once (α = β = .5): z3 = 1.75 + .5(1.75 − 1) + .5(0 − 1.75) = 1.25
     half_life = 10.0 * torch.tensor(2.0).log().item()
-    z = run(Momentum(1, time_constant=10.0), [1.0, 2.0, 0.0], [0.0, half_life, 0.0])
+    z = run(Momentum(1, alpha=0.5, beta=0.5, time_constant=10.0), [1.0, 2.0, 0.0], [0.0, half_life, 0.0])
     torch.testing.assert_close(z, torch.tensor([1.0, 1.75, 1.25]))
 
 
@@ -127,7 +127,7 @@ def test_gains_are_stable_for_all_weights_and_times(raw_alpha, raw_beta, raw_rat
         ({"alpha": -1.5}, "alpha is -1.5"),
         ({"alpha": 0.9999}, "alpha"),
         ({"beta": 0.0}, "beta is 0"),
-        ({"beta": 3.0}, r"beta is 3.0; its share of 2\(1 \+ alpha\) = 3"),
+        ({"alpha": 0.5, "beta": 3.0}, r"beta is 3.0; its share of 2\(1 \+ alpha\) = 3"),
         ({"time_constant": 0.0}, "time_constant is 0.0 days; it must be positive"),
         ({"time_constant": float("nan")}, "time_constant is nan"),
     ],

@@ -51,7 +51,7 @@ def random_weights(**arguments):
 
 
 def test_attention_is_a_softmax_over_the_events_so_far():
-    dynamics, x = random_weights(max_length=4), torch.randn(2, 7, 6).double()
+    dynamics, x = random_weights(extractor="attention", max_length=4), torch.randn(2, 7, 6).double()
     first, _, last = dynamics.extractor.score
     positions = dynamics.extractor.positions.weight[[0, 1, 2, 3, 3, 3, 3]]
     expected = []
@@ -59,6 +59,14 @@ def test_attention_is_a_softmax_over_the_events_so_far():
         attention = (last.weight @ torch.tanh(first.weight @ (x + positions)[:, :t].transpose(1, 2))).softmax(-1)
         expected.append(attention @ x[:, :t])
     torch.testing.assert_close(run(dynamics, x), torch.stack(expected, 1))
+
+
+def test_recency_starts_as_averages_of_different_memory():
+    x = torch.randn(2, 6, 8)
+    z = run(MultiInterest(8, num_interests=2).eval(), x)
+    for k, beta in enumerate([0.1, 0.95]):
+        weights = (1 - beta) ** torch.arange(5.0, -1, -1)
+        torch.testing.assert_close(z[:, -1, k], (weights[:, None] * x).sum(1) / weights.sum())
 
 
 def test_attention_with_scores_whose_exponential_overflows():

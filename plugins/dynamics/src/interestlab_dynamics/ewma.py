@@ -18,13 +18,14 @@ class EWMA(LinearFilter):
         dim: width of the model.
         beta: initial weight of the newest event, between 0 and 1.
         time_constant: initial τ in days, after which 1/e of the memory remains; None ignores time.
+        dropout: share of each event's channels dropped in training.
 
     Raises:
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, dim: int, beta: float = 0.3, time_constant: float | None = 365.0) -> None:
-        super().__init__(dim, time_constant)
+    def __init__(self, dim: int, beta: float = 0.3, time_constant: float | None = 365.0, dropout: float = 0.0) -> None:
+        super().__init__(dim, time_constant, dropout)
         self.raw_beta = nn.Parameter(torch.full((dim,), inverse_bounded_sigmoid(beta, "beta")))
 
     def gains(self) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,14 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interestlab.contract import Dynamics
+from interestlab.contract import Dynamics, ParameterGroup
 
 MARGIN = 1e-3
 """Distance that gains keep from the edges of their range."""
@@ -42,18 +43,20 @@ class LinearFilter(Dynamics):
     Args:
         dim: width of the model.
         time_constant: initial τ in days, after which 1/e of the memory remains; None ignores time.
+        dropout: share of each event's channels dropped in training.
 
     Raises:
         ValueError: ``time_constant`` is not positive and finite.
     """
 
-    def __init__(self, dim: int, time_constant: float | None = 365.0) -> None:
+    def __init__(self, dim: int, time_constant: float | None = 365.0, dropout: float = 0.0) -> None:
         super().__init__()
         if time_constant is not None and not 0 < time_constant < math.inf:
             raise ValueError(f"time_constant is {time_constant} days; it must be positive and finite, or None to ignore time")
         self.dim = dim
         self.in_proj = nn.Linear(dim, dim, bias=False)
         nn.init.eye_(self.in_proj.weight)
+        self.dropout = nn.Dropout(dropout)
         self.raw_rate: nn.Parameter | None = None
         if time_constant is not None:
             rate = 1 / time_constant
@@ -78,16 +81,31 @@ class LinearFilter(Dynamics):
         Returns:
             α ``[..., D]`` and β ``[..., D]``.
         """
-        alpha, beta = self.gains()
+        return self.fade(*self.gains(), dt)
+
+    def fade(self, alpha: Tensor, beta: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
+        """Move gains towards (0, 1) by the elapsed time.
+
+        Args:
+            alpha: α, broadcastable to ``[..., D]``.
+            beta: β, broadcastable to ``[..., D]``.
+            dt: ``[...]`` days since the previous event; negative values count as 0.
+
+        Returns:
+            α ``[..., D]`` and β ``[..., D]``.
+        """
         if self.raw_rate is None:
             shape = *dt.shape, self.dim
             return alpha.expand(shape), beta.expand(shape)
         w = torch.exp(-dt.clamp(min=0).unsqueeze(-1) * F.softplus(self.raw_rate))
         return w * alpha, torch.lerp(torch.ones_like(w), beta.expand_as(w), w)
 
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        return {"gains": [p for name, p in self.named_parameters(recurse=False) if name.startswith("raw_")]}
+
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         alpha, beta = self.gains_after(dt)
-        g = self.in_proj(x).to(beta.dtype)
+        g = self.in_proj(self.dropout(x)).to(beta.dtype)
         decay, drive = 1 + alpha - beta, beta * g
         # With z = previous = g(x_1), the equation gives z_1 = g(x_1).
         z = previous = g[:, 0]
@@ -104,7 +122,7 @@ class LinearFilter(Dynamics):
 
     def step(self, state: FilterState, x: Tensor, dt: Tensor) -> tuple[FilterState, Tensor]:
         alpha, beta = self.gains_after(dt)
-        g = self.in_proj(x).to(beta.dtype)
+        g = self.in_proj(self.dropout(x)).to(beta.dtype)
         started = state.started.unsqueeze(-1)
         z, previous = torch.where(started, state.z, g), torch.where(started, state.previous, g)
         new_z = _update(z, previous, 1 + alpha - beta, alpha, beta * g)

@@ -29,10 +29,11 @@ class Momentum(LinearFilter):
 
     Args:
         dim: width of the model.
-        alpha: initial momentum, between -0.998 and 0.998; 0 gives an EWMA.
+        alpha: initial momentum, between -0.998 and 0.998; at 0, the default, training starts from an EWMA.
         beta: initial share of the gap to the event that is closed at once, between 0 and 2(1 + alpha).
         time_constant: initial τ in days, after which 1/e of the memory remains; None ignores time.
         delta: ``evidence``, or ``network`` for the evidence with a learnt correction.
+        dropout: share of each event's channels dropped in training.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -41,12 +42,13 @@ class Momentum(LinearFilter):
     def __init__(
         self,
         dim: int,
-        alpha: float = 0.5,
-        beta: float = 0.5,
+        alpha: float = 0.0,
+        beta: float = 0.3,
         time_constant: float | None = 365.0,
         delta: Literal["evidence", "network"] = "evidence",
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(dim, time_constant)
+        super().__init__(dim, time_constant, dropout)
         if delta not in ("evidence", "network"):
             raise ValueError(f"delta is {delta!r}; it must be evidence or network")
         if not -1 < alpha < 1:

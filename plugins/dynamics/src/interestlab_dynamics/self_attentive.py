@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from interestlab_dynamics.transformer import init_weights
 
@@ -25,7 +26,9 @@ class RunningAverages(NamedTuple):
 class SelfAttentiveExtractor(nn.Module):
     """ComiRec-SA: K attention-weighted averages of the events so far, ``z_tk = Σ_{j≤t} a_tkj x_j``.
 
-    ``a_tk`` is the softmax over the events so far of ``s_jk = w_k·tanh(W (x_j + p_j))``, with learnt positions ``p_j``.
+    ``a_tk`` is the softmax over the events so far of ``s_jk = w_k·tanh(W (x_j + p_j))``, with learnt positions ``p_j``. With
+    ``betas``, a learnt recency slope joins the score, ``s_jk + λ_k j``, and ``w_k`` starts at zero: each interest starts as a
+    normalised exponentially weighted average ``∝ Σ_{j≤t} (1 − β_k)^{t−j} x_j`` of its own memory, ``λ_k = −log(1 − β_k)``.
 
     A softmax over a growing history is a running average: ``z_tk = z_{t−1,k} + γ_tk (x_t − z_{t−1,k})`` with
     ``γ_tk = exp(s_tk − logsumexp_{j≤t} s_jk)``. All positions together take O(T D (D + K)), and a step O(D (D + K)).
@@ -36,16 +39,26 @@ class SelfAttentiveExtractor(nn.Module):
         dim: width of the events.
         num_interests: K.
         max_length: number of distinct positions; later events share the last one.
+        betas: ``[K]`` initial weight of the newest event in each average, between 0 and 1; None: no recency slope (ComiRec-SA).
+        dropout: share of each event's channels dropped in training.
     """
 
-    def __init__(self, dim: int, num_interests: int, max_length: int) -> None:
+    def __init__(
+        self, dim: int, num_interests: int, max_length: int, betas: Tensor | None = None, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.num_interests = num_interests
         self.positions = nn.Embedding(max_length, dim)
-        self.score = nn.Sequential(
-            nn.Linear(dim, 4 * dim, bias=False), nn.Tanh(), nn.Linear(4 * dim, num_interests, bias=False)
-        )
+        last = nn.Linear(4 * dim, num_interests, bias=False)
+        self.score = nn.Sequential(nn.Linear(dim, 4 * dim, bias=False), nn.Tanh(), last)
         init_weights(self.positions)
+        self.raw_slopes: nn.Parameter | None = None
+        if betas is not None:
+            nn.init.zeros_(last.weight)
+            slopes = -torch.log1p(-betas)
+            # The inverse of softplus, which keeps the learnt slope positive.
+            self.raw_slopes = nn.Parameter(slopes + torch.log(-torch.expm1(-slopes)))
+        self.dropout = nn.Dropout(dropout)
 
     def scores(self, x: Tensor, positions: Tensor) -> Tensor:
         """Compute attention scores.
@@ -58,7 +71,8 @@ class SelfAttentiveExtractor(nn.Module):
             ``[..., K]``.
         """
         positioned = x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1))
-        return self.score(positioned).to(self.positions.weight.dtype)
+        scores = self.score(positioned).to(self.positions.weight.dtype)
+        return scores if self.raw_slopes is None else scores + positions.unsqueeze(-1) * F.softplus(self.raw_slopes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Extract the interests after every event.
@@ -69,6 +83,7 @@ class SelfAttentiveExtractor(nn.Module):
         Returns:
             ``[B, T, K, D]``.
         """
+        x = self.dropout(x)
         scores = self.scores(x, torch.arange(x.shape[1], device=x.device))
         gains = torch.exp(scores - scores.logcumsumexp(1)).unsqueeze(-1)
         x = x.to(gains.dtype).unsqueeze(2)
@@ -100,6 +115,7 @@ class SelfAttentiveExtractor(nn.Module):
         Returns:
             the new state.
         """
+        x = self.dropout(x)
         scores = self.scores(x, state.num_events)
         log_total = torch.logaddexp(state.log_total, scores)
         z = torch.lerp(state.z, x.to(log_total.dtype).unsqueeze(1), torch.exp(scores - log_total).unsqueeze(-1))
