@@ -16,10 +16,7 @@ from interestlab.data.fields import FieldValues
 from interestlab.errors import DataError
 from interestlab.model.amortized import Amortization, AmortizedEncoding
 from interestlab.model.chunking import EncoderChunking
-<<<<<<< HEAD
-=======
 from interestlab.model.disk_cache import cached_whitening, is_frozen, vectors_key
->>>>>>> main
 from interestlab.model.embedding_cache import EmbeddingCache
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.streams import Stream, list_streams
