@@ -78,7 +78,7 @@ class InterestBackbone(nn.Module):
         }.items():
             if len(names) > 1:
                 if fusion is None:
-                    raise ValueError(f"streams {', '.join(names)} need a fusion head, such as `attention`")
+                    raise ValueError(f"streams {', '.join(names)} need a fusion head, such as --model.fusion=attention")
                 head = deepcopy(fusion)
                 head.build(names)
                 self.fusion[side] = head

@@ -135,8 +135,8 @@ class InterestModel(EvaluationLoop):
         self.item_codes = {field: data.codes(field) for field in sorted(fields)}
         if empty := [field for field, codes in self.item_codes.items() if not (codes >= 0).any()]:
             raise DataError(f"no item has a value for {', '.join(empty)}, which the objective reads.")
-        self.counts = data.log.counts
-        counts = np.maximum(self.counts, 1)
+        self.event_log = data.log
+        counts = np.maximum(data.log.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     # ---- training

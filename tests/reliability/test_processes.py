@@ -14,7 +14,7 @@ SHOP = [
     *("--data.source=simulated", "--data.source.users=37", "--data.source.items=40", "--data.source.events=6"),
     *("--data.max_history=8", "--data.batch_events=48", "--model.dim=12", "--trainer.max_steps=6"),
     *("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"),
-    "--trainer.log_every_n_steps=1",
+    *("--trainer.log_every_n_steps=1", "--recipe=none"),
 ]
 OBJECTIVES = {
     "catalogue": ["--model.objective=next_item"],
