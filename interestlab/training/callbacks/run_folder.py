@@ -28,10 +28,11 @@ class RunFolder(Callback):
         folder: folder of the run.
         config: resolved config, as YAML.
         seed: seed of the run.
+        recipe: label of the recipe that the run started with.
     """
 
-    def __init__(self, folder: Path, config: str, seed: int) -> None:
-        self.folder, self.config, self.seed = folder, config, seed
+    def __init__(self, folder: Path, config: str, seed: int, recipe: str | None = None) -> None:
+        self.folder, self.config, self.seed, self.recipe = folder, config, seed, recipe
         self.predictions: list[tuple[torch.Tensor, ...]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -48,10 +49,14 @@ class RunFolder(Callback):
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(self.folder / "config.yaml", self.config)
-        write_text_atomic(self.folder / "versions.json", json.dumps(run_versions(), indent=1))
+        file = self.folder / "versions.json"
+        if self.recipe is None and file.is_file():  # a resumed run takes its options from its config
+            self.recipe = json.loads(file.read_text("utf-8")).get("recipe")
+        recipe = {"recipe": self.recipe} if self.recipe else {}
+        write_text_atomic(file, json.dumps(run_versions() | recipe, indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
-            logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
+            logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable} | recipe)
 
     # ---- metrics
 
