@@ -113,8 +113,8 @@ def sweep(options: Any) -> bool:
     if trials:
         wandb.write(trials, folder)
     statuses = {trial.id: record.status for trial in selected if (record := running.read_record(folder, trial.id))}
-    counts = [list(statuses.values()).count(status) for status in ("done", "failed")]
-    with Display(len(selected), *counts) as display:
+    counts = {status: list(statuses.values()).count(status) for status in ("done", "failed")}
+    with Display(len(selected), counts["done"], counts["failed"]) as display:
         engine = importlib.import_module(f"interestlab.sweep.engines.{options.engine}")
         engine.run([trial for trial in selected if trial.id not in statuses], folder, options.workers, display)
     write_page = not (options.no_report or options.trial)

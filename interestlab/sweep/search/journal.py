@@ -1,6 +1,7 @@
 """Optuna's journal of a search: a file of JSON lines that any number of processes may continue."""
 
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from filelock import FileLock
@@ -11,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_journal(file: Path, lock: FileLock, direction: str) -> optuna.Study:
+def open_journal(file: Path, lock: FileLock, direction: Literal["minimize", "maximize"]) -> optuna.Study:
     """Open a journal, and create it if it does not exist.
 
     Args:

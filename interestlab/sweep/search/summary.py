@@ -78,15 +78,16 @@ def summarise(trials: pl.DataFrame, axes: Sequence[str], metric: str) -> SearchS
     rows = trials.to_dicts()
     found_in = next((i for i, row in enumerate(rows, 1) if row["chosen"]), None)
     best = None if found_in is None else rows[found_in - 1]
+    states = [row["status"] for row in rows]
     return SearchSummary(
         labels={axis.removeprefix("axis/"): rows[0][axis] for axis in axes},
         metric=metric,
         chosen=best and json.loads(best["settings"]),
-        best=best and best["value"],
+        best=None if best is None else best["value"],
         found_in=found_in,
         values=[(row["value"], row["status"] == "pruned") for row in rows if row["value"] is not None],
-        counts={status: (trials["status"] == status).sum() for status in ("done", "pruned", "failed", "running")},
-        seconds=trials["seconds"].sum(),
+        counts={status: states.count(status) for status in ("done", "pruned", "failed", "running")},
+        seconds=sum(row["seconds"] or 0.0 for row in rows),
     )
 
 
