@@ -11,7 +11,7 @@ review() { echo "{id: id, review: {class_path: $1, init_args: {fields: [event.te
 titles=(--config configs/sasrec.yaml --model.fusion=attention --data.source=files
     --data.source.interactions="$beauty/interactions.parquet" --data.source.items="$beauty/items.parquet"
     --trainer.max_epochs=16 --trainer.check_val_every_n_epoch=4)
-reviews=(--model.objective=next_item --model.fusion=attention --data.source=amazon --data.source.path="$music"
+reviews=(--recipe=none --model.objective=next_item --model.fusion=attention --data.source=amazon --data.source.path="$music"
     --data.batch_events=1024)
 long=(--trainer.max_epochs=60 --early_stopping.patience=8)
 short=(--trainer.max_epochs=3 --trainer.check_val_every_n_epoch=3 --model.optim.lr=0.003)

@@ -103,11 +103,19 @@ class Encoder(Part):
         out_dim: width of its embeddings, set by the time :meth:`build` returns.
         preprocess_key: identifies everything that the output of :meth:`preprocess` depends on (a tokenizer, a length); None for
             an encoder that reads the index of a value, not its text.
+        whiten: whether the model maps the embeddings to its width by PCA and scales each component to variance 1 over the
+            distinct values of the fields, instead of by a learnt layer. Provisional.
+        min_count: a value of an item field counts as missing if the items that have it occur in fewer training events. The
+            embedding of a value without training then affects no result. Provisional.
+        is_lookup: whether :meth:`forward` only reads rows of a table, so that many more values fit into one call. Provisional.
     """
 
     fields: Sequence[str]
     out_dim: int
     preprocess_key: str | None = None
+    whiten: bool = False
+    min_count: int = 0
+    is_lookup: bool = False
 
     def build(self, cardinalities: Mapping[str, int], dim: int) -> None:
         """Create what depends on the data or on the model. Called once, right after construction.

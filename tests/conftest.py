@@ -83,8 +83,9 @@ def fit(tmp_path):
     """Return a function that fits on the small shop: ``fit("--model.encoder=id", ...)``."""
 
     def run_fit(*args: str, steps: int = 1, folder: str = "run") -> InterestCLI:
-        objective = [] if any(a.startswith("--model.objective=") for a in args) else ["--model.objective=next_item"]
-        return run(["fit", *SHOP, *QUIET, *objective, f"--trainer.max_steps={steps}", f"--run_dir={tmp_path / folder}", *args])
+        defaults = {"--recipe": "none", "--model.objective": "next_item"}
+        more = [f"{key}={value}" for key, value in defaults.items() if not any(a.startswith(f"{key}=") for a in args)]
+        return run(["fit", *SHOP, *QUIET, *more, f"--trainer.max_steps={steps}", f"--run_dir={tmp_path / folder}", *args])
 
     return run_fit
 

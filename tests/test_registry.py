@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 FIRST_PARTY = {
     kind: names.split()
     for kind, names in {
-        "encoders": "adalora adapter behaviour bitfit features frozen full ia3 id image lora peft side",
-        "fusion": "attention bottleneck concat film gated transformer",
+        "encoders": "adalora adapter behaviour bitfit features frozen full ia3 id image lora peft side static",
+        "fusion": "attention bottleneck concat delta film gated transformer",
         "dynamics": "bsarec core evolution ewma gru hybrid lru mamba momentum multi_interest ode selective_momentum "
         "time_transformer transformer",
         "objectives": "bpr contrastive fgm forecast gbce interest next_item pgd rdrop sampled_softmax",

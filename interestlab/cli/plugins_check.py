@@ -11,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from interestlab import testing
+from interestlab.config import recipes
 from interestlab.config.parser import CommandParser
 from interestlab.config.plugin_lookup import find, registries_with
-from interestlab.contract import Encoder, Plugin
-from interestlab.errors import PluginError
-from interestlab.registry import REGISTRIES
+from interestlab.contract import Dynamics, Encoder, Plugin
+from interestlab.errors import DataError, PluginError
+from interestlab.registry import DYNAMICS, REGISTRIES
 from interestlab.testing import Outcome
+from interestlab.training.fit import fit_parser
+from interestlab.training.recipe_arguments import check_recipe
 
 STYLES = {"passed": "green", "failed": "bold red", "expected": "yellow"}
 
@@ -46,6 +49,7 @@ def run(args: list[str]) -> None:
         outcomes = testing.check_plugin(plugin, init_args, expected, **more)
     except TypeError as err:
         raise PluginError(f"{err}.") from err
+    outcomes += check_recipe_of(options.name, plugin)
     Console().print(table(options.name, outcomes))
     count = {status: sum(outcome.status == status for outcome in outcomes) for status in STYLES}
     print(", ".join(f"{number} {status}" for status, number in count.items() if number))
@@ -74,6 +78,29 @@ def load(name: str) -> type[Plugin]:
     if not isinstance(cls, type):
         raise PluginError(f"{name} is not a class; name the plugin's class.")
     return cls
+
+
+def check_recipe_of(name: str, plugin: type[Plugin]) -> list[Outcome]:
+    """Check the recipe of a dynamics, which the conformance kit cannot do: the options of `fit` are unknown to it.
+
+    Args:
+        name: name of the plugin, KIND.NAME, or the import path of a class.
+        plugin: the class.
+
+    Returns:
+        One outcome; none for a plugin without a recipe.
+    """
+    path = name if registries_with(name) == [] else name.rpartition(".")[2]
+    short = recipes.plugin_name(path, DYNAMICS) if issubclass(plugin, Dynamics) else None
+    promise = f"``{recipes.FOLDER}/{short}.yaml`` describes a complete model with this dynamics, in options of ``fit``"
+    try:
+        recipe = recipes.find(short) if short else None
+        if recipe is None:
+            return []
+        check_recipe(fit_parser(), recipe)
+    except DataError as err:
+        return [Outcome("recipe", promise, "failed", str(err), err)]
+    return [Outcome("recipe", promise, "passed")]
 
 
 def read_mapping(option: str, text: str) -> dict[str, Any]:

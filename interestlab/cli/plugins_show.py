@@ -3,9 +3,10 @@
 import argparse
 import sys
 
+from interestlab.config import recipes
 from interestlab.config.parser import CommandParser
 from interestlab.config.plugin_lookup import find
-from interestlab.registry import distribution
+from interestlab.registry import DYNAMICS, distribution
 
 
 def run(args: list[str]) -> None:
@@ -22,5 +23,7 @@ def run(args: list[str]) -> None:
     arguments = CommandParser(prog=f"{registry.kind}.{name}", usage=argparse.SUPPRESS, add_help=False, epilog=None)
     arguments.add_class_arguments(cls, fail_untyped=False)
     print(f"{registry.kind}.{name}: {ep.value}, from {distribution(ep)}\n")
+    if registry is DYNAMICS and (recipe := recipes.find(name)):
+        print(f"recipe: {recipe.file}\n")
     print((cls.__doc__ or "").strip().partition("\n\n")[0], "\n", sep="")
     arguments.print_help(sys.stdout)

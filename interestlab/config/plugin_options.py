@@ -92,13 +92,16 @@ class Resolver:
             previous = _below(previous, key)
         given = _parsed(argument.values[0])
         is_name = path[-1] in ("class_path", "help")
+        replaces = bool(registry_of(hint)) and is_mapping(hint) and not is_name
+        if replaces:
+            previous = None
         value = resolve({"class_path": given}, hint)["class_path"] if is_name else resolve(given, hint, previous)
         self._remember(path, value)
         resolved = [argument]
         if value != given:
             resolved = [Argument(argument.option, (value if isinstance(value, str) else write(value),), joined=True)]
             resolved += [Argument("", argument.values[1:])] if argument.values[1:] else []
-        if registry_of(hint) and is_mapping(hint) and not is_name:
+        if replaces:
             # jsonargparse would read a mapping as arguments of the one plugin that was there before.
             resolved.insert(0, Argument(argument.option, ("null",), joined=True))
         return resolved

@@ -14,7 +14,7 @@ from interestlab.batch import Batch
 from interestlab.contract import Encoder, Source
 from interestlab.data.dataset import HistoryDataset
 from interestlab.data.event_store import EventStore, PreparationSettings, open_event_store
-from interestlab.data.fields import FieldValues, field_codes, field_values
+from interestlab.data.fields import FieldValues, drop_rare_values, field_codes, field_values
 from interestlab.data.histories import Ties
 from interestlab.data.sampler import LengthBucketSampler
 from interestlab.data.split import SplitName, SplitStrategy
@@ -120,9 +120,10 @@ class InterestData(LightningDataModule):
             field: such as ``item.title``.
 
         Raises:
-            DataError: the log has no such field.
+            DataError: the log has no such field, or the encoder has a ``min_count`` and reads a field of the events.
         """
-        return field_values(self.log, encoder, field, self.cache)
+        values = field_values(self.log, encoder, field, self.cache)
+        return drop_rare_values(values, field, self.log.counts, encoder.min_count) if encoder.min_count else values
 
     def codes(self, field: str) -> np.ndarray:
         """Return ``[items]`` or ``[events]`` int32 the code of each row's value in a field; -1 where it has none.

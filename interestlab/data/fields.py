@@ -151,6 +151,29 @@ def field_values(log: EventStore, encoder: Encoder, name: str, cache_dir: Path) 
     return FieldValues(np.where(empty[codes], np.int32(-1), codes), size, values_dir, rows)
 
 
+def drop_rare_values(values: FieldValues, name: str, counts: np.ndarray, min_count: int) -> FieldValues:
+    """Treat values that occur in few training events as missing.
+
+    Args:
+        values: a field of the items.
+        name: name of the field.
+        counts: ``[items]`` training events of each item.
+        min_count: smallest number of training events of the items with a value.
+
+    Returns:
+        The same values with fewer codes.
+
+    Raises:
+        DataError: it is a field of the events.
+    """
+    if not name.startswith("item."):
+        raise DataError(f"min_count={min_count} of the encoder of {name}: only values of an item field can be counted.")
+    present = values.codes >= 0
+    events = np.bincount(values.codes[present], weights=counts[present], minlength=values.size)
+    frequent = present & (events[values.codes] >= min_count)
+    return FieldValues(np.where(frequent, values.codes, np.int32(-1)), values.size, values.folder, values.rows)
+
+
 def join_columns(columns: Sequence[str]) -> pl.Expr:
     """Join the texts of columns with spaces; null where all are null or empty.
 

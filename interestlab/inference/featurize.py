@@ -170,9 +170,11 @@ class EventFeaturizer:
         return out, present
 
     def _read_value_codes(self, name: str) -> dict[str, int]:
-        """Return the code of each value that the log has in a stream."""
-        values = pl.read_parquet(self.backbone.features[name].folder / "values.parquet", glob=False)["value"]
-        return {value: code for code, value in enumerate(values)}
+        """Return the code of each value that the log has in a stream, without those that count as missing."""
+        feature = self.backbone.features[name]
+        values = pl.read_parquet(feature.folder / "values.parquet", glob=False)["value"]
+        codes, _ = feature.distinct
+        return dict(zip(values[codes], codes.tolist(), strict=True))
 
 
 def pad_inputs(rows: Sequence[np.ndarray]) -> Inputs:

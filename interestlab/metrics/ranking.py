@@ -6,7 +6,7 @@ matrix product that scored them, and a rank does not depend on which users or it
 Cost: users x items x width multiplications; memory for ``TILE`` scores.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -30,10 +30,7 @@ def score_tiles(user_states: Tensor, catalogue: Tensor, history_items: Tensor) -
     for first in range(0, len(catalogue), width):
         scores = (user_states @ catalogue[first : first + width].T).float()
         scores = scores.amax(1) if user_states.ndim == 3 else scores
-        index = history_items - first
-        inside = (index >= 0) & (index < scores.shape[1])
-        users = torch.arange(len(user_states), device=user_states.device)[:, None].expand_as(history_items)
-        scores[users[inside], index[inside]] = -torch.inf
+        _exclude(scores, history_items - first)
         yield first, scores
 
 
@@ -51,13 +48,45 @@ def target_ranks(user_states: Tensor, catalogue: Tensor, targets: Tensor, histor
     Returns:
         Number of higher items ``[B]`` and number of tied items ``[B]``, int64.
     """
-    history_items = torch.where(history_items == targets[:, None], -1, history_items)
-    target_scores = torch.empty(len(user_states), dtype=torch.float32, device=user_states.device)
-    for first, scores in score_tiles(user_states, catalogue, history_items):
+    excluded = _without_targets(history_items, targets)
+    return _count_competitors(lambda: score_tiles(user_states, catalogue, excluded), targets)
+
+
+def target_ranks_of_scores(scores: Tensor, targets: Tensor, history_items: Tensor) -> tuple[Tensor, Tensor]:
+    """Count competitors as :func:`target_ranks` does, from scores that were computed elsewhere.
+
+    Args:
+        scores: ``[B, N]`` score of every item; compared in float32. If it is float32, excluded scores are overwritten.
+        targets: ``[B]`` index of each user's target.
+        history_items: ``[B, S]`` items to exclude, -1 for none.
+
+    Returns:
+        Number of higher items ``[B]`` and number of tied items ``[B]``, int64.
+    """
+    scores = scores.float()
+    _exclude(scores, _without_targets(history_items, targets))
+    return _count_competitors(lambda: iter([(0, scores)]), targets)
+
+
+def _without_targets(history_items: Tensor, targets: Tensor) -> Tensor:
+    return torch.where(history_items == targets[:, None], -1, history_items)
+
+
+def _exclude(scores: Tensor, items: Tensor) -> None:
+    """Set the scores ``[B, n]`` of the items ``[B, S]`` to minus infinity; an index outside of the slice is ignored."""
+    inside = (items >= 0) & (items < scores.shape[1])
+    users = torch.arange(len(scores), device=scores.device)[:, None].expand_as(items)
+    scores[users[inside], items[inside]] = -torch.inf
+
+
+def _count_competitors(tiles: Callable[[], Iterator[tuple[int, Tensor]]], targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Count higher and tied items in two passes over the tiles: the first finds the scores of the targets."""
+    target_scores = torch.empty(len(targets), dtype=torch.float32, device=targets.device)
+    for first, scores in tiles():
         inside = (targets >= first) & (targets < first + scores.shape[1])
         target_scores[inside] = scores[inside].gather(1, (targets[inside] - first)[:, None])[:, 0]
     num_higher, num_equal = torch.zeros_like(targets), torch.zeros_like(targets)
-    for _, scores in score_tiles(user_states, catalogue, history_items):
+    for _, scores in tiles():
         num_higher += (scores > target_scores[:, None]).sum(1)
         num_equal += (scores == target_scores[:, None]).sum(1)
     return num_higher, num_equal - 1

@@ -14,11 +14,13 @@ from interestlab.batch import Batch
 from interestlab.contract import Dynamics, Encoder, FusionHead
 from interestlab.data.fields import FieldValues
 from interestlab.errors import DataError
+from interestlab.model.amortized import Amortization, AmortizedEncoding
 from interestlab.model.chunking import EncoderChunking
-from interestlab.model.disk_cache import is_frozen
+from interestlab.model.disk_cache import cached_whitening, is_frozen, vectors_key
 from interestlab.model.embedding_cache import EmbeddingCache
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.streams import Stream, list_streams
+from interestlab.model.whitening import Whitening, fit_whitening
 
 Similarity = Literal["cosine", "dot"]
 
@@ -43,6 +45,7 @@ class InterestBackbone(nn.Module):
         dim: width D, to which the output of every encoder is projected.
         similarity: how a user state and an item are compared: ``cosine`` similarity, or ``dot`` product.
         chunking: how many values are encoded in one call.
+        amortize: how many values of a training step are encoded with gradient.
 
     Raises:
         ValueError: a name is reserved, no encoder reads the items, or several streams have no fusion head.
@@ -57,16 +60,17 @@ class InterestBackbone(nn.Module):
         dim: int = 64,
         similarity: Similarity = "cosine",
         chunking: EncoderChunking = EncoderChunking(),  # noqa: B008 (frozen)
+        amortize: Amortization = Amortization(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        self.dim, self.similarity, self.chunking = dim, similarity, chunking
+        self.dim, self.similarity, self.chunking, self.amortize = dim, similarity, chunking, amortize
         self.num_items = cardinalities["item.id"]
         self.streams = list_streams(encoders)
         self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
         for encoder in encoders.values():
             encoder.build(cardinalities, dim)
         self.encoders = nn.ModuleDict(encoders)
-        self.projections = nn.ModuleDict({key: make_projection(e.out_dim, dim) for key, e in encoders.items()})
+        self.projections = nn.ModuleDict({key: make_projection(e, dim) for key, e in encoders.items()})
         self.fusion = nn.ModuleDict()
         for side, names in {
             "item": [s.name for s in self.item_streams],
@@ -74,13 +78,14 @@ class InterestBackbone(nn.Module):
         }.items():
             if len(names) > 1:
                 if fusion is None:
-                    raise ValueError(f"streams {', '.join(names)} need a fusion head, such as `attention`")
+                    raise ValueError(f"streams {', '.join(names)} need a fusion head, such as --model.fusion=attention")
                 head = deepcopy(fusion)
                 head.build(names)
                 self.fusion[side] = head
         self.dynamics = dynamics
         self.features: dict[str, FieldValues] = {}
         self.caches: dict[str, EmbeddingCache] = {}
+        self.amortized = AmortizedEncoding(amortize, {})
         self.execution: EncoderExecution = LOCAL
         self._encoders = dict(encoders)  # the same as the ModuleDict, with types
         self._placeholder: Tensor
@@ -115,6 +120,7 @@ class InterestBackbone(nn.Module):
         """
         self.features = dict(features)
         self.caches = {s.name: EmbeddingCache(self.encoder_of(s), features[s.name], self.chunking) for s in self.streams}
+        self.amortized = AmortizedEncoding(self.amortize, self.caches)
         self.set_execution(self.execution)
         empty = [s for s in self.streams if not (features[s.name].codes >= 0).any()]
         fields = ", ".join(s.field for s in empty)
@@ -148,7 +154,30 @@ class InterestBackbone(nn.Module):
         Returns:
             ``[U, D]``
         """
+        if isinstance(whitening := self.projections[stream.encoder], Whitening):
+            self.fit_whitening(stream.encoder)
+            return self.caches[stream.name].whitened(whitening, codes).to(self.dtype)
         return self.project(stream, self.caches[stream.name](codes))
+
+    def fit_whitening(self, key: str) -> None:
+        """Fit the whitening of an encoder on the distinct values of its fields, unless it is fitted, or there is none.
+
+        Args:
+            key: key of the encoder.
+
+        Raises:
+            DataError: all values have the same embedding.
+        """
+        whitening = self.projections[key]
+        if not isinstance(whitening, Whitening) or whitening.is_fitted:
+            return
+        encoder, caches = self._encoders[key], [self.caches[s.name] for s in self.streams if s.encoder == key]
+        vectors, fields = [cache.all_vectors() for cache in caches], ", ".join(encoder.fields)
+        if is_frozen(encoder):
+            names = {"vectors": vectors_key(encoder)} | {f"values_{i}": c.feature.folder.name for i, c in enumerate(caches)}
+            whitening.set_map(*cached_whitening(vectors, self.dim, caches[0].feature.folder, names, fields))
+        else:
+            whitening.set_map(*fit_whitening(vectors, self.dim, fields))
 
     def project(self, stream: Stream, vectors: Tensor) -> Tensor:
         """Project the output of a stream's encoder to the width of the model.
@@ -177,9 +206,12 @@ class InterestBackbone(nn.Module):
         codes = feature.codes[rows]
         present = torch.from_numpy(codes >= 0).to(self.device)
         distinct, inverse = feature.distinct if rows is ALL else np.unique(codes[codes >= 0], return_inverse=True)
-        if not len(distinct):
+        amortized = self.amortized.tables.get(stream.name) if self.training and torch.is_grad_enabled() else None
+        if amortized is not None:
+            table = self.project(stream, amortized(distinct, self.dtype, shared=shared))
+        elif not len(distinct):
             return self._zeros_with_gradient(stream, *codes.shape), present
-        if shared and self._is_costly(stream):
+        elif shared and self.caches[stream.name].is_costly:
             table = self.execution.encode_shared(distinct, lambda codes: self._embed_share(stream, codes))
         else:
             table = self.embed_values(stream, distinct)
@@ -253,10 +285,6 @@ class InterestBackbone(nn.Module):
 
     # ---- encoding shared by several processes
 
-    def _is_costly(self, stream: Stream) -> bool:
-        """Return whether encoding a value costs more than sending its vector: not for a table lookup or a cached vector."""
-        return self.features[stream.name].rows is not None and not is_frozen(self.encoder_of(stream))
-
     def _embed_share(self, stream: Stream, codes: np.ndarray) -> Tensor:
         """Embed ``codes [U]``, possibly none, as ``[U, D]`` of one dtype whatever autocast does."""
         vectors = self.embed_values(stream, codes) if len(codes) else self._zeros_with_gradient(stream, 0)
@@ -268,14 +296,16 @@ class InterestBackbone(nn.Module):
         return torch.cat([none, none.new_zeros(math.prod(shape), self.dim)]).view(*shape, self.dim)
 
 
-def make_projection(out_dim: int, dim: int) -> nn.Module:
-    """Make the layer from an encoder's width to the model's; the identity if they are equal.
+def make_projection(encoder: Encoder, dim: int) -> nn.Module:
+    """Make the layer from an encoder's width to the model's: learnt, the identity if they are equal, or a whitening.
 
     Args:
-        out_dim: width of the encoder.
+        encoder: the encoder, built.
         dim: width of the model.
     """
-    return nn.Identity() if out_dim == dim else nn.Linear(out_dim, dim)
+    if encoder.whiten:
+        return Whitening(encoder.out_dim, dim)
+    return nn.Identity() if encoder.out_dim == dim else nn.Linear(encoder.out_dim, dim)
 
 
 def fuse(head: nn.Module, encoded: Encoded) -> Tensor:

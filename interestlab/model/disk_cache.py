@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from interestlab.errors import DataError
 from interestlab.model.chunking import EncoderChunking, split_into_chunks
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.tensor_hash import hash_tensor
+from interestlab.model.whitening import Whitening, fit_whitening
 from interestlab.utils import artifact_store
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,7 @@ def cached_vectors(
         DataError: the disk is too small.
         TrainingError: the vectors are not on disk, and this process cannot run the encoder alone.
     """
-    # Entries of the state dict that are not tensors name the weights and do not change an embedding.
-    weights = {name: hash_tensor(tensor) for name, tensor in encoder.state_dict().items() if isinstance(tensor, Tensor)}
-    spec = {k: v for k, v in encoder.spec["init_args"].items() if k != "fields"}
-    key = artifact_store.fingerprint(
-        weights=weights, encoder=encoder.spec["class_path"], args=spec, preprocess=encoder.preprocess_key
-    )
+    key = vectors_key(encoder)
 
     def write(folder: Path) -> None:
         shape = (feature.size, encoder.out_dim)
@@ -83,6 +79,78 @@ def cached_vectors(
         out.flush()
 
     return artifact_store.load(artifact_store.build_artifact(feature.folder / f"vectors-{key}", write), "vectors")
+
+
+def vectors_key(encoder: Encoder) -> str:
+    """Return a fingerprint of everything that the embeddings of an encoder without trainable parameters depend on.
+
+    Args:
+        encoder: the encoder.
+    """
+    # Entries of the state dict that are not tensors name the weights and do not change an embedding.
+    weights = {name: hash_tensor(tensor) for name, tensor in encoder.state_dict().items() if isinstance(tensor, Tensor)}
+    # These arguments change what the model does with the embeddings, not the embeddings.
+    args = {k: v for k, v in encoder.spec["init_args"].items() if k not in ("fields", "whiten", "min_count")}
+    return artifact_store.fingerprint(
+        weights=weights, encoder=encoder.spec["class_path"], args=args, preprocess=encoder.preprocess_key
+    )
+
+
+def cached_whitening(
+    vectors: Sequence[np.ndarray], dim: int, folder: Path, key: Mapping[str, str], description: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a whitening, once, and store it.
+
+    Args:
+        vectors: vectors ``[size, out_dim]`` of each field.
+        dim: width of the result.
+        folder: folder of the values of the first field.
+        key: identifies the vectors of each field.
+        description: names the fields in an error.
+
+    Returns:
+        mean ``[out_dim]`` and matrix ``[out_dim, dim]``.
+
+    Raises:
+        DataError: all vectors are equal.
+    """
+
+    def write(draft: Path) -> None:
+        mean, matrix = fit_whitening(vectors, dim, description)
+        artifact_store.save(draft, mean=mean, matrix=matrix)
+
+    artifact = folder / f"whitening-{artifact_store.fingerprint(dim=dim, **key)}"
+    artifact = artifact_store.build_artifact(artifact, write)
+    return artifact_store.load(artifact, "mean"), artifact_store.load(artifact, "matrix")
+
+
+def cached_whitened_vectors(vectors: np.ndarray, whitening: Whitening, folder: Path, key: str) -> np.ndarray:
+    """Return whitened vectors, computed once and mapped from disk.
+
+    Args:
+        vectors: ``[size, out_dim]``.
+        whitening: a fitted whitening.
+        folder: folder of the values.
+        key: identifies the vectors.
+
+    Returns:
+        ``[size, dim]`` float32.
+
+    Raises:
+        DataError: the disk is too small.
+    """
+    weights = [hash_tensor(whitening.mean), hash_tensor(whitening.matrix)]
+
+    def write(draft: Path) -> None:
+        num_bytes = 4 * len(vectors) * whitening.dim
+        description = f"whitened vectors: {num_bytes / 2**20:,.0f} MiB"
+        check_disk_space(draft, num_bytes, description, "set --data.cache_dir to a larger disk")
+        out = np.lib.format.open_memmap(draft / "vectors.npy", "w+", np.float32, (len(vectors), whitening.dim))
+        whitening.write_table(vectors, out)
+        out.flush()
+
+    artifact = folder / f"whitened-{artifact_store.fingerprint(vectors=key, whitening=weights)}"
+    return artifact_store.load(artifact_store.build_artifact(artifact, write), "vectors")
 
 
 def cached_trunk_rows(

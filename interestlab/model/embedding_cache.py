@@ -12,8 +12,19 @@ from interestlab.contract import Encoder
 from interestlab.data.fields import FieldValues
 from interestlab.data.ragged import RaggedArray
 from interestlab.model.chunking import EncoderChunking, split_into_chunks
-from interestlab.model.disk_cache import cached_trunk_rows, cached_vectors, is_frozen, to_device
+from interestlab.model.disk_cache import (
+    cached_trunk_rows,
+    cached_vectors,
+    cached_whitened_vectors,
+    is_frozen,
+    to_device,
+    vectors_key,
+)
 from interestlab.model.execution import LOCAL, EncoderExecution
+from interestlab.model.whitening import Whitening
+
+LOOKUP_TOKENS = 1 << 20
+"""Tokens per call of an encoder that only reads a table."""
 
 
 class EmbeddingCache:
@@ -30,7 +41,13 @@ class EmbeddingCache:
         self.encoder, self.feature, self.chunking, self.use_disk = encoder, feature, chunking, use_disk
         self.execution: EncoderExecution = LOCAL
         self._vectors: np.ndarray | None = None
+        self._whitened: np.ndarray | None = None
         self._trunk_rows: dict[str, RaggedArray] = {}
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether encoding a value costs more than sending its vector: not for a table lookup or a cached vector."""
+        return self.feature.rows is not None and not is_frozen(self.encoder)
 
     def __call__(self, codes: np.ndarray) -> Tensor:
         """Embed distinct values, each encoded once.
@@ -68,6 +85,39 @@ class EmbeddingCache:
             self._vectors = cached_vectors(self.encoder, self.feature, self.chunking, self.execution)
         return self._vectors
 
+    @torch.no_grad()
+    def all_vectors(self) -> np.ndarray:
+        """Return ``[n, out_dim]`` float32 embeddings of all values that are not empty, without dropout."""
+        rows = self.feature.rows
+        codes = np.arange(self.feature.size) if rows is None else np.flatnonzero(rows.lengths)
+        if self.use_disk and is_frozen(self.encoder):
+            vectors = self.frozen_vectors()
+            return vectors if len(codes) == len(vectors) else vectors[codes]
+        was_training = self.encoder.training
+        self.encoder.eval()
+        with torch.autocast(self.encoder.device.type, enabled=False):
+            vectors = self(codes).float().cpu().numpy()
+        self.encoder.train(was_training)
+        return vectors
+
+    def whitened(self, whitening: Whitening, codes: np.ndarray) -> Tensor:
+        """Embed distinct values and whiten the embeddings. Whitened embeddings that cannot change are read from disk.
+
+        Args:
+            whitening: the whitening of this encoder, fitted; always the same.
+            codes: ``[U]`` int64 codes of the values, ascending and distinct.
+
+        Returns:
+            ``[U, dim]`` on the encoder's device.
+        """
+        if not (self.use_disk and is_frozen(self.encoder)):
+            whitened: Tensor = whitening(self(codes).to(whitening.mean.dtype))
+            return whitened
+        if self._whitened is None:
+            key = vectors_key(self.encoder)
+            self._whitened = cached_whitened_vectors(self.frozen_vectors(), whitening, self.feature.folder, key)
+        return torch.from_numpy(self._whitened[codes]).to(self.encoder.device)
+
     def trunk_rows(self) -> RaggedArray | None:
         """Return the output of the frozen trunk for all values; None if there is no trunk, or if it is not cached."""
         trunk = self.encoder.frozen_trunk() if self.use_disk else None
@@ -81,14 +131,16 @@ class EmbeddingCache:
         self, encode: Callable[[Inputs], Tensor], source: FieldValues | RaggedArray, rows: RaggedArray | None, codes: np.ndarray
     ) -> Tensor:
         device = self.encoder.device
-        chunks = list(split_into_chunks(codes, rows, self.chunking.max_tokens))
+        # A table lookup has no activations to save. The gradient of each call is as large as the table.
+        is_lookup = rows is None or self.encoder.is_lookup
+        max_tokens = max(LOOKUP_TOKENS, self.chunking.max_tokens) if self.encoder.is_lookup else self.chunking.max_tokens
+        chunks = list(split_into_chunks(codes, rows, max_tokens))
         # Processes gather sharded weights together, once per chunk: one with fewer chunks encodes its first chunk again.
         repeats = self.execution.count_chunks(self.encoder, len(chunks)) - len(chunks)
         out = []
         for number, chunk in enumerate(chunks + chunks[:1] * repeats):
             inputs = to_device(source.inputs(chunk), device)
-            # A table lookup (rows is None) has no activations to save.
-            if rows is None or number < self.chunking.chunks_with_activations or not torch.is_grad_enabled():
+            if is_lookup or number < self.chunking.chunks_with_activations or not torch.is_grad_enabled():
                 vectors = encode(inputs)
             else:
                 vectors = checkpoint(encode, inputs, use_reentrant=False)

@@ -14,6 +14,7 @@ import polars as pl
 import yaml
 
 from interestlab.errors import DataError
+from interestlab.metrics import TARGET_GROUPS
 from interestlab.stats.bootstrap import paired_bootstrap
 from interestlab.stats.intervals import t_interval
 from interestlab.stats.multiple_testing import holm
@@ -65,7 +66,28 @@ def compare(folder: Path) -> Comparison:
         fingerprint=fingerprint,
         users=len(users.user_ids),
         runs=[folder / run for run in done["run"]],
+        untrained=read_untrained([folder / run for run in done["run"]], metrics),
     )
+
+
+def read_untrained(runs: Sequence[Path], metrics: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Read the metrics of the untrained baselines that the test of each run measured.
+
+    Args:
+        runs: folders of the finished trials.
+        metrics: metrics of the sweep.
+
+    Returns:
+        Mean over the runs, whose ties may be ordered differently, by baseline and metric.
+    """
+    files = [run / "metrics.json" for run in runs]
+    measured = [json.loads(file.read_text("utf-8")).get("baselines", {}) for file in files if file.is_file()]
+    values: dict[str, dict[str, list[float]]] = {}
+    for name, baseline in (pair for baselines in measured for pair in baselines.items()):
+        for metric in metrics:
+            if metric in baseline:
+                values.setdefault(name, {}).setdefault(metric, []).append(baseline[metric])
+    return {name: {metric: float(np.mean(v)) for metric, v in by_metric.items()} for name, by_metric in values.items()}
 
 
 def check_trials(done: pl.DataFrame, axes: Sequence[str], metrics: Sequence[str]) -> None:
@@ -82,7 +104,8 @@ def check_trials(done: pl.DataFrame, axes: Sequence[str], metrics: Sequence[str]
     for metric in metrics:
         without = done if metric not in done.columns else done.filter(pl.col(metric).is_null())
         if without.height:
-            raise DataError(f"trial {without['trial'][0]} is done but has no {metric}")
+            hint = "; no test user has a target of that group" if metric.split("/")[1:2] in [[g] for g in TARGET_GROUPS] else ""
+            raise DataError(f"trial {without['trial'][0]} is done but has no {metric}{hint}")
     duplicates = done.filter(pl.struct(*axes, "seed").is_duplicated()).sort(*axes, "seed")
     if duplicates.height:
         raise DataError(f"trials {duplicates['trial'][0]} and {duplicates['trial'][1]} have the same configuration and seed")
@@ -156,9 +179,12 @@ def summarise(
     shared = [values - users.baseline[seed] for seed, values in read if seed in users.baseline]
     differences = {}
     if shared:
-        by_user, by_seed = np.mean(shared, axis=0), np.stack([values.mean(axis=0) for values in shared])
+        # A group of targets has the users whose difference is a number in every seed: its metric is NaN for all others.
+        by_user, by_seed = np.mean(shared, axis=0), np.stack([np.nanmean(values, axis=0) for values in shared])
         for i, name in enumerate(users.names):
-            differences[name] = Difference(t_interval(by_seed[:, i].tolist()), *paired_bootstrap(by_user[:, i]))
+            own = by_user[:, i][~np.isnan(by_user[:, i])]
+            if len(own):
+                differences[name] = Difference(t_interval(by_seed[:, i].tolist()), *paired_bootstrap(own))
     means = {name: done[name].drop_nulls().mean() for name in COSTS if name in done.columns}
     return Configuration(
         labels=labels,

@@ -80,6 +80,7 @@ class Comparison:
         fingerprint: fingerprint of the data that all trials share; empty if no trial is finished.
         users: number of test users; 0 if no metric is available per user.
         runs: folders of the finished trials.
+        untrained: metrics of popularity and co-occurrence counts on the same data, by name; empty if no trial measured them.
     """
 
     sweep: Mapping[str, Any]
@@ -90,6 +91,7 @@ class Comparison:
     fingerprint: Mapping[str, Any]
     users: int
     runs: Sequence[Path]
+    untrained: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def baseline(self) -> Configuration | None:

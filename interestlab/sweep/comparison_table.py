@@ -101,6 +101,22 @@ def difference(configuration: Configuration, metric: str) -> list[str]:
     return [mean, f"{signed(d.low)} to {signed(d.high)}", half_width, p_value(d.p_holm)]
 
 
+def untrained_baselines(comparison: Comparison) -> str:
+    """Describe the untrained baselines in one sentence.
+
+    Args:
+        comparison: comparison of a sweep.
+
+    Returns:
+        For instance ``Without training: popularity recall@10 0.0115; cooccurrence recall@10 0.0829.``; empty if unknown.
+    """
+    parts = [
+        f"{name} " + ", ".join(f"{short_name(metric)} {value:.4f}" for metric, value in values.items())
+        for name, values in comparison.untrained.items()
+    ]
+    return f"Without training: {'; '.join(parts)}." if parts else ""
+
+
 def markdown_table(comparison: Comparison) -> str:
     """Write the main table for a page of results.
 
@@ -108,7 +124,7 @@ def markdown_table(comparison: Comparison) -> str:
         comparison: comparison of a sweep.
 
     Returns:
-        Markdown, with the data fingerprint below the table.
+        Markdown, with the untrained baselines and the data fingerprint below the table.
     """
     tested = [m for m in comparison.metrics if any(m in c.differences for c in comparison.configurations)]
     heads = [*comparison.axes, "seeds"]
@@ -127,4 +143,5 @@ def markdown_table(comparison: Comparison) -> str:
         costs = [three_digits(c.costs.get(name)) for name in ("seconds_per_epoch", "peak_memory_mb")]
         rows.append([*row, trainable_parameters(c), *costs, decimal(c.tpme, 3), pareto_fronts(c)])
     fingerprint = ", ".join(f"{key}={value}" for key, value in comparison.fingerprint.items()).replace("`", "'")
-    return "\n".join(markdown_row(row) for row in rows) + (f"\n\nFingerprint: `{fingerprint}`\n" if fingerprint else "\n")
+    notes = [untrained_baselines(comparison), f"Fingerprint: `{fingerprint}`" if fingerprint else ""]
+    return "\n\n".join(["\n".join(markdown_row(row) for row in rows), *filter(None, notes)]) + "\n"

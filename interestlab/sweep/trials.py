@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from interestlab.config.arguments import from_settings
-from interestlab.errors import DataError
+from interestlab.errors import DataError, PluginError
 from interestlab.sweep.spec import Settings, Spec, load
+from interestlab.training.recipe_arguments import choose_recipe
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def expand(spec: Spec) -> list[Trial]:
     combinations = []
     for labels in spec.combinations:
         settings = spec.settings(labels)
-        content = json.dumps([labels, base, with_files(settings, Path())], sort_keys=True, ensure_ascii=False)
+        recipe = recipe_content(from_settings(settings, spec.base))
+        content = json.dumps([labels, base, with_files(settings, Path()), *recipe], sort_keys=True, ensure_ascii=False)
         digest = hashlib.sha256(content.encode()).hexdigest()[:8]
         combinations.append((readable_name(spec, labels), digest, labels, settings))
     return [
@@ -68,6 +70,19 @@ def expand(spec: Spec) -> list[Trial]:
         for seed in spec.seeds
         for name, digest, labels, settings in combinations
     ]
+
+
+def recipe_content(arguments: list[str]) -> list[dict[str, Any]]:
+    """Return a list with the content of a trial's recipe, so that a changed recipe is another trial; empty without a recipe.
+
+    Args:
+        arguments: options of ``fit``.
+    """
+    try:
+        recipe = choose_recipe(arguments)
+    except (DataError, PluginError):
+        return []  # the check of the settings reports it
+    return [recipe.content] if recipe else []
 
 
 def find_trial(trials: Sequence[Trial], name: str) -> Trial:

@@ -10,10 +10,11 @@ import polars as pl
 import torch
 
 from interestlab.errors import DataError
-from interestlab.metrics import TargetRanks, per_user_metrics
+from interestlab.metrics import TARGET_GROUPS, TargetRanks, per_user_metrics
+from interestlab.metrics.groups import group_masks
 
-PER_USER = re.compile(r"test/((?:recall|ndcg|mrr)@(\d+))")
-"""Names of the metrics that can be computed per user from the ranks."""
+PER_USER = re.compile(rf"test/(?:({'|'.join(TARGET_GROUPS)})/)?((?:recall|ndcg|mrr)@(\d+))")
+"""Names of the metrics that can be computed per user from the ranks: the group of targets if any, the metric, and its k."""
 
 TOLERANCE = 1e-6
 """Largest deviation of a reported metric, which was rounded to float32, from the mean over users."""
@@ -31,7 +32,7 @@ class UserMetrics:
     Attributes:
         names: the metrics that are available per user, with their match of :data:`PER_USER`.
         user_ids: user ids of every trial, sorted; empty until the first trial is read.
-        baseline: ``[users, metrics]`` of the baseline, by seed.
+        baseline: ``[users, metrics]`` of the baseline, by seed; NaN where a user is not in the group of a metric.
     """
 
     def __init__(self, folder: Path, metrics: Sequence[str]) -> None:
@@ -56,7 +57,7 @@ class UserMetrics:
             trials: rows of ``results.parquet``.
 
         Yields:
-            Seed and ``[users, metrics]``, users in the order of :attr:`user_ids`.
+            Seed and ``[users, metrics]`` as in :attr:`baseline`, users in the order of :attr:`user_ids`.
         """
         for trial in trials.filter(pl.col("status") == "done").iter_rows(named=True):
             if self.names:
@@ -69,7 +70,7 @@ class UserMetrics:
             trial: a row of ``results.parquet``.
 
         Returns:
-            ``[users, metrics]``.
+            ``[users, metrics]``; NaN where a user is not in the group of a metric.
 
         Raises:
             DataError: the file is missing, its mean differs from the metric that the run reported, or its users differ from
@@ -84,13 +85,17 @@ class UserMetrics:
         ranks = TargetRanks(
             index, index, torch.tensor(table["rank"].to_numpy() - 1), torch.tensor(table["tied"].to_numpy().copy())
         )
-        values = per_user_metrics(ranks, sorted({int(match[2]) for match in self.names.values()}))
+        values = per_user_metrics(ranks, sorted({int(match[3]) for match in self.names.values()}))
+        masks = group_masks(table["target_count"].to_numpy()) if any(match[1] for match in self.names.values()) else {}
+        columns = []
         for name, match in self.names.items():
-            mean = float(values[match[1]].mean())
+            by_user = np.where(masks[match[1]], values[match[2]], np.nan) if match[1] else values[match[2]]
+            mean = float(np.nanmean(by_user))
             if not abs(mean - trial[name]) <= TOLERANCE:
                 reported = f"trial {trial['trial']} reports {name} {trial[name]:.6f}"
                 raise DataError(f"{reported} but {file} gives {mean:.6f}: one of them comes from another run or was modified")
-        return np.stack([values[match[1]] for match in self.names.values()], axis=1)
+            columns.append(by_user)
+        return np.stack(columns, axis=1)
 
     def check_users(self, trial: str, user_ids: pl.Series) -> None:
         """Check that a trial can be paired with the others user by user.

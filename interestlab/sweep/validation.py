@@ -11,6 +11,7 @@ from interestlab.config.parser import CommandParser
 from interestlab.errors import DataError, PluginError
 from interestlab.sweep.trials import Trial
 from interestlab.training.fit import fit_parser
+from interestlab.training.recipe_arguments import add_recipe, choose_recipe, recipe_errors
 
 
 def check_trials(trials: Sequence[Trial], metrics: Sequence[str]) -> None:
@@ -30,8 +31,8 @@ def check_trials(trials: Sequence[Trial], metrics: Sequence[str]) -> None:
             raise DataError(f"{culprit(parser, trial, config)}: {config}")
         for metric in metrics:
             k = re.fullmatch(r".*@(\d+)", metric)
-            if k and int(k[1]) not in config.fit.model.ks:
-                raise DataError(f"metrics.{metric}: it is not measured; model.ks is {config.fit.model.ks}.")
+            if k and int(k[1]) not in config.model.ks:
+                raise DataError(f"metrics.{metric}: it is not measured; model.ks is {config.model.ks}.")
 
 
 def parse(parser: CommandParser, trial: Trial) -> Namespace | str:
@@ -44,10 +45,13 @@ def parse(parser: CommandParser, trial: Trial) -> Namespace | str:
     Returns:
         The config, or an error message.
     """
+    arguments = trial.arguments(Path(trial.id))
     try:
-        return parser.parse_args(["fit", *trial.arguments(Path(trial.id))])
+        recipe = choose_recipe(arguments)
+        with recipe_errors(parser, recipe):
+            return parser.parse_args(add_recipe(arguments, recipe))
     except (DataError, PluginError) as err:
-        return str(err).replace("fit.", "")[:500]  # the parser names options as those of a subcommand
+        return str(err)[:500]
 
 
 def culprit(parser: CommandParser, trial: Trial, error: str) -> str:

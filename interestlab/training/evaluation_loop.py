@@ -1,17 +1,19 @@
 """Validate, test and predict with a frozen model: every user against the whole catalogue."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from interestlab.baselines import Baseline
+from interestlab.baselines.measurement import TEST_BASELINES, test_baselines
 from interestlab.batch import Batch
+from interestlab.data.event_store import EventStore
 from interestlab.distributed.fsdp import with_gathered_weights
-from interestlab.metrics import TargetRankMetric, TargetRanks, per_user_metrics, target_ranks
+from interestlab.metrics import MetricSummary, TargetRankMetric, TargetRanks, summarise, target_ranks
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.frozen import FrozenModel, freeze, to_tensor
-from interestlab.stats.bootstrap import bootstrap_mean_interval
 from interestlab.training.hooks import PluginHooks
 
 
@@ -24,21 +26,23 @@ class EvaluationLoop(PluginHooks):
 
     Attributes:
         ranks: rank of each user's target.
-        popularity_ranks: the same, ranked by popularity.
-        intervals: 95% interval of each metric of the last evaluation.
-        popularity: each metric of the last test, ranked by popularity.
-        counts: ``[N]`` events of each item in training.
+        baseline_ranks: the same of each baseline.
+        summary: metrics of the last evaluation.
+        baselines: metrics of each baseline in the last test.
     """
 
     backbone: InterestBackbone
+    event_log: EventStore
+    """The log that is evaluated; :meth:`InterestModel.attach` sets it."""
 
     def __init__(self, ks: Sequence[int], top_k: int) -> None:
         super().__init__()
         self.ks, self.top_k = ks, top_k
-        self.ranks, self.popularity_ranks = TargetRankMetric(), TargetRankMetric()
-        self.intervals: dict[str, tuple[float, float]] = {}
-        self.popularity: dict[str, float] = {}
-        self.counts = np.empty(0, np.int64)
+        self.ranks = TargetRankMetric()
+        self.baseline_ranks = nn.ModuleDict({name: TargetRankMetric() for name in TEST_BASELINES})
+        self.summary = MetricSummary({}, {}, {})
+        self.baselines: dict[str, MetricSummary] = {}
+        self._baselines: list[Baseline] = []
         self._set_frozen(None)
 
     @property
@@ -56,7 +60,8 @@ class EvaluationLoop(PluginHooks):
     def start_evaluation(self) -> FrozenModel:
         """Freeze the model as its weights are now, and return it."""
         self.ranks.reset()
-        self.popularity_ranks.reset()
+        for metric in self.baseline_ranks.values():
+            cast(TargetRankMetric, metric).reset()
         self._set_frozen(freeze(self.backbone))
         return self.frozen
 
@@ -76,14 +81,14 @@ class EvaluationLoop(PluginHooks):
                 codes[stream.name] = to_tensor(self.backbone.features[stream.name].codes[rows], batch.items.device)
         return self.frozen.last_user_state(batch, codes)
 
-    def _rank_targets(self, metric: TargetRankMetric, batch: Batch, user_states: Tensor, items: Tensor) -> None:
+    def _rank_targets(self, batch: Batch) -> None:
         targets = batch.targets.max(1).values
-        metric.update(TargetRanks(batch.users, targets, *target_ranks(user_states, items, targets, batch.history_items)))
+        counts = target_ranks(self.last_user_state(batch), self.frozen.catalogue, targets, batch.history_items)
+        self.ranks.update(TargetRanks(batch.users, targets, *counts))
 
-    def _log_metrics(self, prefix: str) -> None:
-        values = per_user_metrics(self.ranks.gather(), self.ks)
-        self.log_dict({f"{prefix}/{name}": float(by_user.mean()) for name, by_user in values.items()})
-        self.intervals = {f"{prefix}/{name}": bootstrap_mean_interval(by_user) for name, by_user in values.items()}
+    def _log_metrics(self, prefix: str, item_counts: np.ndarray | None = None) -> None:
+        self.summary = summarise(self.ranks.gather(), self.ks, item_counts)
+        self.log_dict({f"{prefix}/{name}": mean for name, mean in self.summary.means.items()})
         self._set_frozen(None)
 
     def on_validation_epoch_start(self) -> None:
@@ -91,7 +96,7 @@ class EvaluationLoop(PluginHooks):
         self.start_evaluation()
 
     def validation_step(self, batch: Batch) -> None:
-        self._rank_targets(self.ranks, batch, self.last_user_state(batch), self.frozen.catalogue)
+        self._rank_targets(batch)
 
     def on_validation_epoch_end(self) -> None:
         super().on_validation_epoch_end()
@@ -100,17 +105,22 @@ class EvaluationLoop(PluginHooks):
     def on_test_epoch_start(self) -> None:
         super().on_test_epoch_start()
         self.start_evaluation()
+        self._baselines = test_baselines(self.event_log)
 
     def test_step(self, batch: Batch) -> None:
-        self._rank_targets(self.ranks, batch, self.last_user_state(batch), self.frozen.catalogue)
-        counts = torch.from_numpy(self.counts).float().to(self.device).unsqueeze(1)
-        self._rank_targets(self.popularity_ranks, batch, counts.new_ones(len(batch.users), 1), counts)
+        self._rank_targets(batch)
+        for baseline in self._baselines:
+            cast(TargetRankMetric, self.baseline_ranks[baseline.name]).update(baseline.rank_targets(batch))
 
     def on_test_epoch_end(self) -> None:
         super().on_test_epoch_end()
-        self._log_metrics("test")
-        values = per_user_metrics(self.popularity_ranks.gather(), self.ks)
-        self.popularity = {f"test/{name}": float(by_user.mean()) for name, by_user in values.items()}
+        counts = self.event_log.counts
+        self._log_metrics("test", counts)
+        self._baselines = []
+        self.baselines = {
+            name: summarise(cast(TargetRankMetric, metric).gather(), self.ks, counts)
+            for name, metric in self.baseline_ranks.items()
+        }
 
     def on_predict_epoch_start(self) -> None:
         super().on_predict_epoch_start()

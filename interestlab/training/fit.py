@@ -61,19 +61,17 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
 
 
 def fit_parser() -> CommandParser:
-    """Return the parser of ``interestlab fit``, which takes a command line that starts with ``fit``."""
+    """Return the parser of the options of ``interestlab fit``."""
     set_environment()
-    cli = _construct(_ParserOnly, ["fit"])
-    # Otherwise a mistyped option could be taken for a longer one.
-    cli._parser("fit").allow_abbrev = False
-    return cast(Parser, cli.parser)
+    parser = cast(Parser, _construct(_ParserOnly, ["fit"])._parser("fit"))
+    parser.allow_abbrev = False  # otherwise a mistyped option could be taken for a longer one
+    return parser
 
 
 class _ParserOnly(InterestCLI):
     """Build the parser, and neither parse nor run anything."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        cast(Parser, parser).resolver = cast(Parser, self._parser(self.command)).resolver
         self.config = {"subcommand": None}
 
     def _set_seed(self) -> None:

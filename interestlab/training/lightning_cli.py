@@ -16,13 +16,16 @@ from lightning.pytorch.loggers import WandbLogger
 from interestlab.config.arguments import last_value
 from interestlab.config.one_line_errors import first_reason
 from interestlab.config.parser import CommandParser
+from interestlab.config.recipes import Recipe
 from interestlab.distributed.rank import is_rank_zero
 from interestlab.errors import DataError
 from interestlab.training.callbacks.cost import Cost
 from interestlab.training.callbacks.last_checkpoint import LastCheckpoint, remove_partial_checkpoints
+from interestlab.training.callbacks.last_validation import LastValidation
 from interestlab.training.callbacks.run_folder import RunFolder
 from interestlab.training.checkpoint_io import HashedCheckpointIO
 from interestlab.training.loggers import create_loggers
+from interestlab.training.recipe_arguments import AUTO, HELP, OPTION, add_recipe, choose_recipe, recipe_errors
 from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import write_text_atomic
 
@@ -47,6 +50,9 @@ class InterestCLI(LightningCLI):
     new_config: Path | None = None
     """The config.yaml of a run that this process started."""
 
+    recipe: Recipe | None = None
+    """The recipe that the options of this run were added to."""
+
     def __init__(self, command: str, **kwargs: Any) -> None:
         self.command = command
         super().__init__(**kwargs)
@@ -59,6 +65,7 @@ class InterestCLI(LightningCLI):
         parser.add_argument(
             "--run_name", type=str | None, default=None, help="Name of the run (default the name of its config file)."
         )
+        parser.add_argument(OPTION, type=str, default=AUTO, help=HELP)
         parser.add_argument("--test_after_fit", type=bool, default=True, help="Test the best checkpoint at the end of fit.")
         parser.add_argument(
             "--loggers",
@@ -85,9 +92,12 @@ class InterestCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         self.args = cast(list[str], args)
-        # The options are those of the command's own parser.
-        cast(Parser, parser).resolver = cast(Parser, self._parser(self.command)).resolver
-        self.config = parser.parse_args(self.args)  # Lightning's own warns where args are given
+        options = cast(Parser, self._parser(self.command))
+        cast(Parser, parser).resolver = options.resolver
+        self.recipe = choose_recipe(self.args[1:]) if self.command == "fit" else None
+        with recipe_errors(options, self.recipe):
+            # Lightning's own method warns where args are given.
+            self.config = parser.parse_args([self.command, *add_recipe(self.args[1:], self.recipe)])
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: in Lightning's own the checkpoint would win over what is typed; see :func:`add_checkpoint`."""
@@ -95,10 +105,12 @@ class InterestCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self._check(config)
+        if self.recipe:
+            recipe = f"the recipe {self.recipe.name} of {self.recipe.provider}"
+            log.info(f"options that are not given are those of {recipe}: {self.recipe.file}")
         self.resume = config.ckpt_path is not None
-        self.run_dir = Path(
-            config.run_dir or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{config.run_name or default_name(config)}"
-        )
+        name = config.run_name or default_name(config, self.recipe)
+        self.run_dir = Path(config.run_dir or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}")
         # Folder and checkpoint are left out of the saved config, so that it can start another run.
         saved = config.clone()
         saved.run_dir = saved.ckpt_path = None
@@ -174,8 +186,9 @@ class InterestCLI(LightningCLI):
             kwargs["logger"] = create_loggers(config.loggers, self.run_dir, resume=self.resume) if is_fit else False
         command = f"interestlab fit --run_dir={self.run_dir} --ckpt_path=last"
         last = LastCheckpoint(config.checkpoint.dirpath, config.checkpoint_minutes, command)
-        run_folder = RunFolder(self.run_dir, self.saved_config, self.seed)
-        self.trainer_defaults["callbacks"] = [last, run_folder, Cost(self.run_dir)]
+        label = f"{self.recipe.name} {self.recipe.digest}" if self.recipe else None
+        run_folder = RunFolder(self.run_dir, self.saved_config, self.seed, label)
+        self.trainer_defaults["callbacks"] = [last, run_folder, LastValidation(), Cost(self.run_dir)]
         plugins = self._get(self.config_init, "trainer").plugins or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -200,11 +213,12 @@ class InterestCLI(LightningCLI):
             log.info("the run was never validated, so there is no best checkpoint to test; train for more epochs.")
 
 
-def default_name(config: Namespace) -> str:
-    """Return the name of the last config file, without its suffix.
+def default_name(config: Namespace, recipe: Recipe | None) -> str:
+    """Return the name of the last config file, without its suffix; failing that, of the recipe.
 
     Args:
         config: config of the run.
+        recipe: recipe of the run.
     """
     files = [Path(str(file)) for file in config.get("config") or [] if file is not None]
-    return files[-1].stem if files else "run"
+    return files[-1].stem if files else recipe.name if recipe else "run"

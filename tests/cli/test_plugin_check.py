@@ -103,14 +103,14 @@ def test_a_failed_check_is_reported_and_sets_the_exit_status(capsys, monkeypatch
     (row,) = [line for line in out.splitlines() if " missing_values " in line]
     assert "even if they are NaN." in row
     assert "failed" in row
-    assert out.splitlines()[-1] == "20 passed, 1 failed"
+    assert out.splitlines()[-1] == "21 passed, 1 failed"
 
 
 def test_a_declared_failure_is_expected(capsys):
     status, out, _ = check(capsys, PATH, '--init_args={"scale": 1}', '--expected_failures={"missing_values": "on purpose"}')
     assert status == 0
     assert "on purpose" in out
-    assert out.splitlines()[-1] == "20 passed, 1 expected"
+    assert out.splitlines()[-1] == "21 passed, 1 expected"
 
 
 def test_a_reason_that_is_not_text_is_reported(capsys, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interestlab.metrics import ranking, target_ranks, top_k_items
+from interestlab.metrics import ranking, target_ranks, target_ranks_of_scores, top_k_items
 
 
 @pytest.fixture
@@ -60,6 +60,15 @@ def test_against_a_full_sort(case, size, k):
         patch.setattr(ranking, "TILE", size)
         check_target_ranks(z, table, targets, seen)
         check_top_k(z, table, seen, k)
+
+
+@given(case=cases())
+def test_given_scores_are_ranked_like_the_scores_of_vectors(case):
+    z, table, targets, seen = case
+    for one, other in zip(
+        target_ranks(z, table, targets, seen), target_ranks_of_scores(z @ table.T, targets, seen), strict=True
+    ):
+        assert torch.equal(one, other)
 
 
 def random_problem(users=40, items=300, dim=16, seed=0):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interestlab.metrics import TargetRankMetric, TargetRanks, per_user_metrics
+from interestlab.metrics import TARGET_GROUPS, TargetRankMetric, TargetRanks, per_user_metrics, summarise
 
 
 def target_ranks(num_higher, num_tied):
@@ -38,6 +38,30 @@ def test_ties_are_the_mean_over_all_orders(better, equal, k):
 
 def test_equal_scores_give_the_metric_of_a_random_order():
     assert per_user_metrics(target_ranks([0], [99]), [10])["recall@10"][0] == pytest.approx(0.1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.integers(0, 6)), min_size=1, max_size=20))
+def test_groups_of_targets_partition_the_users(users):
+    num_higher, num_tied, counts = zip(*users, strict=True)
+    summary = summarise(target_ranks(list(num_higher), list(num_tied)), [5, 10], np.array(counts))
+    assert summary.group_users.keys() == TARGET_GROUPS.keys()
+    assert sum(summary.group_users.values()) == len(users)
+    for name in ("recall@5", "ndcg@10", "mrr@5"):
+        groups = {group: n for group, n in summary.group_users.items() if n}
+        assert {f"{group}/{name}" in summary.means for group in TARGET_GROUPS} == {n > 0 for n in summary.group_users.values()}
+        total = sum(n * summary.means[f"{group}/{name}"] for group, n in groups.items())
+        assert summary.means[name] == pytest.approx(total / len(users))
+
+
+def test_groups_of_targets_by_hand():
+    summary = summarise(target_ranks([0, 50, 0, 50, 0], [0] * 5), [10], np.array([0, 0, 1, 3, 4]))
+    assert summary.group_users == {"cold": 2, "rare": 2, "frequent": 1}
+    assert [summary.means[f"{group}/recall@10"] for group in ("cold", "rare", "frequent")] == [0.5, 0.5, 1]
+    assert summary.as_json("test/")["test/cold/users"] == 2
+    assert summary.as_json("test/")["test/frequent/recall@10/ci95"] == [1, 1]
+    ungrouped = summarise(target_ranks([0], [0]), [10])
+    assert not ungrouped.group_users
+    assert all("/" not in name for name in ungrouped.means)
 
 
 def test_ranks_are_gathered_in_the_order_of_users():

@@ -176,7 +176,7 @@ def read_fit_config(file: Path) -> None:
 
     parser = fit_config_parser()
     with one_line_errors():
-        parser.parse_args(["fit", f"--config={file}"])
+        parser.parse_args([f"--config={file}"])
 
 
 @functools.cache

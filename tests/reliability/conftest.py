@@ -15,7 +15,7 @@ SHOP = [
     *("--data.source=simulated", "--data.source.users=30", "--data.source.items=40", "--data.source.events=6"),
     *("--data.max_history=8", "--data.batch_events=40", "--model.objective=next_item", "--model.dim=16"),
     *("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"),
-    *("--trainer.log_every_n_steps=1", "--model.optim.schedule=cosine", "--model.optim.warmup=2"),
+    *("--trainer.log_every_n_steps=1", "--model.optim.schedule=cosine", "--model.optim.warmup=2", "--recipe=none"),
 ]
 TIME_METRICS = {
     "train/targets_per_second",

@@ -14,7 +14,7 @@ SHOP = [
     *("--data.source=simulated", "--data.source.users=37", "--data.source.items=40", "--data.source.events=6"),
     *("--data.max_history=8", "--data.batch_events=48", "--model.dim=12", "--trainer.max_steps=6"),
     *("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"),
-    "--trainer.log_every_n_steps=1",
+    *("--trainer.log_every_n_steps=1", "--recipe=none"),
 ]
 OBJECTIVES = {
     "catalogue": ["--model.objective=next_item"],
@@ -97,6 +97,22 @@ def test_curve_and_weights(run_process, tmp_path, bert_without_dropout, objectiv
 def test_curve_and_weights_with_other_options(run_process, tmp_path, options):
     for n in (1, 3):
         assert_runs(run_process, tmp_path, f"of{n}", *options, *NO_TEST, processes=n)
+    assert_close_runs(tmp_path, "of1", ["of3"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("options", ["{share: 0.3, refresh: 2}", "{schedule: once}"], ids=["random", "once"])
+def test_amortised_encoding(run_process, tmp_path, bert_without_dropout, strategy, options):
+    """Titles of items, of which all processes encode a part, and texts of the events of each process."""
+    encoders = {
+        name: {"class_path": "full", "init_args": {"model": bert_without_dropout, "max_length": 8, "fields": [field]}}
+        for name, field in (("title", "item.title"), ("text", "event.text"))
+    }
+    args = [f"--model.encoder={json.dumps(encoders)}", "--model.fusion=concat", "--model.dynamics=momentum", *NO_TEST]
+    args += [*OBJECTIVES["sampled"], f"--model.amortize={options}"]
+    assert_runs(run_process, tmp_path, "of1", *args)
+    assert_runs(run_process, tmp_path, "of3", *args, processes=3, strategy=strategy)
     assert_close_runs(tmp_path, "of1", ["of3"])
 
 

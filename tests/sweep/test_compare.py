@@ -1,3 +1,5 @@
+import json
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from interestlab.errors import DataError
 from interestlab.sweep.compare import compare
+from interestlab.sweep.comparison_table import markdown_table
 from interestlab.sweep.cost import pareto_front, tpme
 
 BASELINE = {"baseline": {"tuning": "frozen"}}
@@ -116,6 +119,34 @@ def test_trials_of_different_data_are_refused(fabricate):
     changed = {"t1-0": {"fingerprint": '{"source": "files", "data": "ffff", "users": 4, "k_core": 5}'}}
     with pytest.raises(DataError, match=r"t0-0 and t1-0 .*data \(1c8d against ffff\), k_core \(0 against 5\)$"):
         compare(fabricate({"frozen": [[1]], "full": [[1]]}, changed=changed))
+
+
+def test_the_metric_of_a_group_of_targets_is_compared_over_its_users(fabricate):
+    counts, metric = [0, 0, 2, 9], "test/cold/recall@10"
+    ranks = {"frozen": [[20, 20, 1, 1]], "full": [[1, 20, 20, 20]]}
+    reported = {"t0-0": {metric: 0.0}, "t1-0": {metric: 0.5}}
+    folder = fabricate(ranks, changed=reported, metrics=["test/recall@10", metric], **BASELINE)
+    for file in folder.glob("trials/*/ranks.parquet"):
+        pl.read_parquet(file).with_columns(target_count=pl.Series(counts)).write_parquet(file)
+    _, full = compare(folder).configurations
+    assert full.differences["test/recall@10"].over_seeds.mean == pytest.approx(-0.25)
+    assert full.differences[metric].over_seeds.mean == 0.5
+    assert (full.differences[metric].low, full.differences[metric].high) == (0, 1)
+
+
+def test_a_metric_of_a_group_without_users_is_refused(fabricate):
+    with pytest.raises(DataError, match="no test/cold/recall@10; no test user has a target of that group"):
+        compare(fabricate({"frozen": [[1]]}, metrics=["test/cold/recall@10"]))
+
+
+def test_the_untrained_baselines_of_the_runs_are_averaged(fabricate):
+    folder = fabricate({"frozen": [[1], [2]]})
+    for seed, value in enumerate((0.25, 0.75)):
+        baselines = {"popularity": {"test/recall@10": value, "test/recall@10/ci95": [0, 1]}}
+        (folder / f"trials/t0-{seed}/metrics.json").write_text(json.dumps({"baselines": baselines}))
+    comparison = compare(folder)
+    assert comparison.untrained == {"popularity": {"test/recall@10": 0.5}}
+    assert "Without training: popularity recall@10 0.5000." in markdown_table(comparison)
 
 
 def test_the_fingerprint_of_a_failed_trial_is_ignored(fabricate):

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +11,8 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
-from rich.table import Table
 
+from interestlab.baselines.tables import group_table, metrics_table
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.run_state import is_fast_dev_run
 from interestlab.utils.atomic_files import atomic_write, write_text_atomic
@@ -29,10 +28,11 @@ class RunFolder(Callback):
         folder: folder of the run.
         config: resolved config, as YAML.
         seed: seed of the run.
+        recipe: label of the recipe that the run started with.
     """
 
-    def __init__(self, folder: Path, config: str, seed: int) -> None:
-        self.folder, self.config, self.seed = folder, config, seed
+    def __init__(self, folder: Path, config: str, seed: int, recipe: str | None = None) -> None:
+        self.folder, self.config, self.seed, self.recipe = folder, config, seed, recipe
         self.predictions: list[tuple[torch.Tensor, ...]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -49,10 +49,14 @@ class RunFolder(Callback):
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(self.folder / "config.yaml", self.config)
-        write_text_atomic(self.folder / "versions.json", json.dumps(run_versions(), indent=1))
+        file = self.folder / "versions.json"
+        if self.recipe is None and file.is_file():  # a resumed run takes its options from its config
+            self.recipe = json.loads(file.read_text("utf-8")).get("recipe")
+        recipe = {"recipe": self.recipe} if self.recipe else {}
+        write_text_atomic(file, json.dumps(run_versions() | recipe, indent=1))
         trainable = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         for logger in trainer.loggers:
-            logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable})
+            logger.log_hyperparams(yaml.safe_load(self.config) | {"trainable_parameters": trainable} | recipe)
 
     # ---- metrics
 
@@ -75,8 +79,11 @@ class RunFolder(Callback):
             prefix: prefix of the metric names, ``val/`` or ``test/``.
         """
         measured = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefix)}
-        model = cast(InterestModel, trainer.lightning_module)
-        print_metrics(measured, model.intervals, model.popularity if prefix == "test/" else {}, self.fingerprint(trainer))
+        model, console = cast(InterestModel, trainer.lightning_module), Console()
+        baselines = model.baselines if prefix == "test/" else {}
+        console.print(metrics_table(measured, model.summary.intervals, baselines, self.fingerprint(trainer), prefix))
+        if model.summary.group_users:
+            console.print(group_table({"model": model.summary, **baselines}))
         return measured
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -90,16 +97,19 @@ class RunFolder(Callback):
         if is_fast_dev_run(trainer):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        intervals = {f"{k}/ci95": list(v) for k, v in model.intervals.items()}
-        content = {"fingerprint": self.fingerprint(trainer)} | measured | intervals | {"popularity": model.popularity}
+        baselines = {name: summary.as_json("test/") for name, summary in model.baselines.items()}
+        further = model.summary.intervals_and_users_as_json("test/") | {"baselines": baselines}
+        content = {"fingerprint": self.fingerprint(trainer)} | measured | further
         write_text_atomic(self.folder / "metrics.json", json.dumps(content, indent=1, ensure_ascii=False))
-        places = model.ranks.gather()
+        gathered = model.ranks.gather()
+        targets = gathered.targets.numpy()
         ranks = pl.DataFrame(
             {
-                "user_id": data.log.users.gather(places.users.numpy()),
-                "item_id": data.log.items["item_id"].gather(places.targets.numpy()),
-                "rank": (places.num_higher + 1).numpy(),
-                "tied": places.num_tied.numpy(),
+                "user_id": data.log.users.gather(gathered.users.numpy()),
+                "item_id": data.log.items["item_id"].gather(targets),
+                "rank": (gathered.num_higher + 1).numpy(),
+                "tied": gathered.num_tied.numpy(),
+                "target_count": data.log.counts[targets],
             }
         )
         with atomic_write(self.folder / "ranks.parquet", "wb") as file:
@@ -136,31 +146,3 @@ class RunFolder(Callback):
             for stale in written - {self.folder / part for part in names}:
                 stale.unlink(missing_ok=True)  # of an earlier job with another number of processes
         log.info(f"{frame.height:,} predictions are in {self.folder / name}")
-
-
-def print_metrics(
-    measured: dict[str, float],
-    intervals: Mapping[str, tuple[float, float]],
-    popularity: Mapping[str, float],
-    fingerprint: dict[str, Any],
-) -> None:
-    """Print metrics with their intervals and, where given, the metrics of ranking by popularity.
-
-    Args:
-        measured: mean of each metric over the users.
-        intervals: 95% interval of each mean.
-        popularity: metrics of ranking by popularity.
-        fingerprint: settings that decide whether the metrics can be compared with those of another run.
-    """
-    table = Table("metric", "mean over users", "95% interval", caption=" · ".join(f"{k}={v}" for k, v in fingerprint.items()))
-    if popularity:
-        table.add_column("popularity")
-    for name, value in sorted(measured.items()):
-        low, high = intervals.get(name, (float("nan"),) * 2)
-        table.add_row(
-            name,
-            f"{value:.4f}",
-            f"{low:.4f} to {high:.4f}",
-            *([f"{popularity[name]:.4f}" if name in popularity else ""] if popularity else []),
-        )
-    Console().print(table)

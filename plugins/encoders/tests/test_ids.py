@@ -24,3 +24,15 @@ def test_initial_scale():
 def test_missing_field_lists_the_available_fields():
     with pytest.raises(ValueError, match=r"no field 'item.colour'; it has item.brand, item.id"):
         Id("item.colour").build({"item.id": 50, "item.brand": 3}, dim=8)
+
+
+def test_ids_can_start_at_zero():
+    encoder = Id(std=0)
+    encoder.build({"item.id": 7}, dim=4)
+    assert not encoder.embedding.weight.any()
+
+
+@pytest.mark.parametrize("arguments", [{"std": -1}, {"min_count": -1}])
+def test_negative_numbers_are_rejected(arguments):
+    with pytest.raises(ValueError, match="must not be negative"):
+        Id(**arguments)

@@ -26,6 +26,8 @@ class Features(Encoder):
         key: column of the keys in a Parquet file.
         columns: columns of a Parquet file, lists or numbers, that are concatenated to a vector; None: all except ``key``.
         standardize: scale each dimension to mean 0 and standard deviation 1 over the file.
+        whiten: map the vectors to the width of the model by PCA and scale each component to variance 1 over the distinct
+            values of the data, instead of by a learnt layer.
 
     Raises:
         DataError: the file cannot be read, a key appears twice, widths differ, or a number is not finite.
@@ -40,9 +42,10 @@ class Features(Encoder):
         key: str = "item_id",
         columns: list[str] | None = None,
         standardize: bool = False,
+        whiten: bool = False,
     ) -> None:
         super().__init__()
-        self.fields = (field,)
+        self.fields, self.whiten = (field,), whiten
         self.file = Path(file).expanduser()
         self.vectors = VectorFile(self.file, key, columns, standardize)
         self.out_dim = self.vectors.width

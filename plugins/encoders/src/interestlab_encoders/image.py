@@ -40,6 +40,8 @@ class Image(Encoder):
         pooling: ``cls`` token, ``mean`` of the patches, or ``auto``: the pooler of the model where it has no extra layer, as
             in CLIP, DINOv2 and ConvNeXt; else the class token, else the mean.
         normalize: scale the vectors to unit length.
+        whiten: map the vectors to the width of the model by PCA and scale each component to variance 1 over the distinct
+            values of the data, instead of by a learnt layer.
 
     Raises:
         ValueError: Pillow is not installed, ``root`` or ``pooling`` does not exist, or the model cannot be found or loaded.
@@ -54,13 +56,14 @@ class Image(Encoder):
         fields: Sequence[str] = ("item.image",),
         pooling: Literal["auto", "cls", "mean"] = "auto",
         normalize: bool = False,
+        whiten: bool = False,
     ) -> None:
         super().__init__()
         try:
             import PIL.Image
         except ImportError as err:
             raise ValueError("image needs Pillow: pip install 'interestlab-encoders[image]'") from err
-        self.fields = list(fields)
+        self.fields, self.whiten = list(fields), whiten
         self.root, self.pooling, self.normalize = Path(root).expanduser(), pooling, normalize
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; set root to the folder of the images of {', '.join(self.fields)}")

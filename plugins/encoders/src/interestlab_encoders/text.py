@@ -38,6 +38,8 @@ class TextEncoder(Encoder):
         normalize: scale the vectors to unit length.
         cache: storage type of the output of the constant layers, 4 or 2 bytes times the model's width per token; ``off``
             computes it again in each step.
+        whiten: map the vectors to the width of the model by PCA and scale each component to variance 1 over the distinct
+            values of the data, instead of by a learnt layer.
 
     Raises:
         ValueError: the model cannot be found or loaded, or ``max_length`` exceeds its maximum.
@@ -53,6 +55,7 @@ class TextEncoder(Encoder):
         pooling: Literal["auto", "cls", "mean", "last"] = "auto",
         normalize: bool = False,
         cache: Literal["float32", "bfloat16", "off"] = "float32",
+        whiten: bool = False,
     ) -> None:
         super().__init__()
         self.folder = resolve_model_folder(model)
@@ -65,7 +68,7 @@ class TextEncoder(Encoder):
             raise ValueError(f"max_length={max_length} is more than the {limit} tokens that '{model}' supports")
         self.pooling = detect_pooling(self.folder, pretrained_model.config) if pooling == "auto" else pooling
         self.pool = POOLINGS[self.pooling]
-        self.normalize, self.cache = normalize, cache
+        self.normalize, self.cache, self.whiten = normalize, cache, whiten
         self.out_dim = int(pretrained_model.config.hidden_size)
         self.base, self.layer_stack = BaseWeights(pretrained_model, model), LayerStack(pretrained_model)
         # A loaded model is in evaluation mode, which would disable dropout in training.

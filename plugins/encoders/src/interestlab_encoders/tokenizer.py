@@ -25,6 +25,7 @@ class FastTokenizer:
     Args:
         folder: folder of the model.
         max_length: maximum number of tokens per text, including the special tokens that the model adds.
+        special_tokens: whether the special tokens of the model (such as [CLS]) are added.
 
     Attributes:
         limit: maximum number of tokens of the model; a very large number if it has none.
@@ -35,7 +36,7 @@ class FastTokenizer:
         ValueError: the folder has no fast tokenizer, or ``max_length`` leaves no room for a word.
     """
 
-    def __init__(self, folder: Path, max_length: int) -> None:
+    def __init__(self, folder: Path, max_length: int, special_tokens: bool = True) -> None:
         # without these files, transformers creates a tokenizer with an empty vocabulary
         if not any(file for kind in ("tokenizer.json", "vocab*", "*.model") for file in folder.glob(kind)):
             raise ValueError(f"the folder {folder} has no tokenizer (no tokenizer.json)")
@@ -46,7 +47,8 @@ class FastTokenizer:
         if not tokenizer.is_fast:
             raise ValueError(f"the tokenizer of {folder} has no fast version (no tokenizer.json)")
         self.backend = tokenizer.backend_tokenizer
-        num_special = self.backend.num_special_tokens_to_add(False)
+        self.special_tokens = special_tokens
+        num_special = self.backend.num_special_tokens_to_add(False) if special_tokens else 0
         if max_length <= num_special:
             raise ValueError(f"max_length={max_length} leaves no room for words: the model adds {num_special} tokens to a text")
         self.backend.no_padding()
@@ -58,7 +60,8 @@ class FastTokenizer:
         )
         # The serialised tokenizer contains everything that determines a row: vocabulary, rules, special tokens, truncation.
         digest = hashlib.sha256(self.backend.to_str().encode())
-        self.key = f"tokens-{VERSION}-{max_length}-{self.empty_id}-{digest.hexdigest()[:16]}"
+        version = VERSION if special_tokens else f"{VERSION}-plain"
+        self.key = f"tokens-{version}-{max_length}-{self.empty_id}-{digest.hexdigest()[:16]}"
 
     def __call__(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Tokenise texts.
@@ -71,6 +74,8 @@ class FastTokenizer:
         """
         rows: list[np.ndarray] = []
         for start in range(0, len(texts), BATCH):
-            encodings = self.backend.encode_batch_fast(list(texts[start : start + BATCH]))
+            encodings = self.backend.encode_batch_fast(
+                list(texts[start : start + BATCH]), add_special_tokens=self.special_tokens
+            )
             rows += [np.asarray(encoding.ids or [self.empty_id], dtype=np.int32) for encoding in encodings]
         return rows
