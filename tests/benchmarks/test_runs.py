@@ -46,6 +46,14 @@ def test_finetuning_cost(tmp_path):
     assert "times as fast" in printed
 
 
+@pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
+def test_encoder_speed(tmp_path):
+    small = ["--users=60", "--catalogue=40", "--texts=8", "--rounds=1", "--max_length=8"]
+    results, printed = run(tmp_path, "encoder_speed", *small)
+    assert results["ratio"]["median"] > 5
+    assert "`static` is" in printed
+
+
 def test_dynamics(tmp_path):
     small = ["--lengths", "8", "16", "--events=32", "--histories=2", "--rounds=1", "--dim=16", "--threads=1"]
     results, printed = run(tmp_path, "dynamics", *small, "--dynamics", "transformer", "ewma", f"--plot={tmp_path}/cost.png")
