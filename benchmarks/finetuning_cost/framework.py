@@ -8,21 +8,33 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 
 from benchmarks.finetuning_cost.data import SampledBatches
-from benchmarks.finetuning_cost.methods import FIELD, FRAMEWORK_METHODS
+from benchmarks.finetuning_cost.methods import AMORTISED, FIELD, FRAMEWORK_METHODS
 from benchmarks.harness.memory import release_free_memory
 from benchmarks.harness.reference import DIM, LEARNING_RATE, TEMPERATURE, transformer
 from benchmarks.harness.timing import Stopwatch
 from benchmarks.harness.training import make_trainer
 from interestlab import encoders, objectives
 from interestlab.contract import Encoder
+from interestlab.data.datamodule import InterestData
+from interestlab.model.amortized import Amortization, VectorTable
 from interestlab.model.chunking import EncoderChunking
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.optimizers import Optim
 
 
-def make_model(method: str, options: argparse.Namespace, data: SampledBatches) -> InterestModel:
-    """Return the model of a method, with newly drawn weights."""
-    encoder, arguments = FRAMEWORK_METHODS[method]
+def make_model(
+    method: str, options: argparse.Namespace, data: InterestData, amortize: Amortization | None = None
+) -> InterestModel:
+    """Return the model of a method, with newly drawn weights.
+
+    Args:
+        method: name of the method.
+        options: the command line.
+        data: the log.
+        amortize: how many titles are encoded with gradient; None: as the name of the method says.
+    """
+    amortize = amortize or Amortization(options.share if method.endswith(AMORTISED) else 1.0)
+    encoder, arguments = FRAMEWORK_METHODS[method.removesuffix(AMORTISED)]
     seed_everything(options.seed, verbose=False)
     return InterestModel(
         encoder=cast(Encoder, getattr(encoders, encoder)(fields=[FIELD], max_length=options.max_length, **arguments)),
@@ -33,6 +45,7 @@ def make_model(method: str, options: argparse.Namespace, data: SampledBatches) -
         similarity="cosine",
         optim=Optim(lr=LEARNING_RATE),
         chunking=EncoderChunking(options.max_tokens, options.chunks_with_activations),
+        amortize=amortize,
     )
 
 
@@ -64,10 +77,13 @@ class WaitForTurn(Callback):
     Args:
         connection: to the measuring process.
         clock: name of the clock.
+
+    Attributes:
+        refresh_seconds: seconds in which the tables of amortised encoding were refreshed.
     """
 
     def __init__(self, connection: Connection, clock: str) -> None:
-        self.connection, self.clock = connection, clock
+        self.connection, self.clock, self.refresh_seconds = connection, clock, 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stopwatch = Stopwatch(self.clock, pl_module.device)
@@ -77,10 +93,21 @@ class WaitForTurn(Callback):
         self.once_seconds = self.stopwatch.now() - start
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._time_refreshing(cast(InterestModel, pl_module))
         trained = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         self.connection.send({"once_seconds": self.once_seconds, "device": str(pl_module.device), "trained": trained})
         self.connection.recv()
         self.start = self.stopwatch.now()
+
+    def _time_refreshing(self, model: InterestModel) -> None:
+        refresh_tables = model.refresh_tables
+
+        def refresh(tables: list[VectorTable]) -> None:
+            start = self.stopwatch.now()
+            refresh_tables(tables)
+            self.refresh_seconds += self.stopwatch.now() - start
+
+        vars(model)["refresh_tables"] = refresh
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

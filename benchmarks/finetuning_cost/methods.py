@@ -13,19 +13,26 @@ FRAMEWORK_METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "frozen": ("frozen", {}),
 }
 """Name of an encoder and its arguments, by method."""
+AMORTISED = ", amortised"
+"""Ends the name of a method that encodes only a share of a step's titles with gradient (``--model.amortize``)."""
+AMORTISED_METHODS = [name + AMORTISED for name in ("full", "lora, top 2")]
 PLAIN_METHODS = ("full", "lora", "frozen")
-SIDES = [f"plain {name}" for name in PLAIN_METHODS] + [f"ours {name}" for name in FRAMEWORK_METHODS]
+SIDES = [f"plain {name}" for name in PLAIN_METHODS] + [f"ours {name}" for name in [*FRAMEWORK_METHODS, *AMORTISED_METHODS]]
 
 PAIRS: list[tuple[str, str, float | None]] = [
-    ("full", "full", 3.0),
-    ("lora", "lora", None),
-    ("lora, top 2", "lora", 8.0),
-    ("side", "full", 20.0),
-    ("side", "frozen", None),
-    ("frozen", "full", 20.0),
-    ("frozen", "frozen", None),
+    ("full", "plain full", 3.0),
+    ("lora", "plain lora", None),
+    ("lora, top 2", "plain lora", 8.0),
+    ("side", "plain full", 20.0),
+    ("side", "plain frozen", None),
+    ("frozen", "plain full", 20.0),
+    ("frozen", "plain frozen", None),
+    ("full, amortised", "ours full", 8.0),
+    ("full, amortised", "plain full", 30.0),
+    ("lora, top 2, amortised", "ours lora, top 2", 8.0),
+    ("lora, top 2, amortised", "plain lora", 80.0),
 ]
-"""A method of interestlab, one of the plain loop, and the goal: how many times as fast the first is to be."""
+"""A method of interestlab, the side that it is compared with, and the goal: how many times as fast the first is to be."""
 EPOCHS = (1, 10)
 """Numbers of epochs over which the work done once is spread."""
 

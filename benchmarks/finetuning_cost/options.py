@@ -42,6 +42,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     help_chunks = "chunks of a step that keep their activations for the backward pass"
     default_chunks = chunking.chunks_with_activations
     parser.add_argument("--chunks_with_activations", type=int, default=default_chunks, help=help_chunks)
+    parser.add_argument("--share", type=float, default=0.1, help="share of a step's titles that amortised methods encode")
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true")
     add_clock_option(parser)
     parser.add_argument("--accelerator", default="auto", help="accelerator of the trainer: auto, cpu or gpu")

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.finetuning_cost.methods import EPOCHS
+from benchmarks.finetuning_cost.methods import AMORTISED, EPOCHS
 from benchmarks.finetuning_cost.token_counts import TOKEN_ROWS, layer_passes
 from benchmarks.harness.provenance import machine_line
 from benchmarks.harness.tables import join_items, make_console, make_table
@@ -37,20 +37,30 @@ def token_table(epoch: dict[str, int]) -> Table:
 
 def side_table(sides: dict[str, dict[str, Any]], epoch: dict[str, int]) -> Table:
     """Return time, work, trained weights and memory of each side."""
-    headings = ("side", "s per epoch", "s once", "tokens × layers per step: forward", "backward", "trained", "peak MiB")
+    headings = (
+        "side",
+        "s per epoch",
+        "s once",
+        "s refreshing",
+        "tokens × layers per step: forward",
+        "backward",
+        "trained",
+        "peak MiB",
+    )
     rows = []
     for name, side in sides.items():
         passes = [f"{n / epoch['steps']:,.0f} × {layers}" if n else "0" for n, layers in layer_passes(name, epoch)]
         memory = f"{side['peak_mb']:,.0f}" + (" (computed)" if side.get("activations_mb") else "")
         once = f"{side['once_seconds']:.1f}" if "once_seconds" in side else ""
-        rows.append([name, f"{side['epoch_seconds']:,.1f}", once, *passes, f"{side['trained']:,}", memory])
+        refresh = f"{side['refresh_seconds']:.1f}" if AMORTISED in name else ""
+        rows.append([name, f"{side['epoch_seconds']:,.1f}", once, refresh, *passes, f"{side['trained']:,}", memory])
     return make_table(None, headings, rows)
 
 
 def pair_table(pairs: list[dict[str, Any]]) -> Table:
     """Return the ratios of the pairs."""
     once_headings = [f"with s once, over {n}" for n in EPOCHS]
-    headings = ["ours", "plain", "times as fast: epoch", "batches, median (range)", *once_headings, "goal"]
+    headings = ["ours", "compared with", "times as fast: epoch", "batches, median (range)", *once_headings, "goal"]
     rows = []
     for pair in pairs:
         batches, goal = pair["batches"], "–"
@@ -58,5 +68,5 @@ def pair_table(pairs: list[dict[str, Any]]) -> Table:
             goal = f"[green]{pair['goal']:g}: met[/]" if pair["met"] else f"[red]{pair['goal']:g}: missed[/]"
         spread = f"{batches['median']:.2f} ({batches['min']:.2f} to {batches['max']:.2f})"
         once = [f"{ratio:.2f}" for ratio in pair["with_once"].values()]
-        rows.append([pair["ours"], pair["plain"], f"{pair['epoch']:.2f}", spread, *once, goal])
+        rows.append([pair["ours"], pair["other"], f"{pair['epoch']:.2f}", spread, *once, goal])
     return make_table(None, headings, rows, text_columns=2)

@@ -1,11 +1,12 @@
 """Count users, targets, titles and tokens of batches under each choice of padding."""
 
 import argparse
+from typing import Any
 
 import numpy as np
 
 from benchmarks.finetuning_cost.data import SampledBatches, occurrences
-from benchmarks.finetuning_cost.methods import has_trained_layers
+from benchmarks.finetuning_cost.methods import AMORTISED, has_trained_layers
 from benchmarks.harness.reference import MAX_HISTORY
 from interestlab.data.fields import FieldValues
 from interestlab.model.chunking import split_into_chunks
@@ -62,7 +63,19 @@ def count_batches(
     return {key: np.array([count[key] for count in counts]) for key in counts[0]}
 
 
-def layer_passes(side: str, epoch: dict[str, int]) -> list[tuple[int, int]]:
+def count_refresh_tokens(titles: FieldValues, options: argparse.Namespace) -> int:
+    """Return the tokens of the whole catalogue, which a table of vectors reads once per epoch.
+
+    Args:
+        titles: titles of the catalogue as tokens.
+        options: the command line.
+    """
+    assert titles.rows is not None
+    parts = split_into_chunks(np.arange(titles.size), titles.rows, options.max_tokens)
+    return sum(len(part) * int(titles.rows.lengths[part].max()) for part in parts)
+
+
+def layer_passes(side: str, epoch: dict[str, Any]) -> list[tuple[int, int]]:
     """Return the tokens of an epoch and the layers that they pass through, forward and then backward.
 
     Args:
@@ -71,7 +84,10 @@ def layer_passes(side: str, epoch: dict[str, int]) -> list[tuple[int, int]]:
     """
     kind, _, method = side.partition(" ")
     is_plain = kind == "plain"
-    layers = 0 if not is_plain and not has_trained_layers(method) else 2 if method == "lora, top 2" else 6
+    layers = 0 if not is_plain and not has_trained_layers(method) else 2 if method.startswith("lora, top 2") else 6
+    if method.endswith(AMORTISED):  # few chunks remain, so few are recomputed
+        encoded = round(epoch["share"] * epoch["tokens_ours"])
+        return [(encoded + epoch["tokens_refresh"], layers), (encoded, layers)]
     tokens = epoch["tokens_plain"] if is_plain else epoch["tokens_ours"]
     recomputed = 0 if is_plain else epoch["tokens_ours_again"]
     return [((tokens + recomputed) * (layers > 0), layers), (tokens * (layers > 0 and method != "frozen"), layers)]

@@ -89,10 +89,10 @@ def silence_output() -> None:
 
 
 def run_framework(method: str, options: argparse.Namespace, folder: Path, data: SampledBatches, connection: Connection) -> None:
-    """Train with interestlab, and send the peak memory at the end."""
+    """Train with interestlab, and send the peak memory and the time of refreshing at the end."""
     model, callback = make_model(method, options, data), WaitForTurn(connection, options.clock)
     train(model, data, callback, options, folder / f"run-{method}", options.precision)
-    connection.send({"peak_mb": peak_memory()})
+    connection.send({"peak_mb": peak_memory(), "refresh_seconds": callback.refresh_seconds})
 
 
 def run_plain(method: str, options: argparse.Namespace, data: SampledBatches, connection: Connection) -> None:

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 
-from interestlab.distributed.collectives import all_max, encode_sharded
+from interestlab.distributed.collectives import all_max, all_union, encode_sharded
 from interestlab.distributed.fsdp import FSDP2Strategy, check_strategy, is_sharded
 from interestlab.distributed.rank import world_size
 from interestlab.errors import TrainingError
@@ -27,6 +27,9 @@ class DistributedExecution(EncoderExecution):
 
     def encode_shared(self, codes: np.ndarray, encode: Callable[[np.ndarray], Tensor]) -> Tensor:
         return encode_sharded(codes, encode)
+
+    def union(self, codes: np.ndarray) -> np.ndarray:
+        return all_union(torch.from_numpy(codes).to(self.device)).cpu().numpy()
 
     def count_chunks(self, encoder: nn.Module, chunks: int) -> int:
         return all_max(chunks, self.device) if is_sharded(encoder) else chunks

@@ -14,6 +14,7 @@ from interestlab.batch import Batch
 from interestlab.contract import Dynamics, Encoder, FusionHead
 from interestlab.data.fields import FieldValues
 from interestlab.errors import DataError
+from interestlab.model.amortized import Amortization, AmortizedEncoding
 from interestlab.model.chunking import EncoderChunking
 from interestlab.model.disk_cache import cached_whitening, is_frozen, vectors_key
 from interestlab.model.embedding_cache import EmbeddingCache
@@ -44,6 +45,7 @@ class InterestBackbone(nn.Module):
         dim: width D, to which the output of every encoder is projected.
         similarity: how a user state and an item are compared: ``cosine`` similarity, or ``dot`` product.
         chunking: how many values are encoded in one call.
+        amortize: how many values of a training step are encoded with gradient.
 
     Raises:
         ValueError: a name is reserved, no encoder reads the items, or several streams have no fusion head.
@@ -58,9 +60,10 @@ class InterestBackbone(nn.Module):
         dim: int = 64,
         similarity: Similarity = "cosine",
         chunking: EncoderChunking = EncoderChunking(),  # noqa: B008 (frozen)
+        amortize: Amortization = Amortization(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        self.dim, self.similarity, self.chunking = dim, similarity, chunking
+        self.dim, self.similarity, self.chunking, self.amortize = dim, similarity, chunking, amortize
         self.num_items = cardinalities["item.id"]
         self.streams = list_streams(encoders)
         self.item_streams, self.event_streams = ([s for s in self.streams if s.side == side] for side in ("item", "event"))
@@ -82,6 +85,7 @@ class InterestBackbone(nn.Module):
         self.dynamics = dynamics
         self.features: dict[str, FieldValues] = {}
         self.caches: dict[str, EmbeddingCache] = {}
+        self.amortized = AmortizedEncoding(amortize, {})
         self.execution: EncoderExecution = LOCAL
         self._encoders = dict(encoders)  # the same as the ModuleDict, with types
         self._placeholder: Tensor
@@ -116,6 +120,7 @@ class InterestBackbone(nn.Module):
         """
         self.features = dict(features)
         self.caches = {s.name: EmbeddingCache(self.encoder_of(s), features[s.name], self.chunking) for s in self.streams}
+        self.amortized = AmortizedEncoding(self.amortize, self.caches)
         self.set_execution(self.execution)
         empty = [s for s in self.streams if not (features[s.name].codes >= 0).any()]
         fields = ", ".join(s.field for s in empty)
@@ -201,9 +206,12 @@ class InterestBackbone(nn.Module):
         codes = feature.codes[rows]
         present = torch.from_numpy(codes >= 0).to(self.device)
         distinct, inverse = feature.distinct if rows is ALL else np.unique(codes[codes >= 0], return_inverse=True)
-        if not len(distinct):
+        amortized = self.amortized.tables.get(stream.name) if self.training and torch.is_grad_enabled() else None
+        if amortized is not None:
+            table = self.project(stream, amortized(distinct, self.dtype, shared=shared))
+        elif not len(distinct):
             return self._zeros_with_gradient(stream, *codes.shape), present
-        if shared and self._is_costly(stream):
+        elif shared and self.caches[stream.name].is_costly:
             table = self.execution.encode_shared(distinct, lambda codes: self._embed_share(stream, codes))
         else:
             table = self.embed_values(stream, distinct)
@@ -276,10 +284,6 @@ class InterestBackbone(nn.Module):
         return normalize_for_similarity(x, self.similarity)
 
     # ---- encoding shared by several processes
-
-    def _is_costly(self, stream: Stream) -> bool:
-        """Return whether encoding a value costs more than sending its vector: not for a table lookup or a cached vector."""
-        return self.features[stream.name].rows is not None and not is_frozen(self.encoder_of(stream))
 
     def _embed_share(self, stream: Stream, codes: np.ndarray) -> Tensor:
         """Embed ``codes [U]``, possibly none, as ``[U, D]`` of one dtype whatever autocast does."""

@@ -44,6 +44,11 @@ class EmbeddingCache:
         self._whitened: np.ndarray | None = None
         self._trunk_rows: dict[str, RaggedArray] = {}
 
+    @property
+    def is_costly(self) -> bool:
+        """Whether encoding a value costs more than sending its vector: not for a table lookup or a cached vector."""
+        return self.feature.rows is not None and not is_frozen(self.encoder)
+
     def __call__(self, codes: np.ndarray) -> Tensor:
         """Embed distinct values, each encoded once.
 

@@ -21,6 +21,17 @@ class EncoderExecution:
         """
         return encode(codes)
 
+    def union(self, codes: np.ndarray) -> np.ndarray:
+        """Return the distinct values that any process of a job needs.
+
+        Args:
+            codes: ``[U]`` int64 codes of the values of this process, ascending and distinct.
+
+        Returns:
+            ``[V]`` ascending, the same in all processes.
+        """
+        return codes
+
     def count_chunks(self, encoder: nn.Module, chunks: int) -> int:
         """Return how many chunks to run, so that all processes run as many.
 

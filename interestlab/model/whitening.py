@@ -1,11 +1,11 @@
 """Map vectors to the width of the model by PCA, and scale each component to unit variance."""
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -111,9 +111,10 @@ def fit_whitening(tables: Sequence[np.ndarray], dim: int, description: str = "th
     if not kept.any():
         raise DataError(f"all {size:,} values of {description} have the same vector, so none remains after whitening.")
     if size <= 2 * dim:
-        rank_zero_warn(
-            f"{description} has only {size:,} values: whitening to {dim} dimensions leaves little of which are alike; "
-            "set whiten to false or --model.dim to a smaller number."
+        warnings.warn(
+            f"{description} has only {size:,} values: whitening to {dim} dimensions makes them nearly equally distant; set whiten "
+            "to false or --model.dim to a smaller number.",
+            stacklevel=2,
         )
     variances, directions = variances[kept], directions[:, kept]
     largest = np.abs(directions).argmax(0)

@@ -17,6 +17,7 @@ from interestlab.distributed.collectives import weight_by_targets
 from interestlab.distributed.fsdp import with_gathered_weights
 from interestlab.distributed.parallelize import parallelize
 from interestlab.errors import DataError
+from interestlab.model.amortized import Amortization, StepPosition, VectorTable
 from interestlab.model.backbone import InterestBackbone, Similarity
 from interestlab.model.chunking import EncoderChunking
 from interestlab.step import Step
@@ -29,7 +30,7 @@ from interestlab.training.optimizers import Optim, make_optimizer, make_schedule
 from interestlab.training.seeding import seed_everything_from
 from interestlab.utils.argument_checks import require_at_least
 
-RESERVED_NAMES = {"loss", "penalty", "targets_per_second", "peak_memory_mb", *dir(nn.ModuleDict)}
+RESERVED_NAMES = {"loss", "penalty", "targets_per_second", "peak_memory_mb", "encoded_share", "staleness", *dir(nn.ModuleDict)}
 """Names that no term of the loss can have: other values are logged by them, or they are attributes of a ModuleDict."""
 
 
@@ -47,6 +48,7 @@ class InterestModel(EvaluationLoop):
         similarity: how a user state and an item are compared: ``cosine`` similarity, or ``dot`` product.
         optim: optimiser, learning rates and warm-up.
         chunking: how many values an encoder reads at once, and how much memory that takes.
+        amortize: how many texts of a training step are encoded with gradient; the vectors of the others are read from a table.
         ks: cut-offs k of recall, NDCG and MRR.
         top_k: number of items that ``predict`` returns per user.
 
@@ -66,6 +68,7 @@ class InterestModel(EvaluationLoop):
         similarity: Similarity = "cosine",
         optim: Optim = Optim(),  # noqa: B008 (frozen)
         chunking: EncoderChunking = EncoderChunking(),  # noqa: B008 (frozen)
+        amortize: Amortization = Amortization(),  # noqa: B008 (frozen)
         ks: list[int] = [5, 10, 20],  # noqa: B006 (read only)
         top_k: int = 10,
     ) -> None:
@@ -91,12 +94,13 @@ class InterestModel(EvaluationLoop):
                 "similarity": similarity,
                 "optim": asdict(optim),
                 "chunking": asdict(chunking),
+                "amortize": asdict(amortize),
                 "ks": list(ks),
                 "top_k": top_k,
                 "_instantiator": "lightning.pytorch.cli.instantiate_module",
             }
         )
-        self.backbone = InterestBackbone(encoders, dynamics, cardinalities, fusion, dim, similarity, chunking)
+        self.backbone = InterestBackbone(encoders, dynamics, cardinalities, fusion, dim, similarity, chunking, amortize)
         self.objective = objective
         self.auxiliary = nn.ModuleDict({name: term.objective for name, term in auxiliary.items()})
         self.term_weights = {name: term.weight for name, term in auxiliary.items()}
@@ -167,6 +171,7 @@ class InterestModel(EvaluationLoop):
         weight, means = weight_by_targets(step.target_mask.sum(), {**terms, "loss": loss})
         for name, mean in means.items():
             self.log(f"train/{name}", mean, prog_bar=name == "loss", batch_size=len(batch.users))
+        self.log_dict({f"train/{name}": value for name, value in self.backbone.amortized.metrics().items()})
         self._loss_guard.record(batch, means)
         return loss * weight
 
@@ -191,6 +196,9 @@ class InterestModel(EvaluationLoop):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
         # The seed depends on the position of the batch alone, so that a resumed training draws the same random numbers.
         seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
+        position = StepPosition(seed, self.trainer.current_epoch, batch_idx, self.trainer.global_step)
+        if stale := self.backbone.amortized.start_step(position):
+            self.refresh_tables(stale)
         seed_everything_from([seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank])
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._loss_guard.reset()
@@ -207,12 +215,17 @@ class InterestModel(EvaluationLoop):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["frozen_check"] = self._frozen_check.state_dict()
+        if "optimizer_states" in checkpoint:  # otherwise it cannot be resumed
+            batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["processed"]
+            step = self.trainer.global_step
+            checkpoint["amortized"] = self.backbone.amortized.state_dict(step, is_epoch_start=batches == 0)
         if self._loss_guard.failure:
             checkpoint["not_finite"] = self._loss_guard.failure
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self._frozen_check.load_state_dict(checkpoint.get("frozen_check"))
+        self.backbone.amortized.load_state_dict(checkpoint.get("amortized", {}))
 
     # ---- hooks that read full weights, which a sharding strategy has to gather
 
@@ -222,6 +235,17 @@ class InterestModel(EvaluationLoop):
             cache.fill()
         for key in self.backbone.projections:
             self.backbone.fit_whitening(key)
+
+    @with_gathered_weights
+    def refresh_tables(self, tables: list[VectorTable]) -> None:
+        """Encode all values of some tables of amortised encoding again, in the precision of a training step.
+
+        Args:
+            tables: tables of the backbone.
+        """
+        with self.trainer.precision_plugin.train_step_context():
+            for table in tables:
+                table.refresh(self.backbone.dtype)
 
     @with_gathered_weights
     def _start_frozen_check(self) -> None:

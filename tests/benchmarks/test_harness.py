@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmarks import results_table
+from benchmarks.amortised_bias.options import parse_options as amortised_bias_options
 from benchmarks.drift.options import parse_options as drift_options
 from benchmarks.drift_scale.options import parse_options as drift_scale_options
 from benchmarks.dynamics.options import parse_options as dynamics_options
@@ -22,6 +23,7 @@ from benchmarks.overhead.revisions import MEASUREMENTS, compare_runs
 PARSERS = {
     "overhead": overhead_options,
     "finetuning_cost": finetuning_options,
+    "amortised_bias": amortised_bias_options,
     "dynamics": dynamics_options,
     "drift": drift_options,
     "drift_scale": drift_scale_options,
@@ -121,6 +123,7 @@ def test_comparison_options_are_not_passed_to_the_runs(tmp_path):
         ("overhead", ["--against=nowhere"], "nowhere"),
         ("overhead", ["--against_options=--epochs=2"], "needs --against"),
         ("finetuning_cost", ["--batches=-1"], "at least 0"),
+        ("amortised_bias", ["--samples=1"], "at least 2"),
         ("dynamics", ["--threads=2", "--clock=processor"], "one CPU thread"),
         ("dynamics", ["--lengths", "0", "4"], "at least 1"),
         ("drift", ["--users=5"], "at least 30"),

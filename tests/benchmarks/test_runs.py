@@ -37,12 +37,20 @@ def test_overhead_of_two_revisions(tmp_path):
 
 @pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
 def test_finetuning_cost(tmp_path):
-    sides = ["plain lora", "ours lora, top 2"]
+    sides = ["plain lora", "ours lora, top 2", "ours lora, top 2, amortised"]
     small = ["--batches=1", "--pieces=1", "--max_length=8", "--sides", *sides]
     results, printed = run(tmp_path, "finetuning_cost", *small, *SMALL_LOG)
     assert list(results["sides"]) == sides
     assert max(results["loss_difference"]["lora, top 2"].values()) < 1e-4
-    assert [(pair["ours"], pair["plain"]) for pair in results["pairs"]] == [("lora, top 2", "lora")]
+    assert [(pair["ours"], pair["other"]) for pair in results["pairs"]] == [
+        ("lora, top 2", "plain lora"),
+        ("lora, top 2, amortised", "ours lora, top 2"),
+        ("lora, top 2, amortised", "plain lora"),
+    ]
+    assert (
+        results["sides"]["ours lora, top 2, amortised"]["refresh_seconds"]
+        > results["sides"]["ours lora, top 2"]["refresh_seconds"]
+    )
     assert "times as fast" in printed
 
 
@@ -52,6 +60,19 @@ def test_encoder_speed(tmp_path):
     results, printed = run(tmp_path, "encoder_speed", *small)
     assert results["ratio"]["median"] > 5
     assert "`static` is" in printed
+
+
+@pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
+def test_amortised_bias(tmp_path):
+    """A refreshed table has no bias; a stale one has some."""
+    small = ["--share=0.3", "--steps", "1", "6", "--samples=24", "--max_length=8"]
+    results, printed = run(tmp_path, "amortised_bias", *small, *SMALL_LOG)
+    first, last = results["steps"]
+    assert (first["step"], last["step"]) == (1, 6)
+    assert 0 < first["age"] < last["age"] < 6
+    assert max(first["bias_refreshed"], last["bias_refreshed"]) < 0.5 * last["noise"]
+    assert last["bias"] > 0
+    assert "bias of a refreshed table" in printed
 
 
 def test_dynamics(tmp_path):

@@ -101,6 +101,22 @@ def test_curve_and_weights_with_other_options(run_process, tmp_path, options):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("options", ["{share: 0.3, refresh: 2}", "{schedule: once}"], ids=["random", "once"])
+def test_amortised_encoding(run_process, tmp_path, bert_without_dropout, strategy, options):
+    """Titles of items, of which all processes encode a part, and texts of the events of each process."""
+    encoders = {
+        name: {"class_path": "full", "init_args": {"model": bert_without_dropout, "max_length": 8, "fields": [field]}}
+        for name, field in (("title", "item.title"), ("text", "event.text"))
+    }
+    args = [f"--model.encoder={json.dumps(encoders)}", "--model.fusion=concat", "--model.dynamics=momentum", *NO_TEST]
+    args += [*OBJECTIVES["sampled"], f"--model.amortize={options}"]
+    assert_runs(run_process, tmp_path, "of1", *args)
+    assert_runs(run_process, tmp_path, "of3", *args, processes=3, strategy=strategy)
+    assert_close_runs(tmp_path, "of1", ["of3"])
+
+
+@pytest.mark.slow
 def test_two_streams_with_a_penalty_and_event_texts(run_process, tmp_path, bert_without_dropout):
     """Each process encodes a share of the titles and the texts of its own events; AdaLoRA's penalty counts once."""
     encoders = {

@@ -125,6 +125,24 @@ def test_kill_during_gradient_accumulation_with_a_data_worker(run_process, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model.amortize.share=0.4", "--checkpoint_minutes=0"],
+        ["--model.amortize={schedule: once, refresh: start}", "--checkpoint_minutes=0"],
+        ["--model.amortize={share: 0.4, refresh: 2}", "--checkpoint_minutes=0", "--trainer.accumulate_grad_batches=2"],
+        ["--model.amortize={share: 0.4, refresh: start}", "--trainer.val_check_interval=0.5"],
+    ],
+    ids=["random", "once", "accumulated", "within an epoch"],
+)
+def test_amortised_encoding(run_process, bert, tmp_path, shop_options, assert_equal_runs, options):
+    args = [*shop_options, *encoder("lora", bert), "--model.dynamics=ewma", "--model.objective.candidates=batch", LENGTH]
+    compare_with_uninterrupted(
+        run_process, assert_equal_runs, tmp_path, [*args, *options], "amortised", 2, ("batch", "logging")
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", ["--trainer.val_check_interval=0.5", "--trainer.check_val_every_n_epoch=2"])
 def test_validation_within_and_between_epochs(run_process, tmp_path, shop_options, assert_equal_runs, interval):
     args = [*shop_options, *ID, "--trainer.max_epochs=4", interval, "--checkpoint_minutes=0"]
