@@ -112,8 +112,8 @@ def fit_whitening(tables: Sequence[np.ndarray], dim: int, description: str = "th
         raise DataError(f"all {size:,} values of {description} have the same vector, so none remains after whitening.")
     if size <= 2 * dim:
         warnings.warn(
-            f"{description} has only {size:,} values: whitening to {dim} dimensions makes them nearly equally distant; set whiten "
-            "to false or --model.dim to a smaller number.",
+            f"{description} has only {size:,} values: whitening to {dim} dimensions makes them nearly equally distant; set "
+            "whiten to false or --model.dim to a smaller number.",
             stacklevel=2,
         )
     variances, directions = variances[kept], directions[:, kept]
