@@ -65,27 +65,30 @@ def measure(
         Name of the baseline, and its measurement, or the reason why it was skipped.
     """
     log = data.log
-    yield Popularity.name, measure_one(data, split, ks, lambda: Popularity(log.counts))
-    yield Cooccurrence.name, measure_one(data, split, ks, lambda: Cooccurrence(log, cooccurrence))
+    yield Popularity.name, measure_one(data, split, ks, Popularity.name, lambda: Popularity(log.counts))
+    yield Cooccurrence.name, measure_one(data, split, ks, Cooccurrence.name, lambda: Cooccurrence(log, cooccurrence))
     reason = ease.reason_to_skip(log.meta["items"])
-    yield Ease.name, reason or measure_one(data, split, ks, lambda: Ease(log, ease))
+    yield Ease.name, reason or measure_one(data, split, ks, Ease.name, lambda: Ease(log, ease))
 
 
-def measure_one(data: InterestData, split: SplitName, ks: Sequence[int], build: Callable[[], Baseline]) -> Measurement:
+def measure_one(
+    data: InterestData, split: SplitName, ks: Sequence[int], name: str, build: Callable[[], Baseline]
+) -> Measurement:
     """Build a baseline, and rank the target of each user.
 
     Args:
         data: the log.
         split: ``validation`` or ``test``.
         ks: cut-offs of the metrics.
+        name: name of the baseline, for the progress.
         build: returns the baseline.
     """
     loader = data.loader(split)
     start = time.perf_counter()
-    with console.status("computing a baseline"):
+    with console.status(f"computing {name}"):
         baseline = build()
     built = time.perf_counter()
-    batches = track(loader, f"ranking by {baseline.name}", console=console, transient=True)
+    batches = track(loader, f"ranking by {name}", console=console, transient=True)
     ranks = TargetRankMetric()
     for batch in batches:
         ranks.update(baseline.rank_targets(batch))
