@@ -20,6 +20,7 @@ LIBRARIES = {
     "ruptures": "interestlab[drift]",
     "river": "interestlab[drift]",
     "ray": "interestlab[ray]",
+    "optuna": "interestlab[search]",
     "transformers": "interestlab-encoders",
     "peft": "interestlab-encoders",
     "tokenizers": "interestlab-encoders",

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +10,11 @@ from interestlab.config.parser import CommandParser
 from interestlab.errors import DataError
 
 if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from interestlab.sweep.search.study import Study
     from interestlab.sweep.spec import Spec
+    from interestlab.sweep.spec_values import Settings
     from interestlab.sweep.trials import Trial
 
 
@@ -75,7 +79,7 @@ def sweep(options: Any) -> bool:
     from interestlab.sweep.engines import wandb
     from interestlab.sweep.spec import read
     from interestlab.sweep.trials import expand
-    from interestlab.sweep.validation import check_trials
+    from interestlab.sweep.validation import check_trials, search_probes
     from interestlab.utils.atomic_files import write_text_atomic
 
     if options.workers < 1:
@@ -86,27 +90,83 @@ def sweep(options: Any) -> bool:
     folder = (options.out or Path("runs") / spec.name).resolve()
     if (folder / "config.yaml").exists():
         raise DataError(f"{folder} contains a run; give another --out.")
-    trials = expand(spec)
-    selected = select(trials, folder, options.trial or options.retry)
+    studies = open_studies(spec, folder)
+    trials = expand(spec, chosen_settings(studies) if spec.search else None)
+    only = options.trial or options.retry
+    selected = select(trials, folder, only)
     try:
-        check_trials(selected, spec.metrics)
+        metrics = (*spec.metrics, spec.search.metric) if spec.search else spec.metrics
+        check_trials(search_probes(spec) if spec.search else selected, metrics)
     except DataError as err:
         raise DataError(f"{options.file}: {err}") from err
     if options.dry_run:
-        print_trials(spec, selected, folder)
+        print_plan(spec, studies, selected, folder)
         return False
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomic(folder / "sweep.yaml", spec.dump())
-    wandb.write(trials, folder)
     if options.retry:
         for trial in selected:
             running.forget(folder, trial.id)
+    if studies and only in (None, "failed"):
+        run_searches(studies, options.workers, retry=only == "failed")
+        selected = trials = expand(spec, chosen_settings(studies))
+    if trials:
+        wandb.write(trials, folder)
     statuses = {trial.id: record.status for trial in selected if (record := running.read_record(folder, trial.id))}
-    counts = [list(statuses.values()).count(status) for status in ("done", "failed")]
-    with Display(len(selected), *counts) as display:
+    counts = {status: list(statuses.values()).count(status) for status in ("done", "failed")}
+    with Display(len(selected), counts["done"], counts["failed"]) as display:
         engine = importlib.import_module(f"interestlab.sweep.engines.{options.engine}")
         engine.run([trial for trial in selected if trial.id not in statuses], folder, options.workers, display)
-    return report(spec, trials, selected, folder, write_page=not (options.no_report or options.trial))
+    write_page = not (options.no_report or options.trial)
+    has_failed = report(spec, trials, selected, folder, studies, write_page=write_page)
+    return has_failed or len(trials) < len(spec.combinations) * len(spec.seeds)
+
+
+def open_studies(spec: "Spec", folder: Path) -> "list[Study]":
+    """Return the search of each combination; none if the sweep has no search.
+
+    Args:
+        spec: the sweep.
+        folder: folder of the sweep.
+
+    Raises:
+        DataError: Optuna is not installed.
+    """
+    if spec.search is None:
+        return []
+    try:
+        from interestlab.sweep.search.study import Study
+    except ModuleNotFoundError as err:
+        if err.name != "optuna":
+            raise
+        raise DataError("the search of a sweep needs Optuna: pip install 'interestlab[search]'.") from err
+    return [Study(spec, labels, folder) for labels in spec.combinations]
+
+
+def chosen_settings(studies: "Sequence[Study]") -> "list[tuple[Mapping[str, str], Settings]]":
+    """Return the combinations whose search is over, each with the best settings that it found.
+
+    Args:
+        studies: the search of each combination.
+    """
+    return [(study.labels, study.settings(best)) for study in studies if study.is_over() and (best := study.best())]
+
+
+def run_searches(studies: "Sequence[Study]", workers: int, *, retry: bool) -> None:
+    """Run the searches as processes of this machine.
+
+    Args:
+        studies: the search of each combination.
+        workers: number of trials at a time.
+        retry: run the failed trials again.
+    """
+    from interestlab.sweep.search.display import SearchDisplay
+    from interestlab.sweep.search.run import run
+
+    for study in studies if retry else ():
+        study.retry_failed()
+    with SearchDisplay(studies) as display:
+        run(studies, workers, display)
 
 
 def select(trials: "Sequence[Trial]", folder: Path, name: str | None) -> "Sequence[Trial]":
@@ -128,7 +188,15 @@ def select(trials: "Sequence[Trial]", folder: Path, name: str | None) -> "Sequen
     return [find_trial(trials, name)] if name else trials
 
 
-def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]", folder: Path, *, write_page: bool) -> bool:
+def report(
+    spec: "Spec",
+    trials: "Sequence[Trial]",
+    selected: "Sequence[Trial]",
+    folder: Path,
+    studies: "Sequence[Study]",
+    *,
+    write_page: bool,
+) -> bool:
     """Write the table of results and the report, and print where they are.
 
     Args:
@@ -136,6 +204,7 @@ def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]",
         trials: all trials of the sweep.
         selected: those that were to be run.
         folder: folder of the sweep.
+        studies: the search of each combination; empty without a search.
         write_page: write the report too.
 
     Returns:
@@ -149,9 +218,11 @@ def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]",
 
     with FileLock(folder / "results.lock"):  # another process may end its part of the sweep at the same time
         results = results_table(spec, trials, folder)
-        draft = folder / ".results.parquet"
-        results.write_parquet(draft)
-        draft.replace(folder / "results.parquet")
+        write_table(results, folder / "results.parquet")
+        if studies:
+            from interestlab.sweep.search.table import search_table
+
+            write_table(search_table(studies), folder / "search.parquet")
         counts = [f"{count} {status}" for status, count in results["status"].value_counts().sort("status").iter_rows()]
         print(f"{', '.join(counts)}: {folder / 'results.parquet'}", file=sys.stderr)
         failed = results.filter(pl.col("trial").is_in([trial.id for trial in selected]), pl.col("status") == "failed")
@@ -167,11 +238,24 @@ def report(spec: "Spec", trials: "Sequence[Trial]", selected: "Sequence[Trial]",
     return bool(failed.height)
 
 
-def print_trials(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
-    """Print the trials and their status.
+def write_table(table: "DataFrame", file: Path) -> None:
+    """Write a table, so that another process sees the old one or the new one.
+
+    Args:
+        table: the table.
+        file: its Parquet file.
+    """
+    draft = file.with_name(f".{file.name}")
+    table.write_parquet(draft)
+    draft.replace(file)
+
+
+def print_plan(spec: "Spec", studies: "Sequence[Study]", trials: "Sequence[Trial]", folder: Path) -> None:
+    """Print the searches, and the trials with their status.
 
     Args:
         spec: the sweep.
+        studies: the search of each combination.
         trials: the trials to print.
         folder: folder of the sweep.
     """
@@ -180,10 +264,17 @@ def print_trials(spec: "Spec", trials: "Sequence[Trial]", folder: Path) -> None:
 
     from interestlab.sweep.running import read_record
 
-    table = Table("trial", *spec.axes, "seed", "status", title=f"{spec.name}: {len(trials)} trials in {folder}")
-    for trial in trials:
-        record = read_record(folder, trial.id)
-        table.add_row(trial.id, *trial.labels.values(), str(trial.seed), record.status if record else "missing")
+    if studies:
+        from interestlab.sweep.search.display import print_searches
+
+        print_searches(studies)
+    rows = [(trial, read_record(folder, trial.id)) for trial in trials]
+    lines = [(t.id, *t.labels.values(), str(t.seed), record.status if record else "missing") for t, record in rows]
+    waiting = [study.labels for study in studies if not study.is_over()]
+    lines += [("?", *labels.values(), str(seed), "after its search") for seed in spec.seeds for labels in waiting]
+    table = Table("trial", *spec.axes, "seed", "status", title=f"{spec.name}: {len(lines)} trials in {folder}")
+    for line in lines:
+        table.add_row(*line)
     Console().print(table)
 
 

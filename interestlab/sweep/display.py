@@ -10,18 +10,24 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from interestlab.sweep.running import Record
 from interestlab.sweep.trials import Trial
 
+COLOURS = {"done": "green", "failed": "red", "pruned": "yellow"}
+"""Colour of a line by status."""
+
 
 class Display:
     """Progress bars on standard error, and a line for each trial that ends.
 
     Args:
-        total: number of trials of the sweep.
+        total: number of trials; None if it is not known.
         done: number of them that were done before this process started.
         failed: number of them that had failed before this process started.
+        pruned: number of them that had been stopped early before this process started.
+        title: text beside the bar.
     """
 
-    def __init__(self, total: int, done: int, failed: int) -> None:
-        self.done, self.failed, self.total = done, failed, total
+    def __init__(self, total: int | None, done: int, failed: int, pruned: int = 0, title: str = "trials") -> None:
+        self.total = total
+        self.ends = {"done": done, "failed": failed, "pruned": pruned}
         self.console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -32,13 +38,15 @@ class Display:
             console=self.console,
             speed_estimate_period=float("inf"),  # a trial takes longer than the half minute that rich looks back
         )
-        self.total_task = self.progress.add_task("trials", total=total, completed=done + failed, counts=self.counts)
+        self.total_task = self.progress.add_task(title, total=total, completed=sum(self.ends.values()), counts=self.counts)
         self.running: dict[str, TaskID] = {}
 
     @property
     def counts(self) -> str:
-        """Return the numbers of trials that are done and that failed."""
-        return f"{self.done}/{self.total} done" + (f", {self.failed} failed" if self.failed else "")
+        """Return the numbers of trials that are done, that failed and that were stopped early."""
+        total = "" if self.total is None else f"/{self.total}"
+        other = [f", {self.ends[status]} {status}" for status in ("pruned", "failed") if self.ends[status]]
+        return f"{self.ends['done']}{total} done{''.join(other)}"
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -56,22 +64,20 @@ class Display:
         """
         self.running[trial.id] = self.progress.add_task(f"  {escape(trial.id)}", total=None, counts="")
 
-    def ended(self, trial: Trial, record: Record | None) -> None:
+    def ended(self, trial: Trial, record: Record | None, note: str = "") -> None:
         """Show that a trial ended.
 
         Args:
             trial: the trial.
             record: how it ended; None if another process runs it.
+            note: text that follows, for a trial that is done.
         """
         self.progress.remove_task(self.running.pop(trial.id))
         if record is None:
             return
-        if record.status == "done":
-            self.done += 1
-            self.console.print(f"[green]done[/] {escape(trial.id)} after {record.seconds:.0f} s", soft_wrap=True)
-        else:
-            self.failed += 1
-            self.console.print(f"[red]failed[/] {escape(trial.id)}: {escape(str(record.reason))}", soft_wrap=True)
+        self.ends[record.status] += 1
+        text = f" after {record.seconds:.0f} s{note}" if record.status == "done" else f": {record.reason}"
+        self.console.print(f"[{COLOURS[record.status]}]{record.status}[/] {escape(trial.id + text)}", soft_wrap=True)
         self.progress.update(self.total_task, advance=1, counts=self.counts)
 
     def lost(self, trial: Trial, why: str) -> None:

@@ -12,6 +12,7 @@ from interestlab.reporting.provenance import compare_versions
 from interestlab.sweep import comparison_table
 from interestlab.sweep.compare import compare
 from interestlab.sweep.comparison import FRONT_COSTS, Comparison
+from interestlab.sweep.search.summary import markdown_searches, settings_text, summarise_searches
 from interestlab.sweep.table import COSTS
 
 PACKAGES = ("interestlab", "polars", "numpy", "torch", "matplotlib", "jinja2")
@@ -35,15 +36,19 @@ def write_report(folder: Path) -> Path:
         import jinja2  # noqa: F401
 
         from interestlab.sweep.plots import draw_plots
+        from interestlab.sweep.search.plots import draw_searches
     comparison = compare(folder)
+    searches = summarise_searches(folder) if comparison.sweep.get("search") else []
     report = folder / "report"
-    images = draw_plots(comparison)
+    images = draw_plots(comparison) | draw_searches(searches)
     replace_pngs(report, images)
-    (report / "table.md").write_text(comparison_table.markdown_table(comparison), "utf-8")
+    (report / "table.md").write_text(comparison_table.markdown_table(comparison) + markdown_searches(searches), "utf-8")
     comparison_frame(comparison).write_parquet(report / "comparison.parquet")
     page = render(
         resources.files("interestlab.sweep").joinpath("report.html.j2").read_text("utf-8"),
         comparison=comparison,
+        searches=searches,
+        settings_text=settings_text,
         cells=comparison_table,
         formats=number_formats,
         images=base64_images(images),

@@ -25,6 +25,8 @@ from filelock import FileLock, Timeout
 from interestlab.sweep.trials import Trial
 from interestlab.utils.atomic_files import write_text_atomic
 
+Status = Literal["done", "failed", "pruned"]
+
 
 @dataclass(frozen=True)
 class Record:
@@ -34,17 +36,19 @@ class Record:
         trial: its id.
         labels: label of each axis.
         seed: seed of the run.
-        status: ``done``, with metrics, or ``failed``.
-        reason: why it failed.
+        status: ``done``, with metrics, or ``failed``; a trial of a search may be ``pruned``, stopped early.
+        reason: why it failed or was stopped.
         seconds: run time of its process.
+        validations: for a trial that was stopped early, the number of validations that the decision is based on.
     """
 
     trial: str
     labels: Mapping[str, str]
     seed: int
-    status: Literal["done", "failed"]
+    status: Status
     reason: str | None
     seconds: float
+    validations: int | None = None
 
 
 def run_folder(folder: Path, trial: str) -> Path:
@@ -120,7 +124,12 @@ def environment(trial: Trial, threads: int) -> dict[str, str]:
         trial: one of the sweep.
         threads: number of CPU threads that it may use.
     """
-    ours = {"OMP_NUM_THREADS": str(threads), "WANDB_RUN_GROUP": trial.sweep, "WANDB_JOB_TYPE": "trial", "PYTHONUNBUFFERED": "1"}
+    ours = {
+        "OMP_NUM_THREADS": str(threads),
+        "WANDB_RUN_GROUP": trial.sweep,
+        "WANDB_JOB_TYPE": trial.job_type,
+        "PYTHONUNBUFFERED": "1",
+    }
     return ours | os.environ
 
 
@@ -133,6 +142,8 @@ class Running:
         threads: number of CPU threads that it may use.
         claimed: its lock, which is released when the trial ends.
     """
+
+    validations: int | None = None
 
     def __init__(self, trial: Trial, folder: Path, threads: int, claimed: FileLock) -> None:
         self.trial, self.claimed = trial, claimed
@@ -189,15 +200,23 @@ class Running:
     def finish(self) -> Record:
         """Wait for the end of the process, and record it."""
         code = self.process.wait()
-        is_done = code == 0 and (self.folder / "metrics.json").exists()
-        reason = None if is_done else f"{failure_message(self.log)} ({describe_exit(code)})"
         seconds = round(time.monotonic() - self.started, 1)
         trial = self.trial
-        record = Record(trial.id, trial.labels, trial.seed, "done" if is_done else "failed", reason, seconds)
+        record = Record(trial.id, trial.labels, trial.seed, *self.outcome(code), seconds, self.validations)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(self.folder / "trial.json", json.dumps(asdict(record), indent=1, ensure_ascii=False))
         self.release()
         return record
+
+    def outcome(self, code: int) -> tuple[Status, str | None]:
+        """Return how the trial ended, and why.
+
+        Args:
+            code: exit status of its process; negative for a signal.
+        """
+        if code == 0 and (self.folder / "metrics.json").exists():
+            return "done", None
+        return "failed", f"{failure_message(self.log)} ({describe_exit(code)})"
 
     def kill(self) -> None:
         """End the process, and leave the trial to the next sweep."""

@@ -12,27 +12,12 @@ import yaml
 
 from interestlab.config.safe_yaml import config_text
 from interestlab.errors import DataError
-from interestlab.sweep.spec_values import check_seeds, mapping, mappings, strings
+from interestlab.sweep.search.parsing import parse_search
+from interestlab.sweep.search.space import Search
+from interestlab.sweep.spec_values import Settings, check_seeds, check_settings, entries, label, mapping, mappings, strings
 
-KEYS = ("name", "base", "set", "axes", "seeds", "budget", "baseline", "metrics", "exclude")
+KEYS = ("name", "base", "set", "axes", "seeds", "budget", "baseline", "metrics", "exclude", "search")
 """Keys of a sweep file."""
-
-RESERVED = (
-    "config",
-    "run_dir",
-    "run_name",
-    "seed_everything",
-    "ckpt_path",
-    "test_after_fit",
-    "checkpoint.dirpath",
-    "checkpoint.filename",
-    "print_config",
-    "help",
-)
-"""Options of ``fit`` that the sweep itself sets, or that would keep a trial from measuring."""
-
-Settings = dict[str, Any]
-"""Options of ``interestlab fit`` without their dashes, and their values."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +34,7 @@ class Spec:
         baseline: labels of the combination that the others are compared with; empty for none.
         metrics: metrics that are compared.
         exclude: combinations that are not run, named by some of their labels.
+        search: search for further settings of each combination; None for none.
     """
 
     name: str
@@ -60,6 +46,7 @@ class Spec:
     baseline: Mapping[str, str]
     metrics: tuple[str, ...]
     exclude: tuple[Mapping[str, str], ...]
+    search: Search | None = None
 
     @property
     def combinations(self) -> list[dict[str, str]]:
@@ -74,13 +61,14 @@ class Spec:
             labels: label of each axis.
         """
         settings = self.set | {f"trainer.{key}": value for key, value in self.budget.items()}
-        for axis, label in labels.items():
-            settings |= self.axes[axis][label]
+        for axis, chosen in labels.items():
+            settings |= self.axes[axis][chosen]
         return settings
 
     def dump(self) -> str:
         """Return the text of a sweep file that means the same in any folder."""
-        content = {key: getattr(self, key) for key in KEYS} | {"base": [str(file) for file in self.base]}
+        content = {key: getattr(self, key) for key in KEYS if key != "search"} | {"base": [str(file) for file in self.base]}
+        content |= {"search": self.search.content} if self.search else {}
         plain = json.loads(json.dumps(content))  # YAML has no tuples
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
@@ -98,7 +86,10 @@ def read(file: Path, overrides: Settings | None = None, seeds: Sequence[int] | N
     """
     content = load(file)
     try:
-        return parse(override(content, overrides or {}, seeds), file.parent)
+        spec = parse(override(content, overrides or {}, seeds), file.parent)
+        if searched := spec.search and [key for key in overrides or {} if key in spec.search.options]:
+            raise DataError(f"{searched[0]}: the search varies it, so --set cannot fix it.")
+        return spec
     except DataError as err:
         raise DataError(f"{file}: {err}") from err
 
@@ -158,8 +149,8 @@ def override(content: dict[str, Any], overrides: Settings, seeds: Sequence[int] 
     content = content | ({} if seeds is None else {"seeds": list(seeds)})
     settings, budget = dict(mapping(content, "set")), dict(mapping(content, "budget"))
     for key, value in overrides.items():
-        for axis, entries in mapping(content, "axes").items():
-            varied = {k for entry in entries.values() for k in entry or ()} if isinstance(entries, dict) else {axis}
+        for axis, labels in mapping(content, "axes").items():
+            varied = {k for entry in labels.values() for k in entry or ()} if isinstance(labels, dict) else {axis}
             if key in varied:
                 raise DataError(f"{key}: the axis {axis} varies it, so --set cannot fix it.")
         settings = {k: v for k, v in settings.items() if not k.startswith(f"{key}.")}
@@ -199,6 +190,7 @@ def parse(content: Mapping[str, Any], folder: Path) -> Spec:
         baseline={label(k): label(v) for k, v in mapping(content, "baseline").items()},
         metrics=tuple(strings(content, "metrics")) or ("test/recall@10", "test/ndcg@10"),
         exclude=tuple({label(k): label(v) for k, v in part.items()} for part in mappings(content, "exclude")),
+        search=parse_search(content.get("search")),
     )
     check_consistency(spec)
     return spec
@@ -222,7 +214,11 @@ def check_consistency(spec: Spec) -> None:
         for key in {key for entry in labels.values() for key in entry}:
             if owner.setdefault(key, axis) != axis:
                 raise DataError(f"axes.{axis}: the axis {owner[key]} sets {key} too.")
-    for where, part in [("baseline", spec.baseline), *(("exclude", part) for part in spec.exclude)]:
+    named = [("baseline", spec.baseline), *(("exclude", part) for part in spec.exclude)]
+    if spec.search:
+        spec.search.check_owners(owner | {f"trainer.{key}": "budget" for key in spec.budget})
+        named += [("search.extra", labels) for labels, _ in spec.search.extra]
+    for where, part in named:
         for axis, chosen in part.items():
             if axis not in spec.axes:
                 raise DataError(f"{where}.{axis}: there is no such axis; the axes are {', '.join(spec.axes) or 'none'}.")
@@ -236,59 +232,6 @@ def check_consistency(spec: Spec) -> None:
     matches = [labels for labels in combinations if spec.baseline.items() <= labels.items()]
     if spec.baseline and len(matches) != 1:
         raise DataError(f"baseline: it must match one combination that is run, a label per axis; it matches {len(matches)}.")
-
-
-def label(value: Any) -> str:
-    """Return the label of a value of an axis.
-
-    Args:
-        value: text, which is its own label, or any other value of YAML.
-    """
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def entries(axis: str, value: Any) -> dict[str, Settings]:
-    """Return the settings of each label of an axis.
-
-    Args:
-        axis: its name; that of an option, where the value is a list.
-        value: a list of values of that option, or a mapping of labels to settings.
-
-    Raises:
-        DataError: naming the label that is wrong.
-    """
-    where = f"axes.{axis}"
-    if not isinstance(value, list | dict):
-        raise DataError(f"{where}: it must be a list of values, or a mapping of labels to settings.")
-    if not value:
-        raise DataError(f"{where}: it is empty.")
-    pairs = [(one, {axis: one}) for one in value] if isinstance(value, list) else list(value.items())
-    result: dict[str, Settings] = {}
-    for name, entry in pairs:
-        if label(name) in result:
-            raise DataError(f"{where}: '{label(name)}' appears twice.")
-        if not isinstance(entry, dict | None):
-            raise DataError(f"{where}.{label(name)}: it must be a mapping of settings, not {entry!r}.")
-        result[label(name)] = check_settings(entry or {}, f"{where}.{label(name)}")
-    return result
-
-
-def check_settings(settings: Mapping[Any, Any], where: str) -> Settings:
-    """Check that settings name options of ``fit`` that the sweep does not set itself.
-
-    Args:
-        settings: options and values.
-        where: key of the sweep file, for errors.
-
-    Raises:
-        DataError: naming the key that is wrong.
-    """
-    for key in settings:
-        if not isinstance(key, str) or key.startswith("-"):
-            raise DataError(f"{where}: {key!r} must be an option of `interestlab fit` without its dashes.")
-        if key in RESERVED:
-            raise DataError(f"{where}.{key}: the sweep itself sets --{key} for each trial.")
-    return dict(settings)
 
 
 def check_base(file: Path) -> Path:

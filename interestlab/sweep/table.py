@@ -1,7 +1,7 @@
 """The trials of a sweep as one table: settings, status, metrics and costs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from interestlab.sweep.running import read_record, run_folder
 from interestlab.sweep.spec import Spec
-from interestlab.sweep.trials import Trial
+from interestlab.sweep.trials import Trial, readable_name
 
 COSTS = {
     "trainable_parameters": pl.Int64,
@@ -36,9 +36,12 @@ def results_table(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataF
 
     Returns:
         One row per trial: ``trial``, ``axis/NAME``, ``seed``, ``status`` (done, failed or missing), ``reason``,
-        ``fingerprint``, the metrics under their own names, the costs, and ``run``, the folder of its run.
+        ``fingerprint``, the metrics under their own names, the costs, and ``run``, the folder of its run. Combinations that
+        have no trials, because their search chose no settings, have rows with the status missing.
     """
     rows = [read_row(trial, folder) for trial in trials]
+    known = [trial.labels for trial in trials]
+    rows += [(row, {}) for labels in spec.combinations if labels not in known for row in rows_without_settings(spec, labels)]
     metrics = dict.fromkeys([*spec.metrics, *sorted({name for _, measured in rows for name in measured})], pl.Float64)
     schema = (
         {"trial": pl.String}
@@ -49,6 +52,18 @@ def results_table(spec: Spec, trials: Sequence[Trial], folder: Path) -> pl.DataF
         | {"run": pl.String}
     )
     return pl.DataFrame([row | measured for row, measured in rows], schema=schema)
+
+
+def rows_without_settings(spec: Spec, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of a combination whose search chose no settings.
+
+    Args:
+        spec: the sweep.
+        labels: label of each axis.
+    """
+    row: dict[str, Any] = {f"axis/{axis}": label for axis, label in labels.items()}
+    row |= {"status": "missing", "reason": "its search has chosen no settings", "run": ""}
+    return [row | {"trial": f"{readable_name(spec, labels)}-seed{seed}", "seed": seed} for seed in spec.seeds]
 
 
 def read_row(trial: Trial, folder: Path) -> tuple[dict[str, Any], dict[str, float]]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from interestlab.config.arguments import from_settings
 from interestlab.errors import DataError, PluginError
-from interestlab.sweep.spec import Settings, Spec, load
+from interestlab.sweep.spec import Spec, load
+from interestlab.sweep.spec_values import Settings
 from interestlab.training.recipe_arguments import choose_recipe
 
 
@@ -33,6 +34,7 @@ class Trial:
     seed: int
     base: tuple[Path, ...]
     settings: Settings
+    job_type: ClassVar[str] = "trial"
 
     @property
     def fit_settings(self) -> Settings:
@@ -49,27 +51,39 @@ class Trial:
         return from_settings(self.fit_settings | {"run_dir": str(run_dir)}, self.base)
 
 
-def expand(spec: Spec) -> list[Trial]:
+def expand(spec: Spec, chosen: Sequence[tuple[Mapping[str, str], Settings]] | None = None) -> list[Trial]:
     """Return all trials of a sweep.
 
     The first seed of every combination comes first, so that a sweep that is stopped early compares all of them.
 
     Args:
         spec: the sweep.
+        chosen: combinations and the settings that a search chose for them; by default all combinations, without a search.
     """
-    base = [with_files(load(file), file.parent) for file in spec.base]
     combinations = []
-    for labels in spec.combinations:
-        settings = spec.settings(labels)
-        recipe = recipe_content(from_settings(settings, spec.base))
-        content = json.dumps([labels, base, with_files(settings, Path()), *recipe], sort_keys=True, ensure_ascii=False)
-        digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-        combinations.append((readable_name(spec, labels), digest, labels, settings))
+    for labels, found in [(labels, {}) for labels in spec.combinations] if chosen is None else chosen:
+        settings = spec.settings(labels) | found
+        combinations.append((readable_name(spec, labels), settings_digest(spec, labels, settings), labels, settings))
     return [
         Trial(f"{name}-seed{seed}-{digest}", spec.name, labels, seed, spec.base, settings)
         for seed in spec.seeds
         for name, digest, labels, settings in combinations
     ]
+
+
+def settings_digest(spec: Spec, labels: Mapping[str, str], settings: Settings, *other: Any) -> str:
+    """Return eight digits that change with the settings of a combination, the files they name, and its recipe.
+
+    Args:
+        spec: the sweep.
+        labels: label of each axis.
+        settings: options of ``fit`` that win over the config files.
+        *other: plain values that change it too.
+    """
+    base = [with_files(load(file), file.parent) for file in spec.base]
+    recipe = recipe_content(from_settings(settings, spec.base))
+    content = json.dumps([labels, base, with_files(settings, Path()), *recipe, *other], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 def recipe_content(arguments: list[str]) -> list[dict[str, Any]]:

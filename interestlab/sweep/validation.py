@@ -9,6 +9,8 @@ from jsonargparse import Namespace
 
 from interestlab.config.parser import CommandParser
 from interestlab.errors import DataError, PluginError
+from interestlab.sweep.search.space import Choices, space_settings
+from interestlab.sweep.spec import Spec
 from interestlab.sweep.trials import Trial
 from interestlab.training.fit import fit_parser
 from interestlab.training.recipe_arguments import add_recipe, choose_recipe, recipe_errors
@@ -33,6 +35,27 @@ def check_trials(trials: Sequence[Trial], metrics: Sequence[str]) -> None:
             k = re.fullmatch(r".*@(\d+)", metric)
             if k and int(k[1]) not in config.model.ks:
                 raise DataError(f"metrics.{metric}: it is not measured; model.ks is {config.model.ks}.")
+
+
+def search_probes(spec: Spec) -> list[Trial]:
+    """Return trials that are parsed but not run: one per combination, and one per choice or end of a range of the search.
+
+    Args:
+        spec: a sweep with a search.
+    """
+    assert spec.search
+    probes, seen = [], set[str]()
+    for labels in spec.combinations:
+        space = spec.search.space_of(labels)
+        ends = {name: list(e.settings) if isinstance(e, Choices) else [e.low, e.high] for name, e in space.items()}
+        first = {name: values[0] for name, values in ends.items()}
+        points = [first] + [first | {name: value} for name in space if name not in seen for value in ends[name][1:]]
+        seen |= space.keys()
+        for number, point in enumerate(points):
+            settings = spec.settings(labels) | space_settings(space, point)
+            named = labels if number == 0 else {**labels, "search": str(number)}
+            probes.append(Trial("probe", spec.name, named, spec.seeds[0], spec.base, settings))
+    return probes
 
 
 def parse(parser: CommandParser, trial: Trial) -> Namespace | str:

@@ -35,9 +35,12 @@ TINY = {
 }
 
 
+def write_sweep_text(**changes):
+    return yaml.safe_dump(TINY | changes | {"set": TINY["set"] | changes.get("set", {})}, sort_keys=False)
+
+
 def write_sweep(folder, **changes):
-    result = TINY | changes | {"set": TINY["set"] | changes.get("set", {})}
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(result, sort_keys=False))
+    (folder / "tiny.yaml").write_text(write_sweep_text(**changes))
     return str(folder / "tiny.yaml")
 
 
@@ -219,10 +222,15 @@ def test_the_commands_of_the_guide_run(tmp_path, capsys):
         program, *args = shlex.split(line)
         assert program == "interestlab"
         main([*args, "--dry_run"])
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
+    example, search = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), re.DOTALL)
     (tmp_path / "mine.yaml").write_text(example.replace("../sasrec", "configs/sasrec"))
     main(["sweep", "mine.yaml", "--dry_run", "--set", "data.source=simulated"])
     assert "finetuning: 9 trials" in capsys.readouterr().out
+    axes = {"model.dynamics": ["ewma", "transformer"]}
+    (tmp_path / "search.yaml").write_text(write_sweep_text(axes=axes, budget={"max_epochs": 3}, baseline={}) + search)
+    for file in ("search.yaml", "configs/sweeps/search.yaml"):
+        main(["sweep", file, "--dry_run", "--set", "data.source=simulated"])
+        assert "20 trials per combination" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
@@ -246,6 +254,33 @@ def test_a_killed_sweep_ends_its_trials_and_can_be_continued(tmp_path):
     assert record.stat().st_mtime_ns == before
     assert "4 done: " in err
     assert err.count("\ndone ") + err.startswith("done ") == 3
+
+
+@pytest.mark.slow
+def test_a_killed_search_continues_and_its_best_settings_are_compared(tmp_path):
+    pytest.importorskip("optuna")
+    space = {"model.optim.lr": {"low": 1e-4, "high": 0.1, "log": True}, "model.similarity": ["dot", "cosine"]}
+    file = write_sweep(tmp_path, search={"trials": 2, "space": space}, budget={"max_epochs": 2})
+    out = tmp_path / "out"
+    first = start_process(file, f"--out={out}")
+    deadline = time.monotonic() + 120
+    while not list(out.glob("trials/*-search*/trial.json")) or len(list(out.glob("trials/*.log"))) < 2:
+        assert time.monotonic() < deadline, first.stderr.read()
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    (record,) = out.glob("trials/*/trial.json")
+    before = record.stat().st_mtime_ns
+    again = start_process(file, f"--out={out}")
+    _, err = again.communicate(timeout=240)
+    assert again.returncode == 0, err
+    assert record.stat().st_mtime_ns == before
+    search, results = pl.read_parquet(out / "search.parquet"), pl.read_parquet(out / "results.parquet")
+    assert search["status"].to_list() == ["done"] * 4
+    assert search["chosen"].sum() == 2
+    assert results["status"].to_list() == ["done"] * 2
+    assert not list(out.glob("trials/*-search*/metrics.json"))
+    assert "best settings of a search" in (out / "report" / "index.html").read_text("utf-8")
 
 
 @pytest.mark.slow
