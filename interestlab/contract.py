@@ -18,8 +18,7 @@ those of :mod:`interestlab.batch`. ``interestlab.testing`` has a test for each r
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +27,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from interestlab._event_log import EventLog as EventLog
+from interestlab._frozen_trunk import FrozenTrunk as FrozenTrunk
 from interestlab._plugin import ParameterGroup as ParameterGroup
 from interestlab._plugin import Plugin as Plugin
 from interestlab._plugin import class_path as class_path
@@ -64,27 +64,6 @@ class Part(Plugin, LightningModule):
     def penalty(self) -> Tensor | None:
         """Return a scalar that is added to the loss of each training step, such as a regulariser; None for none."""
         return None
-
-
-@dataclass(frozen=True)
-class FrozenTrunk:
-    """The first layers of an encoder, with all parameters frozen: a fixed function of each value.
-
-    Stability: provisional.
-
-    Attributes:
-        forward: maps the preprocessed rows of U values to rows ``[U, L, *row_shape]`` and their lengths ``[U]``.
-        key: identifies the function by everything that its output depends on (weights, depth).
-        row_shape: shape of one row.
-        rows_per_value: number of rows per value; None: as many as ``preprocess`` returned.
-        cache_dtype: how rows are stored on disk: ``float32``, ``bfloat16``, or ``off``: they are recomputed in every step.
-    """
-
-    forward: Callable[[Inputs], Inputs]
-    key: str
-    row_shape: tuple[int, ...]
-    rows_per_value: int | None = None
-    cache_dtype: Literal["float32", "bfloat16", "off"] = "float32"
 
 
 class Encoder(Part):

@@ -1,10 +1,12 @@
 """Map vectors to the width of the model by PCA, and scale each component to unit variance."""
 
+import math
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from rich.progress import track
 from torch import Tensor, nn
 
 from interestlab.errors import DataError
@@ -97,10 +99,11 @@ def fit_whitening(tables: Sequence[np.ndarray], dim: int, description: str = "th
     size, in_dim = sum(map(len, tables)), tables[0].shape[1]
     mean = sum(chunk.sum(0) for table in tables for _, chunk in _chunks(table)) / size
     covariance = np.zeros((in_dim, in_dim))
-    for table in tables:
-        for _, chunk in _chunks(table):
-            centred = chunk - mean
-            covariance += centred.T @ centred
+    num_chunks = sum(math.ceil(len(table) / ROWS_PER_CHUNK) for table in tables)
+    chunks = (chunk for table in tables for _, chunk in _chunks(table))
+    for chunk in track(chunks, f"whitening {size:,} values, once", num_chunks, disable=num_chunks < 8):
+        centred = chunk - mean
+        covariance += centred.T @ centred
     variances, directions = np.linalg.eigh(covariance / size)
     variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]
     noise = np.square(np.finfo(np.float32).eps * np.abs(mean).max())  # equal vectors differ by the rounding of the mean
@@ -108,9 +111,10 @@ def fit_whitening(tables: Sequence[np.ndarray], dim: int, description: str = "th
     if not kept.any():
         raise DataError(f"all {size:,} values of {description} have the same vector, so none remains after whitening.")
     if size <= 2 * dim:
-        rank_zero_warn(
-            f"{description} has only {size:,} values: whitening to {dim} dimensions leaves little of which are alike; "
-            "set whiten to false or --model.dim to a smaller number."
+        warnings.warn(
+            f"{description} has only {size:,} values: whitening to {dim} dimensions makes them nearly equally distant; set "
+            "whiten to false or --model.dim to a smaller number.",
+            stacklevel=2,
         )
     variances, directions = variances[kept], directions[:, kept]
     largest = np.abs(directions).argmax(0)

@@ -55,6 +55,14 @@ def test_finetuning_cost(tmp_path):
 
 
 @pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
+def test_encoder_speed(tmp_path):
+    small = ["--users=60", "--catalogue=40", "--texts=8", "--rounds=1", "--max_length=8"]
+    results, printed = run(tmp_path, "encoder_speed", *small)
+    assert results["ratio"]["median"] > 5
+    assert "`static` is" in printed
+
+
+@pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
 def test_amortised_bias(tmp_path):
     """A refreshed table has no bias; a stale one has some."""
     small = ["--share=0.3", "--steps", "1", "6", "--samples=24", "--max_length=8"]

@@ -192,7 +192,9 @@ def test_pretrained_and_added_parameters_have_their_own_learning_rates(bert, met
     rates = {id(p): (g["initial_lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
     trained = {id(p): p.ndim for p in m.backbone.encoders["main"].parameters() if p.requires_grad}
     assert {rates[i][0] for i in trained} == {rate}
-    assert {lr for i, (lr, _) in rates.items() if i not in trained} == {1e-3}
+    gains = {id(p) for p in m.backbone.dynamics.parameter_groups()["gains"]}
+    assert {rates[i][0] for i in gains} == {5e-3}
+    assert {lr for i, (lr, _) in rates.items() if i not in trained and i not in gains} == {1e-3}
     decay = 0.01 if rate == 2e-5 else 0.0
     assert {(ndim > 1, rates[i][1]) for i, ndim in trained.items()} <= {(True, decay), (False, 0.0)}
     assert len(rates) == sum(p.requires_grad for p in m.parameters())

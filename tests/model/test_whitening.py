@@ -113,6 +113,8 @@ def test_a_model_sees_whitened_vectors_and_a_loaded_run_needs_no_fit(fit, bert, 
     model = fit(title(bert), "--model.dynamics=ewma", "--model.dim=6", steps=2).model
     vectors = embeddings(model, "main")
     np.testing.assert_allclose(covariance(vectors), np.eye(6), atol=1e-3)
+    (stream,), raw = model.backbone.streams, torch.from_numpy(np.array(model.backbone.caches["main"].frozen_vectors()))
+    torch.testing.assert_close(model.backbone.project(stream, raw), vectors, rtol=1e-4, atol=1e-4)
     monkeypatch.setattr("interestlab.model.disk_cache.fit_whitening", None)  # a call would fail
     loaded = load(tmp_path / "run", overrides=[f"--data.cache_dir={tmp_path / 'elsewhere'}"]).model
     torch.testing.assert_close(embeddings(loaded, "main"), vectors, rtol=1e-4, atol=1e-4)

@@ -145,7 +145,7 @@ def test_amortised_encoding(run_process, bert, tmp_path, shop_options, assert_eq
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", ["--trainer.val_check_interval=0.5", "--trainer.check_val_every_n_epoch=2"])
 def test_validation_within_and_between_epochs(run_process, tmp_path, shop_options, assert_equal_runs, interval):
-    args = [*shop_options, *ID, "--trainer.max_epochs=4", interval, "--checkpoint_minutes=0"]
+    args = [*shop_options, *ID, "--trainer.max_epochs=5", interval, "--checkpoint_minutes=0"]
     compare_with_uninterrupted(run_process, assert_equal_runs, tmp_path, args, interval, 3, ("batch", "logging"))
 
 

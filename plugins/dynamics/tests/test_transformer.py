@@ -19,6 +19,22 @@ class TestTransformerShortMaxLength(DynamicsTests):
     init_args: ClassVar = {"max_length": 3, "layers": 1, "heads": 4, "expansion": 1}
 
 
+class TestTransformerWithRecencyBias(DynamicsTests):
+    plugin = Transformer
+    init_args: ClassVar = {"positions": "recency", "layers": 1}
+
+
+def test_recency_bias_depends_on_distances_alone():
+    """Without the first events, what attends to the later ones alone is the same."""
+    torch.manual_seed(0)
+    dynamics = Transformer(8, layers=1, positions="recency").eval()
+    dynamics.blocks[0].raw_slopes.data.fill_(20.0)  # events attend to themselves alone
+    x = torch.randn(1, 9, 8)
+    z = dynamics(x, torch.zeros(1, 9), torch.ones(1, 9, dtype=torch.bool))
+    later = dynamics(x[:, 4:], torch.zeros(1, 5), torch.ones(1, 5, dtype=torch.bool))
+    torch.testing.assert_close(z[:, 4:], later)
+
+
 def test_equals_torch_encoder_layers():
     """SASRec's blocks equal torch's encoder layers with the same weights."""
     torch.manual_seed(0)

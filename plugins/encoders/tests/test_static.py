@@ -111,3 +111,10 @@ def test_bfloat16_weights_train(bert):
     out = encoder(Inputs(torch.tensor([[5, 6], [7, 0]]), torch.tensor([2, 1])))
     out.sum().backward()
     assert out.dtype == encoder.table.weight.grad.dtype == torch.bfloat16
+
+
+def test_a_cache_that_cannot_be_written_is_reported_in_one_line(bert, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("INTERESTLAB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=r"tokens: cannot be written \(.*\); set INTERESTLAB_CACHE$"):
+        build(bert)

@@ -12,7 +12,7 @@ CoreState = tuple[TransformerState, Cache]
 
 
 class Core(Dynamics):
-    """A transformer chooses the weights; the user state is a weighted average of the event embeddings themselves.
+    """CORE: a weighted average of the event embeddings themselves, whose weights a transformer chooses.
 
     ``z_t = Σ_{j≤t} a_tj x_j`` with ``a_t = softmax_j(q(h_t)·k(h_j) / √D + λ (j − t))``, where ``h`` is the output of a causal
     transformer. So the user state stays in the space of the items ("representation-consistent"). ``q`` starts at zero and the

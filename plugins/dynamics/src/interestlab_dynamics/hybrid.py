@@ -15,9 +15,10 @@ HybridState = tuple[FilterState, State]
 
 
 class Hybrid(Dynamics):
-    """``z = EWMA(x) + γ ⊙ inner(x)``, where γ is learnt per channel and starts at 0.
+    """An exponentially weighted moving average plus any other dynamics: ``z = EWMA(x) + γ ⊙ inner(x)``.
 
-    Training starts from the baseline, and uses as much of the other dynamics as lowers the loss.
+    γ is learnt per channel and starts at 0, so training starts from the baseline and uses as much of the other dynamics as
+    lowers the loss.
 
     Args:
         dim: width of the model.

@@ -1,5 +1,7 @@
 """Causal self-attention over the history (SASRec)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,24 +16,28 @@ TransformerState = tuple[tuple[Cache, ...], Tensor]
 
 
 class Transformer(Dynamics):
-    """SASRec: causal self-attention with learnt position embeddings.
+    """SASRec: causal self-attention with learnt position embeddings, or with a recency bias in their place.
 
     Blocks use pre-norm and GELU; a LayerNorm follows the last one. The order of the events counts, the time between them
-    does not. Positions count from the first event; events from position ``max_length`` on share the last position embedding,
-    so histories may be longer.
+    does not. ``positions=absolute`` count from the first event; events from position ``max_length`` on share the last position
+    embedding, so histories may be longer. ``positions=recency`` count back from the event that attends: each head subtracts a
+    learnt slope times the distance from its attention scores. That takes ``heads`` weights per block instead of
+    ``max_length × dim``, and suits small logs.
 
-    Source: Kang and McAuley 2018, arXiv 1808.09781.
+    Source: Kang and McAuley 2018, arXiv 1808.09781; the recency bias: ALiBi, Press et al. 2022, arXiv 2108.12409, whose slopes
+    are constants.
 
     Args:
         dim: width of the model.
         layers: number of blocks, at least 1.
         heads: attention heads of each block; must divide ``dim``.
         dropout: share of activations and attention weights dropped in training.
-        max_length: number of distinct positions.
+        max_length: number of distinct absolute positions.
         expansion: width of the feed-forward layers, in multiples of ``dim``.
+        positions: ``absolute`` or ``recency``.
 
     Raises:
-        ValueError: ``dim`` is not divisible by ``heads``, or ``layers`` or ``max_length`` is below 1.
+        ValueError: ``dim`` is not divisible by ``heads``, ``layers`` or ``max_length`` is below 1, or ``positions`` is unknown.
     """
 
     def __init__(
@@ -42,17 +48,21 @@ class Transformer(Dynamics):
         dropout: float = 0.2,
         max_length: int = 512,
         expansion: int = 4,
+        positions: Literal["absolute", "recency"] = "absolute",
     ) -> None:
         super().__init__()
+        if positions not in ("absolute", "recency"):
+            raise ValueError(f"positions is {positions!r}; it must be absolute or recency")
         if heads < 1 or dim % heads:
             raise ValueError(f"dim {dim} is not divisible by heads {heads}")
         if layers < 1 or max_length < 1:
             raise ValueError(f"layers ({layers}) and max_length ({max_length}) must be positive")
         self.dim = dim
         self.heads = heads
-        self.positions = nn.Embedding(max_length, dim)
+        self.positions = nn.Embedding(max_length, dim) if positions == "absolute" else None
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(dim, heads, dropout, expansion * dim) for _ in range(layers))
+        block = Block if positions == "absolute" else RecencyBlock
+        self.blocks = nn.ModuleList(block(dim, heads, dropout, expansion * dim) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.apply(init_weights)
 
@@ -64,7 +74,7 @@ class Transformer(Dynamics):
         return self.norm(h)
 
     def init_state(self, batch_size: int) -> TransformerState:
-        empty = self.positions.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
+        empty = self.norm.weight.new_empty(batch_size, self.heads, 0, self.dim // self.heads)
         return tuple((empty, empty) for _ in self.blocks), empty.new_zeros(batch_size, self.dim)
 
     def step(self, state: TransformerState, x: Tensor, dt: Tensor) -> tuple[TransformerState, Tensor]:
@@ -82,7 +92,7 @@ class Transformer(Dynamics):
         return state[1]
 
     def add_positions(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Add position embeddings to events and apply dropout.
+        """Add absolute position embeddings, if there are any, to events, and apply dropout.
 
         Args:
             x: ``[B, T, D]`` events.
@@ -91,7 +101,9 @@ class Transformer(Dynamics):
         Returns:
             ``[B, T, D]``.
         """
-        return self.dropout(x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1)))
+        if self.positions is not None:
+            x = x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1))
+        return self.dropout(x)
 
 
 class Block(nn.Module):
@@ -150,6 +162,30 @@ class Block(nn.Module):
         attended = self.attend(query, key, value, relation)
         h = h + self.drop(self.attention_out(attended.transpose(1, 2).flatten(2)))
         return h + self.drop(self.feed_forward(h)), (key, value)
+
+
+class RecencyBlock(Block):
+    """A transformer block whose attention scores fall with the distance between events, by a learnt slope per head.
+
+    Args:
+        dim: width of the model.
+        heads: attention heads; must divide ``dim``.
+        dropout: share of activations and attention weights dropped in training.
+        hidden: width of the feed-forward layer.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float, hidden: int) -> None:
+        super().__init__(dim, heads, dropout, hidden)
+        slopes = 2.0 ** (-8 * torch.arange(1.0, heads + 1) / heads)  # those of ALiBi
+        self.raw_slopes = nn.Parameter(slopes + torch.log(-torch.expm1(-slopes)))  # the inverse of softplus
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor | None) -> Tensor:
+        index = torch.arange(key.shape[2], device=key.device)
+        distance = index[-query.shape[2] :, None] - index
+        bias = -F.softplus(self.raw_slopes)[:, None, None] * distance
+        bias = bias.masked_fill(distance < 0, -torch.inf).to(query.dtype)
+        dropout = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
 
 
 def init_weights(module: nn.Module) -> None:

@@ -39,18 +39,25 @@ def cached_token_vectors(model: PreTrainedModel, base: BaseWeights, tokenizer: F
 
     Returns:
         ``[tokens, hidden]`` float32, mapped from disk.
+
+    Raises:
+        ValueError: the folder cannot be written.
     """
     cache = Path(os.environ.get("INTERESTLAB_CACHE") or Path.home() / ".cache" / "interestlab").expanduser()
     key = hashlib.sha256(f"{VERSION} {base.sha256} {pooling} {special_ids(tokenizer)}".encode()).hexdigest()[:16]
     file = cache / "tokens" / f"{key}.npy"
     if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        vectors = compute_token_vectors(model, tokenizer, pooling)
         draft = file.with_name(f"{key}-{os.getpid()}.part.npy")
-        np.save(draft, compute_token_vectors(model, tokenizer, pooling))
-        draft.replace(file)  # several processes may do this at once, with equal contents
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(draft, vectors)
+            draft.replace(file)  # several processes may do this at once, with equal contents
+        except OSError as err:
+            raise ValueError(f"{file.parent}: cannot be written ({err.strerror}); set INTERESTLAB_CACHE") from err
         log.info(f"stored the token vectors of {base.name} in {file}")
-    vectors: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
-    return vectors
+    stored: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+    return stored
 
 
 @torch.no_grad()

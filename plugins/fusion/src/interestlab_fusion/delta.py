@@ -40,7 +40,7 @@ class Delta(Head):
 
     is_id: Tensor
 
-    def __init__(self, dim: int, ids: Sequence[str] = ("id",), bound: float = 1.0, adapt: bool = True, **kwargs: Any) -> None:
+    def __init__(self, dim: int, ids: Sequence[str] = ("id",), bound: float = 0.5, adapt: bool = True, **kwargs: Any) -> None:
         super().__init__(dim, **kwargs)
         if not bound > 0:
             raise ValueError(f"bound={bound} is not positive")
