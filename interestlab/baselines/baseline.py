@@ -83,7 +83,7 @@ class LinearBaseline(Baseline):
         product, device = self.weights(batch) @ self.matrix, batch.items.device
         if isinstance(product, np.ndarray):
             return torch.from_numpy(product).float().to(device)
-        scores = torch.zeros(product.shape, device=device)
+        scores = torch.zeros(product.shape, dtype=torch.float32, device=device)
         product = product.tocoo()
         rows, columns = (torch.from_numpy(index.astype(np.int64)).to(device) for index in (product.row, product.col))
         scores[rows, columns] = torch.from_numpy(product.data).float().to(device)

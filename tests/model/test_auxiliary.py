@@ -174,7 +174,11 @@ def test_reserved_and_invalid_names_are_rejected(build_model, name):
 def test_every_objective_fits_as_the_main_or_an_auxiliary_objective(data, name, interests):
     objective = OBJECTIVES.load(name)()
     main, terms = (objectives.gbce(), {"it": Auxiliary(objective)}) if objective.auxiliary else (objective, {})
-    user_dynamics = dynamics.multi_interest(dim=8, num_interests=interests) if interests > 1 else dynamics.transformer(dim=8)
+    user_dynamics = (
+        dynamics.multi_interest(dim=8, num_interests=interests, extractor="attention")
+        if interests > 1
+        else dynamics.transformer(dim=8)
+    )
     model = InterestModel(encoders.id(), user_dynamics, main, data.cardinalities, auxiliary=terms, dim=8)
     before = {name: p.clone() for name, p in model.named_parameters()}
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -52,7 +52,7 @@ def test_exported_step_equals_eager_step(freeze_dynamics, name):
 
 def test_only_attention_over_the_whole_history_has_a_growing_state(freeze_dynamics):
     growing = {name for name in DYNAMICS.names() if not has_constant_state(freeze_dynamics(name))}
-    assert growing == {"transformer", "time_transformer"} & set(DYNAMICS.names())
+    assert growing == {"transformer", "time_transformer", "core", "bsarec", "hybrid"} & set(DYNAMICS.names())
 
 
 def test_exported_step_of_several_interests(freeze_dynamics):

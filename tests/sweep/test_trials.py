@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from interestlab.errors import DataError
 from interestlab.sweep.spec import parse
+from interestlab.sweep.spec_values import label
 from interestlab.sweep.trials import expand, find_trial
 
 NAMES = st.text(min_size=1, max_size=6)
 VALUES = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=4), st.lists(st.integers(), max_size=2))
 LABELS = st.dictionaries(NAMES, st.just({}), min_size=1, max_size=4)
-LISTS = st.lists(VALUES, min_size=1, max_size=4, unique_by=lambda v: v if isinstance(v, str) else str(v).lower())
+LISTS = st.lists(VALUES, min_size=1, max_size=4, unique_by=label)
 
 
 @st.composite

@@ -263,6 +263,7 @@ def test_every_common_check_can_fail():
         "row_order",
         "dim",
         "trainable",
+        "parameter_groups",
     }  # covered by the tests above, and by those of each kind
     assert set(checks_for(Part)) == set()
     own = {name for name, check in checks_for(FusionHead).items() if not check.__qualname__.startswith("FusionHeadChecks.")}
