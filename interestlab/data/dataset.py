@@ -63,7 +63,8 @@ class HistoryDataset(Dataset[Batch]):
         earlier_last = np.where(self.first > self.starts, self.last - stride, self.starts)
         self.first_target = np.maximum(self.first, earlier_last)
         edges = np.stack([self.first_target + 1, self.last + 1], 1).ravel()
-        has_target = np.logical_or.reduceat(self.log.is_target, edges[edges < len(self.log.is_target)])[::2]
+        # The appended event lets an edge be the end of the log.
+        has_target = np.logical_or.reduceat(np.append(self.log.is_target, False), edges)[::2]
         for name in ("users", "starts", "first", "first_target", "last"):
             setattr(self, name, getattr(self, name)[has_target])
 

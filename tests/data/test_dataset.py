@@ -64,6 +64,21 @@ def test_windows_repeat_a_quarter_as_context(lengths, max_history):
     assert (context[torch.from_numpy(first)] == 0).all()
 
 
+def test_windows_without_a_target_are_dropped_at_the_end_of_the_log():
+    is_target = np.arange(100) == 10
+    none = np.array([-1])
+    log = SimpleNamespace(
+        offsets=np.array([0, 100]),
+        item=np.arange(100),
+        time=np.zeros(100),
+        is_target=is_target,
+        split_positions=SplitPositions(np.array([100]), none, none),
+    )
+    train = HistoryDataset(log, "train", 50, with_history_items=False)
+    assert len(train) == 1
+    assert train[[0]].targets.max() == 10
+
+
 @pytest.mark.parametrize("part", ["validation", "test"])
 @pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
 def test_evaluation_targets(data, part, split):
