@@ -19,7 +19,7 @@ from interestlab.metrics import MetricSummary, TargetRankMetric, summarise
 console = Console(stderr=True)
 
 
-def test_baselines(log: EventStore) -> list[Baseline]:
+def build_test_baselines(log: EventStore) -> list[Baseline]:
     """Build the baselines that every test of a model measures too; they take a small share of its time.
 
     Args:
@@ -29,7 +29,7 @@ def test_baselines(log: EventStore) -> list[Baseline]:
 
 
 TEST_BASELINES = (Popularity.name, Cooccurrence.name)
-"""Names of :func:`test_baselines`."""
+"""Names of :func:`build_test_baselines`."""
 
 
 @dataclass(frozen=True)

@@ -245,9 +245,10 @@ def write_table(table: "DataFrame", file: Path) -> None:
         table: the table.
         file: its Parquet file.
     """
-    draft = file.with_name(f".{file.name}")
-    table.write_parquet(draft)
-    draft.replace(file)
+    from interestlab.utils.atomic_files import atomic_write
+
+    with atomic_write(file, "wb") as part:
+        table.write_parquet(part)
 
 
 def print_plan(spec: "Spec", studies: "Sequence[Study]", trials: "Sequence[Trial]", folder: Path) -> None:

@@ -174,8 +174,8 @@ def parse(content: Mapping[str, Any], folder: Path) -> Spec:
     for key in content:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, n=1)
-            hint = f"; did you mean {near[0]}" if near else ""
-            raise DataError(f"'{key}' is not a key of a sweep{hint}? ({', '.join(KEYS)})")
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise DataError(f"'{key}' is not a key of a sweep{hint} ({', '.join(KEYS)})")
     name = content.get("name")
     if not isinstance(name, str) or not name or set(name) & set("/\\") or name.startswith("."):
         raise DataError(f"name: it must be a name for the sweep and its folder, not {name!r}.")

@@ -61,8 +61,8 @@ def expand(spec: Spec, chosen: Sequence[tuple[Mapping[str, str], Settings]] | No
         chosen: combinations and the settings that a search chose for them; by default all combinations, without a search.
     """
     combinations = []
-    for labels, found in [(labels, {}) for labels in spec.combinations] if chosen is None else chosen:
-        settings = spec.settings(labels) | found
+    for labels, searched in [(labels, {}) for labels in spec.combinations] if chosen is None else chosen:
+        settings = spec.settings(labels) | searched
         combinations.append((readable_name(spec, labels), settings_digest(spec, labels, settings), labels, settings))
     return [
         Trial(f"{name}-seed{seed}-{digest}", spec.name, labels, seed, spec.base, settings)

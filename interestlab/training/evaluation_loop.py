@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from interestlab.baselines import Baseline
-from interestlab.baselines.measurement import TEST_BASELINES, test_baselines
+from interestlab.baselines.measurement import TEST_BASELINES, build_test_baselines
 from interestlab.batch import Batch
 from interestlab.data.event_store import EventStore
 from interestlab.distributed.fsdp import with_gathered_weights
@@ -105,7 +105,7 @@ class EvaluationLoop(PluginHooks):
     def on_test_epoch_start(self) -> None:
         super().on_test_epoch_start()
         self.start_evaluation()
-        self._baselines = test_baselines(self.event_log)
+        self._baselines = build_test_baselines(self.event_log)
 
     def test_step(self, batch: Batch) -> None:
         self._rank_targets(batch)

@@ -38,8 +38,8 @@ def parse_search(content: Any) -> Search | None:
     for key in content:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, n=1)
-            hint = f"; did you mean {near[0]}" if near else ""
-            raise DataError(f"search: '{key}' is not a key of a search{hint}? ({', '.join(KEYS)})")
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise DataError(f"search: '{key}' is not a key of a search{hint} ({', '.join(KEYS)})")
     pruner = content.get("pruner", "median")
     pruner = "none" if pruner is None else pruner
     if pruner not in PRUNERS:
@@ -113,7 +113,7 @@ def parse_range(value: Mapping[Any, Any], where: str) -> Range:
     """Check a range.
 
     Args:
-        value: ``low``, ``high`` and, by choice, ``step`` or ``log``.
+        value: ``low``, ``high`` and, optionally, ``step`` or ``log``.
         where: its option, for errors.
 
     Raises:
@@ -122,7 +122,9 @@ def parse_range(value: Mapping[Any, Any], where: str) -> Range:
     ends: list[Any] = [value.get(key) for key in RANGE_KEYS]
     low, high, step, log = ends
     if not value.keys() <= set(RANGE_KEYS) or not is_number(low) or not is_number(high) or not isinstance(log, bool | None):
-        raise DataError(f"{where}: a range has the numbers low and high, and step: NUMBER or log: true, not {dict(value)!r}.")
+        raise DataError(
+            f"{where}: a range has the numbers low and high, and optionally step: NUMBER or log: true, not {dict(value)!r}."
+        )
     if low >= high:
         raise DataError(f"{where}: low must be below high.")
     if log and (low <= 0 or step is not None):

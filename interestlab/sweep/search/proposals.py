@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from interestlab.sweep.search.space import Choices, Range, Space, space_settings
 
 ATTEMPTS = 10
-"""Number of proposals of the sampler that may repeat earlier settings, before untried ones are looked for."""
+"""How many proposals of the sampler may repeat earlier settings before an untried point is chosen at random."""
 
 LARGE = 100_000
 """Number of points above which a space is not enumerated."""
@@ -39,16 +39,16 @@ def next_point(space: Space, trials: Sequence[FrozenTrial], direction: StudyDire
     """
     seeds = [derive_seed(seed, len(trials), attempt) for attempt in range(ATTEMPTS)]
     tried = [space_settings(space, trial.params) for trial in trials]
-    for one in seeds:
-        memory = optuna.create_study(direction=direction, sampler=TPESampler(seed=one))
+    for sampler_seed in seeds:
+        memory = optuna.create_study(direction=direction, sampler=TPESampler(seed=sampler_seed))
         memory.add_trials(trials)
         params = memory.ask(distributions(space)).params
         if space_settings(space, params) not in tried:
             return params
-    every = [values(entry) or () for entry in space.values()]  # no points if one has infinitely many values
-    points = product(*every) if math.prod(map(len, every)) <= LARGE else ()
-    named = [dict(zip(space, point, strict=True)) for point in points]
-    untried = [point for point in named if space_settings(space, point) not in tried]
+    entry_values = [values(entry) or () for entry in space.values()]  # no points if one has infinitely many values
+    points = product(*entry_values) if math.prod(map(len, entry_values)) <= LARGE else ()
+    candidates = [dict(zip(space, point, strict=True)) for point in points]
+    untried = [point for point in candidates if space_settings(space, point) not in tried]
     return random.Random(seeds[0]).choice(untried) if untried else None
 
 
@@ -75,7 +75,7 @@ def distribution(entry: Choices | Range) -> BaseDistribution:
 
 
 def values(entry: Choices | Range) -> list[Any] | None:
-    """Return all values of an entry of the space; None if there is no end of them.
+    """Return all values of an entry of the space; None if there are infinitely many.
 
     Args:
         entry: choices or a range.

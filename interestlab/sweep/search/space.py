@@ -10,7 +10,7 @@ from interestlab.sweep.spec_values import Settings
 
 @dataclass(frozen=True)
 class Choices:
-    """Some values without an order.
+    """Unordered choices.
 
     Attributes:
         settings: settings of each label.
@@ -41,7 +41,7 @@ class Range:
 
     @property
     def values(self) -> list[float] | None:
-        """Return all its values; None if there is no end of them."""
+        """Return all its values; None if there are infinitely many."""
         step = self.step or (1 if self.is_whole else None)
         return None if step is None else [self.low + i * step for i in range(round((self.high - self.low) / step) + 1)]
 

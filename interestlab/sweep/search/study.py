@@ -44,8 +44,8 @@ class Study:
         self.name = f"{readable_name(spec, labels)}-search"
         # A larger budget continues a search; anything else starts another one.
         space = {name: with_files(asdict(entry), Path()) for name, entry in self.space.items()}
-        what = (space, spec.seeds[0], *(getattr(self.search, key) for key in ("metric", "seed", "pruner", "prune_after")))
-        self.id = f"{self.name}-{settings_digest(spec, labels, spec.settings(labels), *what)}"
+        identity = (space, spec.seeds[0], *(getattr(self.search, key) for key in ("metric", "seed", "pruner", "prune_after")))
+        self.id = f"{self.name}-{settings_digest(spec, labels, spec.settings(labels), *identity)}"
         self.file = folder / "search" / f"{self.id}.jsonl"
         self.lock = FileLock(self.file.with_suffix(".lock"))
         self.claimed: dict[int, RunningSearch] = {}
@@ -166,7 +166,9 @@ class Study:
         return None
 
     def stop_if_worse(self, running: RunningSearch) -> None:
-        """Stop a trial if the pruner says so. Validations are judged in their order, so it is no matter when they are read.
+        """Stop a trial if the pruner says so.
+
+        Validations are judged in their order, so the result does not depend on when they are read.
 
         Args:
             running: trial that this process runs.

@@ -1,4 +1,4 @@
-"""What the report of a sweep says about its searches, read from ``search.parquet``, without Optuna."""
+"""Summaries of the searches of a sweep for its report, read from ``search.parquet``, without Optuna."""
 
 import json
 from collections.abc import Mapping, Sequence
