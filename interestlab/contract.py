@@ -57,7 +57,7 @@ class Part(Plugin, LightningModule):
         """Return the parameters with learning rates of their own. All others train at the learning rate of the model.
 
         ``pretrained`` are weights of a pretrained model, ``peft`` those that fine-tuning adds to them. ``gains`` are numbers,
-        behind a sigmoid or the like, that set how fast a dynamics moves; they need larger steps than matrices.
+        mapped by a sigmoid or softplus, that set how fast the user state changes; they need larger steps than matrices.
         """
         return {}
 
@@ -84,8 +84,8 @@ class Encoder(Part):
             an encoder that reads the index of a value, not its text.
         whiten: whether the model maps the embeddings to its width by PCA and scales each component to variance 1 over the
             distinct values of the fields, instead of by a learnt layer. Provisional.
-        min_count: a value of an item field counts as missing if the items that have it occur in fewer training events. The
-            embedding of a value without training then affects no result. Provisional.
+        min_count: a value of an item field counts as missing if the items that have it occur in fewer training events than
+            this. The embedding of a value without training then affects no result. Provisional.
         is_lookup: whether :meth:`forward` only reads rows of a table, so that many more values fit into one call. Provisional.
     """
 

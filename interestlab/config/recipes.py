@@ -18,7 +18,7 @@ from interestlab.errors import DataError
 from interestlab.registry import DYNAMICS, Registry, distribution
 
 DEFAULT = "ewma"
-"""The dynamics whose recipe a model has that nobody described."""
+"""Name of the recipe that ``fit`` uses if the user names no dynamics and no config describes the model."""
 
 FOLDER = "recipes"
 
@@ -83,7 +83,7 @@ def find(name: str) -> Recipe | None:
 
 
 def require(name: str) -> Recipe:
-    """Return the recipe of a dynamics that a user asks for.
+    """Return the recipe that a user asks for by name.
 
     Args:
         name: name of the plugin.

@@ -49,7 +49,7 @@ class Amortization:
 
 @dataclass(frozen=True)
 class StepPosition:
-    """A batch of a training, the same in all processes.
+    """Position of a batch in the training, the same in all processes.
 
     Attributes:
         seed: seed of the run.
@@ -76,7 +76,7 @@ class VectorTable:
     Args:
         cache: encodes values of the field.
         options: which values are encoded.
-        number: number of the stream, so that each draws other values.
+        number: index of the stream, so that each stream samples different values.
     """
 
     def __init__(self, cache: EmbeddingCache, options: Amortization, number: int) -> None:
@@ -111,7 +111,7 @@ class VectorTable:
         return self.options.refresh == "epoch" and position.epoch != self.refreshed_epoch
 
     def __call__(self, codes: np.ndarray, dtype: torch.dtype, *, shared: bool) -> Tensor:
-        """Embed distinct values: a share is encoded, the vectors of the others are those of the table.
+        """Embed distinct values: encode a share of them, and read the vectors of the others from the table.
 
         Args:
             codes: ``[U]`` int64 codes of the values, ascending and distinct; there may be none.
@@ -240,7 +240,7 @@ class VectorTable:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the table of a training that is resumed. One of other values is ignored.
+        """Restore the table of a resumed training. A table for another number of values is ignored.
 
         Args:
             state: from :meth:`state_dict`.
@@ -253,7 +253,7 @@ class VectorTable:
 
 
 class AmortizedEncoding:
-    """The tables of all streams with a trained encoder that is costly.
+    """The tables of all streams whose encoder is trained and costly.
 
     Args:
         options: which values are encoded.
@@ -299,7 +299,7 @@ class AmortizedEncoding:
         return {name: table.state_dict(step) for name, table in self.tables.items() if table.vectors is not None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the tables of a training that is resumed. Without one, a table is filled at the next step.
+        """Restore the tables of a resumed training. A table that is not saved is filled at the next step.
 
         Args:
             state: from :meth:`state_dict`.

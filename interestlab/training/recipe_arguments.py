@@ -1,4 +1,4 @@
-"""Choose the recipe of a command line of ``fit``. It comes first, as a config, and loses to everything that is typed."""
+"""Choose the recipe of a command line of ``fit``, and add it as the first config, which everything else overrides."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ SLOTS = {"encoder": ENCODERS, "dynamics": DYNAMICS, "objective": OBJECTIVES}
 
 
 def choose_recipe(args: list[str]) -> Recipe | None:
-    """Return the recipe that a command line asks for, without the plugins that it replaces.
+    """Return the recipe that a command line asks for, without the plugins that the command line replaces.
 
     Args:
         args: options of ``fit``.
@@ -52,7 +52,9 @@ def choose_recipe(args: list[str]) -> Recipe | None:
 
 
 def add_recipe(args: list[str], recipe: Recipe | None) -> list[str]:
-    """Return the options of ``fit`` with a recipe as their first config. The result does not depend on installed recipes.
+    """Return the options of ``fit`` with a recipe as their first config.
+
+    The option ``--recipe`` is reset, so that a run from the saved config takes no recipe.
 
     Args:
         args: options of ``fit``.
@@ -106,7 +108,7 @@ def _read(args: list[str], options: tuple[str, ...] | list[str]) -> dict[str, An
 
 
 def _without_replaced(recipe: Recipe, named: dict[str, Any]) -> Recipe:
-    """Return a recipe without the plugins, and their arguments, in whose place others are named."""
+    """Return a recipe without the plugins that the command line replaces, and without their arguments."""
 
     def is_replaced(slot: str) -> bool:
         value = named.get(slot)
