@@ -44,8 +44,8 @@ class Optim(Rates):
         schedule: after the warm-up: ``constant``, or half a ``cosine`` down to zero at the last step.
         pretrained: rates of pretrained weights.
         peft: rates of the weights that a fine-tuning method adds to pretrained ones (LoRA matrices, adapters).
-        gains_lr: learning rate of the gains of a dynamics, in multiples of ``lr``. At ``lr`` they would hardly change, since they
-            are mapped by a sigmoid or softplus.
+        gains_lr: learning rate of the gains of a dynamics, in multiples of ``lr``. They would hardly change at
+            ``lr`` itself, since a sigmoid or softplus maps them.
     """
 
     optimizer: Literal["adamw", "adafactor"] = "adamw"

@@ -27,8 +27,8 @@ class BSARec(Dynamics):
     """BSARec: each block mixes self-attention with a filter that rescales the high frequencies of the history.
 
     A block computes ``h + α F(n) + (1 − α) attention(n)`` with ``n = LayerNorm(h)``, ``F(n) = L(n) + c² ⊙ (n − L(n))``, where
-    ``L`` keeps the low frequencies and ``c`` is learnt per channel, and then a feed-forward layer. It answers the finding that
-    self-attention alone smooths a history too much.
+    ``L`` keeps the low frequencies and ``c`` is learnt per channel, and then a feed-forward layer. The reason: self-attention
+    alone is a low-pass filter, which smooths a history too much.
 
     Difference from the paper: there ``L`` is a truncated Fourier transform of the whole history, which sees later events; here
     it is an exponentially weighted average with a learnt rate per channel, the causal low-pass filter of first order. Blocks

@@ -16,8 +16,8 @@ class MultiInterest(Dynamics):
 
     The score of an item is its maximum over the interests; in training, the interest closest to the target learns.
 
-    - ``recency``: as ``attention``, with a learnt recency slope ``λ_k j`` in the scores, which start without the rest. Each
-      interest starts as an exponentially weighted average of its own memory, from a long one to the last event alone.
+    - ``recency``: ``attention`` with a learnt recency slope: ``λ_k j`` is added to the scores, whose other part starts at zero.
+      Each interest starts as an exponentially weighted average of its own memory, from a long one to the last event alone.
     - ``attention`` (ComiRec-SA, Cen et al. 2020, arXiv 2005.09347): ``z_tk = Σ_{j≤t} a_tkj x_j``, where ``a_tk`` is the softmax
       over the events so far of ``w_k·tanh(W (x_j + p_j))``. All positions take O(T D (D + K)), a step O(D (D + K)).
     - ``routing`` (MIND, Li et al. 2019, arXiv 1904.08030): events are capsules that are assigned to the interests by iterated
