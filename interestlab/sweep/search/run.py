@@ -18,8 +18,8 @@ WAIT_SECONDS = 2.0
 def run(studies: Sequence[Study], workers: int, display: SearchDisplay) -> None:
     """Run all searches to their end.
 
-    The combinations take turns, so that a search with several workers has at most one running trial per combination where
-    there are enough combinations, and chooses as it would with one worker.
+    The combinations take turns, so that no two trials of a combination run at once while enough combinations have budget left.
+    Up to then a search with several workers chooses as it would with one.
 
     Args:
         studies: the search of each combination.
