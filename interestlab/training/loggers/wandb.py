@@ -27,5 +27,6 @@ class PatientWandbLogger(WandbLogger):
                 f"W&B does not answer ({' '.join(str(err).split())[:200]}); the run is written offline, and "
                 "`wandb sync` uploads it later."
             )
+            wandb.teardown()  # W&B's process still holds the id of the run
             self._wandb_init["mode"] = "offline"
             return super().experiment
