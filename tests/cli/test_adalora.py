@@ -43,6 +43,7 @@ def encoder_state(folder):
     return {name: value for name, value in content.items() if name.startswith("backbone.encoders.")}
 
 
+@pytest.mark.slow
 def test_ranks_fall_over_a_run_and_are_logged(fit, adalora, tmp_path):
     cli = fit(*adalora, *EPOCHS)
     metrics = rank_metrics(tmp_path / "run")

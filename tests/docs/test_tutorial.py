@@ -60,6 +60,7 @@ def reset(tmp_path, monkeypatch):
     discard()
 
 
+@pytest.mark.slow
 def test_tutorial_runs_in_this_process(reset, tmp_path, capsys, monkeypatch):
     commands = []
     for language, file, text in steps():

@@ -312,6 +312,7 @@ def test_only_moves_more_frequent_than_under_the_null_are_coloured(users, q, is_
     assert (colour_value({"users": users, "q": q, "under_null": 10.0}, 0.05) > 0) is is_coloured
 
 
+@pytest.mark.slow
 def test_an_audience_is_downloaded_with_all_its_columns(tmp_path):
     folder = TABLES.write_tables(tmp_path / "tables", users=60)
     audience = pl.read_parquet(folder / "audiences.parquet").with_columns(evolved_in=pl.lit("x"), q_evolution=pl.lit(0.123456))

@@ -65,6 +65,7 @@ def test_importing_the_package_imports_no_torch():
     assert completed.stdout.split() == ["False", "load"]
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_a_run(fitted, loaded):
     code = "import sys; from interestlab import load; print(load(sys.argv[1]).recommend(['i00001']).write_json())"
     completed = subprocess.run([sys.executable, "-c", code, fitted(*ID_OPTIONS)], capture_output=True, text=True, check=True)

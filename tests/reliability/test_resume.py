@@ -117,6 +117,7 @@ def test_a_checkpoint_is_due_after_some_minutes_and_on_sigterm(monkeypatch):
     assert last.request(alone) == STOP
 
 
+@pytest.mark.slow
 def test_kill_during_gradient_accumulation_with_a_data_worker(run_process, tmp_path, shop_options, assert_equal_runs):
     """With two batches per step, neither the gradients of the first batch nor the prefetched batches are lost."""
     args = [*shop_options, *ID, LENGTH, "--trainer.accumulate_grad_batches=2", "--data.num_workers=1"]
