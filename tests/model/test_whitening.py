@@ -26,7 +26,8 @@ def whiten(vectors, dim):
 def random_vectors(size, width, seed=0):
     """Vectors with a mean, and with directions of very different variance."""
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(size, width)) * np.geomspace(1, 0.05, width) @ rng.normal(size=(width, width)) + 3).astype("f4")
+    rotation, _ = np.linalg.qr(rng.normal(size=(width, width)))
+    return (rng.normal(size=(size, width)) * np.geomspace(1, 0.05, width) @ rotation + 3).astype("f4")
 
 
 @settings(deadline=None, max_examples=20)

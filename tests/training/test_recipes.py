@@ -1,6 +1,7 @@
 """Recipes: which one a command line gets, what wins over it, and what a run records of it."""
 
 import json
+import logging
 import sys
 import tomllib
 from pathlib import Path
@@ -286,7 +287,8 @@ def test_a_trial_has_another_id_if_its_recipe_changes(third_party):
 # ---- runs
 
 
-def test_a_run_records_its_recipe_and_its_config_needs_none(fit, tmp_path, caplog):
+def test_a_run_records_its_recipe_and_its_config_needs_none(fit, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("interestlab"), "propagate", True)  # the command line sets it to False
     caplog.set_level("INFO", "interestlab")
     cli = fit("--recipe=auto", "--model.dynamics=gru")
     recipe = recipes.require("gru")
