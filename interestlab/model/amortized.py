@@ -13,6 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from interestlab.model.embedding_cache import EmbeddingCache
+from interestlab.model.evaluation_mode import evaluation_mode
 from interestlab.utils.argument_checks import require_at_least
 
 BLOCK = 4096
@@ -180,15 +181,13 @@ class VectorTable:
             dtype: dtype of the table.
         """
         encoder, feature = self.cache.encoder, self.cache.feature
-        modes = [(module, module.training) for module in encoder.modules()]
-        encoder.eval()
         vectors = torch.empty(feature.size, encoder.out_dim, dtype=dtype, device=encoder.device)
         starts = range(0, feature.size, BLOCK)
-        for start in track(starts, f"refreshing {feature.size:,} vectors", transient=True, disable=len(starts) < 4):
-            codes = np.arange(start, min(start + BLOCK, feature.size))
-            vectors[start : start + BLOCK] = self.cache.execution.encode_shared(codes, lambda part: self._encode(part, dtype))
-        for module, mode in modes:
-            module.training = mode
+        with evaluation_mode(encoder):
+            for start in track(starts, f"refreshing {feature.size:,} vectors", transient=True, disable=len(starts) < 4):
+                codes = np.arange(start, min(start + BLOCK, feature.size))
+                encoded = self.cache.execution.encode_shared(codes, lambda part: self._encode(part, dtype))
+                vectors[start : start + BLOCK] = encoded
         self.vectors = vectors
         self.encoded_at[:] = self.refreshed_at = self.position.step
         self.refreshed_epoch = self.position.epoch

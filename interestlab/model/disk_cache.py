@@ -17,6 +17,7 @@ from interestlab.data.fields import FieldValues
 from interestlab.data.ragged import RaggedArray
 from interestlab.errors import DataError
 from interestlab.model.chunking import EncoderChunking, split_into_chunks
+from interestlab.model.evaluation_mode import evaluation_mode
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.tensor_hash import hash_tensor
 from interestlab.model.whitening import Whitening, fit_whitening
@@ -224,12 +225,9 @@ def encode_all_values(
         chunking: how many values are encoded in one call.
         store: receives the codes ``[n]`` of a chunk and its inputs on the encoder's device.
     """
-    was_training = encoder.training
-    encoder.eval()
     chunks = list(split_into_chunks(np.arange(feature.size), feature.rows, chunking.max_tokens))
     title = f"encoding {feature.size:,} distinct values, once"
     # Runs of any precision share the cache, so it must not depend on the one that wrote it.
-    with torch.autocast(encoder.device.type, enabled=False):
+    with evaluation_mode(encoder), torch.autocast(encoder.device.type, enabled=False):
         for codes in track(chunks, title, disable=len(chunks) < 4):
             store(codes, to_device(feature.inputs(codes), encoder.device))
-    encoder.train(was_training)

@@ -20,6 +20,7 @@ from interestlab.model.disk_cache import (
     to_device,
     vectors_key,
 )
+from interestlab.model.evaluation_mode import evaluation_mode
 from interestlab.model.execution import LOCAL, EncoderExecution
 from interestlab.model.whitening import Whitening
 
@@ -93,12 +94,8 @@ class EmbeddingCache:
         if self.use_disk and is_frozen(self.encoder):
             vectors = self.frozen_vectors()
             return vectors if len(codes) == len(vectors) else vectors[codes]
-        was_training = self.encoder.training
-        self.encoder.eval()
-        with torch.autocast(self.encoder.device.type, enabled=False):
-            vectors = self(codes).float().cpu().numpy()
-        self.encoder.train(was_training)
-        return vectors
+        with evaluation_mode(self.encoder), torch.autocast(self.encoder.device.type, enabled=False):
+            return self(codes).float().cpu().numpy()
 
     def whitened(self, whitening: Whitening, codes: np.ndarray) -> Tensor:
         """Embed distinct values and whiten the embeddings. Whitened embeddings that cannot change are read from disk.

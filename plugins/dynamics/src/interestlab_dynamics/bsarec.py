@@ -1,11 +1,12 @@
 """Self-attention joined by a frequency filter (BSARec)."""
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from interestlab.contract import Dynamics
+from interestlab.contract import Dynamics, ParameterGroup
 from interestlab_dynamics.transformer import Block, Cache, init_weights
 
 
@@ -73,6 +74,9 @@ class BSARec(Dynamics):
         self.blocks = nn.ModuleList(FilterBlock(dim, heads, dropout, expansion * dim, mix) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.apply(init_weights)
+
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        return {"gains": [block.raw_rate for block in self.blocks if isinstance(block, FilterBlock)]}
 
     def _embed(self, x: Tensor, positions: Tensor) -> Tensor:
         return self.dropout(x + self.positions(positions.clamp(max=self.positions.num_embeddings - 1)))

@@ -1,10 +1,13 @@
 """Attention whose values are the item vectors themselves (CORE)."""
 
+from collections.abc import Iterable, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interestlab.contract import Dynamics
+from interestlab.contract import Dynamics, ParameterGroup
+from interestlab_dynamics.inverse_softplus import inverse_softplus
 from interestlab_dynamics.transformer import Cache, Transformer, TransformerState, init_weights
 
 CoreState = tuple[TransformerState, Cache]
@@ -56,8 +59,11 @@ class Core(Dynamics):
         init_weights(self.key)
         nn.init.zeros_(self.query.weight)
         slope = -torch.log1p(torch.tensor(-beta))
-        self.raw_slope = nn.Parameter(slope + torch.log(-torch.expm1(-slope)))
+        self.raw_slope = nn.Parameter(inverse_softplus(slope))
         self.dropout = nn.Dropout(dropout)
+
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        return {"gains": [self.raw_slope]}
 
     def average(self, h: Tensor, keys: Tensor, x: Tensor) -> Tensor:
         """Average events with the weights of the last T of them.

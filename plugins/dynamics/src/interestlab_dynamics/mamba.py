@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from interestlab.contract import Dynamics
 from interestlab_dynamics.elapsed_time import log_days
 from interestlab_dynamics.feed_forward import FeedForward
+from interestlab_dynamics.inverse_softplus import inverse_softplus
 from interestlab_dynamics.transformer import init_weights
 
 
@@ -162,7 +163,7 @@ class SelectiveSSM(nn.Module):
         # Steps from 0.001 to 0.1, log-uniform: the bias is their inverse softplus.
         steps = torch.exp(torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)))
         with torch.no_grad():
-            self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
+            self.dt_proj.bias.copy_(inverse_softplus(steps))
 
     def forward(self, window: Tensor, memory: Tensor, x: Tensor, elapsed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Continue the recurrence with T events.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from interestlab_dynamics.inverse_softplus import inverse_softplus
 from interestlab_dynamics.transformer import init_weights
 
 
@@ -56,8 +57,7 @@ class SelfAttentiveExtractor(nn.Module):
         if betas is not None:
             nn.init.zeros_(last.weight)
             slopes = -torch.log1p(-betas)
-            # The inverse of softplus, which keeps the learnt slope positive.
-            self.raw_slopes = nn.Parameter(slopes + torch.log(-torch.expm1(-slopes)))
+            self.raw_slopes = nn.Parameter(inverse_softplus(slopes))
         self.dropout = nn.Dropout(dropout)
 
     def scores(self, x: Tensor, positions: Tensor) -> Tensor:

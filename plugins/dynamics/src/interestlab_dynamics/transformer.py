@@ -1,12 +1,14 @@
 """Causal self-attention over the history (SASRec)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from interestlab.contract import Dynamics
+from interestlab.contract import Dynamics, ParameterGroup
+from interestlab_dynamics.inverse_softplus import inverse_softplus
 
 Cache = tuple[Tensor, Tensor]
 """Keys and values ``[B, heads, N, D / heads]`` of the N events so far."""
@@ -65,6 +67,9 @@ class Transformer(Dynamics):
         self.blocks = nn.ModuleList(block(dim, heads, dropout, expansion * dim) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.apply(init_weights)
+
+    def parameter_groups(self) -> Mapping[ParameterGroup, Iterable[nn.Parameter]]:
+        return {"gains": [block.raw_slopes for block in self.blocks if isinstance(block, RecencyBlock)]}
 
     def forward(self, x: Tensor, dt: Tensor, mask: Tensor) -> Tensor:
         # The padding comes after every real event, so the causal mask hides it.
@@ -177,7 +182,7 @@ class RecencyBlock(Block):
     def __init__(self, dim: int, heads: int, dropout: float, hidden: int) -> None:
         super().__init__(dim, heads, dropout, hidden)
         slopes = 2.0 ** (-8 * torch.arange(1.0, heads + 1) / heads)  # those of ALiBi
-        self.raw_slopes = nn.Parameter(slopes + torch.log(-torch.expm1(-slopes)))  # the inverse of softplus
+        self.raw_slopes = nn.Parameter(inverse_softplus(slopes))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, relation: Tensor | None) -> Tensor:
         index = torch.arange(key.shape[2], device=key.device)
