@@ -1,7 +1,9 @@
 # `make quickstart` and `make test` work on a fresh clone with Python >= 3.11 and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-# --no-compile halves the time; Python compiles the few modules that it imports.
+# --no-compile halves the time: Python compiles the few modules that it imports, and has to be allowed to keep them, or each process
+# compiles them again for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := -m pip install --no-compile --quiet --disable-pip-version-check
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 EDITABLE := $(foreach p,$(PLUGINS),-e $(dir $(p)))
