@@ -34,8 +34,9 @@ class InterestData(LightningDataModule):
         max_history: number of most recent events of a history that a model reads.
         ties: order of a user's events with equal timestamps: ``file`` as published, ``shuffle`` random, ``item`` by item id.
         split: ``leave_one_out`` uses each user's last two events for validation and test; ``global_time`` splits all
-            histories at the same two times.
-        split_quantiles: for ``global_time``: share of all events before the validation window and before the test window.
+            histories at the same two times; ``new_items`` does too, and its targets are
+            the items that first appear at or after the first of them.
+        split_quantiles: for splits by time: share of all events before the validation window and before the test window.
         target_events: types of the events to predict, such as ``[purchase]``, from histories of all types; empty: all.
         exclude_history: whether to exclude the items of a user's history from that user's ranking.
         batch_events: events per training batch, including padding.

@@ -15,7 +15,7 @@ from interestlab.contract import Source
 from interestlab.data import time_features
 from interestlab.data.casting import is_scalar_type
 from interestlab.data.histories import Histories, Ties, build_histories
-from interestlab.data.split import SplitPositions, SplitStrategy, global_time, leave_one_out
+from interestlab.data.split import SplitPositions, SplitStrategy, global_time, leave_one_out, new_items
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.data.validate import validate
 from interestlab.errors import DataError
@@ -37,8 +37,9 @@ class PreparationSettings:
         min_history: remove users with fewer events.
         ties: order of a user's events with equal timestamps: ``file`` as published, ``shuffle`` random, ``item`` by item id.
         split: ``leave_one_out`` uses each user's last two events for validation and test; ``global_time`` splits all
-            histories at the same two times.
-        split_quantiles: for ``global_time``: share of all events before the validation window and before the test window.
+            histories at the same two times; ``new_items`` does too, and its targets are
+            the items that first appear at or after the first of them.
+        split_quantiles: for splits by time: share of all events before the validation window and before the test window.
         target_events: types of the events that can be a target; empty: all.
         seed: seed of the shuffled ties.
     """
@@ -62,7 +63,7 @@ class PreparationSettings:
         seed = effective.pop("seed")
         if self.ties == "shuffle":
             effective["ties_seed"] = seed
-        if self.split != "global_time":
+        if self.split == "leave_one_out":
             del effective["split_quantiles"]
         effective["target_events"] = "+".join(sorted(set(self.target_events))) or "all"
         return effective
@@ -170,6 +171,8 @@ def open_event_store(source: Source, settings: PreparationSettings, cache_dir: P
                 min_history=settings.min_history,
                 ties=settings.ties,
                 seed=settings.seed,
+                split=settings.split,
+                split_quantiles=settings.split_quantiles,
             )
             write_event_store(draft, histories, settings, meta)
             if log.truth is not None:
@@ -207,13 +210,16 @@ def write_event_store(folder: Path, histories: Histories, settings: PreparationS
     Raises:
         DataError: the log has no event of one of the target types.
     """
-    events, items, users, offsets = histories
+    events, items, users, offsets, cuts, wordless = histories
     times = events["timestamp"].to_numpy()
     is_target = _find_targets(events, settings.target_events)
     if settings.split == "leave_one_out":
         positions = leave_one_out(offsets, is_target)
+    elif settings.split == "global_time":
+        positions = global_time(offsets, times, is_target, cuts)
     else:
-        positions = global_time(offsets, times, is_target, settings.split_quantiles)
+        positions = new_items(offsets, events["item"].to_numpy(), times, is_target, cuts)
+        meta = meta | {"wordless": wordless}
     artifact_store.save(
         folder,
         offsets=offsets,

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-SplitStrategy = Literal["leave_one_out", "global_time"]
+SplitStrategy = Literal["leave_one_out", "global_time", "new_items"]
 
 SplitName = Literal["train", "validation", "test", "predict"]
 
@@ -50,9 +50,18 @@ def leave_one_out(offsets: np.ndarray, is_target: np.ndarray) -> SplitPositions:
     )
 
 
-def global_time(
-    offsets: np.ndarray, times: np.ndarray, is_target: np.ndarray, quantiles: tuple[float, float]
-) -> SplitPositions:
+def cut_times(times: np.ndarray, quantiles: tuple[float, float]) -> tuple[int, int]:
+    """Return the times at which the validation window and the test window start.
+
+    Args:
+        times: ``[events]`` unix seconds.
+        quantiles: share of all events before each window.
+    """
+    validation, test = np.quantile(times, quantiles, method="higher")
+    return int(validation), int(test)
+
+
+def global_time(offsets: np.ndarray, times: np.ndarray, is_target: np.ndarray, cuts: tuple[int, int]) -> SplitPositions:
     """Split all histories at the same two times; no event at or after the first time is trained on.
 
     A user's target is the first eligible event of each window, predicted from all events before it. Users without an event
@@ -62,12 +71,12 @@ def global_time(
         offsets: ``[users + 1]`` int64 index of the first event of each history.
         times: ``[events]`` unix seconds.
         is_target: ``[events]`` bool, which events are eligible as targets.
-        quantiles: share of all events before the validation window and before the test window.
+        cuts: unix seconds at which the validation window and the test window start.
 
     Returns:
         The positions of all users.
     """
-    validation_start, test_start = np.quantile(times, quantiles, method="higher")
+    validation_start, test_start = cuts
     users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
     def count_before(time: float) -> np.ndarray:
@@ -87,3 +96,36 @@ def global_time(
         validation=first_target(in_validation, train),
         test=first_target(in_test, count_before(test_start)),
     )
+
+
+def first_times(items: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return ``[items]`` int64 the time of the first event of each item.
+
+    Args:
+        items: ``[events]`` index of the item of each event; every item has an event.
+        times: ``[events]`` unix seconds.
+    """
+    first = np.full(int(items.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, items, times)
+    return first
+
+
+def new_items(
+    offsets: np.ndarray, items: np.ndarray, times: np.ndarray, is_target: np.ndarray, cuts: tuple[int, int]
+) -> SplitPositions:
+    """Split as :func:`global_time` does; only items whose first event is at or after the first time are targets.
+
+    No event of these items is trained on, neither as a target nor as part of a history.
+
+    Args:
+        offsets: ``[users + 1]`` int64 index of the first event of each history.
+        items: ``[events]`` index of the item of each event; every item has an event.
+        times: ``[events]`` unix seconds.
+        is_target: ``[events]`` bool, which events are eligible as targets.
+        cuts: unix seconds at which the validation window and the test window start.
+
+    Returns:
+        The positions of all users.
+    """
+    is_new = first_times(items, times) >= cuts[0]
+    return global_time(offsets, times, is_target & is_new[items], cuts)

@@ -39,6 +39,11 @@ def describe(log: EventStore) -> tuple[dict[str, str], list[str]]:
         "rows in quarantine": f"{meta['quarantined']:,} of {meta['rows']:,}",
         "validation and test users": f"{validated:,}, {tested:,}",
     }
+    if "wordless" in meta:
+        targets = np.concatenate([log.item[log.offsets[:-1][p > 0] + p[p > 0]] for p in positions[1:]])
+        facts["new items"] = (
+            f"{len(np.unique(targets)):,} are targets; {meta['wordless']:,} events of new items without words are left out"
+        )
     texts = {"event.text": log.events.select("text"), "item.title": log.items.lazy().select("title")}
     facts |= {name: _summarize_texts(frame.collect().to_series()) for name, frame in texts.items()}
     return facts, _list_warnings(log, lengths, tied, tested, (last - first).days)

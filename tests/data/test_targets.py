@@ -6,7 +6,7 @@ import pytest
 
 from interestlab.contract import EventLog, Source
 from interestlab.data.datamodule import InterestData
-from interestlab.data.split import global_time, leave_one_out
+from interestlab.data.split import cut_times, global_time, leave_one_out
 from interestlab.errors import DataError
 
 
@@ -43,7 +43,7 @@ def test_leave_one_out_uses_the_last_two_eligible_events():
 def test_global_time_uses_the_first_eligible_event_of_each_window():
     offsets, times = np.array([0, 10]), np.arange(10)
     is_target = np.array([*map(int, "0000001001")], bool)
-    cuts = global_time(offsets, times, is_target, (0.5, 0.8))
+    cuts = global_time(offsets, times, is_target, cut_times(times, (0.5, 0.8)))
     assert (cuts.train.item(), cuts.validation.item(), cuts.test.item()) == (5, 6, 9)
 
 
