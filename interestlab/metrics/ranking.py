@@ -3,7 +3,7 @@
 Scores are computed in float64 and compared in float32. Two items of equal vectors therefore tie whatever the shape of the
 matrix product that scored them, and a rank does not depend on which users or items were scored together.
 
-Cost: users x items x width multiplications; memory for ``TILE`` scores.
+Cost: users x items x width multiplications, for ranks in float32 (:mod:`interestlab.metrics.float32_filter`); memory for ``TILE`` scores.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-TILE = 4_000_000
-"""Number of scores in memory at once."""
+from interestlab.metrics.float32_filter import count_competitors
+
+TILE = 1_000_000
+"""Number of scores in memory at once; a tile stays in the cache of one core."""
 
 
 def score_tiles(user_states: Tensor, catalogue: Tensor, history_items: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -49,7 +51,11 @@ def target_ranks(user_states: Tensor, catalogue: Tensor, targets: Tensor, histor
         Number of higher items ``[B]`` and number of tied items ``[B]``, int64.
     """
     excluded = _without_targets(history_items, targets)
-    return _count_competitors(lambda: score_tiles(user_states, catalogue, excluded), targets)
+    counts = None
+    if user_states.dtype == torch.float64:
+        tiles = score_tiles(user_states.float(), catalogue.float(), torch.cat([excluded, targets[:, None]], 1))
+        counts = count_competitors(tiles, user_states, catalogue, targets)
+    return counts or _count_competitors(lambda: score_tiles(user_states, catalogue, excluded), targets)
 
 
 def target_ranks_of_scores(scores: Tensor, targets: Tensor, history_items: Tensor) -> tuple[Tensor, Tensor]:

@@ -136,6 +136,39 @@ def test_one_interest_per_user_gives_identical_bits(tile, size):
     assert all(map(torch.equal, plain, single))
 
 
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e15])
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 3e-8, 1e-6, 1e-3])
+def test_near_ties_are_decided_in_float64(scale, gap, precision):
+    """Every item has a neighbour that is longer by ``gap``; float32 products cannot tell the closer ones apart."""
+    z, table, targets, seen = random_problem(users=200, dim=64)
+    table[200:] = table[:100] * (1 + gap)
+    z, table = z.view(100, 2, 64) * scale, table * scale
+    targets, seen = targets[:100], seen[:100]
+    scores = (z @ table.T).float().amax(1)
+    own = scores.gather(1, targets[:, None])
+    competes = torch.ones_like(scores, dtype=torch.bool)
+    for user, items in enumerate(seen.tolist()):
+        competes[user, [i for i in items if i >= 0]] = False
+    competes[torch.arange(100), targets] = False
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        higher, equal = target_ranks(z, table, targets, seen)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.equal(higher, ((scores > own) & competes).sum(1))
+    assert torch.equal(equal, ((scores == own) & competes).sum(1))
+
+
+@pytest.mark.parametrize("value", [0.0, 1e200])
+def test_values_that_float32_cannot_rank(value):
+    z, table = torch.full((3, 2), value, dtype=torch.float64), torch.full((5, 2), value, dtype=torch.float64)
+    higher, equal = target_ranks(z, table, torch.tensor([0, 1, 4]), torch.tensor([[1], [1], [-1]]))
+    assert higher.tolist() == [0, 0, 0]
+    assert equal.tolist() == [3, 4, 4]
+
+
 def test_seen_items_do_not_compete_and_a_seen_target_does():
     z, table = torch.tensor([[1.0]]), torch.tensor([[5.0], [4.0], [3.0], [3.0], [1.0]])
     target = torch.tensor([2])
