@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from interestlab.batch import Batch
 from interestlab.metrics import TargetRanks, ranking, target_ranks_of_scores
@@ -20,6 +21,9 @@ class Baseline(ABC):
 
     name: ClassVar[str]
     """Name in tables and files."""
+
+    num_added: int = 0
+    """Number of further items at the end of the catalogue, which no event contains; they score 0."""
 
     @abstractmethod
     def score(self, batch: Batch) -> Tensor:
@@ -48,7 +52,8 @@ class Baseline(ABC):
         for first in range(0, len(batch.users), users_per_tile):
             part = Batch(*(column[first : first + users_per_tile] for column in batch))
             targets = part.targets.max(1).values
-            counts = target_ranks_of_scores(self.score(part), targets, part.history_items)
+            scores = F.pad(self.score(part), (0, self.num_added))
+            counts = target_ranks_of_scores(scores, targets, part.history_items)
             ranks.append(TargetRanks(part.users, targets, *counts))
         return TargetRanks(*(torch.cat(columns) for columns in zip(*ranks, strict=True)))
 

@@ -19,13 +19,17 @@ from interestlab.metrics import MetricSummary, TargetRankMetric, summarise
 console = Console(stderr=True)
 
 
-def build_test_baselines(log: EventStore) -> list[Baseline]:
+def build_test_baselines(log: EventStore, num_added: int = 0) -> list[Baseline]:
     """Build the baselines that every test of a model measures too; they take a small share of its time.
 
     Args:
         log: the event store.
+        num_added: number of ranked items that are not in the log.
     """
-    return [Popularity(log.counts), Cooccurrence(log)]
+    baselines: list[Baseline] = [Popularity(log.counts), Cooccurrence(log)]
+    for baseline in baselines:
+        baseline.num_added = num_added
+    return baselines
 
 
 TEST_BASELINES = (Popularity.name, Cooccurrence.name)
@@ -87,6 +91,7 @@ def measure_one(
     start = time.perf_counter()
     with console.status(f"computing {name}"):
         baseline = build()
+        baseline.num_added = data.num_added
     built = time.perf_counter()
     batches = track(loader, f"ranking by {name}", console=console, transient=True)
     ranks = TargetRankMetric()

@@ -1,8 +1,6 @@
 """Write the adapter of a run's fine-tuned text encoder, as the library peft loads it."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -12,6 +10,7 @@ from interestlab.contract import Encoder
 from interestlab.errors import DataError
 from interestlab.inference.load import load_model
 from interestlab.utils import artifact_store
+from interestlab.utils.output_folders import new_folder
 
 
 def run(args: list[str]) -> None:
@@ -50,8 +49,6 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint} does not exist; give the folder of a finished fit, or a checkpoint.")
     out = out or (run if run.is_dir() else run.parent) / ("merged" if merged else "adapter")
-    if out.exists():
-        raise DataError(f"{out} exists already; give another --out.")
     encoders = cast(Mapping[str, Encoder], load_model(checkpoint)[0].backbone.encoders)
     if name is None:
         trained = [
@@ -64,14 +61,10 @@ def export(run: Path, out: Path | None, name: str | None, *, merged: bool) -> Pa
         (name,) = trained
     if name not in encoders:
         raise DataError(f"{checkpoint} has no encoder '{name}'; it has {', '.join(encoders)}.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=out.parent))
-    try:
-        encoders[name].export(draft, merged=merged)
+    with new_folder(out) as draft:
+        try:
+            encoders[name].export(draft, merged=merged)
+        except ValueError as err:
+            raise DataError(str(err)) from err
         (draft / artifact_store.MANIFEST_NAME).write_text(json.dumps(artifact_store.compute_manifest(draft)))
-        draft.rename(out)
-    except ValueError as err:
-        raise DataError(str(err)) from err
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return out

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from interestlab.batch import Batch
 from interestlab.contract import Encoder, Source
+from interestlab.data.added_items import AddedItems, read_added_items
 from interestlab.data.dataset import HistoryDataset
 from interestlab.data.event_store import EventStore, PreparationSettings, open_event_store
 from interestlab.data.fields import FieldValues, drop_rare_values, field_codes, field_values
@@ -44,6 +46,8 @@ class InterestData(LightningDataModule):
         num_workers: processes that assemble batches.
         max_bad_fraction: largest share of invalid rows; with more, reading stops with an error.
         cache_dir: folder of all stores; default ``$INTERESTLAB_CACHE``, else ``~/.cache/interestlab``.
+        added_items: tables of further items (Parquet, CSV, JSONL) that are ranked too, though no event contains them; a row
+            with the id of an item replaces its words. ``interestlab extend`` writes such tables into a run.
         seed: seed of shuffled ties and of the batches; on the command line it defaults to the seed of the run.
     """
 
@@ -64,6 +68,7 @@ class InterestData(LightningDataModule):
         num_workers: int = 0,
         max_bad_fraction: float = 0.01,
         cache_dir: str | None = None,
+        added_items: list[str] = [],  # noqa: B006 (read only)
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -85,11 +90,34 @@ class InterestData(LightningDataModule):
         self.num_workers, self.seed = num_workers, seed
         self.batch_events, self.eval_events = batch_events, eval_events
         self.cache = resolve_cache_dir(cache_dir)
+        self.added_items = [Path(file).expanduser() for file in added_items]
 
     @cached_property
     def log(self) -> EventStore:
         """The event store, built on first use."""
         return open_event_store(self.source, self.preparation, self.cache, self.max_bad_fraction)
+
+    @cached_property
+    def added(self) -> list[AddedItems]:
+        """The items of each table that are ranked beside those of the log."""
+        added, items = [], self.log.items
+        for file in self.added_items:
+            added.append(read_added_items(file, items, self.preparation.clean))
+            items = added[-1].extend(items)
+        return added
+
+    @cached_property
+    def catalogue(self) -> pl.DataFrame:
+        """All items that are ranked, in index order: those of the log, then the added ones."""
+        items = self.log.items
+        for added in self.added:
+            items = added.extend(items)
+        return items
+
+    @property
+    def num_added(self) -> int:
+        """Number of ranked items that are not in the log."""
+        return self.catalogue.height - self.log.items.height
 
     @property
     def cardinalities(self) -> dict[str, int]:
@@ -101,6 +129,7 @@ class InterestData(LightningDataModule):
         """Data and settings that must be equal for two results to be comparable, such as k-core, ties and split."""
         meta = self.log.meta
         preparation = {k: v for k, v in meta["preparation"].items() if k != "clean"}
+        added = {"added_items": "+".join(f"{a.rows.height} of {a.digest}" for a in self.added)} if self.added else {}
         return (
             {k: meta[k] for k in ("source", "data", "users", "items", "events")}
             | preparation
@@ -111,6 +140,7 @@ class InterestData(LightningDataModule):
                 "history": "excluded" if self.exclude_history else "included",
                 "ranking": "full catalogue, ties shared",
             }
+            | added
         )
 
     def feature(self, encoder: Encoder, field: str) -> FieldValues:

@@ -51,6 +51,13 @@ class FieldValues:
         """``[1]`` a code that occurs."""
         return self.codes[[np.argmax(self.codes >= 0)]]
 
+    @cached_property
+    def value_codes(self) -> dict[str, int]:
+        """The code of each value that occurs."""
+        values = pl.read_parquet(self.folder / "values.parquet", glob=False)["value"]
+        codes, _ = self.distinct
+        return dict(zip(values[codes], codes.tolist(), strict=True))
+
     def inputs(self, codes: np.ndarray) -> Inputs:
         """Return encoder inputs, padded to the longest among them.
 
@@ -99,18 +106,29 @@ def field_codes(log: EventStore, name: str, cache_dir: Path) -> FieldCodes:
         text = join_columns(columns)
 
     def write_codes(folder: Path) -> None:
-        column = frame.select(text.alias("value")).collect()
-        values = column.select(pl.col("value").drop_nulls().unique().sort())
-        codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
-        artifact_store.save(folder, codes=codes.cast(pl.Int32).fill_null(-1).to_numpy())
-        digest = hashlib.sha256(json.dumps(values["value"].to_list(), ensure_ascii=False).encode()).hexdigest()[:16]
-        values_dir = cache_dir / "values" / digest
-        artifact_store.build_artifact(values_dir, lambda draft: values.write_parquet(draft / "values.parquet"))
-        (folder / "values.json").write_text(json.dumps({"values": digest, "size": values.height}))
+        codes, size, values_dir = number_values(frame.select(text).collect().to_series(), cache_dir)
+        artifact_store.save(folder, codes=codes)
+        (folder / "values.json").write_text(json.dumps({"values": values_dir.name, "size": size}))
 
     folder = artifact_store.build_artifact(log.folder / "fields" / name, write_codes)
     meta = json.loads((folder / "values.json").read_text())
     return FieldCodes(artifact_store.load(folder, "codes"), meta["size"], cache_dir / "values" / meta["values"])
+
+
+def number_values(texts: pl.Series, cache_dir: Path) -> FieldCodes:
+    """Number the distinct texts of a column, and store them.
+
+    Args:
+        texts: the text of each row, null where it has none.
+        cache_dir: folder of all stores.
+    """
+    column = texts.alias("value").to_frame()
+    values = column.select(pl.col("value").drop_nulls().unique().sort())
+    codes = column.join(values.with_row_index("code"), on="value", how="left", maintain_order="left")["code"]
+    digest = hashlib.sha256(json.dumps(values["value"].to_list(), ensure_ascii=False).encode()).hexdigest()[:16]
+    values_dir = cache_dir / "values" / digest
+    artifact_store.build_artifact(values_dir, lambda draft: values.write_parquet(draft / "values.parquet"))
+    return FieldCodes(codes.cast(pl.Int32).fill_null(-1).to_numpy(), values.height, values_dir)
 
 
 def field_values(log: EventStore, encoder: Encoder, name: str, cache_dir: Path) -> FieldValues:
@@ -130,7 +148,18 @@ def field_values(log: EventStore, encoder: Encoder, name: str, cache_dir: Path) 
     Raises:
         DataError: the log has no such field.
     """
-    codes, size, values_dir = field_codes(log, name, cache_dir)
+    return preprocess_field(field_codes(log, name, cache_dir), encoder, name)
+
+
+def preprocess_field(field: FieldCodes, encoder: Encoder, name: str) -> FieldValues:
+    """Preprocess the distinct values of a numbered field for one encoder, once per ``preprocess_key``.
+
+    Args:
+        field: the codes and values.
+        encoder: the encoder that will read the values.
+        name: name of the field.
+    """
+    codes, size, values_dir = field
     if encoder.preprocess_key is None:
         return FieldValues(codes, size, values_dir)
     key = artifact_store.fingerprint(preprocess=encoder.preprocess_key)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from numbers import Real
 from typing import Any
 
@@ -43,13 +42,12 @@ class EventFeaturizer:
 
     def __init__(self, backbone: InterestBackbone, frozen: FrozenModel, data: InterestData) -> None:
         self.backbone, self.frozen, self.data = backbone, frozen, data
-        self._indices = {item: index for index, item in enumerate(data.log.items["item_id"])}
+        self._indices = {item: index for index, item in enumerate(data.catalogue["item_id"])}
         # The columns on disk: those that are derived from the timestamp cannot be given.
         events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
         self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
         columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED_COLUMNS]
         self._keys = dict.fromkeys((*EXTRA_KEYS, *columns))
-        self._value_codes = cache(self._read_value_codes)
 
     def parse_events(self, events: Sequence[Event], plain: str) -> list[Mapping[str, Any]]:
         """Convert events to mappings and check their keys.
@@ -153,7 +151,7 @@ class EventFeaturizer:
             joined = joined.fill_null(pl.col("words"))
         texts = frame.select(joined.alias("text"))["text"].to_list()
         if encoder.preprocess_key is None:
-            codes = [self._value_codes(stream.name).get(text, -1) for text in texts]
+            codes = [self.backbone.features[stream.name].value_codes.get(text, -1) for text in texts]
             rows = np.flatnonzero(np.array(codes) >= 0)
             vectors = [encoder(Inputs(torch.tensor([codes[i] for i in rows])))] if len(rows) else []
         else:
@@ -168,13 +166,6 @@ class EventFeaturizer:
         if vectors:
             out[present] = self.backbone.project(stream, torch.cat(vectors))
         return out, present
-
-    def _read_value_codes(self, name: str) -> dict[str, int]:
-        """Return the code of each value that the log has in a stream, without those that count as missing."""
-        feature = self.backbone.features[name]
-        values = pl.read_parquet(feature.folder / "values.parquet", glob=False)["value"]
-        codes, _ = feature.distinct
-        return dict(zip(values[codes], codes.tolist(), strict=True))
 
 
 def pad_inputs(rows: Sequence[np.ndarray]) -> Inputs:

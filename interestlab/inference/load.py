@@ -12,6 +12,7 @@ from interestlab.errors import DataError
 from interestlab.inference.recommender import Recommender
 from interestlab.training.checkpoint_io import read_checkpoint
 from interestlab.training.lightning_module import InterestModel
+from interestlab.training.run_arguments import extension_options
 
 LOG_FINGERPRINT_KEYS = (
     "data",
@@ -46,19 +47,32 @@ def load(run: str | Path, checkpoint: str = "best", overrides: Sequence[str] = (
     Raises:
         DataError: the folder has no finished run, the checkpoint cannot be loaded, or the data differs from the run's.
     """
-    folder = Path(run)
+    return Recommender(*open_run(Path(run), checkpoint, overrides))
+
+
+def open_run(folder: Path, checkpoint: str = "best", overrides: Sequence[str] = ()) -> tuple[InterestModel, InterestData]:
+    """Load the model of a finished run, attached to its data, without encoding the items.
+
+    Args:
+        folder: folder of the run.
+        checkpoint: ``best`` or ``last``.
+        overrides: options of the data as on the command line.
+
+    Raises:
+        DataError: the folder has no finished run, the checkpoint cannot be loaded, or the data differs from the run's.
+    """
     config, file = folder / "config.yaml", folder / "checkpoints" / f"{checkpoint}.ckpt"
     for path in (config, file):
         if not path.is_file():
             raise DataError(f"{path} does not exist; give the folder of a finished fit.")
-    data = load_data(config, overrides)
+    data = load_data(config, [*extension_options(folder), *overrides])
     model, contents = load_model(file)
     expected, actual = contents.get("fingerprint", {}), data.fingerprint
     if differing := [key for key in LOG_FINGERPRINT_KEYS if expected.get(key) != actual.get(key)]:
         details = ", ".join(f"{key}={actual.get(key)} where the run had {expected.get(key)}" for key in differing)
         raise DataError(f"the data is not that of {folder}: {details}; give the same files.")
     model.attach(data)
-    return Recommender(model, data)
+    return model, data
 
 
 def load_model(file: Path) -> tuple[InterestModel, dict[str, Any]]:

@@ -12,7 +12,7 @@ from interestlab.contract import State
 from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
 from interestlab.inference.featurize import Event, EventFeaturizer, Moment, to_unix_seconds
-from interestlab.model.frozen import embed_all_values, freeze
+from interestlab.model.frozen import embed_all_values
 from interestlab.training.lightning_module import InterestModel
 from interestlab.utils.argument_checks import require_at_least
 
@@ -61,7 +61,7 @@ class Recommender:
         self.model, self.data = model.eval(), data
         backbone = model.backbone
         # The values of event streams arrive with the events, so only the catalogue is encoded here.
-        self.frozen = freeze(backbone, embed_all_values(backbone, backbone.item_streams))
+        self.frozen = model.freeze_catalogue(embed_all_values(backbone, backbone.item_streams))
         self._featurizer = EventFeaturizer(backbone, self.frozen, data)
 
     @torch.no_grad()
@@ -111,7 +111,7 @@ class Recommender:
         excluded = state.history_items if self.data.exclude_history else ()
         items, scores = self.frozen.top_k(self._interest(state, at), torch.tensor([excluded], dtype=torch.int64), k)
         ranked = scores[0].isfinite()
-        ids = self.data.log.items["item_id"].gather(items[0][ranked].tolist())
+        ids = self.data.catalogue["item_id"].gather(items[0][ranked].tolist())
         columns = {"rank": range(1, len(ids) + 1), "item_id": ids, "score": scores[0][ranked].tolist()}
         return pl.DataFrame(columns, {"rank": pl.Int64, "item_id": pl.String, "score": pl.Float64})
 

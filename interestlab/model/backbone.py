@@ -144,20 +144,22 @@ class InterestBackbone(nn.Module):
 
     # ---- embed values, items and events
 
-    def embed_values(self, stream: Stream, codes: np.ndarray) -> Tensor:
+    def embed_values(self, stream: Stream, codes: np.ndarray, cache: EmbeddingCache | None = None) -> Tensor:
         """Embed distinct values of a stream, each encoded once.
 
         Args:
             stream: the stream.
             codes: ``[U]`` int64 codes of its values, ascending and distinct.
+            cache: where the values are encoded, if they are not those of the attached field.
 
         Returns:
             ``[U, D]``
         """
+        cache = cache or self.caches[stream.name]
         if isinstance(whitening := self.projections[stream.encoder], Whitening):
             self.fit_whitening(stream.encoder)
-            return self.caches[stream.name].whitened(whitening, codes).to(self.dtype)
-        return self.project(stream, self.caches[stream.name](codes))
+            return cache.whitened(whitening, codes).to(self.dtype)
+        return self.project(stream, cache(codes))
 
     def fit_whitening(self, key: str) -> None:
         """Fit the whitening of an encoder on the distinct values of its fields, unless it is fitted, or there is none.

@@ -1,6 +1,6 @@
 """Validate, test and predict with a frozen model: every user against the whole catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from interestlab.batch import Batch
 from interestlab.data.event_store import EventStore
 from interestlab.distributed.fsdp import with_gathered_weights
 from interestlab.metrics import MetricSummary, TargetRankMetric, TargetRanks, summarise, target_ranks
+from interestlab.model.added_items import AddedItemEmbeddings
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.frozen import FrozenModel, freeze, to_tensor
 from interestlab.training.hooks import PluginHooks
@@ -34,6 +35,10 @@ class EvaluationLoop(PluginHooks):
     backbone: InterestBackbone
     event_log: EventStore
     """The log that is evaluated; :meth:`InterestModel.attach` sets it."""
+    num_added: int = 0
+    """Number of ranked items that are not in this log."""
+    added_items: Sequence[AddedItemEmbeddings] = ()
+    """Items that came after training, by table."""
 
     def __init__(self, ks: Sequence[int], top_k: int) -> None:
         super().__init__()
@@ -62,8 +67,19 @@ class EvaluationLoop(PluginHooks):
         self.ranks.reset()
         for metric in self.baseline_ranks.values():
             cast(TargetRankMetric, metric).reset()
-        self._set_frozen(freeze(self.backbone))
+        self._set_frozen(self.freeze_catalogue())
         return self.frozen
+
+    def freeze_catalogue(self, values: Mapping[str, Tensor] | None = None) -> FrozenModel:
+        """Return the model as its weights are now, with its whole catalogue encoded, and the added items.
+
+        Args:
+            values: as for :func:`interestlab.model.frozen.freeze`.
+        """
+        frozen = freeze(self.backbone, values)
+        for added in self.added_items:
+            frozen = added.extend(frozen)
+        return frozen
 
     def last_user_state(self, batch: Batch) -> Tensor:
         """Return the user state after the last event of each history, from the frozen model.
@@ -105,7 +121,7 @@ class EvaluationLoop(PluginHooks):
     def on_test_epoch_start(self) -> None:
         super().on_test_epoch_start()
         self.start_evaluation()
-        self._baselines = build_test_baselines(self.event_log)
+        self._baselines = build_test_baselines(self.event_log, self.num_added)
 
     def test_step(self, batch: Batch) -> None:
         self._rank_targets(batch)

@@ -17,6 +17,7 @@ from interestlab.distributed.collectives import weight_by_targets
 from interestlab.distributed.fsdp import with_gathered_weights
 from interestlab.distributed.parallelize import parallelize
 from interestlab.errors import DataError
+from interestlab.model.added_items import AddedItemEmbeddings
 from interestlab.model.amortized import Amortization, StepPosition, VectorTable
 from interestlab.model.backbone import InterestBackbone, Similarity
 from interestlab.model.chunking import EncoderChunking
@@ -135,7 +136,8 @@ class InterestModel(EvaluationLoop):
         self.item_codes = {field: data.codes(field) for field in sorted(fields)}
         if empty := [field for field, codes in self.item_codes.items() if not (codes >= 0).any()]:
             raise DataError(f"no item has a value for {', '.join(empty)}, which the objective reads.")
-        self.event_log = data.log
+        self.event_log, self.num_added = data.log, data.num_added
+        self.added_items = [AddedItemEmbeddings(backbone, added, data.cache) for added in data.added]
         counts = np.maximum(data.log.counts, 1)
         self.log_q.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 

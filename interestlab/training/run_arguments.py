@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from interestlab.config.arguments import last_value
 from interestlab.errors import DataError
 from interestlab.training.checkpoint_io import read_checkpoint
+from interestlab.utils import artifact_store
+
+EXTENSION_FILE = "extension.json"
+"""File of an extended run that lists its tables of added items and where they came from."""
 
 
 def add_run(args: list[str]) -> list[str]:
@@ -15,16 +20,18 @@ def add_run(args: list[str]) -> list[str]:
         args: the command line, which starts with the command.
 
     Raises:
-        DataError: the folder contains no run, or no such checkpoint.
+        DataError: the folder contains no run, or no such checkpoint; or an extended run would be trained.
     """
     command, rest = args[0], args[1:]
     folder = last_value(rest, "--run_dir")
     if folder is None:
         return args
     checkpoint_name = last_value(rest, "--ckpt_path")
+    if command == "fit" and (Path(folder) / EXTENSION_FILE).exists():
+        raise DataError(f"{folder} is an extended run, which is not trained further; resume its parent, and extend that again.")
     config = Path(folder) / "config.yaml"
     if config.exists() and (command != "fit" or checkpoint_name):
-        rest = [f"--config={config}", *rest]
+        rest = [f"--config={config}", *extension_options(Path(folder)), *rest]
         checkpoint_name = checkpoint_name or "best"
     elif command != "fit" and checkpoint_name is None:
         raise DataError(f"{folder} has no config.yaml, so it is not a run folder; give the folder of a finished fit.")
@@ -36,6 +43,41 @@ def add_run(args: list[str]) -> list[str]:
             raise DataError(f"{checkpoint} does not exist; the run wrote no such checkpoint.")
         rest = [*rest, f"--ckpt_path={checkpoint}"]
     return [command, *rest]
+
+
+def read_extensions(folder: Path) -> list[dict[str, Any]]:
+    """Return the entries of an extended run, one per table of added items; none for any other run.
+
+    Args:
+        folder: folder of the run.
+
+    Raises:
+        DataError: a table is missing or was altered.
+    """
+    file = folder / EXTENSION_FILE
+    if not file.is_file():
+        return []
+    try:
+        entries: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))
+        altered = [e["table"] for e in entries if artifact_store.content_hash([folder / e["table"]]) != e["digest"]]
+    except (ValueError, TypeError, KeyError, DataError):
+        altered = [EXTENSION_FILE]
+    if altered:
+        raise DataError(f"{folder / altered[0]} is missing or was altered since the run was extended; extend its parent again.")
+    return entries
+
+
+def extension_options(folder: Path) -> list[str]:
+    """Return the option that adds the items of an extended run; none for any other run.
+
+    Args:
+        folder: folder of the run.
+
+    Raises:
+        DataError: a table is missing or was altered.
+    """
+    tables = [str(folder / entry["table"]) for entry in read_extensions(folder)]
+    return [f"--data.added_items={json.dumps(tables)}"] if tables else []
 
 
 def add_checkpoint(args: list[str]) -> list[str]:

@@ -1,9 +1,14 @@
 """Folders that commands write their results into."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from interestlab.errors import DataError
+from interestlab.utils.atomic_files import FREE_SPACE_HINT, cannot_write_message
 
 
 def default_folder(name: str) -> Path:
@@ -27,3 +32,29 @@ def refuse_used(folder: Path) -> None:
     for file, content in {"config.yaml": "run", "sweep.yaml": "sweep"}.items():
         if (folder / file).exists():
             raise DataError(f"{folder} contains a {content}; give another --out.")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Create a folder that gets its name once it is complete.
+
+    Args:
+        folder: the folder; must not exist.
+
+    Yields:
+        An empty folder beside it, to be filled.
+
+    Raises:
+        DataError: the folder exists, or cannot be written.
+    """
+    if folder.exists():
+        raise DataError(f"{folder} exists already; give another --out.")
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        draft.rename(folder)
+    except OSError as err:
+        raise DataError(cannot_write_message(folder, err, FREE_SPACE_HINT)) from err
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

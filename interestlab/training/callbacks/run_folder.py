@@ -124,14 +124,14 @@ class RunFolder(Callback):
         self.predictions.append(tuple(t.cpu() for t in outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        events = cast(Any, trainer).datamodule.log
+        data = cast(Any, trainer).datamodule
         users, items, scores = (torch.cat(t) for t in zip(*self.predictions, strict=True))
         k = items.shape[1]
         frame = pl.DataFrame(
             {
-                "user_id": events.users.gather(users.repeat_interleave(k).numpy()),
+                "user_id": data.log.users.gather(users.repeat_interleave(k).numpy()),
                 "rank": torch.arange(1, k + 1).repeat(len(users)).numpy(),
-                "item_id": events.items["item_id"].gather(items.flatten().numpy()),
+                "item_id": data.catalogue["item_id"].gather(items.flatten().numpy()),
                 "score": scores.flatten().numpy(),
             }
         ).filter(pl.col("score").is_finite())
