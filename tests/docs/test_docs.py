@@ -76,7 +76,17 @@ def test_every_documented_flag_exists(capsys):
     known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").rglob("*.py")))
     plugins = (["plugins"], ["plugins", "new"], ["plugins", "check"])
     drift = (["drift"], ["drift", "forecast"])
-    helps = (["fit"], ["sweep"], ["baselines"], ["export", "adapter"], ["data", "describe"], ["doctor"], *plugins, *drift)
+    helps = (
+        ["fit"],
+        ["sweep"],
+        ["baselines"],
+        ["extend"],
+        ["export", "adapter"],
+        ["data", "describe"],
+        ["doctor"],
+        *plugins,
+        *drift,
+    )
     for command in ([*words, "--help"] for words in helps):
         known |= flags(command_output(capsys, *command))
     known |= {"model.dynamics.days"}  # an option of the plugin that the tutorial writes
