@@ -1,7 +1,7 @@
 """The event store: a source's events validated, cleaned, ordered and split, in a folder named by their fingerprint."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from interestlab.errors import DataError
 from interestlab.utils import artifact_store
 
 USERS_PER_CHUNK = 1 << 18
-"""Users whose events are counted at a time."""
+"""Users whose events are read at a time."""
 
 console = Console(stderr=True)
 
@@ -114,14 +114,18 @@ class EventStore:
     def counts(self) -> np.ndarray:
         """``[items]`` int64 number of training events of each item."""
         counts = np.zeros(self.meta["items"], np.int64)
+        for rows in self.training_rows():
+            counts += np.bincount(self.item[rows], minlength=len(counts))
+        return counts
+
+    def training_rows(self) -> Iterator[np.ndarray]:
+        """Yield the rows of the training events, ascending, of a number of users at a time."""
         train = self.split_positions.train
         for first in range(0, len(train), USERS_PER_CHUNK):
             offsets = self.offsets[first : first + USERS_PER_CHUNK + 1]
             rows = np.arange(offsets[0], offsets[-1])
             train_ends = offsets[:-1] + train[first : first + USERS_PER_CHUNK]
-            in_training = rows < np.repeat(train_ends, np.diff(offsets))
-            counts += np.bincount(self.item[rows[in_training]], minlength=len(counts))
-        return counts
+            yield rows[rows < np.repeat(train_ends, np.diff(offsets))]
 
 
 def open_event_store(source: Source, settings: PreparationSettings, cache_dir: Path, max_bad_fraction: float) -> EventStore:
