@@ -178,8 +178,13 @@ def test_an_unreachable_hub_is_reported_with_the_model_and_advice(tmp_path, caps
 
 
 @pytest.mark.slow
-def test_training_continues_without_an_answer_from_wandb(tmp_path):
-    pytest.importorskip("wandb")
+@pytest.mark.parametrize("service", ["own", "inherited"])
+def test_training_continues_without_an_answer_from_wandb(tmp_path, service, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.delenv(wandb.env.SERVICE, raising=False)
+    if service == "inherited":  # as in the trial of a sweep that logs to W&B itself
+        wandb.setup().ensure_service()
+        assert wandb.env.SERVICE in os.environ
     command = ["fit", *MODEL, *QUIET, *SHOP, "--loggers=[jsonl,wandb]", "--run_dir=run"]
     unreachable_wandb = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
     start = time.monotonic()
@@ -192,6 +197,8 @@ def test_training_continues_without_an_answer_from_wandb(tmp_path):
         env=os.environ | unreachable_wandb,
         timeout=300,
     )
+    if service == "inherited":
+        wandb.teardown()
     assert completed.returncode == 0, completed.stderr[-2000:]
     assert (tmp_path / "run" / "metrics.json").exists()
     assert "wandb" in completed.stderr.lower()

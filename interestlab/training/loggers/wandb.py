@@ -1,5 +1,6 @@
 """Lightning's W&B logger, which continues offline when the server does not answer."""
 
+import os
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -27,6 +28,7 @@ class PatientWandbLogger(WandbLogger):
                 f"W&B does not answer ({' '.join(str(err).split())[:200]}); the run is written offline, and "
                 "`wandb sync` uploads it later."
             )
-            wandb.teardown()  # W&B's process still holds the id of the run
+            wandb.teardown()  # W&B's service process still holds the id of the run
+            os.environ.pop(wandb.env.SERVICE, None)  # a service that a parent process started survives the teardown
             self._wandb_init["mode"] = "offline"
             return super().experiment
