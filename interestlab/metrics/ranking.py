@@ -3,7 +3,8 @@
 Scores are computed in float64 and compared in float32. Two items of equal vectors therefore tie whatever the shape of the
 matrix product that scored them, and a rank does not depend on which users or items were scored together.
 
-Cost: users x items x width multiplications, for ranks in float32 (:mod:`interestlab.metrics.float32_filter`); memory for ``TILE`` scores.
+Cost: users x items x width multiplications, for ranks in float32 (:mod:`interestlab.metrics.float32_filter`); memory for
+``TILE`` scores.
 """
 
 from collections.abc import Callable, Iterator
