@@ -53,10 +53,11 @@ def target_ranks(user_states: Tensor, catalogue: Tensor, targets: Tensor, histor
     """
     excluded = _without_targets(history_items, targets)
     counts = None
-    if user_states.dtype == torch.float64:
-        tiles = score_tiles(user_states.float(), catalogue.float(), torch.cat([excluded, targets[:, None]], 1))
-        counts = count_competitors(tiles, user_states, catalogue, targets)
-    return counts or _count_competitors(lambda: score_tiles(user_states, catalogue, excluded), targets)
+    with torch.autocast(user_states.device.type, enabled=False):  # mixed precision would multiply float32 in half precision
+        if user_states.dtype == torch.float64:
+            tiles = score_tiles(user_states.float(), catalogue.float(), torch.cat([excluded, targets[:, None]], 1))
+            counts = count_competitors(tiles, user_states, catalogue, targets)
+        return counts or _count_competitors(lambda: score_tiles(user_states, catalogue, excluded), targets)
 
 
 def target_ranks_of_scores(scores: Tensor, targets: Tensor, history_items: Tensor) -> tuple[Tensor, Tensor]:

@@ -161,6 +161,14 @@ def test_near_ties_are_decided_in_float64(scale, gap, precision):
     assert torch.equal(equal, ((scores == own) & competes).sum(1))
 
 
+def test_mixed_precision_does_not_change_a_rank():
+    problem = random_problem(dim=64)
+    expected = target_ranks(*problem)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        counts = target_ranks(*problem)
+    assert all(map(torch.equal, counts, expected))
+
+
 @pytest.mark.parametrize("value", [0.0, 1e200])
 def test_values_that_float32_cannot_rank(value):
     z, table = torch.full((3, 2), value, dtype=torch.float64), torch.full((5, 2), value, dtype=torch.float64)
