@@ -52,7 +52,8 @@ def extend(run: str | Path, items: str | Path, out: str | Path | None = None, *,
         TrainingError: an embedding is not finite.
     """
     folder, file = Path(run), Path(items)
-    out = folder.with_name(f"{folder.resolve().name}-extended") if out is None else Path(out)
+    run_folder = folder.resolve()  # "." has no name
+    out = run_folder.with_name(f"{run_folder.name}-extended") if out is None else Path(out)
     with new_folder(out) as draft:
         model, data = open_run(folder)
         check_reads_words(model.backbone, folder)

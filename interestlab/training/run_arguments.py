@@ -77,7 +77,7 @@ def extension_options(folder: Path) -> list[str]:
         DataError: a table is missing or was altered.
     """
     tables = [str(folder / entry["table"]) for entry in read_extensions(folder)]
-    return [f"--data.added_items={json.dumps(tables)}"] if tables else []
+    return [f"--data.added_items+={json.dumps(tables)}"] if tables else []  # the config may add some already
 
 
 def add_checkpoint(args: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -177,6 +178,23 @@ def test_an_existing_folder_is_not_overwritten(run_folder, table, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"out exists already; give another --out"):
         extend(run_folder, table({"a": {}}), tmp_path / "out")
+
+
+def test_the_run_may_be_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run-extended").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    with pytest.raises(DataError, match=r"run-extended exists already"):
+        extend(".", "new.csv")
+
+
+def test_items_that_the_config_adds_stay_in_the_catalogue(run_folder, table, tmp_path):
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    config = (run / "config.yaml").read_text()
+    assert "added_items: []" in config
+    (run / "config.yaml").write_text(config.replace("added_items: []", f"added_items: ['{table({'a': {}}, 'first.csv')}']"))
+    written = extend(run, table({"b": {"title": "Wool Socks"}}))
+    assert {"a", "b"} <= set(scores(load(written.folder), ["i00001"]))
 
 
 def test_an_extended_run_is_not_trained_further(run_folder, table, tmp_path, capsys):
