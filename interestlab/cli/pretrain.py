@@ -9,7 +9,7 @@ from rich.console import Console
 
 from interestlab.config.parser import CommandParser
 from interestlab.data.datamodule import InterestData
-from interestlab.pretraining.output import check_out, metrics_table
+from interestlab.pretraining.output import metrics_table
 from interestlab.pretraining.run import pretrain
 from interestlab.pretraining.settings import PretrainSettings
 from interestlab.utils.atomic_files import write_text_atomic
@@ -40,13 +40,12 @@ def run(args: list[str]) -> None:
     parser = pretrain_parser()
     parsed = parser.parse_args(args)
     out = parsed.out or default_folder("pretrain")
-    check_out(out, parsed.overwrite)
     saved = parser.dump(parsed, skip_unset=False)
     if parsed.data.seed is None:
         parsed.data.seed = parsed.seed
     options = parser.instantiate(parsed)
     settings = PretrainSettings(**{name: options[name] for name in SETTINGS})
-    metrics = pretrain(settings, options.data, out, vars(parsed.trainer))
+    metrics = pretrain(settings, options.data, out, vars(parsed.trainer), overwrite=parsed.overwrite)
     write_text_atomic(out / "pretrain.yaml", saved)
     Console().print(metrics_table(metrics))
     print(f"written: {out}")

@@ -17,6 +17,9 @@ from interestlab.training.seeding import seed_everything_from
 LOSS = "heldout/loss"
 """Name of the held-out loss."""
 
+LOWER_RATES = "lower --optim.pretrained.lr, --optim.peft.lr or --optim.lr"
+"""Advice when a loss is not finite."""
+
 
 class PretrainModule(LightningModule):
     """Trains an objective, and measures its loss on held-out texts.
@@ -46,8 +49,7 @@ class PretrainModule(LightningModule):
         loss = self.trainer.callback_metrics["train/loss"]
         if not loss.isfinite():
             raise TrainingError(
-                f"training stopped at step {self.trainer.global_step}: the loss is {float(loss)}; lower --optim.pretrained.lr, "
-                "--optim.peft.lr or --optim.lr."
+                f"training stopped at step {self.trainer.global_step}: the loss is {float(loss)}; {LOWER_RATES}."
             )
 
     def on_validation_epoch_start(self) -> None:

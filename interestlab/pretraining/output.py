@@ -1,9 +1,6 @@
-"""The folder of a pretrained model, and its table."""
+"""What pretrain may write, and its table."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,6 @@ from rich.table import Table
 
 from interestlab.baselines.tables import format_fingerprint
 from interestlab.errors import DataError
-from interestlab.utils.atomic_files import cannot_write_message
 
 METRICS = "metrics.json"
 
@@ -32,36 +28,6 @@ def check_out(out: Path, overwrite: bool) -> None:
         raise DataError(f"{out} contains files that pretrain did not write; give another --out.")
     if not overwrite:
         raise DataError(f"{out} already contains a model; give another --out, or --overwrite.")
-
-
-@contextmanager
-def draft_folder(out: Path) -> Iterator[Path]:
-    """Make an empty folder that becomes ``out`` once it is complete; a model in ``out`` is replaced then, and not before.
-
-    Args:
-        out: the final folder.
-
-    Yields:
-        The empty folder.
-
-    Raises:
-        DataError: the folder cannot be written.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
-    except OSError as err:
-        raise DataError(cannot_write_message(out, err, "make room, or give another --out")) from err
-    try:
-        draft.chmod(0o755)  # a temporary folder is private
-        yield draft
-        old = draft.with_suffix(".old")
-        if out.exists():
-            out.rename(old)
-        draft.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import tempfile
 import time
 import warnings
@@ -14,13 +15,13 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from interestlab.data.datamodule import InterestData
-from interestlab.errors import DataError
+from interestlab.errors import DataError, TrainingError
 from interestlab.pretraining.base import TextModel, load_tokenizer, open_base, quiet
 from interestlab.pretraining.batches import Samples, fixed_loader, tokenize, train_loader
 from interestlab.pretraining.corpus import Corpus, read_corpus
-from interestlab.pretraining.module import LOSS, KeepBest, PretrainModule
+from interestlab.pretraining.module import LOSS, LOWER_RATES, KeepBest, PretrainModule
 from interestlab.pretraining.objectives import make_objective
-from interestlab.pretraining.output import METRICS, draft_folder
+from interestlab.pretraining.output import METRICS, check_out
 from interestlab.pretraining.pairs import text_pairs
 from interestlab.pretraining.settings import PretrainSettings
 from interestlab.pretraining.trained_weights import TrainedWeights
@@ -30,6 +31,7 @@ from interestlab.training.loggers.jsonl import JsonlLogger
 from interestlab.training.seeding import seed_everything_from
 from interestlab.utils.artifact_store import content_hash
 from interestlab.utils.atomic_files import write_text_atomic
+from interestlab.utils.output_folders import new_folder
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,12 @@ UNKNOWN_WARNING = 0.05
 
 
 def pretrain(
-    settings: PretrainSettings, data: InterestData, out: Path, trainer_options: Mapping[str, Any] | None = None
+    settings: PretrainSettings,
+    data: InterestData,
+    out: Path,
+    trainer_options: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Train a text model further, and write it.
 
@@ -47,14 +54,16 @@ def pretrain(
         data: the log.
         out: folder to write: the model, its tokenizer and pooling, ``metrics.json`` and ``metrics.jsonl``.
         trainer_options: further arguments of Lightning's trainer.
+        overwrite: whether a model in ``out`` may be replaced.
 
     Returns:
         The content of ``metrics.json``.
 
     Raises:
-        DataError: the data, the base model or the settings cannot be used.
+        DataError: the data, the base model or the settings cannot be used, or ``out`` contains a model or other files.
         TrainingError: the loss is not finite.
     """
+    check_out(out, overwrite)
     hide_expected_messages()
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`")  # the loss is measured before and after
     set_environment()
@@ -64,7 +73,7 @@ def pretrain(
     weights_hash = content_hash(sorted(base.folder.glob("model*.safetensors")))
     tokenizer = load_tokenizer(base.folder)
     known = len(tokenizer)
-    with draft_folder(out) as draft, tempfile.TemporaryDirectory() as temporary:
+    with new_folder(out, replace=True) as draft, tempfile.TemporaryDirectory() as temporary:
         seed_everything_from([settings.seed])
         characters = unknown_characters(corpus.train_texts, tokenizer, settings.new_tokens) if settings.new_tokens else []
         if characters:
@@ -132,6 +141,9 @@ def train(
 
     Returns:
         The metrics.
+
+    Raises:
+        TrainingError: the loss is not finite.
     """
     objective = make_objective(base, settings)
     weights = TrainedWeights(objective, settings.lora if settings.train == "lora" else None, known_tokens)
@@ -146,6 +158,8 @@ def train(
     trainer.fit(module, train_loader(training, settings.batch_tokens, settings.seed), heldout if settings.patience else None)
     seconds, steps = time.perf_counter() - start, trainer.global_step
     (after,) = trainer.validate(module, heldout, verbose=False)
+    if not math.isfinite(after[LOSS]):
+        raise TrainingError(f"the held-out loss after training is {after[LOSS]}; {LOWER_RATES}.")
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     weights.merge()
     with quiet():

@@ -35,11 +35,12 @@ def refuse_used(folder: Path) -> None:
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """Create a folder that gets its name once it is complete.
 
     Args:
-        folder: the folder; must not exist.
+        folder: the folder.
+        replace: whether it may exist; it is removed once the new one is complete.
 
     Yields:
         An empty folder beside it, to be filled.
@@ -47,13 +48,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         DataError: the folder exists, or cannot be written.
     """
-    if folder.exists():
+    if not folder.name or (folder.exists() and not replace):
         raise DataError(f"{folder} exists already; give another --out.")
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         draft.mkdir(parents=True)
         yield draft
+        old = draft.with_suffix(".old")
+        if replace and folder.exists():
+            folder.rename(old)
         draft.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as err:
         raise DataError(cannot_write_message(folder, err, FREE_SPACE_HINT)) from err
     finally:

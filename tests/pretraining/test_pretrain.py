@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from interestlab import encoders
+from interestlab.errors import DataError, TrainingError
 from interestlab.pretraining.base import load_masked_lm
 
 TEXTS = ("red lamp", "soft rug")
@@ -74,6 +75,23 @@ def test_early_stopping_keeps_the_weights_of_the_lowest_loss(run_pretrain):
     _, metrics = run_pretrain(optim=diverging, epochs=4, patience=2, check_every=1)
     _, trained_on = run_pretrain(out="other", optim=diverging, steps=metrics["steps"])
     assert metrics["after"] == pytest.approx(trained_on["after"], rel=1e-4)
+
+
+def test_files_of_another_kind_are_never_replaced(shop, settings, tmp_path):
+    from interestlab.pretraining.run import pretrain
+
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(DataError, match="contains files that pretrain did not write"):
+        pretrain(settings(base="nowhere"), shop, tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_last_step_that_diverges_leaves_no_model(run_pretrain, tmp_path):
+    from interestlab.training.optimizers import Optim, Rates
+
+    with pytest.raises(TrainingError, match="the held-out loss after training is nan; lower"):
+        run_pretrain(optim=Optim(lr=1e30, pretrained=Rates(lr=1e30)), steps=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_mixed_precision_and_a_new_run_from_a_pretrained_folder(shop, settings, pretrained, tmp_path):
