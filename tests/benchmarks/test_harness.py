@@ -19,6 +19,7 @@ from benchmarks.harness.tables import format_number, join_items
 from benchmarks.harness.timing import CLOCKS, Stopwatch, alternate, paired_ratios, summarize
 from benchmarks.overhead.options import parse_options as overhead_options
 from benchmarks.overhead.revisions import MEASUREMENTS, compare_runs
+from benchmarks.pretraining.options import parse_options as pretraining_options
 
 PARSERS = {
     "overhead": overhead_options,
@@ -27,6 +28,7 @@ PARSERS = {
     "dynamics": dynamics_options,
     "drift": drift_options,
     "drift_scale": drift_scale_options,
+    "pretraining": pretraining_options,
     "results_table": results_table.parse_options,
 }
 
@@ -91,6 +93,15 @@ def test_different_losses_stop_the_benchmark():
         relative_differences([1.0, 1.0], [1.0])
 
 
+def test_accuracies_of_the_same_texts_are_compared_text_by_text():
+    pytest.importorskip("sklearn")
+    from benchmarks.pretraining.measure import paired_difference
+
+    mean, half = paired_difference([[True, True], [True, False]], [[False, True], [True, True]])
+    assert mean == 0.0
+    assert half == pytest.approx(1.96 * (2 / 3) ** 0.5 / 2)
+
+
 def test_revisions_are_compared_round_by_round():
     def run(ratio):
         return {
@@ -127,6 +138,7 @@ def test_comparison_options_are_not_passed_to_the_runs(tmp_path):
         ("dynamics", ["--threads=2", "--clock=processor"], "one CPU thread"),
         ("dynamics", ["--lengths", "0", "4"], "at least 1"),
         ("drift", ["--users=5"], "at least 30"),
+        ("pretraining", ["--reviews=nowhere"], "is no file"),
     ],
 )
 def test_invalid_options_are_usage_errors(name, arguments, message, capsys):

@@ -3,6 +3,7 @@
 import json
 from importlib.metadata import PackageNotFoundError, distribution
 
+import polars as pl
 import pytest
 
 from benchmarks.harness.processes import ROOT, run_python
@@ -100,3 +101,16 @@ def test_drift_scale(tmp_path):
     results, printed = run(tmp_path, "drift_scale", *small)
     assert [size["users"] for size in results["sizes"]] == [100, 150]
     assert "time grows with events" in printed
+
+
+@pytest.mark.skipif(not has_minilm(), reason="needs MiniLM's weights")
+def test_pretraining(tmp_path):
+    pytest.importorskip("sklearn")
+    reviews = {"category": ["手机", "衣服"] * 60, "label": [0, 1, 1] * 40, "text": [f"手机很好 {i}" for i in range(120)]}
+    pl.DataFrame(reviews).write_parquet(tmp_path / "reviews.parquet")
+    small = ["--seeds", "0", "--texts=60", "--probe_texts=60", "--steps=1", "--objectives=mlm", "--trained=lora"]
+    results, printed = run(tmp_path, "pretraining", f"--reviews={tmp_path}/reviews.parquet", *small)
+    (seed,) = results["seeds"]
+    assert list(seed["rows"]) == ["characters", "base", "new tokens", "mlm, lora"]
+    assert len(seed["rows"]["base"]["category"]) == 30
+    assert "| mlm, lora" in printed
