@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> None:
     options = parse_options(arguments)
     hide_expected_messages()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
-        for results in measure(options, Path(folder)):
+    with tempfile.TemporaryDirectory() as temporary:
+        for results in measure(options, options.folder or Path(temporary)):
             write_results(options.out, results)  # after each seed, so that a run that is stopped leaves those before
     print_results(results)
 

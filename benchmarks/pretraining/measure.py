@@ -1,6 +1,7 @@
 """Pretrain with each objective, and probe the vectors before and after."""
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from interestlab import sources
 from interestlab.data.datamodule import InterestData
 from interestlab.data.text_cleaning import Cleaning
 from interestlab.pretraining.base import load_tokenizer, open_base
+from interestlab.pretraining.output import METRICS
 from interestlab.pretraining.run import pretrain
 from interestlab.pretraining.settings import Contrast, PretrainSettings
 from interestlab.pretraining.vocabulary import unknown_characters, write_extended_model
@@ -29,7 +31,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
 
     Args:
         options: the command line.
-        folder: for logs and models; empty.
+        folder: for logs and models; a model in it is not trained again.
 
     Yields:
         The results after each seed, as they are written to JSON.
@@ -38,7 +40,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
     reviews = reviews.sort("text")
     results: dict[str, Any] = {
         "reviews": reviews.height,
-        "settings": {k: v for k, v in vars(options).items() if k not in ("reviews", "out")},
+        "settings": {k: v for k, v in vars(options).items() if k not in ("reviews", "folder", "out")},
         "machine": describe_machine("cpu"),
         "seeds": [],
     }
@@ -51,7 +53,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
 
 def measure_seed(options: argparse.Namespace, reviews: pl.DataFrame, seed: int, folder: Path) -> dict[str, Any]:
     """Return the results of one seed by name of the row."""
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     sample = reviews.sample(options.texts + options.probe_texts, seed=seed, shuffle=True)
     data = review_log(sample.tail(options.texts), folder)
     probed = sample.head(options.probe_texts)
@@ -70,9 +72,11 @@ def measure_seed(options: argparse.Namespace, reviews: pl.DataFrame, seed: int, 
         add("new tokens", untrained(options, sample.tail(options.texts)["text"].to_list(), seed, folder), {})
     for objective in options.objectives:
         for trained in options.trained:
-            settings = pretrain_settings(options, objective, trained, seed)
             out = folder / f"{objective}-{trained}"
-            metrics = pretrain(settings, data, out, {"precision": options.precision, "accelerator": "cpu"})
+            if not out.exists():
+                settings = pretrain_settings(options, objective, trained, seed)
+                pretrain(settings, data, out, {"precision": options.precision, "accelerator": "cpu"})
+            metrics = json.loads((out / METRICS).read_text("utf-8"))
             kept = ("before", "after", "steps", "seconds", "unknown_share", "new_tokens", "trained_parameters")
             add(f"{objective}, {trained}", out, {name: metrics[name] for name in kept})
     return rows
@@ -96,7 +100,7 @@ def untrained(options: argparse.Namespace, texts: list[str], seed: int, folder: 
     base = open_base(options.base, options.max_length)
     characters = unknown_characters(texts, load_tokenizer(base.folder), options.new_tokens)
     out = folder / "new_tokens"
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     seed_everything_from([seed])
     write_extended_model(base, characters, out)
     return out

@@ -28,6 +28,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=3e-4, help="learning rate of existing weights, for full")
     parser.add_argument("--lora_lr", type=float, default=1e-3, help="learning rate of updates and new rows, for lora")
     parser.add_argument("--precision", default="bf16-mixed", help="precision of the trainer")
+    parser.add_argument("--folder", type=Path, help="keep the models here, and use those of a run with the same options")
     parser.add_argument("--out", type=Path, help="write the results to this JSON file, after each seed")
     options = parser.parse_args(arguments)
     if min(options.seeds) < 0 or options.probe_texts < 40:

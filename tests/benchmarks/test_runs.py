@@ -109,7 +109,9 @@ def test_pretraining(tmp_path):
     reviews = {"category": ["手机", "衣服"] * 60, "label": [0, 1, 1] * 40, "text": [f"手机很好 {i}" for i in range(120)]}
     pl.DataFrame(reviews).write_parquet(tmp_path / "reviews.parquet")
     small = ["--seeds", "0", "--texts=60", "--probe_texts=60", "--steps=1", "--objectives=mlm", "--trained=lora"]
-    results, printed = run(tmp_path, "pretraining", f"--reviews={tmp_path}/reviews.parquet", *small)
+    small += [f"--reviews={tmp_path}/reviews.parquet", f"--folder={tmp_path}/models"]
+    results, printed = run(tmp_path, "pretraining", *small)
+    assert run(tmp_path, "pretraining", *small)[0]["seeds"][0]["rows"] == results["seeds"][0]["rows"]
     (seed,) = results["seeds"]
     assert list(seed["rows"]) == ["characters", "base", "new tokens", "mlm, lora"]
     assert len(seed["rows"]["base"]["category"]) == 30
