@@ -181,6 +181,7 @@ def test_an_unreachable_hub_is_reported_with_the_model_and_advice(tmp_path, caps
 @pytest.mark.parametrize("service", ["own", "inherited"])
 def test_training_continues_without_an_answer_from_wandb(tmp_path, service, monkeypatch):
     wandb = pytest.importorskip("wandb")
+    wandb.teardown()  # the service of other tests
     monkeypatch.delenv(wandb.env.SERVICE, raising=False)
     if service == "inherited":  # as in the trial of a sweep that logs to W&B itself
         wandb.setup().ensure_service()
