@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from interestlab.registry import DYNAMICS
 from interestlab.training.callbacks.last_checkpoint import SAVE, STOP, LastCheckpoint
 
 EPOCHS = 3
@@ -22,9 +23,6 @@ METHODS = {
     "side": {"width": 8},
     "peft": {"method": "vera", "config": {"r": 4}},
 }
-DYNAMICS = [
-    *("ewma", "momentum", "transformer", "time_transformer", "gru", "lru", "mamba", "ode", "evolution", "multi_interest"),
-]
 KILLS = {
     "batch": ("SIGKILL", "SIGTERM"),
     "logging": ("SIGKILL", "SIGTERM"),
@@ -85,7 +83,7 @@ def test_every_fine_tuning_method(run_process, bert, tmp_path, shop_options, ass
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dynamics", DYNAMICS)
+@pytest.mark.parametrize("dynamics", DYNAMICS.names())
 def test_every_dynamics(run_process, tmp_path, shop_options, assert_equal_runs, dynamics):
     args = [*shop_options, "--model.encoder=id", f"--model.dynamics={dynamics}", LENGTH]
     compare_with_uninterrupted(run_process, assert_equal_runs, tmp_path, args, dynamics)
