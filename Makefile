@@ -11,7 +11,7 @@ CHECKS := lint types layers structure docs-check
 # Two checks run at a time, with their outputs kept separate (make 3.81 of macOS cannot do the latter).
 PARALLEL := -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: install quickstart test checks $(CHECKS) test-quick test-slow test-all test-core test-minimum test-latest fuzz bench docs dist version clean
+.PHONY: install quickstart test checks $(CHECKS) test-quick test-slow test-all test-core test-minimum test-latest fuzz bench leaderboard docs dist version clean
 
 install: .venv/.installed
 
@@ -112,6 +112,12 @@ test-latest: .venv-latest/.installed
 
 bench: install
 	$(BIN)/python -m benchmarks.overhead
+
+# Train what is missing of docs/results/leaderboard.md and write its tables; takes days of one core. A part of it:
+# make leaderboard LEADERBOARD='--logs scientific --seeds 0 --workers 2'
+DATA ?= ../shared/data
+leaderboard: install
+	$(BIN)/python -m benchmarks.leaderboard --data $(DATA) $(LEADERBOARD)
 
 docs: docs-check
 	@echo "open docs/_build/index.html"

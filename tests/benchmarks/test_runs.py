@@ -1,6 +1,7 @@
 """Run every benchmark with its smallest settings in a separate process."""
 
 import json
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.harness.processes import ROOT, run_python
 
 pytestmark = pytest.mark.slow
+DATA, MUSIC = ROOT.parent / "shared" / "data", "amazon_musical_instruments_5core_2014"
 SMALL_LOG = ["--users=60", "--catalogue=40", "--batch_events=128", "--accelerator=cpu"]
 SMALL_DRIFT = ["--users=60", "--seeds=1", "--events", "10", "--lengths", "40", "--categories=6", "--items=120", "--draws=39"]
 SMALL_DRIFT += ["--vectors", "users", "--scans=39", "--online=10", "--repeats=1"]
@@ -116,3 +118,18 @@ def test_pretraining(tmp_path):
     assert list(seed["rows"]) == ["characters", "base", "new tokens", "mlm, lora"]
     assert len(seed["rows"]["base"]["category"]) == 30
     assert "| mlm, lora" in printed
+
+
+@pytest.mark.skipif(not (DATA / MUSIC).is_dir(), reason="the log of Musical Instruments is not on this machine")
+def test_leaderboard(tmp_path):
+    """A second command runs nothing again, and shows what is missing."""
+    command = ["-m", "benchmarks.leaderboard", "--data", str(DATA), "--out", str(tmp_path / "out"), "--seeds=0"]
+    command += ["--tables", str(tmp_path), "--logs", "musical_instruments", "--dynamics", "ewma"]
+    run_python(command)
+    table = (tmp_path / "musical_instruments.md").read_text("utf-8")
+    assert re.search(r"\| `ewma` \| 1 of 3 \| 0\.1\d+ \|", table)
+    assert "| `cooccurrence` | untrained | 0.1" in table
+    assert "Not run: `momentum`" in table
+    printed = run_python([*command, "--no_training"])
+    assert "| `ewma` | 1 of 3 |" in printed
+    assert (tmp_path / "musical_instruments.md").read_text("utf-8") == table

@@ -172,7 +172,7 @@ def test_unreadable_input_is_reported_in_one_line(capsys, args):
 
 def test_every_config_is_found():
     assert len(CONFIGS) == 44
-    assert len(SWEEPS) == 7
+    assert len(SWEEPS) == 9
     assert len(DRIFT) == 2
 
 
