@@ -109,7 +109,6 @@ def untrained(options: argparse.Namespace, texts: list[str], seed: int, folder: 
 def pretrain_settings(options: argparse.Namespace, objective: Any, trained: Any, seed: int) -> PretrainSettings:
     """Return the settings of one pretraining."""
     warmup = options.steps // 10
-    rates = {"pretrained": Rates(options.lr, 0.01, warmup), "peft": Rates(options.lora_lr, 0.0, warmup)}
     return PretrainSettings(
         text=["event.text"],
         base=options.base,
@@ -121,7 +120,13 @@ def pretrain_settings(options: argparse.Namespace, objective: Any, trained: Any,
         batch_tokens=options.batch_tokens,
         seed=seed,
         contrastive=Contrast(pairs="self"),
-        optim=Optim(lr=1e-3, warmup=warmup, schedule="cosine", **rates),
+        optim=Optim(
+            lr=1e-3,
+            warmup=warmup,
+            schedule="cosine",
+            pretrained=Rates(options.lr, 0.01, warmup),
+            peft=Rates(options.lora_lr, 0.0, warmup),
+        ),
     )
 
 
