@@ -17,6 +17,7 @@ from benchmarks.harness.processes import ROOT, checkout_environment, run_python
 from benchmarks.harness.reference import check_same_losses, relative_differences
 from benchmarks.harness.tables import format_number, join_items
 from benchmarks.harness.timing import CLOCKS, Stopwatch, alternate, paired_ratios, summarize
+from benchmarks.leaderboard.options import parse_options as leaderboard_options
 from benchmarks.overhead.options import parse_options as overhead_options
 from benchmarks.overhead.revisions import MEASUREMENTS, compare_runs
 from benchmarks.pretraining.options import parse_options as pretraining_options
@@ -29,6 +30,7 @@ PARSERS = {
     "drift": drift_options,
     "drift_scale": drift_scale_options,
     "pretraining": pretraining_options,
+    "leaderboard": leaderboard_options,
     "results_table": results_table.parse_options,
 }
 
@@ -139,6 +141,7 @@ def test_comparison_options_are_not_passed_to_the_runs(tmp_path):
         ("dynamics", ["--lengths", "0", "4"], "at least 1"),
         ("drift", ["--users=5"], "at least 30"),
         ("pretraining", ["--reviews=nowhere"], "is no file"),
+        ("leaderboard", ["--data=nowhere", "--logs", "taobao"], "nowhere/taobao_userbehavior_head does not exist"),
     ],
 )
 def test_invalid_options_are_usage_errors(name, arguments, message, capsys):

@@ -2,6 +2,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 from interestlab.testing import DynamicsTests
 from interestlab_dynamics.ewma import EWMA
@@ -58,6 +59,12 @@ def test_groups_and_penalties_of_both_are_those_of_the_hybrid():
 def test_an_argument_that_a_dynamics_does_not_have(argument):
     with pytest.raises(ValueError, match=rf"{argument} of gru: .*layerz"):
         Hybrid(8, "gru", base="gru", **{argument: {"layerz": 2}})
+
+
+def test_dropout_is_that_of_both_unless_their_arguments_differ():
+    hybrid = Hybrid(8, "gru", {"dropout": 0.1}, base="multi_interest", dropout=0.5)
+    rates = {name.partition(".")[0]: m.p for name, m in hybrid.named_modules() if isinstance(m, nn.Dropout)}
+    assert rates == {"base": 0.5, "inner": 0.1}
 
 
 def test_different_numbers_of_interests():

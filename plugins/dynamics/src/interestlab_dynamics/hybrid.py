@@ -26,6 +26,7 @@ class Hybrid(Dynamics):
         inner_args: its arguments, without ``dim``.
         base: name of the dynamics to start from.
         base_args: its arguments, without ``dim``.
+        dropout: argument of both dynamics, unless their arguments contain another value; None leaves their defaults.
 
     Raises:
         ValueError: one of the two refuses its arguments, or both have several interests and not as many.
@@ -39,11 +40,13 @@ class Hybrid(Dynamics):
         inner_args: dict[str, Any] = {},  # noqa: B006 (read only)
         base: str = "ewma",
         base_args: dict[str, Any] = {},  # noqa: B006 (read only)
+        dropout: float | None = None,
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.base = build("base", base, dim, base_args)
-        self.inner = build("inner", inner, dim, inner_args)
+        shared = {} if dropout is None else {"dropout": dropout}
+        self.base = build("base", base, dim, shared | base_args)
+        self.inner = build("inner", inner, dim, shared | inner_args)
         counts = {self.base.num_interests, self.inner.num_interests}
         self.num_interests = max(counts)
         if len(counts) == 2 and 1 not in counts:
