@@ -29,9 +29,10 @@ def metrics_table(
         fingerprint: settings that decide whether the metrics can be compared with those of another run.
         prefix: prefix of the names, ``val/`` or ``test/``.
     """
-    table = Table("metric", "mean over users", "95% interval", *baselines, caption=format_fingerprint(fingerprint))
-    for name, value in sorted(means.items()):
-        metric = name.removeprefix(prefix)
+    caption = format_fingerprint(fingerprint)
+    table = Table("metric", "mean", "95% interval", *baselines, caption=caption, caption_justify="left")
+    for name in sorted(means, key=_name_and_cutoff):
+        metric, value = name.removeprefix(prefix), means[name]
         if metric.partition("/")[0] in TARGET_GROUPS:
             continue
         low, high = intervals.get(metric, (float("nan"),) * 2)
@@ -39,6 +40,11 @@ def metrics_table(
         cells = ("" if other is None else f"{other:.4f}" for other in others)
         table.add_row(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}", *cells)
     return table
+
+
+def _name_and_cutoff(metric: str) -> tuple[str, int, str]:
+    name, _, k = metric.partition("@")
+    return name, len(k), k  # 5 before 10
 
 
 def group_table(summaries: Mapping[str, MetricSummary]) -> Table:

@@ -296,6 +296,22 @@ def test_monitored_metric_follows_the_cutoffs(fit):
     assert fit(*ID, "--model.ks=[3]").trainer.checkpoint_callback.monitor == "val/ndcg@3"
 
 
+def test_fit_prints_one_line_per_validation(fit, tmp_path, capsys):
+    fit(*ID, "--trainer.max_epochs=2", "--trainer.max_steps=-1", "--test_after_fit=false")
+    out, err = capsys.readouterr()
+    assert "val/" not in out
+    values = read_metrics(tmp_path / "run" / "metrics.jsonl")["val/ndcg@10"].drop_nulls()
+    lines = [line for line in err.splitlines() if "val/" in line]
+    assert lines == [f"epoch {epoch}: val/ndcg@10 {value:.4f}" for epoch, value in enumerate(values)]
+    assert len(lines) == 2
+
+
+def test_metrics_are_printed_in_order_of_their_cutoffs(fit, tmp_path, capsys):
+    fit(*ID)
+    printed = [line.split()[1] for line in capsys.readouterr().out.splitlines() if "test/" in line]
+    assert printed == [f"test/{name}@{k}" for name in ("mrr", "ndcg", "recall") for k in (5, 10, 20)]
+
+
 def test_validate_prints_the_fingerprint_and_the_checkpoint_contains_it(fit, tmp_path, capsys):
     fit(*ID)
     capsys.readouterr()

@@ -9,6 +9,7 @@ import polars as pl
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
@@ -87,8 +88,12 @@ class RunFolder(Callback):
         return measured
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero and trainer.validating:
+        if not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        if trainer.state.fn == TrainerFn.VALIDATING:
             self.print_and_return(trainer, "val/")
+        elif (metric := getattr(trainer.checkpoint_callback, "monitor", None)) in trainer.callback_metrics:
+            log.info(f"epoch {trainer.current_epoch}: {metric} {trainer.callback_metrics[metric]:.4f}")
 
     @rank_zero_only
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
