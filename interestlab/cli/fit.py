@@ -13,4 +13,4 @@ def run(args: list[str]) -> InterestCLI:
     Returns:
         An object with the trainer, model and data that ran.
     """
-    return run_training(["fit", *args])
+    return run_training(["fit", *args], description=__doc__)

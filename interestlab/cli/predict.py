@@ -13,4 +13,4 @@ def run(args: list[str]) -> InterestCLI:
     Returns:
         An object with the trainer, model and data that ran.
     """
-    return run_training(["predict", *args])
+    return run_training(["predict", *args], description=__doc__)

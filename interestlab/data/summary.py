@@ -83,7 +83,7 @@ def _list_warnings(log: EventStore, lengths: np.ndarray, tied: float, tested: in
         warnings.append(f"{tied:.0%} of events tie in time, so their order is arbitrary: report ties=file and ties=shuffle.")
     if tested < 1000:
         error = (0.09 / max(1, tested)) ** 0.5
-        warnings.append(f"only {tested:,} users are tested: a recall of .1 has a standard error of {error:.3f}.")
+        warnings.append(f"only {tested:,} users are tested: a recall of 0.1 has a standard error of {error:.3f}.")
     if np.median(lengths) < 10:
         warnings.append(
             f"half of the users have at most {np.median(lengths):.0f} events: too few for a claim about one user's drift."

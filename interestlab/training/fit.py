@@ -42,12 +42,13 @@ def fit(settings: Mapping[str, Any], *, configs: Sequence[str | Path] = (), run_
     return run(["fit", *from_settings({**settings, **folder}, configs)])
 
 
-def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
+def run(args: list[str], cli: type[InterestCLI] = InterestCLI, description: str | None = None) -> InterestCLI:
     """Run ``fit``, ``validate``, ``test`` or ``predict``.
 
     Args:
         args: the command and its options.
         cli: class that parses and runs them.
+        description: what the command does, for its help.
 
     Returns:
         An object with the trainer, model and data that ran.
@@ -55,7 +56,7 @@ def run(args: list[str], cli: type[InterestCLI] = InterestCLI) -> InterestCLI:
     hide_expected_messages()
     set_environment()
     try:
-        return _construct(cli, add_checkpoint(add_run(args)))
+        return _construct(cli, add_checkpoint(add_run(args)), description)
     except SIGTERMException as err:  # Lightning would exit with status 0
         raise SystemExit(128 + signal.SIGTERM) from err
 
@@ -84,9 +85,10 @@ class _ParserOnly(InterestCLI):
         pass
 
 
-def _construct(cli: type[InterestCLI], args: list[str]) -> InterestCLI:
+def _construct(cli: type[InterestCLI], args: list[str], description: str | None = None) -> InterestCLI:
     names = "; ".join(f"{r.kind}: {', '.join(r.names())}" for r in REGISTRIES.values())
-    epilog = {"epilog": f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME. {EVERY_COMMAND}"}
+    epilog = f"Installed plugins. {names}. Arguments of one: --model.encoder.help NAME. {EVERY_COMMAND}"
+    usage = f"interestlab {args[0]} [options]"  # the generated one lists more than a hundred options
     return cli(
         args[0],
         model_class=InterestModel,
@@ -97,7 +99,7 @@ def _construct(cli: type[InterestCLI], args: list[str]) -> InterestCLI:
         trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0, "log_every_n_steps": 10},
         save_config_callback=None,
         auto_configure_optimizers=False,
-        parser_kwargs={args[0]: epilog},
+        parser_kwargs={args[0]: {"usage": usage, "description": description, "epilog": epilog}},
     )
 
 
@@ -116,5 +118,7 @@ def hide_expected_messages() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # Metrics are computed over all processes before they are logged.
     warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")
+    # The interval counts the steps of all epochs, so short epochs are logged too.
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # of a resumed run
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")

@@ -106,8 +106,8 @@ class InterestCLI(LightningCLI):
         config = self.config[self.subcommand]
         self._check(config)
         if self.recipe:
-            recipe = f"the recipe {self.recipe.name} of {self.recipe.provider}"
-            log.info(f"options that are not given are those of {recipe}: {self.recipe.file}")
+            recipe = f"recipe {self.recipe.name} of {self.recipe.provider}"
+            log.info(f"{recipe} sets the options of the model that you did not give: {self.recipe.file}")
         self.resume = config.ckpt_path is not None
         name = config.run_name or default_name(config, self.recipe)
         self.run_dir = Path(config.run_dir or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}")

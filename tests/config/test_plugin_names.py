@@ -147,7 +147,9 @@ def test_errors_name_the_invalid_setting(capsys, args, message):
 def test_help_names_the_plugins_and_their_arguments(capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--help"])
-    assert f"encoders: {', '.join(ENCODERS.names())}" in " ".join(capsys.readouterr().out.split())
+    out = capsys.readouterr().out
+    assert out.startswith("usage: interestlab fit [options]\n\nTrain a model, then test its best checkpoint.\n")
+    assert f"encoders: {', '.join(ENCODERS.names())}" in " ".join(out.split())
     with pytest.raises(SystemExit):
         main(["fit", "--model.encoder.help", "full"])
     assert "--model.encoder.max_length" in capsys.readouterr().out
