@@ -1,4 +1,4 @@
-"""Measure recommenders without training on a log: popularity, co-occurrence counts, EASE; with the --data options of fit."""
+"""Measure untrained recommenders on a log: popularity, co-occurrence counts, EASE; with the --data options of fit."""
 
 import json
 from collections.abc import Mapping

@@ -81,8 +81,10 @@ def _list_warnings(log: EventStore, lengths: np.ndarray, tied: float, tested: in
     warnings = []
     if tied > 0.1:
         warnings.append(f"{tied:.0%} of events tie in time, so their order is arbitrary: report ties=file and ties=shuffle.")
-    if tested < 1000:
-        error = (0.09 / max(1, tested)) ** 0.5
+    if not tested:
+        warnings.append(f"no user has an event for the test with split={log.meta['preparation']['split']}.")
+    elif tested < 1000:
+        error = (0.09 / tested) ** 0.5
         warnings.append(f"only {tested:,} users are tested: a recall of 0.1 has a standard error of {error:.3f}.")
     if np.median(lengths) < 10:
         warnings.append(

@@ -156,6 +156,15 @@ def test_describe_and_prepare(capsys, tmp_path):
     assert "warning" in out
 
 
+def test_describe_warns_that_nobody_is_tested(capsys, tmp_path):
+    log = tmp_path / "events.csv"
+    log.write_text("user_id,item_id,timestamp\nann,lamp,1700000000\nann,rug,1700086400\n")
+    main(["data", "describe", "--data.source=files", f"--data.source.interactions={log}"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "warning: no user has an event for the test with split=leave_one_out." in out
+    assert "standard error" not in out
+
+
 def test_describe_reads_only_the_data_of_a_config(capsys):
     main(["data", "describe", f"--config={ROOT / 'configs' / 'quickstart.yaml'}"])
     assert "simulated" in capsys.readouterr().out
