@@ -83,7 +83,8 @@ def print_results(results: Mapping[str, Measurement | str], fingerprint: Mapping
     """
     measured = {name: result for name, result in results.items() if isinstance(result, Measurement)}
     metrics = [name for name in next(iter(measured.values())).summary.means if "/" not in name]
-    table = Table("metric", *measured, title=f"{split} split", caption=format_fingerprint(fingerprint))
+    table = Table("metric", *measured, title=f"{split} split", caption_justify="left")
+    table.caption = format_fingerprint(fingerprint)
     for metric in metrics:
         summaries = (result.summary for result in measured.values())
         table.add_row(metric, *("{:.4f} ({:.4f} to {:.4f})".format(s.means[metric], *s.intervals[metric]) for s in summaries))

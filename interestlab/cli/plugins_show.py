@@ -1,12 +1,11 @@
 """Print the arguments of one plugin."""
 
 import argparse
-import sys
 
 from interestlab.config import recipes
 from interestlab.config.parser import CommandParser
 from interestlab.config.plugin_lookup import find
-from interestlab.registry import DYNAMICS, distribution
+from interestlab.registry import DYNAMICS, SOURCES, distribution
 
 
 def run(args: list[str]) -> None:
@@ -21,9 +20,11 @@ def run(args: list[str]) -> None:
     cls = registry.load(name)
     (ep,) = registry.entry_points(name)
     arguments = CommandParser(prog=f"{registry.kind}.{name}", usage=argparse.SUPPRESS, add_help=False, epilog=None)
-    arguments.add_class_arguments(cls, fail_untyped=False)
+    arguments.add_class_arguments(cls, as_group=False, fail_untyped=False)
     print(f"{registry.kind}.{name}: {ep.value}, from {distribution(ep)}\n")
     if registry is DYNAMICS and (recipe := recipes.find(name)):
         print(f"recipe: {recipe.file}\n")
     print((cls.__doc__ or "").strip().partition("\n\n")[0], "\n", sep="")
-    arguments.print_help(sys.stdout)
+    slot = "data.source" if registry is SOURCES else f"model.{registry.base.lower().removesuffix('head')}"
+    print(f"Arguments, each an option --{slot}.NAME:\n")
+    print(arguments.format_help().removeprefix("options:\n"), end="")

@@ -38,7 +38,8 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     """
     sizes = {name: f"{metrics[name]:,}" for name in ("heldout_samples", "train_samples", "steps")}
     title = "{heldout_samples} held-out samples; {steps} steps on {train_samples}".format(**sizes)
-    table = Table("held-out", "before", "after", title=title, caption=format_fingerprint(metrics["fingerprint"]))
+    table = Table("held-out", "before", "after", title=title, caption_justify="left")
+    table.caption = format_fingerprint(metrics["fingerprint"])
     for name, before in metrics["before"].items():
-        table.add_row(name, f"{before:,.4f}", f"{metrics['after'][name]:,.4f}")
+        table.add_row(name, *(f"{value:.4f}" if value < 100 else f"{value:,.0f}" for value in (before, metrics["after"][name])))
     return table

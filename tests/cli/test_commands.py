@@ -63,6 +63,8 @@ def test_plugins_show(capsys):
     main(["plugins", "show", "momentum"])
     out = capsys.readouterr().out
     assert "--beta BETA" in out
+    assert "each an option --model.dynamics.NAME:" in out
+    assert out.count("A stable second-order filter") == 1
     assert "interestlab-dynamics 0.1.0" in out
     for name in ("dynamics.momentum", "encoders.id", "encoder.id"):
         main(["plugins", "show", name])
