@@ -1,7 +1,6 @@
 """Recipes: which one a command line gets, what wins over it, and what a run records of it."""
 
 import json
-import logging
 import sys
 import tomllib
 from pathlib import Path
@@ -287,12 +286,10 @@ def test_a_trial_has_another_id_if_its_recipe_changes(third_party):
 # ---- runs
 
 
-def test_a_run_records_its_recipe_and_its_config_needs_none(fit, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("interestlab"), "propagate", True)  # the command line sets it to False
-    caplog.set_level("INFO", "interestlab")
+def test_a_run_records_its_recipe_and_its_config_needs_none(fit, tmp_path, capsys):
     cli = fit("--recipe=auto", "--model.dynamics=gru")
     recipe = recipes.require("gru")
-    (line,) = (record.getMessage() for record in caplog.records if "recipe gru" in record.getMessage())
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "recipe gru" in line)
     assert recipe.file in line
     assert "gru" in line
     assert cli.recipe.name == "gru"
