@@ -83,11 +83,11 @@ def print_results(results: Mapping[str, Measurement | str], fingerprint: Mapping
     """
     measured = {name: result for name, result in results.items() if isinstance(result, Measurement)}
     metrics = [name for name in next(iter(measured.values())).summary.means if "/" not in name]
-    table = Table("metric", *measured, title=f"{split} split", caption_justify="left")
+    table = Table("metric", *measured, title=f"{split} split: mean over users, 95% interval", caption_justify="left")
     table.caption = format_fingerprint(fingerprint)
     for metric in metrics:
         summaries = (result.summary for result in measured.values())
-        table.add_row(metric, *("{:.4f} ({:.4f} to {:.4f})".format(s.means[metric], *s.intervals[metric]) for s in summaries))
+        table.add_row(metric, *("{:.4f}\n{:.4f} to {:.4f}".format(s.means[metric], *s.intervals[metric]) for s in summaries))
     table.add_section()
     for name, unit in {"build_seconds": "seconds to build", "rank_seconds": "seconds to rank"}.items():
         table.add_row(unit, *(three_digits(getattr(result, name)) for result in measured.values()))

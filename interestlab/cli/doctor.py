@@ -27,15 +27,15 @@ def run(args: list[str]) -> None:
     from interestlab.data.datamodule import resolve_cache_dir
     from interestlab.utils.versions import run_versions
 
-    print(f"platform            {platform.platform()}")
+    print(f"platform               {platform.platform()}")
     for name, version in run_versions().items():
-        print(f"{name:19} {version}")
-    print(f"cpu                 {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
+        print(f"{name:22} {version}")
+    print(f"cpu                    {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    print(f"gpu                 {', '.join(gpus) or 'none'} (CUDA {torch.version.cuda or 'not built in'})")
+    print(f"gpu                    {', '.join(gpus) or 'none'} (CUDA {torch.version.cuda or 'not built in'})")
     cache = resolve_cache_dir(None)
-    print(f"cache               {cache} ({'can' if is_writable(cache) else 'CANNOT'} be written)")
-    print(f"wandb               {'key set' if os.environ.get('WANDB_API_KEY') else 'no key in the environment: offline'}")
+    print(f"cache                  {cache} ({'can' if is_writable(cache) else 'CANNOT'} be written)")
+    print(f"wandb                  {'key set' if os.environ.get('WANDB_API_KEY') else 'no key in the environment: offline'}")
     broken = 0
     for registry in REGISTRIES.values():
         for name in registry.names():
@@ -43,11 +43,11 @@ def run(args: list[str]) -> None:
                 registry.load(name)
             except PluginError as err:
                 broken += 1
-                print(f"plugin              {err}")
+                print(f"plugin                 {err}")
     if not broken:
-        print("plugins             all import")
+        print("plugins                all import")
     if limit := limit_note():
-        print(f"plugins             {limit}")
+        print(f"plugins                {limit}")
 
 
 def check_stores(folder: Path) -> None:

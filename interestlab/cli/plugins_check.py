@@ -178,7 +178,7 @@ def table(name: str, outcomes: list[Outcome]) -> Table:
         name: title of the table.
         outcomes: outcomes of the checks.
     """
-    result = Table("check", "promise", "", "message", title=Text(name))
+    result = Table("check", "promise", "result", "message", title=Text(name))
     for outcome in outcomes:  # as Text, since rich would read [3, 4] as a style
         status = Text(outcome.status, STYLES[outcome.status])
         result.add_row(Text(outcome.check), Text(outcome.promise.replace("``", "`")), status, Text(outcome.message))

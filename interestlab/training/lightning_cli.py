@@ -1,9 +1,10 @@
 """LightningCLI with plugin names, one folder per run, resuming, and a test after ``fit``."""
 
 import logging
+import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NoReturn, cast
 
 from jsonargparse import Namespace
 from lightning.fabric.plugins import CheckpointIO
@@ -34,9 +35,18 @@ log = logging.getLogger(__name__)
 MONITOR = "val/ndcg@10"
 """Metric that selects the best checkpoint and stops training early."""
 
+NO_MODEL = "{} needs a trained model: --run_dir=DIR of a run, or --ckpt_path=FILE."
+
 
 class Parser(CommandParser, LightningArgumentParser):
     """The project's parser, as LightningCLI needs it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if "arguments are required" in message:  # jsonargparse lists keys of the command, such as fit.data.source
+            if match := re.search(r": (validate|test|predict)\.model", message):
+                message = NO_MODEL.format(match[1])
+            message = re.sub(r"\b(?:fit|validate|test|predict)\.", "--", message)
+        super().error(message, ex)
 
 
 class InterestCLI(LightningCLI):
@@ -144,7 +154,7 @@ class InterestCLI(LightningCLI):
                 "are written to checkpoints/ of --run_dir; leave these options out."
             )
         if self.subcommand != "fit" and config.ckpt_path is None:
-            raise DataError(f"{self.subcommand} needs a trained model: --run_dir=DIR of a run, or --ckpt_path=FILE.")
+            raise DataError(NO_MODEL.format(self.subcommand))
 
     def _create_folder(self, config: Path) -> None:
         try:

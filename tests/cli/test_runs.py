@@ -237,6 +237,7 @@ def test_only_leftovers_of_a_run_are_removed(fit, tmp_path):
     ("args", "message"),
     [
         (["test", *ID], "needs a trained model"),
+        (["predict"], "predict needs a trained model"),
         (["predict", *ID, "--ckpt_path=nope.ckpt"], "nope.ckpt is not a file"),
         (["fit", *ID, "--ckpt_path=last"], "last is not a file"),
         (["fit", *ID, "--config={ckpt_path: last}", "--run_dir=run"], "must be written out on the command line"),

@@ -137,7 +137,7 @@ def test_model_width_is_passed_to_the_plugins(fit):
         (["--model.encoder=id", "--model.encoder.field=event.event"], "item field"),
         (["--model.encoder=id", "--data.max_history=0"], "max_history"),
         (["--config=missing.yaml"], "missing.yaml"),
-        (["--recipe=none"], "model.encoder"),
+        (["--recipe=none"], "required: --model.encoder"),
     ],
 )
 def test_errors_name_the_invalid_setting(capsys, args, message):
