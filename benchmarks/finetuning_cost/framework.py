@@ -33,7 +33,9 @@ def make_model(
         data: the log.
         amortize: how many titles are encoded with gradient; None: as the name of the method says.
     """
-    amortize = amortize or Amortization(options.share if method.endswith(AMORTISED) else 1.0)
+    if amortize is None:
+        is_amortised = method.endswith(AMORTISED)
+        amortize = Amortization(options.share, options.schedule, options.refresh) if is_amortised else Amortization()
     encoder, arguments = FRAMEWORK_METHODS[method.removesuffix(AMORTISED)]
     seed_everything(options.seed, verbose=False)
     return InterestModel(

@@ -23,6 +23,8 @@ SETTINGS = (
     "max_tokens",
     "chunks_with_activations",
     "share",
+    "schedule",
+    "refresh",
     "pieces",
     "single_piece",
     "clock",
@@ -67,15 +69,20 @@ def measure(options: argparse.Namespace, folder: Path, progress: Progress) -> di
     targets = int(epoch_counts["targets"].sum())
     measured_targets = int(counts["targets"].sum())
     for side, batch_seconds in seconds.items():
-        refresh_seconds = sides[side].get("refresh_seconds", 0.0)  # once per epoch
-        epoch_seconds = sum(batch_seconds) * targets / measured_targets + refresh_seconds
+        refresh_seconds = sides[side].get("refresh_seconds", 0.0)
+        epoch_seconds = sum(batch_seconds) * targets / measured_targets
+        if options.refresh == "epoch":
+            epoch_seconds += refresh_seconds
+        elif refresh_seconds:
+            sides[side]["once_seconds"] += refresh_seconds
         sides[side] |= {"batch_seconds": batch_seconds, "epoch_seconds": epoch_seconds}
     settings = {"dim": DIM, "max_history": MAX_HISTORY}
     return {
         "log": {k: data.log.meta[k] for k in ("source", "users", "items", "events")} | {"titles": titles.size},
         "settings": settings | {k: getattr(options, k) for k in SETTINGS},
         "epoch": {k: int(v.sum()) for k, v in epoch_counts.items()}
-        | {"steps": len(epoch), "tokens_refresh": count_refresh_tokens(titles, options), "share": options.share},
+        | {"steps": len(epoch), "tokens_refresh": count_refresh_tokens(titles, options) * (options.refresh == "epoch")}
+        | {"share": options.share},
         "measured": {k: v.tolist() for k, v in counts.items()},
         "loss_difference": differences,
         "sides": sides,

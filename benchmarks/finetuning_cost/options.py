@@ -43,6 +43,9 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     default_chunks = chunking.chunks_with_activations
     parser.add_argument("--chunks_with_activations", type=int, default=default_chunks, help=help_chunks)
     parser.add_argument("--share", type=float, default=0.1, help="share of a step's titles that amortised methods encode")
+    parser.add_argument("--schedule", choices=["random", "once"], default="random", help="of amortised methods")
+    help_refresh = "when amortised methods encode the whole table again; start: the table counts as work done once"
+    parser.add_argument("--refresh", choices=["epoch", "start"], default="epoch", help=help_refresh)
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true")
     add_clock_option(parser)
     parser.add_argument("--accelerator", default="auto", help="accelerator of the trainer: auto, cpu or gpu")

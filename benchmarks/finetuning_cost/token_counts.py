@@ -64,7 +64,7 @@ def count_batches(
 
 
 def count_refresh_tokens(titles: FieldValues, options: argparse.Namespace) -> int:
-    """Return the tokens of the whole catalogue, which a table of vectors reads once per epoch.
+    """Return the tokens of the whole catalogue, which a refresh of the table of vectors reads.
 
     Args:
         titles: titles of the catalogue as tokens.

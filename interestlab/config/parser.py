@@ -102,4 +102,6 @@ class CommandParser(ArgumentParser):
         Raises:
             DataError: always.
         """
+        if message.rstrip().endswith("is not accepted"):  # an argument of a plugin
+            message += "; `interestlab plugins show NAME` lists what a plugin takes"
         raise DataError(" ".join(import_policy.explain(message).split())) from ex

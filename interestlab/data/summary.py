@@ -21,6 +21,7 @@ def describe(log: EventStore) -> tuple[dict[str, str], list[str]]:
     """
     lengths, meta = np.diff(log.offsets), log.meta
     first, last = (datetime.fromtimestamp(int(t), UTC) for t in (log.time.min(), log.time.max()))
+    days = (last - first).days
     tied = tie_fraction(log)
     item_counts = np.bincount(log.item, minlength=meta["items"])
     event_types = log.events.group_by("event").len().sort("len", descending=True).collect()
@@ -31,7 +32,7 @@ def describe(log: EventStore) -> tuple[dict[str, str], list[str]]:
         "items": f"{meta['items']:,}",
         "events": f"{meta['events']:,}",
         "density": f"{meta['events'] / meta['users'] / meta['items']:.4%}",
-        "time span": f"{first:%Y-%m-%d} to {last:%Y-%m-%d} ({(last - first).days:,} days)",
+        "time span": f"{first:%Y-%m-%d} to {last:%Y-%m-%d} ({_count_days(days)})",
         "event types": ", ".join(f"{name} {n:,}" for name, n in event_types.iter_rows()),
         "events per user": _format_spread(lengths),
         "events per item": _format_spread(item_counts),
@@ -46,7 +47,7 @@ def describe(log: EventStore) -> tuple[dict[str, str], list[str]]:
         )
     texts = {"event.text": log.events.select("text"), "item.title": log.items.lazy().select("title")}
     facts |= {name: _summarize_texts(frame.collect().to_series()) for name, frame in texts.items()}
-    return facts, _list_warnings(log, lengths, tied, tested, (last - first).days)
+    return facts, _list_warnings(log, lengths, tied, tested, days)
 
 
 def tie_fraction(log: EventStore) -> float:
@@ -77,6 +78,10 @@ def _summarize_texts(texts: pl.Series) -> str:
     )
 
 
+def _count_days(days: int) -> str:
+    return f"{days:,} day{'s' * (days != 1)}"
+
+
 def _list_warnings(log: EventStore, lengths: np.ndarray, tied: float, tested: int, days: int) -> list[str]:
     warnings = []
     if tied > 0.1:
@@ -93,7 +98,7 @@ def _list_warnings(log: EventStore, lengths: np.ndarray, tied: float, tested: in
     if log.meta["quarantined"] > 0.01 * log.meta["rows"]:
         warnings.append(f"{log.meta['quarantined'] / log.meta['rows']:.1%} of the rows are in quarantine.")
     if days < 30:
-        warnings.append(f"the log spans {days} days: too short to show slow changes of interest.")
+        warnings.append(f"the log spans {_count_days(days)}: too short to show slow changes of interest.")
     untrained = int((log.counts == 0).sum())
     if untrained > 0.05 * log.meta["items"]:
         warnings.append(

@@ -26,6 +26,7 @@ OPTIONAL_COLUMNS = ("event", "rating", "text", "position", "title", "description
 """Columns of the common schema that a source may leave out."""
 
 _PREVIEW_CHARACTERS = 40
+_DATE = r"^\d{4}-\d{1,2}-\d{1,2}"
 
 
 class ValidatedLog(NamedTuple):
@@ -138,6 +139,8 @@ def _invalid_timestamp(frame: pl.DataFrame) -> pl.Expr:
     return (
         pl.when(pl.col("timestamp").is_null())
         .then(pl.lit("timestamp is missing"))
+        .when(seconds.is_null() & value.str.contains(_DATE))
+        .then(pl.format("timestamp {} is a date; convert it to unix seconds", value))
         .when(seconds.is_null())
         .then(pl.format("timestamp is not a number of seconds: {}", value))
         .when((seconds <= 0) | (seconds >= LATEST_TIMESTAMP))

@@ -130,7 +130,7 @@ def test_model_width_is_passed_to_the_plugins(fit):
     [
         (["--model.encoder=ful"], "Did you mean 'full'"),
         (["--model.encoder=torch.nn.Linear"], "Encoder"),
-        (["--model.encoder=id", "--model.encoder.widht=3"], "widht"),
+        (["--model.encoder=id", "--model.encoder.widht=3"], "'widht' is not accepted; `interestlab plugins show NAME` lists"),
         (["--model.encoder=id", "--model.dynamics.beta=3"], "beta is 3"),
         (["--model.encoder={a: id, b: {class_path: id, init_args: {field: item.brand}}}"], "fusion head"),
         (["--model.encoder=id", "--model.encoder.field=item.titel"], "item.titel"),

@@ -82,6 +82,7 @@ def test_types_of_the_common_schema():
         ({"item_id": "  "}, "item_id is missing"),
         ({"timestamp": None}, "timestamp is missing"),
         ({"timestamp": "soon"}, "timestamp is not a number of seconds: soon"),
+        ({"timestamp": "2024-03-01T12:00"}, "timestamp 2024-03-01T12:00 is a date; convert it to unix seconds"),
         ({"timestamp": 1_500_000_000_000}, "timestamp 1500000000000 is outside 1970 to 2100 .it must be in unix seconds."),
         ({"timestamp": 0}, "timestamp 0 is outside"),
         ({"timestamp": dt.date(1960, 1, 1)}, "timestamp 1960-01-01 is outside"),

@@ -148,10 +148,13 @@ def test_the_runs_and_the_report_are_one_wandb_group(tmp_path, cache):
     runs = [file.read_bytes() for file in (folder / "trials").glob("*/wandb/offline-run-*/*.wandb")]
     assert len(runs) == 2
     assert all(b"tiny" in run and b"trial" in run for run in runs)
-    (report,) = (file.read_bytes() for file in (folder / "wandb").glob("offline-run-*/*.wandb"))
-    assert b"tiny-report" in report
-    assert b"comparison" in report
-    assert b"quality" in report
+    (report,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    deadline = time.monotonic() + 60
+    while b"quality" not in report.read_bytes():  # W&B's service process writes the file after the command has returned
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert b"tiny-report" in report.read_bytes()
+    assert b"comparison" in report.read_bytes()
 
 
 def test_the_folder_contains_the_wandb_sweep_and_a_log_per_trial(finished_sweep):
