@@ -17,11 +17,11 @@ from interestlab.data.datamodule import InterestData
 from interestlab.drift.analysis import Analysis, analyse
 from interestlab.drift.interests import build_interests
 from interestlab.drift.item_vectors import ENCODER_HELP, item_vectors
-from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import build_session_log
 from interestlab.drift.settings import Settings
 from interestlab.drift.vectors import reduce_dimensions
 from interestlab.inference.load import load
+from interestlab.inference.trajectory import ModelView
 from interestlab.utils.output_folders import default_folder, refuse_used
 
 DESCRIPTION = """Measure how interests moved (migration) and deepened (evolution): in the log of a config, or of a RUN, together

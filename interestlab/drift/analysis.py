@@ -13,12 +13,12 @@ from interestlab.data.event_store import EventStore
 from interestlab.drift.context import Context
 from interestlab.drift.interests import Interests
 from interestlab.drift.limitations import list_limitations
-from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.section import Section
 from interestlab.drift.section_registry import load_sections, order_by_dependency
 from interestlab.drift.session_log import SessionLog
 from interestlab.drift.settings import Settings
 from interestlab.errors import PluginError
+from interestlab.inference.trajectory import ModelView
 from interestlab.utils.versions import package_versions
 
 PACKAGES = ("interestlab", "numpy", "polars", "scipy", "scikit-learn", "POT", "ruptures", "river")

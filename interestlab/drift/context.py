@@ -12,7 +12,6 @@ from interestlab.data.event_store import EventStore
 from interestlab.drift.brands import rank_brands
 from interestlab.drift.changes import label_sessions
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.population import calendar_edges, catalogue_shift
 from interestlab.drift.segmentation import Segmentation, cluster_users
 from interestlab.drift.session_log import SessionLog
@@ -20,6 +19,7 @@ from interestlab.drift.settings import Settings
 from interestlab.drift.shares import InterestShares, half_the_sessions, sessions_since
 from interestlab.drift.verdicts import INSUFFICIENT_EVIDENCE
 from interestlab.errors import DataError, PluginError
+from interestlab.inference.trajectory import ModelView
 
 
 class LabelledEvents(NamedTuple):

@@ -29,9 +29,9 @@ from interestlab.drift.forecast.skill import score, squared_error, tune
 from interestlab.drift.forecast.table import SCHEMA
 from interestlab.drift.forecast.verdict import BEATS, verdict
 from interestlab.drift.interests import Interests, taxonomy_interests
-from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import build_session_log
 from interestlab.errors import DataError
+from interestlab.inference.trajectory import ModelView
 from interestlab.stats.bootstrap import ClusterBootstrap
 
 DATA_OPTIONS = [

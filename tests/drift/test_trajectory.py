@@ -10,9 +10,10 @@ from interestlab import load
 from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import taxonomy_interests
 from interestlab.drift.model.implied import expected, implied, implied_shares, last_events_changed
-from interestlab.drift.model.scale import logit_scale
-from interestlab.drift.model.trajectory import ModelView, velocity
+from interestlab.drift.model.velocity import velocity
 from interestlab.drift.session_log import build_session_log
+from interestlab.inference.logit_scale import logit_scale
+from interestlab.inference.trajectory import ModelView
 from interestlab.registry import OBJECTIVES
 
 DYNAMICS = ["ewma", "momentum", "multi_interest", "ode"]

@@ -20,9 +20,9 @@ from interestlab.drift.forecast.controls import random_encoder
 from interestlab.drift.forecast.forecasters import BASELINES, Averaged, Blend, Forecaster, Model, Tuned
 from interestlab.drift.forecast.skill import Scores, score, squared_error, tune
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import SessionLog, build_session_log
 from interestlab.errors import DataError
+from interestlab.inference.trajectory import ModelView
 from interestlab.stats.bootstrap import ClusterBootstrap, percentile_interval
 
 SHUFFLED_ORDER, SHUFFLED_LABELS, RANDOM_ENCODER, FROZEN = "shuffled order", "shuffled labels", "random encoder", "frozen"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from interestlab.drift.model.trajectory import ModelView
+from interestlab.inference.trajectory import ModelView
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.embedding_cache import EmbeddingCache
 from interestlab.model.frozen import detached_copy, embed_all_values, freeze

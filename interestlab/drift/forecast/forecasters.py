@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interestlab.drift.forecast.cases import Cases, Windows
 from interestlab.drift.model.implied import expected, implied_shares
-from interestlab.drift.model.trajectory import ModelView
+from interestlab.inference.trajectory import ModelView
 
 SETTINGS = 8
 MIXES = 12

@@ -12,10 +12,10 @@ import yaml
 from interestlab.data.datamodule import InterestData
 from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, Measurement, Row
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import ModelView
 from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
 from interestlab.inference.load import LOG_FINGERPRINT_KEYS, load
+from interestlab.inference.trajectory import ModelView
 from interestlab.utils.argument_checks import require_at_least
 
 SCHEMA = {

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import Interests
-from interestlab.drift.model.trajectory import ModelView
+from interestlab.inference.trajectory import ModelView
 
 CELLS = 4_000_000
 """Largest number of scores in memory at once."""
@@ -41,7 +41,7 @@ def implied_shares(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, sca
         catalogue: ``[I, D]`` normalized items.
         of: ``[I]`` interest of each item; -1 for none.
         count: number K of interests.
-        scales: ``S`` scales of the logits, see :func:`interestlab.drift.model.scale.logit_scale`.
+        scales: ``S`` scales of the logits, see :func:`interestlab.inference.logit_scale.logit_scale`.
 
     Returns:
         ``[S, N, K]`` float64 shares.
@@ -68,7 +68,7 @@ def implied(z: Tensor, catalogue: Tensor, of: np.ndarray, count: int, vectors: n
         of: ``[I]`` interest of each item; -1 for none.
         count: number K of interests.
         vectors: ``[I, D]`` vector of each item.
-        factor: scale of the logits, see :func:`interestlab.drift.model.scale.logit_scale`.
+        factor: scale of the logits, see :func:`interestlab.inference.logit_scale.logit_scale`.
 
     Returns:
         Shares and centroids of each user.

@@ -6,8 +6,9 @@ import polars as pl
 from interestlab.drift.decomposition import decompose
 from interestlab.drift.interests import Interests
 from interestlab.drift.model.implied import implied, last_events_changed
-from interestlab.drift.model.trajectory import ModelView, velocity
+from interestlab.drift.model.velocity import velocity
 from interestlab.drift.shares import InterestShares
+from interestlab.inference.trajectory import ModelView
 from interestlab.stats.divergence import jensen_shannon, total_variation
 
 LAST = 5

@@ -47,7 +47,7 @@ class Model(Section):
     }
     docs = """
 Only of a run. A trained dynamics has its own estimate of a user's interest after each event, `z_t`.
-`interestlab.drift.model.trajectory` computes all of them, as an evaluation would; `interestlab.drift.model.implied` turns them into
+`interestlab.inference.trajectory` computes all of them, as an evaluation would; `interestlab.drift.model.implied` turns them into
 shares, the probability that the model assigns to the items of each interest. The table compares the end of the first window with
 the end of the second. It has no p-values: a model that has learnt to move moves for every user.
 """
