@@ -144,7 +144,7 @@ def test_the_page_runs(capsys):
         "--data.source.events=8",
         "--trainer.enable_progress_bar=false",
     ]
-    main([*shlex.split(fit_line)[1:], *small, "--trainer.accelerator=cpu"])
+    main([*shlex.split(fit_line)[1:], *small, "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"])
     for line in replay_lines:
         main(shlex.split(line)[1:])
     printed = capsys.readouterr().out
