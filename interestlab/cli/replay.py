@@ -8,11 +8,11 @@ from rich.console import Console
 from interestlab.baselines.tables import format_fingerprint
 from interestlab.config.arguments import extract
 from interestlab.config.parser import CommandParser
-from interestlab.inference.load import open_run
 from interestlab.inference.trajectory import ModelView
 from interestlab.replay.events import ReplayedEvents
 from interestlab.replay.measure import measure
 from interestlab.replay.report import as_json, table
+from interestlab.training.open_run import open_run
 from interestlab.utils.argument_checks import require_at_least
 from interestlab.utils.atomic_files import write_text_atomic
 

@@ -10,9 +10,9 @@ import polars as pl
 from interestlab.data.added_items import fit_schema, place_items, read_item_table
 from interestlab.data.fields import parse_field
 from interestlab.errors import DataError, TrainingError
-from interestlab.inference.load import open_run
 from interestlab.model.added_items import AddedItemEmbeddings
 from interestlab.model.backbone import InterestBackbone
+from interestlab.training.open_run import open_run
 from interestlab.training.run_arguments import EXTENSION_FILE, read_extensions
 from interestlab.utils import artifact_store
 from interestlab.utils.output_folders import new_folder

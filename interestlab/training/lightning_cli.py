@@ -28,6 +28,7 @@ from interestlab.training.checkpoint_io import HashedCheckpointIO
 from interestlab.training.loggers import create_loggers
 from interestlab.training.recipe_arguments import AUTO, HELP, OPTION, add_recipe, choose_recipe, recipe_errors
 from interestlab.training.run_state import is_fast_dev_run
+from interestlab.training.warm_start import warm_start
 from interestlab.utils.atomic_files import write_text_atomic
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,9 @@ class InterestCLI(LightningCLI):
             "--run_name", type=str | None, default=None, help="Name of the run (default the name of its config file)."
         )
         parser.add_argument(OPTION, type=str, default=AUTO, help=HELP)
+        parser.add_argument(
+            "--from_run", type=str | None, default=None, help="Start from the options and the best weights of this run."
+        )
         parser.add_argument("--test_after_fit", type=bool, default=True, help="Test the best checkpoint at the end of fit.")
         parser.add_argument(
             "--loggers",
@@ -175,6 +179,13 @@ class InterestCLI(LightningCLI):
             if isinstance(err, ValueError | MisconfigurationException) and not isinstance(err, DataError):
                 raise DataError(first_reason(err)) from err  # a plugin or the trainer rejects its arguments
             raise
+
+    def before_fit(self) -> None:
+        """Copy the weights of the run that ``--from_run`` names."""
+        source = self.config.fit.from_run
+        if source is not None and not self.resume:
+            self.model.attach(self.datamodule)
+            warm_start(self.model, Path(source))
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

@@ -23,10 +23,11 @@ def add_run(args: list[str]) -> list[str]:
         DataError: the folder contains no run, or no such checkpoint; or an extended run would be trained.
     """
     command, rest = args[0], args[1:]
-    folder = last_value(rest, "--run_dir")
+    folder, checkpoint_name = last_value(rest, "--run_dir"), last_value(rest, "--ckpt_path")
+    if command == "fit" and checkpoint_name is None and (source := last_value(rest, "--from_run")) is not None:
+        return [command, *add_source(rest, Path(source))]
     if folder is None:
         return args
-    checkpoint_name = last_value(rest, "--ckpt_path")
     if command == "fit" and (Path(folder) / EXTENSION_FILE).exists():
         raise DataError(f"{folder} is an extended run, which is not trained further; resume its parent, and extend that again.")
     config = Path(folder) / "config.yaml"
@@ -43,6 +44,23 @@ def add_run(args: list[str]) -> list[str]:
             raise DataError(f"{checkpoint} does not exist; the run wrote no such checkpoint.")
         rest = [*rest, f"--ckpt_path={checkpoint}"]
     return [command, *rest]
+
+
+def add_source(args: list[str], source: Path) -> list[str]:
+    """Add the config of the run whose weights a training starts from.
+
+    Args:
+        args: the options of ``fit``.
+        source: folder of that run.
+
+    Raises:
+        DataError: the folder contains no run, or an extended one.
+    """
+    if (source / EXTENSION_FILE).exists():
+        raise DataError(f"{source} is an extended run; give --from_run its parent, and the items in the log.")
+    if not (source / "config.yaml").is_file():
+        raise DataError(f"{source} has no config.yaml, so it is not a run; give --from_run the folder of a finished fit.")
+    return [f"--config={source / 'config.yaml'}", *args]
 
 
 def read_extensions(folder: Path) -> list[dict[str, Any]]:

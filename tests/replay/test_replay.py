@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from interestlab.cli.main import main
-from interestlab.inference.load import open_run
 from interestlab.inference.trajectory import ModelView
 from interestlab.metrics import target_ranks
 from interestlab.replay.events import ReplayedEvents
 from interestlab.replay.measure import label, measure
+from interestlab.training.open_run import open_run
 
 OPTIONS = ["--model.encoder=id", "--data.split=global_time", "--data.source.users=60", "--data.source.events=12"]
 ROOT = Path(__file__).parents[2]

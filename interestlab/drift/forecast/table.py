@@ -14,8 +14,9 @@ from interestlab.drift.forecast.bench import CONTROLS, SHUFFLED_LABELS, Bench, M
 from interestlab.drift.interests import Interests
 from interestlab.drift.session_log import SessionLog
 from interestlab.errors import DataError
-from interestlab.inference.load import LOG_FINGERPRINT_KEYS, load
+from interestlab.inference.load import load
 from interestlab.inference.trajectory import ModelView
+from interestlab.training.open_run import LOG_FINGERPRINT_KEYS
 from interestlab.utils.argument_checks import require_at_least
 
 SCHEMA = {

@@ -16,6 +16,7 @@ from rich.console import Console
 from interestlab.baselines.tables import group_table, metrics_table
 from interestlab.training.lightning_module import InterestModel
 from interestlab.training.run_state import is_fast_dev_run
+from interestlab.training.warm_start import write_id_maps
 from interestlab.utils.atomic_files import atomic_write, write_text_atomic
 from interestlab.utils.versions import run_versions
 
@@ -40,6 +41,10 @@ class RunFolder(Callback):
         self.folder = trainer.strategy.broadcast(self.folder)
         if stage == "fit" and trainer.is_global_zero and not is_fast_dev_run(trainer):
             self.write_settings(trainer, pl_module)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero and not is_fast_dev_run(trainer):
+            write_id_maps(cast(InterestModel, pl_module).backbone, self.folder)
 
     def write_settings(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the config of the run and the versions that it runs with.
