@@ -40,7 +40,8 @@ def table(content: Mapping[str, Any], k: int) -> Table:
         k: the cut-off.
     """
     first, metrics = next(iter(content)), (f"recall@{k}", f"ndcg@{k}")
-    out = Table("user states refreshed", *metrics, f"Δ ndcg@{k}", "p", "without state", "behind")
+    out = Table("states refreshed", *metrics, f"Δ ndcg@{k}", "p", "without\nstate", "behind", padding=(0, 1, 0, 0))
+    out.columns[0].no_wrap = True
     out.caption = f"95% intervals over users, differences from states refreshed {first}"
     for name, values in content.items():
         cells = ["{:.4f}\n{:.4f} to {:.4f}".format(values[m]["mean"], *values[m]["ci95"]) for m in metrics]

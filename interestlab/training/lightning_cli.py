@@ -173,19 +173,16 @@ class InterestCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
+            source = self.config[self.subcommand].from_run
+            if self.subcommand == "fit" and source is not None and not self.resume:
+                self.model.attach(self.datamodule)
+                warm_start(self.model, Path(source))
         except Exception as err:
             if self.new_config:
                 self.new_config.unlink(missing_ok=True)  # settings that are refused leave no run
             if isinstance(err, ValueError | MisconfigurationException) and not isinstance(err, DataError):
                 raise DataError(first_reason(err)) from err  # a plugin or the trainer rejects its arguments
             raise
-
-    def before_fit(self) -> None:
-        """Copy the weights of the run that ``--from_run`` names."""
-        source = self.config.fit.from_run
-        if source is not None and not self.resume:
-            self.model.attach(self.datamodule)
-            warm_start(self.model, Path(source))
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
