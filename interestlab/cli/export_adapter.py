@@ -8,7 +8,7 @@ from typing import cast
 from interestlab.config.parser import CommandParser
 from interestlab.contract import Encoder
 from interestlab.errors import DataError
-from interestlab.inference.load import load_model
+from interestlab.training.open_run import load_model
 from interestlab.utils import artifact_store
 from interestlab.utils.output_folders import new_folder
 

@@ -183,7 +183,7 @@ def test_unreadable_input_is_reported_in_one_line(capsys, args):
 
 def test_every_config_is_found():
     assert len(CONFIGS) == 44
-    assert len(SWEEPS) == 10
+    assert len(SWEEPS) == 11
     assert len(DRIFT) == 2
 
 
