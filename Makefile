@@ -113,7 +113,7 @@ test-latest: .venv-latest/.installed
 bench: install
 	$(BIN)/python -m benchmarks.overhead
 
-# Train every dynamics on the public logs and write a table for each log into runs/leaderboard; takes days of one core. A part of it:
+# Train every dynamics on the public logs and write a table for each log; takes days of one core. A part of it:
 # make leaderboard LEADERBOARD='--logs scientific --seeds 0 --workers 2'
 DATA ?= ../shared/data
 leaderboard: install

@@ -7,7 +7,7 @@ copyright = "the interestlab authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "results/leaderboard/*"]  # tables that the page of the leaderboard includes
 html_theme = "furo"
 html_title = "interestlab"
 html_copy_source = False

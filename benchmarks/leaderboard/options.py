@@ -14,7 +14,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser(leaderboard)
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder per log")
     parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"), help="folder of the sweeps")
-    parser.add_argument("--tables", type=Path, default=Path("runs/leaderboard"), help="folder of the tables")
+    parser.add_argument("--tables", type=Path, default=Path("docs/results/leaderboard"), help="folder of the tables")
     parser.add_argument("--logs", nargs="+", choices=LOGS, default=list(LOGS), metavar="LOG", help=f"of {', '.join(LOGS)}")
     parser.add_argument("--dynamics", nargs="+", metavar="NAME", help="train these only; the tables show all that are done")
     parser.add_argument("--seeds", help="train these seeds only, such as 0,1")

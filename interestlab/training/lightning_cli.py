@@ -175,8 +175,7 @@ class InterestCLI(LightningCLI):
             super().instantiate_classes()
             source = self.config[self.subcommand].from_run
             if self.subcommand == "fit" and source is not None and not self.resume:
-                self.model.attach(self.datamodule)
-                warm_start(self.model, Path(source))
+                warm_start(self.model, self.datamodule, Path(source))
         except Exception as err:
             if self.new_config:
                 self.new_config.unlink(missing_ok=True)  # settings that are refused leave no run

@@ -11,6 +11,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from interestlab.data.datamodule import InterestData
 from interestlab.errors import DataError
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.streams import Stream
@@ -38,14 +39,15 @@ def write_id_maps(backbone: InterestBackbone, run: Path) -> None:
 
 
 @torch.no_grad()
-def warm_start(model: InterestModel, run: Path) -> None:
+def warm_start(model: InterestModel, data: InterestData, run: Path) -> None:
     """Copy the weights of a run's best checkpoint into a new model.
 
     A table row whose value the run knew is copied; the others keep their initial weights, like all weights that the run did not
     have.
 
     Args:
-        model: attached to its data; it is changed.
+        model: it is attached to the data, and changed.
+        data: the log to train on.
         run: folder of the run.
 
     Raises:
@@ -54,6 +56,12 @@ def warm_start(model: InterestModel, run: Path) -> None:
     checkpoint = run / "checkpoints" / "best.ckpt"
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint} does not exist; give --from_run the folder of a finished fit.")
+    if data.preparation.ties == "shuffle":
+        log.warning(
+            f"ties are shuffled differently in another log, so {run} may have been trained on targets that validation and test "
+            "rank here; use --data.ties=file in both runs to measure."
+        )
+    model.attach(data)
     source = load_model(checkpoint)[0].state_dict()
     tables = {f"backbone.encoders.{s.encoder}.": match_rows(model.backbone, s, run) for s in table_streams(model.backbone)}
     for name, target in model.state_dict().items():

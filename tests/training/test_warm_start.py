@@ -61,6 +61,13 @@ def test_values_that_the_run_knew_keep_their_vectors(fit, tmp_path):
     assert all(torch.equal(old_weights[name], new_weights[name]) for name in old_weights.keys() - tables)
 
 
+def test_shuffled_ties_are_warned_of(fit, tmp_path, caplog):
+    fit(*OPTIONS, "--data.ties=shuffle", steps=1, folder="old")
+    assert "shuffled differently" not in caplog.text
+    fit(f"--from_run={tmp_path / 'old'}", steps=1, folder="new")
+    assert "shuffled differently" in caplog.text
+
+
 def test_new_values_start_as_in_a_training_from_scratch(fit, tmp_path):
     old = fit_best(fit, *OPTIONS)
     more = ["--data.source.items=60", "--data.source.seed=1", *UNTRAINED]
