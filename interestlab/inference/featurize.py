@@ -45,7 +45,8 @@ class EventFeaturizer:
         self._indices = {item: index for index, item in enumerate(data.catalogue["item_id"])}
         # The columns on disk: those that are derived from the timestamp cannot be given.
         events = pl.scan_parquet(data.log.folder / "events.parquet", glob=False).collect_schema()
-        self._schemas = {"item": dict(data.log.items.schema), "event": dict(events)}
+        self.event_schema = dict(events)
+        self._schemas = {"item": dict(data.log.items.schema), "event": self.event_schema}
         columns = [c for schema in self._schemas.values() for c in schema if c not in RESERVED_COLUMNS]
         self._keys = dict.fromkeys((*EXTRA_KEYS, *columns))
 
@@ -115,6 +116,23 @@ class EventFeaturizer:
             return items
         frame = self._make_frame("event", events, since)
         return self.frozen.fuse_events(items, {s.name: self._embed_stream(s, frame) for s in self.backbone.event_streams})
+
+    def embed_value(self, stream: Stream, event: Mapping[str, Any], since: int | None) -> Tensor | None:
+        """Embed the value that one event has in one event stream.
+
+        Args:
+            stream: the stream.
+            event: the event.
+            since: unix seconds of the event before; None if unknown.
+
+        Returns:
+            ``[D]``; None if the event has no value.
+
+        Raises:
+            DataError: a column has another type than in the log.
+        """
+        vectors, present = self._embed_stream(stream, self._make_frame("event", [event], since))
+        return vectors[0] if present[0] else None
 
     def _embed_new_items(self, events: Sequence[Mapping[str, Any]]) -> Tensor:
         frame = self._make_frame("item", events)
