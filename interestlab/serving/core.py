@@ -278,18 +278,16 @@ class Core:
         with self.metrics.time("rank"):
             users = self.served.users.load(question.user_id for question in questions)
             choices = self._rank([(question, users[question.user_id]) for question in questions])
-        answers, exposures = [], []
+        answers = []
         for question, choice in zip(questions, choices, strict=True):
             user = users[question.user_id]
             items = self._explored(choice, question.k, user) if self.settings.explore else self._as_items(choice)
             user.shown = tuple(self.served.model.items.positions[item.item_id] for item in items)
             answers.append(Recommendations(question.user_id, choice.basis, self.served.model.version, items))
-            exposed = json.dumps([[item.item_id, item.score, item.propensity] for item in items])
-            exposures.append((question.user_id, time.time(), self.served.model.version, choice.basis, exposed))
             self.metrics.lists.labels(choice.basis).inc()
         if self.settings.log_exposure:
             with self.store.transaction():
-                self.store.add_exposures(exposures)
+                self.store.add_exposures(as_exposure(answer) for answer in answers)
         return answers
 
     @torch.no_grad()
@@ -474,6 +472,16 @@ def days_until(state: StoredState, at: float | None) -> float:
         at: unix seconds; None: the time of the last event.
     """
     return 0.0 if at is None or state.last_time is None else max(at - state.last_time, 0.0) / DAY
+
+
+def as_exposure(answer: Recommendations) -> tuple[str, float, str, str, str]:
+    """Return the row of the log of exposures for a list that is shown now.
+
+    Args:
+        answer: the list.
+    """
+    items = json.dumps([[item.item_id, item.score, item.propensity] for item in answer.items])
+    return answer.user_id, time.time(), answer.model, answer.basis, items
 
 
 def score_item(model: ServedModel, vector: Tensor, position: int) -> float:

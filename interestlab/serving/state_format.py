@@ -92,7 +92,7 @@ class StateFormat:
         rows = np.frombuffer(joined, np.uint8).reshape(len(blobs), sum(self._bytes))
         leaves, first = [], 0
         for shape, dtype, width in zip(self._shapes, self._dtypes, self._bytes, strict=True):
-            part = torch.from_numpy(np.ascontiguousarray(rows[:, first : first + width]))
+            part = torch.from_numpy(rows[:, first : first + width].copy())
             leaves.append(part.view(dtype).reshape(len(blobs), *shape))
             first += width
         return pytree.tree_unflatten(leaves, self._structure)
@@ -100,4 +100,4 @@ class StateFormat:
 
 def _to_bytes(leaf: Tensor) -> np.ndarray:
     """Return ``[B, ...]`` as ``[B, bytes]``."""
-    return leaf.contiguous().flatten(1).view(torch.uint8).numpy()
+    return leaf.contiguous().reshape(len(leaf), -1).view(torch.uint8).numpy()

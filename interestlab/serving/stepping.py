@@ -18,6 +18,10 @@ MAX_BATCH = 32
 """Number of users whose events are followed at once."""
 
 
+RESTART_PERIOD = 3
+"""A state starts again every so many times ``max_history`` events, which costs a third of a step per event."""
+
+
 class Move(NamedTuple):
     """An event that moves the state of a user.
 
@@ -140,8 +144,8 @@ class Events:
 class ConstantStates:
     """The state of the dynamics itself, for every dynamics whose state keeps its size.
 
-    A state follows between ``max_history`` and twice as many of a user's last events: it starts again from the log every
-    ``max_history`` events, since the model was trained on histories of that length.
+    The model was trained on histories of up to ``max_history`` events, so a state does not follow ever more of them: it starts
+    again with the last ``max_history`` events every :data:`RESTART_PERIOD` times as many.
 
     Args:
         frozen: the model in float32.
@@ -161,7 +165,8 @@ class ConstantStates:
         self.initial = self.format.pack(frozen.init_state(1), 1)[0]
 
     def first_event(self, count: int) -> int:
-        return max(0, ((count - 1) // self.max_history - 1) * self.max_history)
+        period = RESTART_PERIOD * self.max_history
+        return max(0, (count - 1) // period * period - self.max_history)
 
     def restarts_after(self, count: int) -> bool:
         return self.first_event(count) != self.first_event(count + 1)

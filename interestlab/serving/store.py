@@ -41,6 +41,10 @@ PARAMETERS = 500
 """Largest number of values in one ``IN`` of a query."""
 
 
+class StoreError(DataError):
+    """The store cannot be written now; what was to be written is not."""
+
+
 class StoredEvent(NamedTuple):
     """An event as it is stored.
 
@@ -111,7 +115,7 @@ class Store:
         """Commit everything inside at once, or nothing of it.
 
         Raises:
-            DataError: the file cannot be written, for instance because the disk is full.
+            StoreError: the file cannot be written, for instance because the disk is full.
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -123,7 +127,7 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as err:
-            raise DataError(f"{self.file} cannot be written: {err}") from err
+            raise StoreError(f"{self.file} cannot be written: {err}") from err
 
     # ---- events
 
