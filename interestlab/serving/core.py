@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -269,8 +270,6 @@ class Core:
         Args:
             questions: the lists that are asked for.
 
-        Raises:
-            DataError: the words of a question cannot be read.
         """
         if not questions:
             return []
@@ -302,7 +301,8 @@ class Core:
             vectors |= {i: ("state", vector) for i, vector in zip(known, user_vectors(model, states, days), strict=True)}
         for i, (question, user) in enumerate(asked):
             if not user.is_known and question.words:
-                vectors[i] = "words", model.words_state(question.words)[0]
+                with suppress(DataError):  # the model can read nothing of them, so the list is the popular one
+                    vectors[i] = "words", model.words_state(question.words)[0]
         choices = {}
         if vectors:
             together = torch.stack([vector for _, vector in vectors.values()])

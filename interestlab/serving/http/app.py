@@ -27,7 +27,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_BODY = 64 * 1024
 RETRY_SECONDS = b"1"
 JSON = b"application/json"
-BODY_METHODS = ("POST", "PUT")
+NO_CONTENT = 204
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ class App:
         elif scope["type"] == "http":
             start = time.perf_counter()
             reply = await self._reply(scope, receive)
-            headers = [(b"content-type", reply.content_type), (b"content-length", str(len(reply.body)).encode()), *reply.headers]
+            headers = list(reply.headers)
+            if reply.status != NO_CONTENT:
+                headers += [(b"content-type", reply.content_type), (b"content-length", str(len(reply.body)).encode())]
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
             await send({"type": "http.response.body", "body": reply.body})
             self.metrics.requests.labels(scope["method"] if scope["method"] in METHODS else "other", reply.status).inc()

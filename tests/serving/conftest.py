@@ -1,0 +1,105 @@
+"""Served models on the small shop, each fitted once per session, and cores over new stores."""
+
+import asyncio
+import copy
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("msgspec")
+pytest.importorskip("prometheus_client")
+
+sys.path.insert(0, str(Path(__file__).parent))  # the helper modules of this folder
+
+from interestlab.serving.core import Core, Settings
+from interestlab.serving.items import ItemTable
+from interestlab.serving.log_import import import_log
+from interestlab.serving.served_model import ServedModel
+from interestlab.serving.stepping import make_stepper
+from interestlab.serving.store import Store
+
+def part(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": name, "init_args": arguments}
+
+
+@pytest.fixture(scope="session")
+def run_cache(tmp_path_factory):
+    """Return the runs and their models by their options, and the folder for new runs."""
+    return {}, tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def fitted(fit, run_cache) -> Callable[..., Path]:
+    """Return a function that returns the folder of a run with the given options."""
+    runs, root = run_cache
+
+    def get_folder(*options: str) -> Path:
+        if options not in runs:
+            folder = root / str(len(runs))
+            fit(*options, "--model.dim=16", "--test_after_fit=false", steps=4, folder=str(folder))
+            runs[options] = folder
+        return runs[options]
+
+    return get_folder
+
+
+@pytest.fixture
+def signals_run(fitted, bert) -> Path:
+    """Return a run that reads ids and titles of items, and the type, rating and time of events."""
+    encoders = {
+        "id": part("id", std=0.1, min_count=1),
+        "title": part("static", model=bert, whiten=True),
+        **{name: part("behaviour", field=f"event.{name}") for name in ("event", "rating", "elapsed", "hour", "weekday")},
+    }
+    return fitted(f"--model.encoder={json.dumps(encoders)}", "--model.fusion=gated", "--model.dynamics=momentum")
+
+
+@pytest.fixture
+def ids_run(fitted) -> Callable[[str], Path]:
+    """Return a function that returns a run over ids with the given dynamics."""
+    return lambda dynamics: fitted("--model.encoder=id", f"--model.dynamics={dynamics}")
+
+
+@pytest.fixture
+def model(run_cache) -> Callable[[Path], ServedModel]:
+    """Return a function that returns the model of a run, with items of its own; the run is loaded once per session."""
+    models = run_cache[0]
+
+    def get_model(folder: Path) -> ServedModel:
+        if folder not in models:
+            models[folder] = ServedModel(folder)
+        loaded = copy.copy(models[folder])
+        frozen, data = loaded.frozen, loaded.data
+        loaded.items = ItemTable(data.catalogue["item_id"].to_list(), frozen.items, frozen.catalogue, data.log.counts)
+        loaded.stepper = make_stepper(frozen, loaded.items, loaded.version, data.max_history)
+        return loaded
+
+    return get_model
+
+
+@pytest.fixture
+def make_core(model, tmp_path) -> Callable[..., Core]:
+    """Return a function that returns a core: ``make_core(run, imported=True, file="a.sqlite", explore=.1)``."""
+
+    def make(run: Path, imported: bool = False, file: str = "store.sqlite", **settings: Any) -> Core:
+        served, store = model(run), Store(tmp_path / file)
+        import_log(store, served.data, imported)
+        return Core(served, store, Settings(**settings))
+
+    return make
+
+
+@pytest.fixture
+def core(make_core, signals_run) -> Core:
+    """Return a core over an empty store."""
+    return make_core(signals_run)
+
+
+@pytest.fixture
+def run_async() -> Callable[[Any], Any]:
+    """Return a function that runs a coroutine, for at most 30 seconds."""
+    return lambda coroutine: asyncio.run(asyncio.wait_for(coroutine, 30))
