@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS event (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS event_of_user ON event (user_id, idx);
 CREATE TABLE IF NOT EXISTS state (
-    version TEXT NOT NULL, user_id TEXT NOT NULL, count INTEGER NOT NULL, followed INTEGER NOT NULL, last_time INTEGER,
+    version TEXT NOT NULL, user_id TEXT NOT NULL, count INTEGER NOT NULL, is_known INTEGER NOT NULL, last_time INTEGER,
     tensors BLOB NOT NULL, PRIMARY KEY (version, user_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS model (version TEXT PRIMARY KEY, header TEXT NOT NULL, run TEXT NOT NULL, served INTEGER NOT NULL);
@@ -70,13 +70,13 @@ class StoredState(NamedTuple):
 
     Attributes:
         count: number of events in the log.
-        followed: number of these that the state follows.
+        is_known: whether the state follows any of them.
         last_time: unix seconds of the latest event.
         tensors: the state.
     """
 
     count: int
-    followed: int
+    is_known: bool
     last_time: int | None
     tensors: bytes
 
@@ -208,7 +208,7 @@ class Store:
             version: version of the model.
             user_ids: at most :data:`PARAMETERS` users.
         """
-        query = f"SELECT user_id, count, followed, last_time, tensors FROM state WHERE version = ? AND user_id IN ({_marks(user_ids)})"
+        query = f"SELECT user_id, count, is_known, last_time, tensors FROM state WHERE version = ? AND user_id IN ({_marks(user_ids)})"
         return {user: StoredState(*rest) for user, *rest in self._db.execute(query, (version, *user_ids))}
 
     def put_states(self, version: str, states: Mapping[str, StoredState]) -> None:
@@ -227,7 +227,7 @@ class Store:
         Args:
             version: version of the model.
         """
-        query = "SELECT user_id, count, followed, last_time, tensors FROM state WHERE version = ? ORDER BY user_id"
+        query = "SELECT user_id, count, is_known, last_time, tensors FROM state WHERE version = ? ORDER BY user_id"
         return {user: StoredState(*rest) for user, *rest in self._db.execute(query, (version,))}
 
     def serve_model(self, version: str, header: str, run: str) -> None:

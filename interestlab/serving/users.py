@@ -30,7 +30,7 @@ class User:
     @property
     def is_known(self) -> bool:
         """Whether the state follows any event."""
-        return self.state.followed > 0
+        return bool(self.state.is_known)
 
 
 class Step(NamedTuple):
@@ -59,7 +59,7 @@ class Users:
 
     def __init__(self, model: ServedModel, store: Store) -> None:
         self.model, self.store = model, store
-        self.start = StoredState(0, 0, None, model.stepper.initial)
+        self.start = StoredState(0, False, None, model.stepper.initial)
         self._cache: OrderedDict[str, User] = OrderedDict()
 
     def load(self, user_ids: Iterable[str]) -> dict[str, User]:
@@ -128,9 +128,8 @@ class Users:
         after = []
         for state, position, time, _ in steps:
             latest = time if state.last_time is None else max(time, state.last_time)
-            is_readable = position is not None
-            tensors = next(moved) if is_readable else state.tensors
-            after.append(StoredState(state.count + 1, state.followed + is_readable, latest, tensors))
+            tensors = state.tensors if position is None else next(moved)
+            after.append(StoredState(state.count + 1, state.is_known or position is not None, latest, tensors))
         return after
 
     def before_next(self, user_id: str, user: User) -> StoredState:
@@ -210,6 +209,6 @@ def elapsed_days(state: StoredState, time: int) -> float:
         state: the state after the last event.
         time: unix seconds.
     """
-    if not state.followed or state.last_time is None:
+    if not state.is_known or state.last_time is None:
         return 0.0
     return max(time - state.last_time, 0) / DAY

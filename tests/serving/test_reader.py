@@ -1,0 +1,97 @@
+"""The fast reader equals the reader that builds data frames."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from serving_events import START, as_mapping, event
+
+from interestlab.data import time_features
+from interestlab.errors import DataError
+from interestlab.inference.featurize import derive_time_features
+from interestlab.serving.reader import check_event_streams, compute_time_feature
+from interestlab.serving.served_model import ServedModel
+
+TYPES = st.sampled_from([None, "view", "purchase", " view ", "<b>cart</b>", "gaze", "", "ｖｉｅｗ"])
+RATINGS = st.none() | st.sampled_from([5, 4.0, 2.5, 0, -1, 3.7]) | st.floats(-10, 10)
+TIMES = st.integers(1, 4_102_444_799)
+EVENTS = st.lists(st.tuples(TYPES, RATINGS, TIMES), min_size=1, max_size=3)
+
+
+@pytest.fixture
+def reader(model, signals_run):
+    return model(signals_run).reader
+
+
+def assert_equal_to_frames(reader, rows):
+    since = None
+    for kind, rating, moment in rows:
+        one = event("e", time=moment, event=kind, rating=rating)
+        fast = reader.embed(one, since)
+        for stream, vector in zip(reader.streams, fast, strict=True):
+            slow = reader.featurizer.embed_value(stream, as_mapping(one) | {"timestamp": moment}, since)
+            assert (vector is None) == (slow is None), stream
+            if slow is not None:
+                assert torch.equal(vector, slow), stream
+        since = moment if since is None else max(since, moment)
+
+
+def test_an_event_is_read_as_by_the_training_time_reader(reader):
+    @given(EVENTS)
+    def check(rows):
+        with torch.no_grad():
+            assert_equal_to_frames(reader, rows)
+
+    check()
+
+
+def test_time_features_equal_those_of_a_frame():
+    rng = np.random.default_rng(0)
+    pauses = rng.integers(0, 2 ** rng.integers(0, 31, 10_000))
+    times = np.minimum(np.cumsum(np.append(rng.integers(1, 10**9), pauses)), 4_102_444_799)
+    times = np.concatenate([times[:5000], rng.integers(1, 4_102_444_799, 5000)])  # in order, then in any order
+    frame = derive_time_features(times.tolist(), None)
+    for name in time_features.COLUMNS:
+        since = [None, *times[:-1].tolist()]
+        fast = [compute_time_feature(name, t, s) for t, s in zip(times.tolist(), since, strict=True)]
+        assert fast == frame[name].to_list(), name
+
+
+@pytest.mark.slow
+def test_10_000_events_are_read_alike_and_fast(reader):
+    rng = np.random.default_rng(0)
+    kinds, ratings = [None, "view", "purchase", "gaze"], [None, 1.0, 2.0, 4.5]
+    rows = [(kinds[rng.integers(4)], ratings[rng.integers(4)], int(START + rng.integers(10**8))) for _ in range(10_000)]
+    with torch.no_grad():
+        assert_equal_to_frames(reader, rows)
+    events = [event("e", time=moment, event=kind, rating=rating) for kind, rating, moment in rows]
+    start = time.process_time()
+    for one in events:
+        reader.embed(one, START)
+    assert (time.process_time() - start) / len(events) < 1e-4
+
+
+def test_values_that_are_equal_in_python_are_kept_apart(reader):
+    """1, 1.0 and True are one key of a dict."""
+    for rating in (1, 1.0):
+        assert reader.embed(event("e", rating=rating), None) is not None
+    with pytest.raises(DataError, match="rating of the wrong type"):
+        reader.embed(event("e", rating="1"), None)
+
+
+def test_a_run_that_encodes_texts_of_events_is_refused(fitted, bert):
+    spec = {"class_path": "static", "init_args": {"model": bert, "fields": ["item.title", "event.text"]}}
+    run = fitted(f"--model.encoder={json.dumps({'words': spec})}", "--model.fusion=gated", "--model.dynamics=ewma")
+    with pytest.raises(DataError, match=r"encodes texts of events \(event.text\), which `serve` cannot do") as error:
+        ServedModel(run)
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_are_no_texts(model, signals_run):
+    served = model(signals_run)
+    check_event_streams(served.backbone, served.data.log.events.collect_schema())
+    assert {s.field for s in served.backbone.event_streams if served.backbone.encoder_of(s).preprocess_key} >= {"event.rating"}
