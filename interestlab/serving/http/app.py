@@ -66,9 +66,7 @@ class App:
     def __init__(self, service: Service, tokens: Tokens) -> None:
         self.service, self.tokens, self.metrics = service, tokens, service.core.metrics
         self._encoder = msgspec.json.Encoder()
-        self._decoders = {
-            (route.method, route.path): msgspec.json.Decoder(route.body) for route in ROUTES if route.body is not None
-        }
+        self._decoders = {route: msgspec.json.Decoder(route.body) for route in ROUTES if route.body is not None}
         self._openapi = self._encoder.encode(openapi_document(ROUTES))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,7 +163,7 @@ class App:
             if size > MAX_BODY:
                 raise HttpError(413, f"a body has at most {MAX_BODY:,} bytes.")
             more = message.get("more_body", False)
-        return self._decoders[route.method, route.path].decode(b"".join(chunks))
+        return self._decoders[route].decode(b"".join(chunks))
 
 
 METHODS = frozenset(route.method for route in ROUTES)

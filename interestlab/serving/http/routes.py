@@ -79,7 +79,7 @@ Handler = Callable[[Service, Mapping[str, str], Any, Any], Awaitable[Answer]]
 """Answers a request, given the parameters of its path, its query and its body."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
     """One endpoint.
 

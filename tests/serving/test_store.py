@@ -1,0 +1,101 @@
+"""The store on disk."""
+
+import sqlite3
+
+import pytest
+
+from interestlab.errors import DataError
+from interestlab.serving.state_format import StateFormat
+from interestlab.serving.store import Store, StoredEvent, StoredState, StoreError, measure_commit
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "a.sqlite")
+
+
+def stored(event_id, user="u", index=0, time=10):
+    return StoredEvent(event_id, user, index, time, "i", b"{}")
+
+
+def test_an_event_and_a_state_are_written_together_or_not_at_all(store):
+    with pytest.raises(StoreError, match="UNIQUE"), store.transaction():
+        store.add_events([stored("a")])
+        store.put_states("1", {"u": StoredState(1, True, 10, b"x")})
+        store.add_events([stored("a", "v")])
+    assert not store.has_events()
+    assert store.all_states("1") == {}
+    with store.transaction():
+        store.add_events([stored("a"), stored("b", "u", 1, 5)])
+        store.put_states("1", {"u": StoredState(2, True, 10, b"x")})
+    again = Store(store.file)
+    assert [event.event_id for event in again.events_of("u")] == ["a", "b"]
+    assert again.states("1", ["u", "v"]) == {"u": StoredState(2, True, 10, b"x")}
+    assert (again.latest_before("u", 2), again.latest_before("u", 0)) == (10, None)
+    assert again.count_events(["u", "v"]) == {"u": 2}
+
+
+def test_a_store_that_is_locked_reports_it(store, monkeypatch):
+    monkeypatch.setattr("interestlab.serving.store.BUSY_SECONDS", 0.01)
+    other = Store(store.file)
+    with store.transaction(), pytest.raises(StoreError, match="locked"), other.transaction():
+        pass
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "a.sqlite").write_text("no database" * 100)
+    with pytest.raises(DataError, match=r"a.sqlite cannot be opened .* give another --store"):
+        Store(tmp_path / "a.sqlite")
+
+
+@pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
+def test_a_durable_store_waits_for_the_disk(tmp_path, durable, level):
+    store = Store(tmp_path / "a.sqlite", durable=durable)
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (level,)
+    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_the_cost_of_a_commit_is_measured_in_a_scratch_file(tmp_path):
+    assert 0 < measure_commit(tmp_path, durable=False, commits=2) < 5
+    assert not list(tmp_path.iterdir())
+
+
+def test_states_of_the_last_two_models_are_kept(store):
+    for version in ("1", "2", "1", "3"):
+        with store.transaction():
+            store.serve_model(version, f"header {version}", "run")
+            store.put_states(version, {"u": StoredState(1, True, 10, version.encode())})
+            store.put_vector(version, "i", b"v")
+    assert [version for version in "123" if store.all_states(version)] == ["1", "3"]
+    assert [version for version in "123" if store.vectors(version)] == ["1", "3"]
+    with store.transaction():
+        store.serve_model("1", "another header", "run")
+    assert store.all_states("1") == {}
+
+
+def test_a_state_is_tensors_and_the_hash_of_its_header(store):
+    import torch
+
+    state = {"z": torch.arange(6.0).reshape(3, 2), "seen": torch.tensor([True, False, True]), "n": torch.tensor([[7], [8], [9]])}
+    formats = [StateFormat(state, version, "some.Dynamics") for version in ("1", "2")]
+    blobs = formats[0].pack(state, 3)
+    assert {len(blob) for blob in blobs} == {8 + 2 * 4 + 1 + 8}
+    for name, tensor in formats[0].unpack(blobs[::-1]).items():
+        assert torch.equal(tensor, state[name].flip(0))
+        assert tensor.dtype == state[name].dtype
+    assert '"dtype": "float32", "shape": [2]' in formats[0].header
+    assert '"version": "1"' in formats[0].header
+    with pytest.raises(DataError, match="belongs to another model"):
+        formats[1].unpack(blobs)
+
+
+def test_the_database_contains_no_pickle(make_core, signals_run):
+    from serving_events import walk
+
+    core = make_core(signals_run)
+    core.apply(walk("u", 1))
+    with sqlite3.connect(core.store.file) as db:
+        ((header,),) = db.execute("SELECT header FROM model")
+        ((tensors,),) = db.execute("SELECT tensors FROM state")
+    assert '"dynamics": "interestlab.dynamics.momentum"' in header
+    assert len(tensors) == len(core.served.model.stepper.initial)
