@@ -54,7 +54,9 @@ def serve_parser() -> CommandParser:
     parser.add_argument("--port", type=int, default=8000, help="port")
     parser.add_argument("--store", type=Path | None, help="SQLite file of events and states (default RUN/serve.sqlite)")
     parser.add_argument("--durable", action="store_true", help="let each commit wait for the disk, against a loss of power")
-    parser.add_argument("--import_log", type=bool, default=True, help="whether a new store starts with the events of the run's log")
+    parser.add_argument(
+        "--import_log", type=bool, default=True, help="whether a new store starts with the events of the run's log"
+    )
     parser.add_argument("--tokens", type=Path | None, help="file with lines ROLE TOKEN; the roles are read, write and admin")
     parser.add_argument("--exact_up_to", type=int, default=20_000, help="search catalogues up to this size exactly")
     parser.add_argument("--log_exposure", action="store_true", help="log every list with its scores, version and propensities")

@@ -24,6 +24,7 @@ from interestlab.serving.messages import (
     Basis,
     Event,
     EventResult,
+    ImaginedEvent,
     ItemResult,
     ItemWords,
     ModelInfo,
@@ -44,11 +45,11 @@ from interestlab.serving.users import Step, User, Users
 MAX_ID = 200
 
 
-class Conflict(DataError):
+class ConflictError(DataError):
     """Something of this id exists already, and differs."""
 
 
-class NotFound(DataError):
+class NotFoundError(DataError):
     """There is nothing of this id."""
 
 
@@ -75,13 +76,13 @@ class Served(NamedTuple):
     Attributes:
         model: the model.
         users: the users, as this model reads them.
-        index: finds items.
+        item_index: finds items.
         index_note: which index was chosen, and why.
     """
 
     model: ServedModel
     users: Users
-    index: Index
+    item_index: Index
     index_note: str
 
 
@@ -126,7 +127,11 @@ class Core:
     """
 
     def __init__(
-        self, model: ServedModel, store: Store, settings: Settings = Settings(), metrics: Metrics | None = None  # noqa: B008 (frozen)
+        self,
+        model: ServedModel,
+        store: Store,
+        settings: Settings = Settings(),
+        metrics: Metrics | None = None,
     ) -> None:
         self.store, self.settings, self.metrics = store, settings, metrics or Metrics()
         self._random = random.Random(settings.seed)
@@ -164,7 +169,7 @@ class Core:
         """
         model = served.model
         for position in add_stored_items(model, self.store):
-            served.index.add(position)
+            served.item_index.add(position)
         with self.store.transaction():
             self.store.serve_model(model.version, model.stepper.header, str(model.run))
             for position in range(model.items.num_trained, len(model.items)):
@@ -174,11 +179,11 @@ class Core:
         self._changed = None
         served.users.store = self.store
         self.served = served
-        self.metrics.set_model(model.version, served.index.name, served.index.recall)
+        self.metrics.set_model(model.version, served.item_index.name, served.item_index.recall)
 
     def describe_model(self) -> ModelInfo:
         """Describe the model that is served."""
-        model, _, index, _ = self.served
+        model, index = self.served.model, self.served.item_index
         return ModelInfo(model.version, str(model.run), index.name, index.recall)
 
     # ---- events
@@ -209,7 +214,7 @@ class Core:
                 continue
             try:
                 steps[user_id] = event, self._read(event, user_id, loaded[user_id])
-            except NotFound as err:
+            except NotFoundError as err:
                 results[event.event_id] = EventResult(event.event_id, "unknown_item", str(err))
             except DataError as err:
                 results[event.event_id] = EventResult(event.event_id, "invalid", str(err))
@@ -219,7 +224,7 @@ class Core:
                 after = dict(zip(steps, users.follow([step for _, step in steps.values()]), strict=True))
             with self.metrics.time("commit"), self.store.transaction():
                 self.store.add_events(
-                    StoredEvent(e.event_id, user, step.state.count, step.time, e.item_id.strip(), bodies[e.event_id])
+                    StoredEvent(e.event_id, user, step.state.num_events, step.time, e.item_id.strip(), bodies[e.event_id])
                     for user, (e, step) in steps.items()
                 )
                 if model.stepper.stores_states:
@@ -238,7 +243,7 @@ class Core:
         clean_id(user_id)
         position = model.items.find(event.item_id)
         if position is None:
-            raise NotFound("the model has no item of this item_id; add it with PUT /v1/items/{item_id}.")
+            raise NotFoundError("the model has no item of this item_id; add it with PUT /v1/items/{item_id}.")
         state = users.before_next(user_id, user)
         return Step(state, position, int(event.timestamp), model.reader.embed(event, state.last_time))
 
@@ -292,7 +297,7 @@ class Core:
     @torch.no_grad()
     def _rank(self, asked: Sequence[tuple[Question, User]]) -> list[Choice]:
         """Return the best items of each user."""
-        model, index = self.served.model, self.served.index
+        model, index = self.served.model, self.served.item_index
         vectors: dict[int, tuple[Basis, Tensor]] = {}
         known = [i for i, (_, user) in enumerate(asked) if user.is_known]
         if known:
@@ -317,7 +322,7 @@ class Core:
     def _popular(self, user: User, k: int) -> Choice:
         items, excluded = self.served.model.items, self._excluded(user)
         eligible = (p for p in items.by_popularity if p not in excluded and not items.is_retired[p])
-        ranked = [(position, items.count_of(position)) for position in islice(eligible, k)]
+        ranked: Ranked = [(position, items.count_of(position)) for position in islice(eligible, k)]
         return Choice("popular", ranked, items.count_of)
 
     def _as_items(self, choice: Choice) -> list[RankedItem]:
@@ -343,14 +348,14 @@ class Core:
             user_id: the user.
 
         Raises:
-            NotFound: the user has no event.
+            NotFoundError: the user has no event.
         """
         user_id = clean_id(user_id)
         user = self.served.users.load([user_id])[user_id]
-        if not user.state.count:
-            raise NotFound("there is no event of this user.")
+        if not user.state.num_events:
+            raise NotFoundError("there is no event of this user.")
         basis: Basis = "state" if user.is_known else "popular"
-        return UserInfo(user_id, user.state.count, user.state.last_time, basis, self.served.model.version)
+        return UserInfo(user_id, user.state.num_events, user.state.last_time, basis, self.served.model.version)
 
     def erase_user(self, user_id: str) -> bool:
         """Erase a user from the log, the states and the exposures, and return whether there was anything.
@@ -373,7 +378,7 @@ class Core:
             question: the events.
 
         Raises:
-            NotFound: an event to remove is not one of the user's, or an added item is unknown.
+            NotFoundError: an event to remove is not one of the user's, or an added item is unknown.
             DataError: the log has no such column.
         """
         model, users = self.served.model, self.served.users
@@ -381,25 +386,26 @@ class Core:
         before = users.load([user_id])[user_id]
         logged = self.store.events_of(user_id)
         if unknown := set(question.remove) - {event.event_id for event in logged}:
-            raise NotFound(f"the user has no event {min(unknown)}.")
+            raise NotFoundError(f"the user has no event {min(unknown)}.")
         removed = set(question.remove)
         kept = [EVENT_DECODER.decode(event.body) for event in logged if event.event_id not in removed]
         for added in question.add:
             if model.items.find(added.item_id) is None:
-                raise NotFound(f"the model has no item {added.item_id}.")
+                raise NotFoundError(f"the model has no item {added.item_id}.")
             model.reader.embed(added, None)
-        history = [*kept, *question.add]
+        history: list[Event | ImaginedEvent] = [*kept, *question.add]
         first = model.stepper.first_event(len(history))
         latest = max((int(event.timestamp) for event in history[:first]), default=None)
-        start = users.start._replace(count=first, last_time=latest)
+        start = users.start._replace(num_events=first, last_time=latest)
         state = users.replay({user_id: (start, history[first:])})[user_id]
         positions = (model.items.find(event.item_id) for event in history)
         after = User(state, {position for position in positions if position is not None})
         asked = Question(user_id, question.k, question.at)
         version = model.version
-        lists = (Recommendations(user_id, choice.basis, version, self._as_items(choice)) for choice in self._rank(
-            [(asked, before), (asked, after)]
-        ))
+        lists = (
+            Recommendations(user_id, choice.basis, version, self._as_items(choice))
+            for choice in self._rank([(asked, before), (asked, after)])
+        )
         return WhatIfResult(*lists)
 
     # ---- items
@@ -412,7 +418,7 @@ class Core:
             words: its words; those of an item of the run are not read again.
 
         Raises:
-            Conflict: the item was added before, with other words.
+            ConflictError: the item was added before, with other words.
             DataError: the model can read nothing of the item, or the id is not one.
         """
         model, item_id = self.served.model, clean_id(item_id)
@@ -423,10 +429,10 @@ class Core:
                 self.store.add_item(item_id, body)
                 self.store.put_vector(model.version, item_id, vector.numpy().tobytes())
                 self.store.set_retired(item_id, False)
-            self.served.index.add(model.items.add(item_id, vector, model.compare_form(vector)))
+            self.served.item_index.add(model.items.add(item_id, vector, model.compare_form(vector)))
             return ItemResult(item_id, "added")
         if position >= model.items.num_trained and self.store.item(item_id) != body:
-            raise Conflict("the item was added before, with other words; retire it, and add another id.")
+            raise ConflictError("the item was added before, with other words; retire it, and add another id.")
         if not model.items.is_retired[position]:
             return ItemResult(item_id, "known")
         with self.store.transaction():
@@ -441,12 +447,12 @@ class Core:
             item_id: its id.
 
         Raises:
-            NotFound: there is no such item.
+            NotFoundError: there is no such item.
         """
         item_id = clean_id(item_id)
         position = self.served.model.items.find(item_id)
         if position is None:
-            raise NotFound("there is no item of this item_id.")
+            raise NotFoundError("there is no item of this item_id.")
         with self.store.transaction():
             self.store.set_retired(item_id, True)
         self.served.model.items.set_retired(position, True)
@@ -514,7 +520,8 @@ def add_stored_items(model: ServedModel, store: Store) -> list[int]:
         else:
             vector = model.embed_item(ITEM_DECODER.decode(body))
         added.append(model.items.add(item_id, vector, model.compare_form(vector)))
-    retired = {model.items.find(item_id) for item_id in store.retired()} - {None}
+    positions = (model.items.find(item_id) for item_id in store.retired())
+    retired = {position for position in positions if position is not None}
     for position in retired | set(np.flatnonzero(model.items.is_retired).tolist()):
         model.items.set_retired(position, position in retired)
     return added

@@ -71,9 +71,9 @@ class ExactIndex:
         scores = scores.amax(1) if users.ndim == 3 else scores
         if self.items.num_retired:
             scores[:, torch.from_numpy(self.items.is_retired)] = -torch.inf
-        for row, positions in zip(scores, excluded, strict=True):
-            if positions:
-                row[list(positions)] = -torch.inf
+        for row, left_out in zip(scores, excluded, strict=True):
+            if left_out:
+                row[list(left_out)] = -torch.inf
         values, positions = scores.topk(min(k, scores.shape[1]), 1)
         return [in_order(*row) for row in zip(positions.tolist(), values.tolist(), strict=True)]
 
@@ -123,7 +123,9 @@ class InvertedFile:
         retired, ranked = self.items.is_retired, []
         for i, left_out in enumerate(excluded):
             positions = np.unique(found[i])
-            positions = np.array([p for p in positions[positions >= 0].tolist() if p not in left_out and not retired[p]], np.int64)
+            positions = np.array(
+                [p for p in positions[positions >= 0].tolist() if p not in left_out and not retired[p]], np.int64
+            )
             if len(positions) < min(k, len(self.items) - self.items.num_retired - len(left_out)):
                 ranked += self.exact.search(users[i : i + 1], k, [left_out])  # too many of the found items are left out
                 continue

@@ -32,7 +32,9 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.stage = Histogram("interestlab_stage_seconds", "Seconds by stage", ["stage"], registry=registry, buckets=SECONDS)
         self.requests = Counter("interestlab_requests", "Requests", ["method", "status"], registry=registry)
-        self.request_seconds = Histogram("interestlab_request_seconds", "Seconds by request", registry=registry, buckets=SECONDS)
+        self.request_seconds = Histogram(
+            "interestlab_request_seconds", "Seconds by request", registry=registry, buckets=SECONDS
+        )
         self.batch_size = Histogram("interestlab_batch_events", "Events by batch", registry=registry, buckets=BATCH_SIZES)
         self.queue = Gauge("interestlab_queue", "Events and calls that wait", registry=registry)
         self.events = Counter("interestlab_events", "Events by status", ["status"], registry=registry)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from interestlab.serving.batcher import Batcher
-from interestlab.serving.core import Conflict, Core
+from interestlab.serving.core import ConflictError, Core
 from interestlab.serving.core_thread import CoreThread
 from interestlab.serving.messages import Event, EventResult, ModelInfo
 from interestlab.serving.swap import prepare_swap
@@ -72,11 +72,11 @@ class Service:
             run: folder of the run.
 
         Raises:
-            Conflict: another swap is running.
+            ConflictError: another swap is running.
             DataError: the run cannot be served.
         """
         if self._swapping.locked():
-            raise Conflict("another model is being loaded; try again when it is served.")
+            raise ConflictError("another model is being loaded; try again when it is served.")
         async with self._swapping:
             await self.thread.run(self.core.watch_changes)
             served, info = await asyncio.to_thread(prepare_swap, self.core, run)

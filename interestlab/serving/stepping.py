@@ -27,14 +27,14 @@ class Move(NamedTuple):
 
     Attributes:
         state: the state before the event.
-        count: number of the user's events before it.
+        num_events: number of the user's events before it.
         position: position of its item.
         streams: embedding of its value in each event stream.
         days: days since the user's previous event.
     """
 
     state: bytes
-    count: int
+    num_events: int
     position: int
     streams: StreamVectors
     days: float
@@ -220,8 +220,8 @@ class EventWindows:
         after = []
         for move, x in zip(moves, self.events.embed(moves).numpy(), strict=False):
             window = np.frombuffer(move.state, self.record)
-            new = np.array([(move.count, move.days, x)], self.record)
-            window = np.concatenate([window[window["index"] >= self.first_event(move.count + 1)], new])
+            new = np.array([(move.num_events, move.days, x)], self.record)
+            window = np.concatenate([window[window["index"] >= self.first_event(move.num_events + 1)], new])
             window["days"][0] = 0  # in training, the first event that is read has no time before it
             after.append(window.tobytes())
         return after

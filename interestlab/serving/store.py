@@ -11,12 +11,12 @@ from interestlab.errors import DataError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
-    event_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, idx INTEGER NOT NULL, time INTEGER NOT NULL, item_id TEXT NOT NULL,
+    event_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, number INTEGER NOT NULL, time INTEGER NOT NULL, item_id TEXT NOT NULL,
     body BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS event_of_user ON event (user_id, idx);
+CREATE UNIQUE INDEX IF NOT EXISTS event_of_user ON event (user_id, number);
 CREATE TABLE IF NOT EXISTS state (
-    version TEXT NOT NULL, user_id TEXT NOT NULL, count INTEGER NOT NULL, is_known INTEGER NOT NULL, last_time INTEGER,
+    version TEXT NOT NULL, user_id TEXT NOT NULL, num_events INTEGER NOT NULL, is_known INTEGER NOT NULL, last_time INTEGER,
     tensors BLOB NOT NULL, PRIMARY KEY (version, user_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS model (version TEXT PRIMARY KEY, header TEXT NOT NULL, run TEXT NOT NULL, served INTEGER NOT NULL);
@@ -51,7 +51,7 @@ class StoredEvent(NamedTuple):
     Attributes:
         event_id: identifies it.
         user_id: the user.
-        index: number of the user's events before it.
+        number: number of the user's events before it.
         time: unix seconds.
         item_id: the item.
         body: all of its columns.
@@ -59,7 +59,7 @@ class StoredEvent(NamedTuple):
 
     event_id: str
     user_id: str
-    index: int
+    number: int
     time: int
     item_id: str
     body: bytes
@@ -69,13 +69,13 @@ class StoredState(NamedTuple):
     """The state of a user after some events.
 
     Attributes:
-        count: number of events in the log.
+        num_events: number of events in the log.
         is_known: whether the state follows any of them.
         last_time: unix seconds of the latest event.
         tensors: the state.
     """
 
-    count: int
+    num_events: int
     is_known: bool
     last_time: int | None
     tensors: bytes
@@ -153,20 +153,22 @@ class Store:
 
         Args:
             user_id: the user.
-            first: index of the first event to return.
+            first: number of the events before the first that is returned.
         """
-        columns = "event_id, user_id, idx, time, item_id, body"
-        rows = self._db.execute(f"SELECT {columns} FROM event WHERE user_id = ? AND idx >= ? ORDER BY idx", (user_id, first))
+        columns = "event_id, user_id, number, time, item_id, body"
+        rows = self._db.execute(
+            f"SELECT {columns} FROM event WHERE user_id = ? AND number >= ? ORDER BY number", (user_id, first)
+        )
         return [StoredEvent(*row) for row in rows]
 
-    def latest_before(self, user_id: str, index: int) -> int | None:
+    def latest_before(self, user_id: str, number: int) -> int | None:
         """Return the latest time among the first events of a user; None without events.
 
         Args:
             user_id: the user.
-            index: number of events.
+            number: number of events.
         """
-        row = self._db.execute("SELECT MAX(time) FROM event WHERE user_id = ? AND idx < ?", (user_id, index)).fetchone()
+        row = self._db.execute("SELECT MAX(time) FROM event WHERE user_id = ? AND number < ?", (user_id, number)).fetchone()
         return None if row is None else row[0]
 
     def count_events(self, user_ids: Sequence[str]) -> dict[str, int]:
@@ -175,7 +177,7 @@ class Store:
         Args:
             user_ids: at most :data:`PARAMETERS` users.
         """
-        query = f"SELECT user_id, MAX(idx) + 1 FROM event WHERE user_id IN ({_marks(user_ids)}) GROUP BY user_id"
+        query = f"SELECT user_id, MAX(number) + 1 FROM event WHERE user_id IN ({_marks(user_ids)}) GROUP BY user_id"
         return dict(self._db.execute(query, user_ids))
 
     def items_of(self, user_id: str) -> list[str]:
@@ -208,7 +210,8 @@ class Store:
             version: version of the model.
             user_ids: at most :data:`PARAMETERS` users.
         """
-        query = f"SELECT user_id, count, is_known, last_time, tensors FROM state WHERE version = ? AND user_id IN ({_marks(user_ids)})"
+        columns = "user_id, num_events, is_known, last_time, tensors"
+        query = f"SELECT {columns} FROM state WHERE version = ? AND user_id IN ({_marks(user_ids)})"
         return {user: StoredState(*rest) for user, *rest in self._db.execute(query, (version, *user_ids))}
 
     def put_states(self, version: str, states: Mapping[str, StoredState]) -> None:
@@ -227,7 +230,7 @@ class Store:
         Args:
             version: version of the model.
         """
-        query = "SELECT user_id, count, is_known, last_time, tensors FROM state WHERE version = ? ORDER BY user_id"
+        query = "SELECT user_id, num_events, is_known, last_time, tensors FROM state WHERE version = ? ORDER BY user_id"
         return {user: StoredState(*rest) for user, *rest in self._db.execute(query, (version,))}
 
     def serve_model(self, version: str, header: str, run: str) -> None:

@@ -37,7 +37,7 @@ def prepare_swap(core: Core, run: Path) -> tuple[Served, ModelInfo]:
         overlap, compared = compare(old._replace(users=Users(old.model, store)), served, store.latest_users(MEASURED_USERS))
     finally:
         store.close()
-    return served, ModelInfo(model.version, str(run), served.index.name, served.index.recall, overlap, compared)
+    return served, ModelInfo(model.version, str(run), served.item_index.name, served.item_index.recall, overlap, compared)
 
 
 def compare(old: Served, new: Served, user_ids: list[str]) -> tuple[float | None, int]:
@@ -66,5 +66,5 @@ def best_items(served: Served, user_ids: list[str]) -> dict[str, set[str]]:
         return {}
     vectors = user_vectors(served.model, [user.state for user in users.values()])
     excluded = [user.history if served.model.exclude_history else frozenset() for user in users.values()]
-    found = served.index.search(vectors, MEASURED_AT, excluded)
+    found = served.item_index.search(vectors, MEASURED_AT, excluded)
     return {user: {served.model.items.ids[p] for p, _ in ranked} for user, ranked in zip(users, found, strict=True)}

@@ -13,6 +13,7 @@ from interestlab.serving.served_model import ServedModel
 from interestlab.serving.stepping import MAX_BATCH, Move
 from interestlab.serving.store import PARAMETERS, Store, StoredState
 
+
 @dataclass(slots=True)
 class User:
     """A user in memory.
@@ -119,7 +120,7 @@ class Users:
 
     def _follow_batch(self, steps: Sequence[Step]) -> list[StoredState]:
         moves = [
-            Move(state.tensors, state.count, position, streams, elapsed_days(state, time))
+            Move(state.tensors, state.num_events, position, streams, elapsed_days(state, time))
             for state, position, time, streams in steps
             if position is not None
         ]
@@ -129,7 +130,7 @@ class Users:
         for state, position, time, _ in steps:
             latest = time if state.last_time is None else max(time, state.last_time)
             tensors = state.tensors if position is None else next(moved)
-            after.append(StoredState(state.count + 1, state.is_known or position is not None, latest, tensors))
+            after.append(StoredState(state.num_events + 1, state.is_known or position is not None, latest, tensors))
         return after
 
     def before_next(self, user_id: str, user: User) -> StoredState:
@@ -141,7 +142,7 @@ class Users:
             user_id: the id.
             user: the user.
         """
-        count, stepper = user.state.count, self.model.stepper
+        count, stepper = user.state.num_events, self.model.stepper
         if not stepper.restarts_after(count):
             return user.state
         return self.replay({user_id: self._logged(user_id, stepper.first_event(count + 1))})[user_id]
@@ -184,13 +185,13 @@ class Users:
 
     def _logged(self, user_id: str, first: int) -> tuple[StoredState, list[Event]]:
         """Return the state before some event of a user, as if the log began there, and the events from it on."""
-        start = self.start._replace(count=first, last_time=self.store.latest_before(user_id, first))
+        start = self.start._replace(num_events=first, last_time=self.store.latest_before(user_id, first))
         return start, [EVENT_DECODER.decode(event.body) for event in self.store.events_of(user_id, first)]
 
     def _read(self, user_ids: list[str]) -> dict[str, User]:
         counts = self.store.count_events(user_ids)
         stored = self.store.states(self.model.version, user_ids) if self.model.stepper.stores_states else {}
-        stale = {user: count for user, count in counts.items() if user not in stored or stored[user].count != count}
+        stale = {user: count for user, count in counts.items() if user not in stored or stored[user].num_events != count}
         states = stored | self.rebuild(stale)
         users = {}
         for user_id in user_ids:

@@ -22,6 +22,7 @@ from interestlab.serving.served_model import ServedModel
 from interestlab.serving.stepping import make_stepper
 from interestlab.serving.store import Store
 
+
 def part(name: str, **arguments: Any) -> dict[str, Any]:
     return {"class_path": name, "init_args": arguments}
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 import pytest
 from serving_events import ITEMS, START, event
 
+import interestlab
 from interestlab.cli.main import main
 from interestlab.errors import DataError
 from interestlab.serving.http.server import check_address
@@ -206,6 +207,7 @@ def test_what_cannot_be_served_is_one_line(capsys, options, message):
 
 @pytest.mark.parametrize("module", ["granian", "msgspec", "prometheus_client"])
 def test_without_its_packages_the_extra_is_named(monkeypatch, capsys, module):
+    monkeypatch.setattr(interestlab, "serving", interestlab.serving)  # the import below replaces it
     for name in [name for name in sys.modules if name.startswith("interestlab.serving") or name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)

@@ -14,15 +14,19 @@ def store(tmp_path):
     return Store(tmp_path / "a.sqlite")
 
 
-def stored(event_id, user="u", index=0, time=10):
-    return StoredEvent(event_id, user, index, time, "i", b"{}")
+def stored(event_id, user="u", number=0, time=10):
+    return StoredEvent(event_id, user, number, time, "i", b"{}")
 
 
 def test_an_event_and_a_state_are_written_together_or_not_at_all(store):
-    with pytest.raises(StoreError, match="UNIQUE"), store.transaction():
-        store.add_events([stored("a")])
-        store.put_states("1", {"u": StoredState(1, True, 10, b"x")})
-        store.add_events([stored("a", "v")])
+    def write_twice():
+        with store.transaction():
+            store.add_events([stored("a")])
+            store.put_states("1", {"u": StoredState(1, True, 10, b"x")})
+            store.add_events([stored("a", "v")])
+
+    with pytest.raises(StoreError, match="UNIQUE"):
+        write_twice()
     assert not store.has_events()
     assert store.all_states("1") == {}
     with store.transaction():
@@ -76,7 +80,11 @@ def test_states_of_the_last_two_models_are_kept(store):
 def test_a_state_is_tensors_and_the_hash_of_its_header(store):
     import torch
 
-    state = {"z": torch.arange(6.0).reshape(3, 2), "seen": torch.tensor([True, False, True]), "n": torch.tensor([[7], [8], [9]])}
+    state = {
+        "z": torch.arange(6.0).reshape(3, 2),
+        "seen": torch.tensor([True, False, True]),
+        "n": torch.tensor([[7], [8], [9]]),
+    }
     formats = [StateFormat(state, version, "some.Dynamics") for version in ("1", "2")]
     blobs = formats[0].pack(state, 3)
     assert {len(blob) for blob in blobs} == {8 + 2 * 4 + 1 + 8}

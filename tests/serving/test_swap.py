@@ -64,7 +64,7 @@ def test_what_changes_during_a_swap_is_read_again(make_core, signals_run, other_
     core.retire_item(ITEMS[1])
     core.switch_to(served)
     users = core.served.users.load(["u", "v"])
-    assert (users["u"].state.count, users["v"].state.count) == (5, 1)
+    assert (users["u"].state.num_events, users["v"].state.num_events) == (5, 1)
     assert len(users["v"].history) == 1
     assert ITEMS[1] not in [item.item_id for item in core.recommend([Question("u", 40)])[0].items]
 

@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from interestlab.errors import DataError
-from interestlab.serving.core import Conflict, NotFound
+from interestlab.serving.core import ConflictError, NotFoundError
 from interestlab.serving.core_thread import OverloadError
 from interestlab.serving.http.openapi import openapi_document
-from interestlab.serving.http.routes import ROUTES, Answer, Route
+from interestlab.serving.http.routes import ROUTES, Answer, Request, Route
 from interestlab.serving.http.tokens import Role, Tokens
 from interestlab.serving.messages import Problem
 from interestlab.serving.metrics import CONTENT_TYPE
@@ -104,9 +104,9 @@ class App:
             return self._problem(422, str(err))
         except msgspec.DecodeError as err:
             return self._problem(400, str(err))
-        except NotFound as err:
+        except NotFoundError as err:
             return self._problem(404, str(err))
-        except Conflict as err:
+        except ConflictError as err:
             return self._problem(409, str(err))
         except (OverloadError, StoreError) as err:
             return self._problem(503, str(err), [(b"retry-after", RETRY_SECONDS)])
@@ -129,7 +129,7 @@ class App:
             self._authorise(scope, route.role)
         body = await self._read_body(route, scope, receive)
         query = None if route.query is None else msgspec.convert(parse_query(scope), route.query, strict=False)
-        answer = await route.handle(self.service, path, query, body)
+        answer = await route.handle(self.service, Request(path, query, body))
         return self._as_reply(answer)
 
     def _as_reply(self, answer: Answer) -> Reply:

@@ -51,7 +51,7 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
 
 def _operation(route: Route, schema_of: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    answers: dict[int, tuple[Any, ...]] = {status: (Problem,) for status in PROBLEMS} | dict(route.answers)
+    answers: dict[int, tuple[Any, ...]] = dict.fromkeys(PROBLEMS, (Problem,)) | dict(route.answers)
     for status, kinds in sorted(answers.items()):
         content = {"content": _json(schema_of, *kinds)} if kinds else {}
         responses[str(status)] = {"description": PROBLEMS.get(status, "The answer.")} | content

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -75,8 +75,22 @@ class ListQuery(Struct):
     words: Annotated[str, Meta(max_length=1000)] | None = None
 
 
-Handler = Callable[[Service, Mapping[str, str], Any, Any], Awaitable[Answer]]
-"""Answers a request, given the parameters of its path, its query and its body."""
+class Request(NamedTuple):
+    """A request that was read.
+
+    Attributes:
+        path: parameters of the path.
+        query: parameters of the query, of the type of the route; None if it has none.
+        body: the body, of the type of the route; None if it has none.
+    """
+
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+
+
+Handler = Callable[[Service, Request], Awaitable[Answer]]
+"""Answers a request."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,62 +123,63 @@ class Route:
         return self.path.strip("/").split("/")
 
 
-async def post_events(service: Service, path: Mapping[str, str], query: Any, body: Event | list[Event]) -> Answer:
+async def post_events(service: Service, request: Request) -> Answer:
     """Apply events."""
-    if isinstance(body, list):
-        return Answer(EventResults(await service.apply(body)))
-    (result,) = await service.apply([body])
+    if isinstance(request.body, list):
+        return Answer(EventResults(await service.apply(request.body)))
+    (result,) = await service.apply([request.body])
     return Answer(result, STATUS_CODES[result.status])
 
 
-async def get_recommendations(service: Service, path: Mapping[str, str], query: ListQuery, body: Any) -> Answer:
+async def get_recommendations(service: Service, request: Request) -> Answer:
     """Recommend items to a user."""
-    question = Question(path["user_id"], query.k, query.at, query.words)
+    query = request.query
+    question = Question(request.path["user_id"], query.k, query.at, query.words)
     return Answer((await service.call(lambda core: core.recommend([question])))[0])
 
 
-async def get_user(service: Service, path: Mapping[str, str], query: Any, body: Any) -> Answer:
+async def get_user(service: Service, request: Request) -> Answer:
     """Describe a user."""
-    return Answer(await service.call(lambda core: core.describe_user(path["user_id"])))
+    return Answer(await service.call(lambda core: core.describe_user(request.path["user_id"])))
 
 
-async def delete_user(service: Service, path: Mapping[str, str], query: Any, body: Any) -> Answer:
+async def delete_user(service: Service, request: Request) -> Answer:
     """Erase a user."""
-    await service.call(lambda core: core.erase_user(path["user_id"]))
+    await service.call(lambda core: core.erase_user(request.path["user_id"]))
     return Answer(status=204)
 
 
-async def put_item(service: Service, path: Mapping[str, str], query: Any, body: ItemWords) -> Answer:
+async def put_item(service: Service, request: Request) -> Answer:
     """Add an item, or restore a retired one."""
-    return Answer(await service.call(lambda core: core.put_item(path["item_id"], body)))
+    return Answer(await service.call(lambda core: core.put_item(request.path["item_id"], request.body)))
 
 
-async def delete_item(service: Service, path: Mapping[str, str], query: Any, body: Any) -> Answer:
+async def delete_item(service: Service, request: Request) -> Answer:
     """Retire an item."""
-    return Answer(await service.call(lambda core: core.retire_item(path["item_id"])))
+    return Answer(await service.call(lambda core: core.retire_item(request.path["item_id"])))
 
 
-async def post_whatif(service: Service, path: Mapping[str, str], query: Any, body: WhatIf) -> Answer:
+async def post_whatif(service: Service, request: Request) -> Answer:
     """Recommend after events that did not happen."""
-    return Answer(await service.call(lambda core: core.what_if(body)))
+    return Answer(await service.call(lambda core: core.what_if(request.body)))
 
 
-async def get_model(service: Service, path: Mapping[str, str], query: Any, body: Any) -> Answer:
+async def get_model(service: Service, _request: Request) -> Answer:
     """Describe the model."""
     return Answer(await service.call(lambda core: core.describe_model()))
 
 
-async def post_model(service: Service, path: Mapping[str, str], query: Any, body: ModelRequest) -> Answer:
+async def post_model(service: Service, request: Request) -> Answer:
     """Serve another run."""
-    return Answer(await service.swap(Path(body.run)))
+    return Answer(await service.swap(Path(request.body.run)))
 
 
-async def get_health(service: Service, path: Mapping[str, str], query: Any, body: Any) -> Answer:
+async def get_health(_service: Service, _request: Request) -> Answer:
     """Say that the process runs."""
     return Answer(Health("alive"))
 
 
-async def get_readiness(service: Service, path: Mapping[str, str], query: Any, body: Any) -> Answer:
+async def get_readiness(service: Service, _request: Request) -> Answer:
     """Say whether requests are answered."""
     return Answer(Health("ready")) if service.is_ready else Answer(Health("not ready"), 503)
 
