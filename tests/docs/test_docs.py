@@ -76,7 +76,7 @@ def test_every_documented_flag_exists(capsys):
     known |= set().union(*(flags(file.read_text("utf-8")) for file in (ROOT / "benchmarks").rglob("*.py")))
     plugins = (["plugins"], ["plugins", "new"], ["plugins", "check"])
     drift = (["drift"], ["drift", "forecast"])
-    alone = ([name] for name in ("fit", "sweep", "baselines", "pretrain", "extend", "replay", "doctor"))
+    alone = ([name] for name in ("fit", "sweep", "baselines", "pretrain", "extend", "replay", "serve", "doctor"))
     helps = (*alone, ["export", "adapter"], ["data", "describe"], *plugins, *drift)
     for command in ([*words, "--help"] for words in helps):
         known |= flags(command_output(capsys, *command))

@@ -1,8 +1,10 @@
 """Served models on the small shop, each fitted once per session, and cores over new stores."""
 
 import asyncio
+import contextlib
 import copy
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ pytest.importorskip("msgspec")
 pytest.importorskip("prometheus_client")
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helper modules of this folder
+
+from server_process import ServerProcess
 
 from interestlab.serving.core import Core, Settings
 from interestlab.serving.items import ItemTable
@@ -104,3 +108,16 @@ def core(make_core, signals_run) -> Core:
 def run_async() -> Callable[[Any], Any]:
     """Return a function that runs a coroutine, for at most 30 seconds."""
     return lambda coroutine: asyncio.run(asyncio.wait_for(coroutine, 30))
+
+
+@pytest.fixture
+def start(tmp_path, cache):
+    """Return a function that starts a server; it is stopped after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start_server(run, *options):
+            server = ServerProcess(run, tmp_path, cache, *options)
+            stack.callback(lambda: server.process.poll() is None and server.stop(signal.SIGKILL))
+            return server
+
+        yield start_server

@@ -1,12 +1,9 @@
 """`interestlab serve` as a process: under load, killed, swapped, and fed with what a schema allows."""
 
-import contextlib
 import http.client
 import json
-import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,58 +19,9 @@ from interestlab.cli.main import main
 from interestlab.errors import DataError
 from interestlab.serving.http.server import check_address
 from interestlab.serving.http.tokens import Role, Tokens
-from interestlab.serving.messages import event_body
+from interestlab.serving.messages import EVENT_DECODER, event_body
 
 pytestmark = pytest.mark.skipif(find_spec("granian") is None, reason="needs granian")
-
-
-class ServerProcess:
-    """A server on a free port of this machine."""
-
-    def __init__(self, run, folder, cache, *options):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.log = folder / f"serve-{self.port}.log"
-        command = [sys.executable, "-m", "interestlab", "serve", str(run), f"--port={self.port}", *options]
-        env = os.environ | {"INTERESTLAB_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-        for _ in range(1200):
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.request("GET", "/readyz")[0] == 200:
-                    return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
-
-    def request(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            headers = {} if body is None else {"content-type": "application/json"}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read() or b"null")
-        finally:
-            connection.close()
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-
-@pytest.fixture
-def start(tmp_path, cache):
-    """Return a function that starts a server; it is stopped after the test."""
-    with contextlib.ExitStack() as stack:
-
-        def start_server(run, *options):
-            server = ServerProcess(run, tmp_path, cache, *options)
-            stack.callback(lambda: server.process.poll() is None and server.stop(signal.SIGKILL))
-            return server
-
-        yield start_server
 
 
 def sent_events(worker, count) -> Iterator[dict]:
@@ -120,8 +68,7 @@ def test_killed_under_load_it_loses_and_repeats_nothing(start, make_core, signal
     replay = make_core(signals_run)
     for worker in range(workers):
         for body in sent_events(worker, count):
-            one = event(**{**body, "user": body["user_id"], "item": body["item_id"], "time": body["timestamp"]})
-            assert replay.apply([one])[0].status == "applied"
+            assert replay.apply([EVENT_DECODER.decode(json.dumps(body))])[0].status == "applied"
     killed = make_core(signals_run, file="killed.sqlite")
     version = replay.served.model.version
     assert len(replay.store.all_states(version)) == workers * 5
