@@ -1,11 +1,16 @@
 """Serve a finished run: recommendations that move with each event, over HTTP."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from jsonargparse import Namespace
 
 from interestlab.config.parser import CommandParser
 from interestlab.errors import DataError
+
+if TYPE_CHECKING:
+    from interestlab.serving.http.tokens import Tokens
 
 
 def run(args: list[str]) -> None:
@@ -15,32 +20,46 @@ def run(args: list[str]) -> None:
         args: the options.
     """
     options = serve_parser().parse_args(args)
-    import asyncio
-
-    from interestlab.serving.core import Core, Settings
-    from interestlab.serving.http.server import check_address, serve
+    # Here, since the help does not need the packages of the extra.
+    from interestlab.serving.http.server import check_address
     from interestlab.serving.http.tokens import Tokens, read_tokens
-    from interestlab.serving.log_import import import_log
-    from interestlab.serving.metrics import Metrics
-    from interestlab.serving.served_model import ServedModel
-    from interestlab.serving.service import Service
-    from interestlab.serving.store import Store, measure_commit
+    from interestlab.serving.store import sole_user
 
     if not 0 <= options.explore < 1:
         raise DataError(f"--explore must be from 0 to below 1, not {options.explore}.")
     tokens = read_tokens(options.tokens) if options.tokens else Tokens({})
     check_address(options.host, tokens)
     torch.set_num_threads(1)  # one batch at a time; more threads would only wait for each other
-    model = ServedModel(options["run"])
-    file = options.store or options["run"] / "serve.sqlite"
-    store = Store(file, durable=options.durable)
+    if not options["run"].is_dir():
+        raise DataError(f"{options['run']} is not a folder; give the folder of a finished fit.")
+    options.store = options.store or options["run"] / "serve.sqlite"
+    with sole_user(options.store):
+        serve_run(options, tokens)
+
+
+def serve_run(options: Namespace, tokens: "Tokens") -> None:
+    """Load the run, and answer until the process is stopped.
+
+    Args:
+        options: the options of the command.
+        tokens: the tokens that the server accepts.
+    """
+    import asyncio
+
+    from interestlab.serving.core import Core, Settings
+    from interestlab.serving.http.server import serve
+    from interestlab.serving.log_import import import_log
+    from interestlab.serving.served_model import ServedModel
+    from interestlab.serving.service import Service
+    from interestlab.serving.store import Store, measure_commit
+
+    model, store = ServedModel(options["run"]), Store(options.store, durable=options.durable)
     if imported := import_log(store, model.data, options.import_log):
-        print(f"{imported:,} events of the run's log are now in {file}")
-    settings = Settings(options.exact_up_to, options.log_exposure, options.explore)
-    core = Core(model, store, settings, Metrics())
-    plain, synced = (1e3 * measure_commit(file.parent, durable) for durable in (False, True))
-    chosen = "--durable" if options.durable else "without --durable"
+        print(f"{imported:,} events of the run's log are now in {options.store}")
+    core = Core(model, store, Settings(options.exact_up_to, options.log_exposure, options.explore))
+    plain, synced = (1e3 * measure_commit(options.store.parent, durable) for durable in (False, True))
     print(f"model {model.version}: {core.served.index_note}")
+    chosen = "--durable" if options.durable else "without --durable"
     print(f"a commit takes {plain:.2f} ms, with --durable {synced:.2f} ms; this server runs {chosen}")
     print(f"serving on http://{options.host}:{options.port}, stop with Ctrl-C", flush=True)
     asyncio.run(serve(Service(core), tokens, options.host, options.port, options["run"]))

@@ -161,6 +161,10 @@ class Core:
         """Remember from now on which users change, so that what :meth:`prepare` read of them is not used."""
         self._changed = set()
 
+    def forget_changes(self) -> None:
+        """End :meth:`watch_changes`, since the model that was prepared is not served."""
+        self._changed = None
+
     def switch_to(self, served: Served) -> None:
         """Serve a model from the next call on.
 

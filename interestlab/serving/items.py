@@ -52,13 +52,13 @@ class ItemTable:
         """``[N]`` bool, whether an item must not be recommended."""
         return self._is_retired[: len(self.ids)]
 
-    def count_of(self, position: int) -> int:
+    def count_of(self, position: int) -> float:
         """Return the number of training events of an item.
 
         Args:
             position: its position.
         """
-        return int(self.counts[position]) if position < self.num_trained else 0
+        return float(self.counts[position]) if position < self.num_trained else 0.0
 
     def find(self, item_id: str) -> int | None:
         """Return the position of an item; None if there is no such item.

@@ -79,6 +79,10 @@ class Service:
             raise ConflictError("another model is being loaded; try again when it is served.")
         async with self._swapping:
             await self.thread.run(self.core.watch_changes)
-            served, info = await asyncio.to_thread(prepare_swap, self.core, run)
+            try:
+                served, info = await asyncio.to_thread(prepare_swap, self.core, run)
+            except BaseException:
+                await self.thread.run(self.core.forget_changes)
+                raise
             await self.thread.run(lambda: self.core.switch_to(served))
             return info

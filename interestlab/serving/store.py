@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock, Timeout
+
 from interestlab.errors import DataError
 
 SCHEMA = """
@@ -92,7 +94,7 @@ class Store:
         durable: whether each commit waits for the disk.
 
     Raises:
-        DataError: the file is no such database, or another process uses it.
+        DataError: the file is no such database.
     """
 
     def __init__(self, file: Path, *, durable: bool = False) -> None:
@@ -350,6 +352,29 @@ class Store:
             value: its value.
         """
         self._db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def sole_user(file: Path) -> Iterator[None]:
+    """Keep other servers from a store; the system ends this when the process ends, however it does.
+
+    Args:
+        file: the database.
+
+    Raises:
+        DataError: another server uses the store.
+    """
+    lock = FileLock(f"{file}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as err:
+        raise DataError(f"another server uses {file}; stop it, or give another --store.") from err
+    except OSError as err:
+        raise DataError(f"{file}.lock cannot be written ({err.strerror or err}); give another --store.") from err
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def measure_commit(folder: Path, durable: bool, commits: int = 20) -> float:

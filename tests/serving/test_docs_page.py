@@ -43,7 +43,8 @@ def test_the_session_runs_as_printed(bert, tmp_path, start, capsys):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     first, *blocks = re.findall(r"^```(sh|json)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     fit, serve = (shlex.split(line) for line in first[1].replace("\\\n", " ").splitlines())
-    main([*fit[1:], "--model.objective=next_item", f"--model.encoder.title.model={bert}", *SMALL, *QUIET])
+    encoder = [f"--model.encoder.title.model={bert}", "--model.encoder.title.dim=16", "--model.dim=16"]
+    main([*fit[1:], "--model.objective=next_item", *encoder, *SMALL, *QUIET])
     capsys.readouterr()
     server = start(*serve[2:])
     printed = ""

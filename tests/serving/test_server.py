@@ -138,7 +138,8 @@ def test_other_machines_reach_it_with_tokens_alone(host):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["nowhere"], "nowhere/config.yaml does not exist; give the folder of a finished fit"),
+        (["nowhere"], "nowhere is not a folder; give the folder of a finished fit"),
+        (["."], "config.yaml does not exist; give the folder of a finished fit"),
         (["run", "--explore=1"], "--explore must be from 0 to below 1"),
         (["run", "--host=0.0.0.0"], "give --tokens=FILE"),
         (["run", "--tokens=nothing"], "give the file of the tokens"),

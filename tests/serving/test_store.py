@@ -6,7 +6,7 @@ import pytest
 
 from interestlab.errors import DataError
 from interestlab.serving.state_format import StateFormat
-from interestlab.serving.store import Store, StoredEvent, StoredState, StoreError, measure_commit
+from interestlab.serving.store import Store, StoredEvent, StoredState, StoreError, measure_commit, sole_user
 
 
 @pytest.fixture
@@ -43,6 +43,20 @@ def test_a_store_that_is_locked_reports_it(store, monkeypatch):
     monkeypatch.setattr("interestlab.serving.store.BUSY_SECONDS", 0.01)
     other = Store(store.file)
     with store.transaction(), pytest.raises(StoreError, match="locked"), other.transaction():
+        pass
+
+
+def test_two_servers_never_share_a_store(tmp_path):
+    with (
+        sole_user(tmp_path / "a.sqlite"),
+        pytest.raises(DataError, match=r"another server uses .*a\.sqlite"),
+        sole_user(tmp_path / "a.sqlite"),
+    ):
+        pass
+    with sole_user(tmp_path / "a.sqlite"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="give another --store"), sole_user(tmp_path / "file" / "a.sqlite"):
         pass
 
 
