@@ -55,7 +55,7 @@ def test_the_session_runs_as_printed(bert, tmp_path, start, capsys):
         else:
             assert without_numbers(parse_all(printed)) == without_numbers(parse_all(text))
             printed = ""
-    assert len(blocks) == 16
+    assert len(blocks) == 14
 
 
 def test_the_page_names_every_endpoint_and_status():
