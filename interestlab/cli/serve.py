@@ -54,9 +54,11 @@ def serve_run(options: Namespace, tokens: "Tokens") -> None:
     from interestlab.serving.store import Store, measure_commit
 
     model, store = ServedModel(options["run"]), Store(options.store, durable=options.durable)
-    if imported := import_log(store, model.data, options.import_log):
-        print(f"{imported:,} events of the run's log are now in {options.store}")
+    imported = import_log(store, model.data, options.import_log)
     core = Core(model, store, Settings(options.exact_up_to, options.log_exposure, options.explore))
+    if imported:
+        core.build_states()
+        print(f"{imported:,} events of the run's log are now in {options.store}")
     plain, synced = (1e3 * measure_commit(options.store.parent, durable) for durable in (False, True))
     print(f"model {model.version}: {core.served.index_note}")
     chosen = "--durable" if options.durable else "without --durable"

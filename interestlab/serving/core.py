@@ -43,6 +43,7 @@ from interestlab.serving.store import Store, StoredEvent, StoredState
 from interestlab.serving.users import Step, User, Users
 
 MAX_ID = 200
+USERS_PER_BUILD = 512
 
 
 class ConflictError(DataError):
@@ -156,6 +157,17 @@ class Core:
         sample = [user for user in users.load(store.latest_users(MEASURED_USERS)).values() if user.is_known]
         vectors = user_vectors(model, [user.state for user in sample]) if sample else None
         return Served(model, users, *choose_index(model.items, vectors, self.settings.exact_up_to))
+
+    def build_states(self) -> None:
+        """Build the states of all users from the log, so that none is built within a request."""
+        model, users = self.served.model, self.served.users
+        if not model.stepper.stores_states:
+            return
+        counts = sorted(self.store.all_counts().items(), key=lambda entry: entry[1])  # those of one length share their batches
+        for first in range(0, len(counts), USERS_PER_BUILD):
+            states = users.rebuild(dict(counts[first : first + USERS_PER_BUILD]))
+            with self.store.transaction():
+                self.store.put_states(model.version, states)
 
     def watch_changes(self) -> None:
         """Remember from now on which users change, so that what :meth:`prepare` read of them is not used."""

@@ -182,6 +182,10 @@ class Store:
         query = f"SELECT user_id, MAX(number) + 1 FROM event WHERE user_id IN ({_marks(user_ids)}) GROUP BY user_id"
         return dict(self._db.execute(query, user_ids))
 
+    def all_counts(self) -> dict[str, int]:
+        """Return the number of events of every user."""
+        return dict(self._db.execute("SELECT user_id, MAX(number) + 1 FROM event GROUP BY user_id"))
+
     def items_of(self, user_id: str) -> list[str]:
         """Return the distinct items of a user.
 

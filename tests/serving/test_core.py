@@ -116,6 +116,17 @@ def test_each_dynamics_gives_the_same_bytes_in_any_batch(make_core, ids_run, dyn
     check_bytes_in_any_batch(make_core, ids_run(dynamics))
 
 
+def test_states_of_a_log_are_built_before_the_first_request(make_core, signals_run, ids_run):
+    core = make_core(signals_run, imported=True)
+    users = core.store.all_counts()
+    assert len(users) == 30
+    core.build_states()
+    assert core.store.all_states(core.served.model.version) == core.served.users.rebuild(users)
+    windows = make_core(ids_run("transformer"), imported=True, file="other.sqlite")
+    windows.build_states()
+    assert windows.store.all_states(windows.served.model.version) == {}
+
+
 def test_states_of_attention_are_not_stored(make_core, ids_run):
     core = make_core(ids_run("transformer"))
     apply(core, walk("u", 12))
