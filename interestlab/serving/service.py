@@ -81,8 +81,8 @@ class Service:
             await self.thread.run(self.core.watch_changes)
             try:
                 served, info = await asyncio.to_thread(prepare_swap, self.core, run)
+                await self.thread.run(lambda: self.core.switch_to(served))
             except BaseException:
                 await self.thread.run(self.core.forget_changes)
                 raise
-            await self.thread.run(lambda: self.core.switch_to(served))
             return info

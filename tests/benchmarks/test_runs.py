@@ -86,6 +86,17 @@ def test_dynamics(tmp_path):
     assert (tmp_path / "cost.png").stat().st_size > 1000
 
 
+def test_serving(tmp_path):
+    pytest.importorskip("granian")
+    small = ["--users=60", "--items=40", "--events=6", "--rates", "20", "40", "--seconds=2", "--peer_rate=5"]
+    results, printed = run(tmp_path, "serving", *small)
+    own = [row for row in results["rows"] if row["server"] == "interestlab serve"]
+    assert [(row["rate"], row["failed"]) for row in own] == [(20, 0), (40, 0)]
+    assert all(0 < row["p50"] <= row["p99"] <= row["p99.9"] for row in results["rows"])
+    assert all(row["cpu_per_request"] > 0 for row in results["rows"])
+    assert "| interestlab serve" in printed
+
+
 def test_drift(tmp_path):
     results, printed = run(tmp_path, "drift", *SMALL_DRIFT, f"--plots={tmp_path}/plots")
     assert {figure["what"][0] for figure in results["figures"]} >= {"migration", "rank", "where", "changes", "evidence"}

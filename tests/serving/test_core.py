@@ -87,7 +87,7 @@ def test_imported_users_have_the_state_of_the_batch_forward(make_core, signals_r
 def check_bytes_in_any_batch(make_core, run):
     """Check that states have the same bytes when users are followed together, alone, and from the log."""
     users = [f"u{n}" for n in range(MAX_BATCH + 3)]
-    histories = {user: walk(user, 27 if user in users[:4] else 2) for user in users}  # 27 > 3 * max_history: some start again
+    histories = {user: walk(user, 27 if user in users[:2] else 1) for user in users}  # 27 > 3 * max_history: some start again
     together, alone = make_core(run, file="a.sqlite"), make_core(run, file="b.sqlite")
     for t in range(27):
         events = [histories[user][t] for user in users if t < len(histories[user])]
@@ -296,7 +296,7 @@ def test_exposures_are_logged_with_their_propensities(make_core, signals_run):
 def test_propensities_are_the_frequencies():
     source, best = random.Random(0), [(4, 1.0), (2, 0.5), (0, 0.25)]
     draw = uniform_draw(6, lambda position: position == 5, source)
-    lists = [explore(best, 2, 0.3, draw, 5, source) for _ in range(20_000)]
+    lists = [explore(best, 2, 0.3, draw, 5, source) for _ in range(6_000)]
     chances = {}
     for (a, p), (b, q) in lists:
         chances[a, b] = p * q
@@ -304,7 +304,7 @@ def test_propensities_are_the_frequencies():
     assert sum(chances.values()) == pytest.approx(1)
     assert len(chances) == 5 * 4
     for pair, chance in chances.items():
-        assert counts[pair] / 20_000 == pytest.approx(chance, abs=4 * (chance / 20_000) ** 0.5), pair
+        assert counts[pair] / 6_000 == pytest.approx(chance, abs=4 * (chance / 6_000) ** 0.5), pair
 
 
 # ---- items

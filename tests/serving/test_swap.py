@@ -13,10 +13,9 @@ from interestlab.serving.users import Users
 
 
 @pytest.fixture
-def other_run(fitted):
-    """Return a run over ids and the type of events."""
-    encoders = '{"id": "id", "event": {"class_path": "behaviour", "init_args": {"field": "event.event"}}}'
-    return fitted(f"--model.encoder={encoders}", "--model.fusion=gated", "--model.dynamics=gru")
+def other_run(ids_run):
+    """Return a run that reads ids alone, and whose state grows."""
+    return ids_run("transformer")
 
 
 def ranked(core, user="u"):
