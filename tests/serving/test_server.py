@@ -110,6 +110,17 @@ def test_a_swap_under_load_fails_no_request(start, signals_run, ids_run, tmp_pat
 
 
 @pytest.mark.slow
+def test_idle_connections_keep_nobody_out(start, signals_run, tmp_path):
+    server = start(signals_run, f"--store={tmp_path / 'a.sqlite'}")
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            idle = stack.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)))
+            idle.request("GET", "/readyz")
+            assert idle.getresponse().read()
+        assert server.request("GET", "/readyz")[0] == 200
+
+
+@pytest.mark.slow
 def test_no_request_that_the_schema_allows_or_forbids_breaks_it(start, signals_run, tmp_path):
     pytest.importorskip("schemathesis")
     server = start(signals_run, f"--store={tmp_path / 'a.sqlite'}")

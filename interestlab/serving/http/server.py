@@ -15,6 +15,13 @@ from interestlab.serving.http.tokens import Tokens
 from interestlab.serving.service import Service
 
 
+BACKLOG = 1024
+"""Number of connections that may wait to be accepted."""
+
+MAX_CONNECTIONS = 10_000
+"""Number of open connections, of which most are idle. How much work waits is limited by the queue before the core."""
+
+
 def check_address(host: str, tokens: Tokens) -> None:
     """Check that a server which others can reach needs tokens.
 
@@ -47,7 +54,15 @@ async def serve(service: Service, tokens: Tokens, host: str, port: int, run: Pat
         DataError: the port cannot be used.
     """
     server = Server(
-        App(service, tokens), host, port, interface=Interfaces.ASGI, http=HTTPModes.http1, websockets=False, log_enabled=False
+        App(service, tokens),
+        host,
+        port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+        backlog=BACKLOG,
+        backpressure=MAX_CONNECTIONS,
     )
     loop = asyncio.get_running_loop()
     swaps: set[asyncio.Task[None]] = set()
