@@ -1,5 +1,6 @@
 """`interestlab serve` as a process: under load, killed, swapped, and fed with what a schema allows."""
 
+import contextlib
 import http.client
 import json
 import random

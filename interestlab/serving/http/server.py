@@ -14,7 +14,6 @@ from interestlab.serving.http.app import App
 from interestlab.serving.http.tokens import Tokens
 from interestlab.serving.service import Service
 
-
 BACKLOG = 1024
 """Number of connections that may wait to be accepted."""
 
