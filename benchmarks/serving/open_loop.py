@@ -43,8 +43,8 @@ def make_requests(
         if n > 100 and rng.random() < duplicates:
             body = requests[int(rng.integers(max(0, n - 1000), n - 50))].body
         else:
-            event: dict[str, Any] = {"event_id": f"{seed}-{n}", "user_id": users[rng.integers(len(users))]}
-            event |= {"item_id": items[rng.integers(len(items))], "timestamp": 1_800_000_000 + int(at), "k": 10}
+            event: dict[str, Any] = {"event_id": f"{seed}-{n}", "user_id": users[int(rng.integers(len(users)))]}
+            event |= {"item_id": items[int(rng.integers(len(items)))], "timestamp": 1_800_000_000 + int(at), "k": 10}
             body = json.dumps(event).encode()
         requests.append(Request(at, body))
     return requests
