@@ -7,25 +7,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from interestlab.serving.core_thread import CoreThread
+from interestlab.serving.errors import OverloadError
 from interestlab.serving.messages import Event, EventResult
-from interestlab.serving.stepping import MAX_BATCH
+from interestlab.serving.stepper import MAX_BATCH
 
 WAIT_SECONDS = 0.001
 """Time that a batch waits for further events while it is not full."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Job:
     """One event that waits.
 
     Attributes:
         event: the event.
+        keys: its user and its id; no two events of a batch share one of them.
         future: what will become of it.
         arrived: when it arrived, on the monotonic clock.
         deadline: when it is too late to begin.
     """
 
     event: Event
+    keys: tuple[tuple[str, str], tuple[str, str]]
     future: asyncio.Future[EventResult]
     arrived: float
     deadline: float
@@ -46,6 +49,7 @@ class Batcher:
         self.apply, self.thread, self.wait = apply, thread, wait
         self._waiting: deque[Job] = deque()
         self._arrival = asyncio.Event()
+        self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -53,10 +57,11 @@ class Batcher:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop, and refuse the events that still wait."""
+        """Finish the batch that began, and refuse the events that still wait."""
+        self._is_stopping = True
+        self._arrival.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
         while self._waiting:
             self._refuse(self._waiting.popleft(), "the server is stopping; send the event again.")
 
@@ -67,10 +72,12 @@ class Batcher:
             events: events in order.
 
         Raises:
-            OverloadError: too many events are waiting; none of these was applied.
+            OverloadError: too many events are waiting, or the server is stopping; none of these was applied.
         """
+        if self._is_stopping:
+            raise OverloadError("the server is stopping; send the request again.")
         deadline, loop, now = self.thread.admit(len(events)), asyncio.get_running_loop(), time.monotonic()
-        jobs = [Job(event, loop.create_future(), now, deadline) for event in events]
+        jobs = [Job(event, batch_keys(event), loop.create_future(), now, deadline) for event in events]
         self._waiting.extend(jobs)
         self._arrival.set()
         # Each job has its own result, so that one error does not hide what became of the others.
@@ -81,6 +88,8 @@ class Batcher:
             await self._arrival.wait()
             if len(self._waiting) < MAX_BATCH and self.wait:
                 await asyncio.sleep(self.wait)
+            if self._is_stopping:
+                return
             jobs = self._collect()
             if not self._waiting:
                 self._arrival.clear()
@@ -96,9 +105,8 @@ class Batcher:
             if job.deadline < now:
                 self._refuse(job, "the event waited too long and was not applied; send it again.")
                 continue
-            keys = {("user", job.event.user_id.strip()), ("event", job.event.event_id)}
-            (left if keys & blocked else taken).append(job)
-            blocked |= keys
+            (taken if blocked.isdisjoint(job.keys) else left).append(job)
+            blocked.update(job.keys)
         self._waiting.extendleft(reversed(left))
         return taken
 
@@ -109,13 +117,9 @@ class Batcher:
         self.thread.leave(len(jobs))
         try:
             results = await self.thread.run(lambda: self.apply([job.event for job in jobs]))
-        except asyncio.CancelledError:
-            for job in jobs:
-                job.future.cancel()
-            raise
         except Exception as err:
             for job in jobs:
-                if not job.future.done():
+                if not job.future.done():  # its request may have been cancelled
                     job.future.set_exception(err)
             return
         for job, result in zip(jobs, results, strict=True):
@@ -126,3 +130,12 @@ class Batcher:
         self.thread.leave()
         if not job.future.done():
             job.future.set_result(EventResult(job.event.event_id, "not_processed", reason))
+
+
+def batch_keys(event: Event) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return what no two events of a batch share: the user and the id of the event.
+
+    Args:
+        event: the event.
+    """
+    return ("user", event.user_id.strip()), ("event", event.event_id)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from interestlab.serving.errors import OverloadError
 from interestlab.serving.metrics import Metrics
 
 MAX_QUEUE = 256
@@ -14,10 +15,6 @@ MAX_QUEUE = 256
 DEADLINE_SECONDS = 2.0
 
 Result = TypeVar("Result")
-
-
-class OverloadError(RuntimeError):
-    """The server has too much to do now: nothing was done, and the request may be sent again."""
 
 
 class CoreThread:

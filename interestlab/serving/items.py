@@ -1,6 +1,7 @@
 """The items that are served: those of the run, and those that came later."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -51,6 +52,17 @@ class ItemTable:
     def is_retired(self) -> np.ndarray:
         """``[N]`` bool, whether an item must not be recommended."""
         return self._is_retired[: len(self.ids)]
+
+    def added(self) -> Iterator[tuple[str, Tensor]]:
+        """Return the items that came later: their ids, and vectors ``[D]`` as the dynamics reads them."""
+        yield from zip(self.ids[self.num_trained :], self.vectors[self.num_trained :], strict=True)
+
+    def copy(self) -> "ItemTable":
+        """Return the items as they are now; it does not change when this table does."""
+        twin = copy.copy(self)
+        twin.ids, twin.positions, twin.by_popularity = self.ids.copy(), self.positions.copy(), self.by_popularity.copy()
+        twin._is_retired = self._is_retired.copy()
+        return twin  # rows of vectors never change once an item has them, so they are shared
 
     def count_of(self, position: int) -> float:
         """Return the number of training events of an item.

@@ -6,9 +6,10 @@ import polars as pl
 
 from interestlab.data.datamodule import InterestData
 from interestlab.data.validate import RESERVED_COLUMNS
-from interestlab.serving.messages import Event, event_body
+from interestlab.serving.messages import LoggedEvent, event_body
 from interestlab.serving.reader import OWN_FIELDS
-from interestlab.serving.store import Store, StoredEvent
+from interestlab.serving.store.events import StoredEvent
+from interestlab.serving.store.store import Store
 
 EVENTS_PER_CHUNK = 50_000
 IMPORTED = "imported_log"
@@ -31,7 +32,7 @@ def import_log(store: Store, data: InterestData, wanted: bool) -> int | None:
     with store.transaction():
         if wanted:
             for chunk in _log_events(data):
-                store.add_events(chunk)
+                store.events.add(chunk)
                 count += len(chunk)
         store.set_setting(IMPORTED, "yes" if wanted else "no")
     return count
@@ -49,6 +50,6 @@ def _log_events(data: InterestData) -> Iterator[list[StoredEvent]]:
             user, item, time = columns["user"], items[columns["item"]], columns["timestamp"]
             values = {c: columns[c] for c in further if columns[c] is not None}
             own = {c: columns[c] for c in OWN_FIELDS if c in columns}
-            event = Event(f"log:{row}", users[user], item, time, **own, columns=values)
+            event = LoggedEvent(f"log:{row}", users[user], item, time, **own, columns=values)
             events.append(StoredEvent(event.event_id, users[user], row - int(offsets[user]), time, item, event_body(event)))
         yield events

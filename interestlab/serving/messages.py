@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from interestlab.data.validate import LATEST_TIMESTAMP
+from interestlab.errors import DataError
 
 MAX_EVENTS = 1000
 """Largest number of events in one request."""
@@ -13,16 +14,31 @@ MAX_EVENTS = 1000
 MAX_ITEMS = 1000
 """Largest number of recommended items."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
+MAX_ID = 200
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Seconds = Annotated[float, Meta(gt=0, lt=LATEST_TIMESTAMP, description="unix seconds")]
 Count = Annotated[int, Meta(ge=1, le=MAX_ITEMS)]
-Value = str | int | float | bool | None
+Name = Annotated[str, Meta(max_length=200)]
+Value = Annotated[str, Meta(max_length=1000)] | int | float | bool | None
 
 Status = Literal["applied", "late", "duplicate", "conflict", "unknown_item", "invalid", "not_processed"]
 Basis = Literal["state", "words", "popular"]
 
 
-class Event(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class LoggedEvent(Struct, omit_defaults=True):
+    """An event in the store. It may come from the log of the run, which has no limits on the length of ids and values."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    timestamp: float
+    event: str | None = None
+    rating: float | None = None
+    text: str | None = None
+    columns: dict[str, str | int | float | bool | None] = {}
+
+
+class Event(LoggedEvent, forbid_unknown_fields=True, omit_defaults=True):
     """One event of one user.
 
     Attributes:
@@ -35,9 +51,7 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True):
     user_id: Id
     item_id: Id
     timestamp: Seconds
-    event: str | None = None
-    rating: float | None = None
-    text: str | None = None
+    event: Name | None = None
     columns: dict[str, Value] = {}
     k: Count | None = None
 
@@ -132,10 +146,14 @@ class ImaginedEvent(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     item_id: Id
     timestamp: Seconds
-    event: str | None = None
+    event: Name | None = None
     rating: float | None = None
     text: str | None = None
     columns: dict[str, Value] = {}
+
+
+AnyEvent = LoggedEvent | ImaginedEvent
+"""What the model reads of an event, wherever it comes from."""
 
 
 class WhatIf(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -190,18 +208,20 @@ class Problem(Struct):
     error: str
 
 
-EVENT_DECODER = msgspec.json.Decoder(Event)
+EVENT_DECODER = msgspec.json.Decoder(LoggedEvent)
 ITEM_DECODER = msgspec.json.Decoder(ItemWords)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-def event_body(event: Event) -> bytes:
+def event_body(event: LoggedEvent) -> bytes:
     """Return an event as it is stored and compared: without ``k``, and in a fixed order of keys.
 
     Args:
         event: the event.
     """
-    return _ENCODER.encode(event if event.k is None else msgspec.structs.replace(event, k=None))
+    if isinstance(event, Event) and event.k is not None:
+        event = msgspec.structs.replace(event, k=None)
+    return _ENCODER.encode(event)
 
 
 def item_body(words: ItemWords) -> bytes:
@@ -211,3 +231,18 @@ def item_body(words: ItemWords) -> bytes:
         words: the words.
     """
     return _ENCODER.encode(words)
+
+
+def clean_id(text: str) -> str:
+    """Return an id without the white space around it, as a log has it.
+
+    Args:
+        text: id of a user or an item.
+
+    Raises:
+        DataError: it is empty or too long.
+    """
+    text = text.strip()
+    if not 0 < len(text) <= MAX_ID:
+        raise DataError(f"the id of a user or an item has 1 to {MAX_ID} characters that are not white space around it.")
+    return text

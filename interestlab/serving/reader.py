@@ -14,7 +14,7 @@ from interestlab.errors import DataError
 from interestlab.inference.featurize import EventFeaturizer
 from interestlab.model.backbone import InterestBackbone
 from interestlab.model.streams import Stream
-from interestlab.serving.messages import Event, ImaginedEvent, Value
+from interestlab.serving.messages import AnyEvent, Value
 
 MAX_REMEMBERED = 65_536
 """Largest number of values of one stream whose embeddings are remembered."""
@@ -72,7 +72,7 @@ class EventReader:
         self.columns = [parse_field(stream.field)[1] for stream in self.streams]
         self.remembered: list[dict[tuple[Any, ...], Tensor | None]] = [{} for _ in self.streams]
 
-    def embed(self, event: Event | ImaginedEvent, since: int | None) -> StreamVectors:
+    def embed(self, event: AnyEvent, since: int | None) -> StreamVectors:
         """Return the embedding of the event's value in each event stream.
 
         Args:
@@ -88,14 +88,16 @@ class EventReader:
         for stream, columns, remembered in zip(self.streams, self.columns, self.remembered, strict=True):
             values = [self._value(column, event, time, since) for column in columns]
             key = (*values, *map(type, values))  # 1, 1.0 and True are one key, but not one text
-            if key not in remembered:
+            try:
+                vector = remembered[key]
+            except KeyError:
                 if len(remembered) >= MAX_REMEMBERED:
                     remembered.clear()
-                remembered[key] = self._embed_value(stream, event, time, since)
-            vectors.append(remembered[key])
+                vector = remembered[key] = self._embed_value(stream, event, time, since)
+            vectors.append(vector)
         return tuple(vectors)
 
-    def _value(self, column: str, event: Event | ImaginedEvent, time: int, since: int | None) -> Value:
+    def _value(self, column: str, event: AnyEvent, time: int, since: int | None) -> Value:
         if column in self.computed:
             return compute_time_feature(column, time, since)
         if column in OWN_FIELDS:
@@ -109,9 +111,12 @@ class EventReader:
             raise DataError(f"the log has no further column {', '.join(unknown)}; it has {known}.")
 
     @torch.no_grad()
-    def _embed_value(self, stream: Stream, event: Event | ImaginedEvent, time: int, since: int | None) -> Tensor | None:
+    def _embed_value(self, stream: Stream, event: AnyEvent, time: int, since: int | None) -> Tensor | None:
         own = {column: getattr(event, column) for column in OWN_FIELDS}
-        return self.featurizer.embed_value(stream, {"timestamp": time} | own | event.columns, since)
+        vector = self.featurizer.embed_value(stream, {"timestamp": time} | own | event.columns, since)
+        if vector is not None and not vector.isfinite().all():
+            raise DataError(f"the value of {stream.field} is too large for the model; give a smaller one.")
+        return vector
 
 
 def compute_time_feature(name: str, time: int, since: int | None) -> int | None:

@@ -10,11 +10,14 @@ from interestlab.errors import DataError
 from interestlab.inference.extend import CHECKPOINT, check_reads_words
 from interestlab.inference.featurize import EventFeaturizer
 from interestlab.inference.load import open_run
+from interestlab.model.export import has_constant_state
 from interestlab.model.frozen import FrozenModel, embed_all_values
+from interestlab.serving.constant_states import ConstantStates
+from interestlab.serving.event_windows import EventWindows
 from interestlab.serving.items import ItemTable
 from interestlab.serving.messages import ItemWords
 from interestlab.serving.reader import EventReader, check_event_streams
-from interestlab.serving.stepping import make_stepper, stack_streams
+from interestlab.serving.stepper import Stepper, stack_streams
 from interestlab.training.run_arguments import read_extensions
 from interestlab.utils import artifact_store
 
@@ -98,3 +101,16 @@ class ServedModel:
             vectors: ``[..., D]`` as the dynamics reads them.
         """
         return self.frozen.normalize(vectors)
+
+
+def make_stepper(frozen: FrozenModel, items: ItemTable, version: str, max_history: int) -> Stepper:
+    """Return what moves the states of a dynamics.
+
+    Args:
+        frozen: the model in float32.
+        items: the items; further ones may be added later.
+        version: version of the model.
+        max_history: number of events that training reads.
+    """
+    kind = ConstantStates if has_constant_state(frozen) else EventWindows
+    return kind(frozen, items, version, max_history)

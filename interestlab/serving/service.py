@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from interestlab.serving.batcher import Batcher
-from interestlab.serving.core import ConflictError, Core
+from interestlab.serving.core.apply_events import apply_events
+from interestlab.serving.core.core import Core
 from interestlab.serving.core_thread import CoreThread
+from interestlab.serving.errors import ConflictError
 from interestlab.serving.messages import Event, EventResult, ModelInfo
 from interestlab.serving.swap import prepare_swap
 
@@ -19,7 +22,7 @@ class Service:
 
     Args:
         core: the core.
-        thread: the thread that calls it; None: a new one.
+        thread: the thread that uses it; None: a new one.
 
     Attributes:
         is_ready: whether requests are answered.
@@ -27,7 +30,7 @@ class Service:
 
     def __init__(self, core: Core, thread: CoreThread | None = None) -> None:
         self.core, self.thread = core, thread or CoreThread(core.metrics)
-        self.batcher = Batcher(core.apply, self.thread)
+        self.batcher = Batcher(partial(apply_events, core), self.thread)
         self.is_ready = False
         self._swapping = asyncio.Lock()
 
@@ -55,13 +58,13 @@ class Service:
         return await self.batcher.submit(events)
 
     async def call(self, function: Callable[[Core], Result]) -> Result:
-        """Call the core.
+        """Call a function with the core, in the thread that uses it.
 
         Args:
-            function: what to call.
+            function: the function.
 
         Raises:
-            OverloadError: too many calls are waiting; this one did not begin.
+            OverloadError: too many calls are waiting, or this one waited too long; it did not begin.
         """
         return await self.thread.call(lambda: function(self.core))
 
@@ -78,11 +81,11 @@ class Service:
         if self._swapping.locked():
             raise ConflictError("another model is being loaded; try again when it is served.")
         async with self._swapping:
-            await self.thread.run(self.core.watch_changes)
+            old = await self.thread.run(self.core.begin_swap)
             try:
-                served, info = await asyncio.to_thread(prepare_swap, self.core, run)
+                served, info = await asyncio.to_thread(prepare_swap, self.core, old, run)
                 await self.thread.run(lambda: self.core.switch_to(served))
             except BaseException:
-                await self.thread.run(self.core.forget_changes)
+                await self.thread.run(self.core.give_up_swap)
                 raise
             return info

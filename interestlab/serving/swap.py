@@ -1,40 +1,41 @@
-"""Load a run beside the one that is served, compare them, and change one reference."""
+"""Load a run beside the one that is served, and compare them; then one reference changes."""
 
 from pathlib import Path
 
-from interestlab.serving.core import Core, Served, user_vectors
-from interestlab.serving.index import MEASURED_AT, MEASURED_USERS
+from interestlab.serving.core.core import Core
+from interestlab.serving.core.served import Served, prepare, user_vectors
+from interestlab.serving.index_choice import MEASURED_AT, MEASURED_USERS, USERS_PER_SEARCH
 from interestlab.serving.messages import ModelInfo
 from interestlab.serving.served_model import ServedModel
-from interestlab.serving.store import Store
+from interestlab.serving.store.store import Store
 from interestlab.serving.users import Users
 
 WARMED_USERS = 10_000
 """Number of active users whose states are rebuilt before the swap; those of others when they are next seen."""
 
 
-def prepare_swap(core: Core, run: Path) -> tuple[Served, ModelInfo]:
+def prepare_swap(core: Core, old: Served, run: Path) -> tuple[Served, ModelInfo]:
     """Load a run, rebuild the states of active users from the log, and compare its lists with those of the served model.
 
-    It runs beside the core's thread, with a connection of its own; call :meth:`Core.watch_changes` before, and
-    :meth:`Core.switch_to` after.
+    It runs beside the core's thread, with a connection of its own.
 
     Args:
         core: the core.
+        old: the served model, from :meth:`Core.begin_swap`.
         run: folder of the run.
 
     Returns:
-        The model, and its description.
+        The model for :meth:`Core.switch_to`, and its description.
 
     Raises:
         DataError: the run cannot be served.
     """
-    model, old = ServedModel(run), core.served
-    store = Store(core.store.file)
+    model, store = ServedModel(run), Store(core.store.file)
     try:
-        served = core.prepare(model, store)
+        served = prepare(model, store, core.settings.exact_up_to)
         served.users.load(old.users.cached_ids()[-WARMED_USERS:])
-        overlap, compared = compare(old._replace(users=Users(old.model, store)), served, store.latest_users(MEASURED_USERS))
+        user_ids = store.events.latest_users(MEASURED_USERS)
+        overlap, compared = compare(old._replace(users=Users(old.model, store)), served, user_ids)
     finally:
         store.close()
     return served, ModelInfo(model.version, str(run), served.item_index.name, served.item_index.recall, overlap, compared)
@@ -61,10 +62,12 @@ def best_items(served: Served, user_ids: list[str]) -> dict[str, set[str]]:
         served: a model.
         user_ids: users; those whose events the model cannot read are left out.
     """
-    users = {user_id: user for user_id, user in served.users.load(user_ids).items() if user.is_known}
-    if not users:
-        return {}
-    vectors = user_vectors(served.model, [user.state for user in users.values()])
-    excluded = [user.history if served.model.exclude_history else frozenset() for user in users.values()]
-    found = served.item_index.search(vectors, MEASURED_AT, excluded)
-    return {user: {served.model.items.ids[p] for p, _ in ranked} for user, ranked in zip(users, found, strict=True)}
+    known = [(user_id, user) for user_id, user in served.users.load(user_ids).items() if user.is_known]
+    best = {}
+    for first in range(0, len(known), USERS_PER_SEARCH):
+        part = known[first : first + USERS_PER_SEARCH]
+        vectors = user_vectors(served.model, [user.state for _, user in part])
+        found = served.item_index.search(vectors, MEASURED_AT, [served.excluded(user) for _, user in part])
+        for (user_id, _), ranked in zip(part, found, strict=True):
+            best[user_id] = {served.model.items.ids[position] for position, _ in ranked}
+    return best

@@ -7,11 +7,16 @@ from typing import NamedTuple
 
 from interestlab.data.dataset import DAY
 from interestlab.errors import DataError
-from interestlab.serving.messages import EVENT_DECODER, Event, ImaginedEvent
+from interestlab.serving.messages import EVENT_DECODER, AnyEvent, LoggedEvent
 from interestlab.serving.reader import StreamVectors
 from interestlab.serving.served_model import ServedModel
-from interestlab.serving.stepping import MAX_BATCH, Move
-from interestlab.serving.store import PARAMETERS, Store, StoredState
+from interestlab.serving.stepper import MAX_BATCH, Move
+from interestlab.serving.store.database import PARAMETERS
+from interestlab.serving.store.states import StoredState
+from interestlab.serving.store.store import Store
+
+USERS_PER_BUILD = 512
+"""Number of users whose states are built and stored at once."""
 
 
 @dataclass(slots=True)
@@ -156,7 +161,17 @@ class Users:
         first_event = self.model.stepper.first_event
         return self.replay({user: self._logged(user, first_event(count)) for user, count in counts.items()})
 
-    def replay(self, histories: Mapping[str, tuple[StoredState, Sequence[Event | ImaginedEvent]]]) -> dict[str, StoredState]:
+    def build_all(self) -> None:
+        """Build and store the states of all users of the log, so that none is built within a request."""
+        if not self.model.stepper.stores_states:
+            return
+        counts = sorted(self.store.events.all_counts().items(), key=lambda entry: entry[1])  # equal lengths share batches
+        for first in range(0, len(counts), USERS_PER_BUILD):
+            states = self.rebuild(dict(counts[first : first + USERS_PER_BUILD]))
+            with self.store.transaction():
+                self.store.states.put(self.model.version, states)
+
+    def replay(self, histories: Mapping[str, tuple[StoredState, Sequence[AnyEvent]]]) -> dict[str, StoredState]:
         """Follow several events of each user.
 
         Args:
@@ -169,7 +184,7 @@ class Users:
             states |= zip(users, self.follow(steps), strict=True)
         return states
 
-    def read(self, event: Event | ImaginedEvent, state: StoredState) -> Step:
+    def read(self, event: AnyEvent, state: StoredState) -> Step:
         """Read an event of the log. What the model cannot read of it is left out, since the event did happen.
 
         Args:
@@ -183,20 +198,20 @@ class Users:
             streams = ()
         return Step(state, position, int(event.timestamp), streams)
 
-    def _logged(self, user_id: str, first: int) -> tuple[StoredState, list[Event]]:
+    def _logged(self, user_id: str, first: int) -> tuple[StoredState, list[LoggedEvent]]:
         """Return the state before some event of a user, as if the log began there, and the events from it on."""
-        start = self.start._replace(num_events=first, last_time=self.store.latest_before(user_id, first))
-        return start, [EVENT_DECODER.decode(event.body) for event in self.store.events_of(user_id, first)]
+        start = self.start._replace(num_events=first, last_time=self.store.events.latest_before(user_id, first))
+        return start, [EVENT_DECODER.decode(event.body) for event in self.store.events.of_user(user_id, first)]
 
     def _read(self, user_ids: list[str]) -> dict[str, User]:
-        counts = self.store.count_events(user_ids)
-        stored = self.store.states(self.model.version, user_ids) if self.model.stepper.stores_states else {}
+        counts = self.store.events.counts(user_ids)
+        stored = self.store.states.find(self.model.version, user_ids) if self.model.stepper.stores_states else {}
         stale = {user: count for user, count in counts.items() if user not in stored or stored[user].num_events != count}
         states = stored | self.rebuild(stale)
         users = {}
         for user_id in user_ids:
             state = states[user_id] if user_id in counts else self.start
-            positions = map(self.model.items.find, self.store.items_of(user_id)) if user_id in counts else ()
+            positions = map(self.model.items.find, self.store.events.items_of(user_id)) if user_id in counts else ()
             users[user_id] = User(state, {position for position in positions if position is not None})
             if user_id in counts:  # requests for unknown ids must not push known users out of memory
                 self.keep(user_id, users[user_id])

@@ -19,12 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # the helper modules of this fol
 
 from server_process import ServerProcess
 
-from interestlab.serving.core import Core, Settings
+from interestlab.serving.core.core import Core, Settings
 from interestlab.serving.items import ItemTable
 from interestlab.serving.log_import import import_log
-from interestlab.serving.served_model import ServedModel
-from interestlab.serving.stepping import make_stepper
-from interestlab.serving.store import Store
+from interestlab.serving.served_model import ServedModel, make_stepper
+from interestlab.serving.store.store import Store
 
 
 def part(name: str, **arguments: Any) -> dict[str, Any]:

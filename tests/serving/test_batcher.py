@@ -8,7 +8,8 @@ import pytest
 from serving_events import event
 
 from interestlab.serving.batcher import Batcher
-from interestlab.serving.core_thread import CoreThread, OverloadError
+from interestlab.serving.core_thread import CoreThread
+from interestlab.serving.errors import OverloadError
 from interestlab.serving.messages import EventResult
 from interestlab.serving.metrics import Metrics
 

@@ -5,26 +5,34 @@ import random
 import sqlite3
 from collections import Counter
 
+import msgspec
 import pytest
 import torch
 from serving_events import ITEMS, START, as_mapping, event, walk
 
 from interestlab import load
 from interestlab.registry import DYNAMICS
-from interestlab.serving.core import ConflictError, NotFoundError, Question
+from interestlab.serving.core.apply_events import apply_events
+from interestlab.serving.core.change_items import put_item, retire_item
+from interestlab.serving.core.ranking import Question
+from interestlab.serving.core.recommend import recommend
+from interestlab.serving.core.user_data import describe_user, erase_user
+from interestlab.serving.core.what_if import what_if
+from interestlab.serving.errors import ConflictError, NotFoundError
 from interestlab.serving.exploration import explore, uniform_draw
-from interestlab.serving.messages import ImaginedEvent, ItemWords, WhatIf
-from interestlab.serving.stepping import MAX_BATCH
+from interestlab.serving.messages import Event, ImaginedEvent, ItemWords, LoggedEvent, WhatIf, event_body
+from interestlab.serving.stepper import MAX_BATCH
+from interestlab.serving.store.events import StoredEvent
 from interestlab.serving.users import Users
 
 
 def apply(core, events):
     """Apply events one by one, and return the status of each."""
-    return [core.apply([one])[0].status for one in events]
+    return [apply_events(core, [one])[0].status for one in events]
 
 
 def ranked(core, user="u", k=10, **question):
-    return core.recommend([Question(user, k, **question)])[0]
+    return recommend(core, [Question(user, k, **question)])[0]
 
 
 def ids(answer):
@@ -92,7 +100,7 @@ def check_bytes_in_any_batch(make_core, run):
     for t in range(27):
         events = [histories[user][t] for user in users if t < len(histories[user])]
         for first in range(0, len(events), MAX_BATCH):
-            together.apply(events[first : first + MAX_BATCH])
+            apply_events(together, events[first : first + MAX_BATCH])
     for user in users:
         apply(alone, histories[user])
     states = [core.served.users.load(users) for core in (together, alone)]
@@ -118,19 +126,19 @@ def test_each_dynamics_gives_the_same_bytes_in_any_batch(make_core, ids_run, dyn
 
 def test_states_of_a_log_are_built_before_the_first_request(make_core, signals_run, ids_run):
     core = make_core(signals_run, imported=True)
-    users = core.store.all_counts()
+    users = core.store.events.all_counts()
     assert len(users) == 30
-    core.build_states()
-    assert core.store.all_states(core.served.model.version) == core.served.users.rebuild(users)
+    core.served.users.build_all()
+    assert core.store.states.all(core.served.model.version) == core.served.users.rebuild(users)
     windows = make_core(ids_run("transformer"), imported=True, file="other.sqlite")
-    windows.build_states()
-    assert windows.store.all_states(windows.served.model.version) == {}
+    windows.served.users.build_all()
+    assert windows.store.states.all(windows.served.model.version) == {}
 
 
 def test_states_of_attention_are_not_stored(make_core, ids_run):
     core = make_core(ids_run("transformer"))
     apply(core, walk("u", 12))
-    assert core.store.all_states(core.served.model.version) == {}
+    assert core.store.states.all(core.served.model.version) == {}
     before = ranked(core)
     core.served.users.forget("u")
     assert ranked(core) == before
@@ -143,15 +151,15 @@ def test_an_event_is_applied_once(core):
     history = walk("u", 4)
     apply(core, history)
     state = core.served.users.load(["u"])["u"].state
-    again = core.apply([history[1], event("other", "v")])
+    again = apply_events(core, [history[1], event("other", "v")])
     assert [result.status for result in again] == ["duplicate", "applied"]
     assert core.served.users.load(["u"])["u"].state == state
-    assert core.apply([history[1]])[0].recommendations is None
+    assert apply_events(core, [history[1]])[0].recommendations is None
     changed = event(history[1].event_id, "u", "i00009", history[1].timestamp, k=3)
-    (result,) = core.apply([changed])
+    (result,) = apply_events(core, [changed])
     assert (result.status, result.recommendations) == ("conflict", None)
     # The number of items to recommend is not part of the event.
-    (result,) = core.apply([event(history[2].event_id, "u", history[2].item_id, history[2].timestamp, rating=2.5, k=2)])
+    (result,) = apply_events(core, [event(history[2].event_id, "u", history[2].item_id, history[2].timestamp, rating=2.5, k=2)])
     assert result.status == "duplicate"
     assert len(result.recommendations.items) == 2
     assert core.served.users.load(["u"])["u"].state == state
@@ -159,9 +167,9 @@ def test_an_event_is_applied_once(core):
 
 def test_a_late_event_moves_the_state_without_time(core):
     apply(core, [event("a", time=START + 5000), event("b", time=START + 9000, item="i00002")])
-    (result,) = core.apply([event("c", time=START, item="i00003")])
+    (result,) = apply_events(core, [event("c", time=START, item="i00003")])
     assert result.status == "late"
-    assert core.describe_user("u").last_time == START + 9000
+    assert describe_user(core, "u").last_time == START + 9000
     late = core.served.users.load(["u"])["u"].state
     apply(core, [event(f"v{e}", "v", i, t) for e, i, t in [("a", "i00001", START + 5000), ("b", "i00002", START + 9000)]])
     apply(core, [event("vc", "v", "i00003", START + 9000)])
@@ -182,25 +190,26 @@ def test_a_late_event_gives_the_bytes_of_one_at_once(make_core, ids_run):
 
 def test_what_is_not_applied_leaves_no_trace(core):
     before = contents(core.store.file)
-    results = core.apply(
+    results = apply_events(
+        core,
         [
             event("a", "u", "unknown"),
             event("b", "v", columns={"colour": "red"}),
             event("c", "w", columns={"price": 3.0}),
             event("d", " "),
-        ]
+        ],
     )
     assert [result.status for result in results] == ["unknown_item", "invalid", "invalid", "invalid"]
     assert "PUT /v1/items" in results[0].error
     assert "no further column colour" in results[1].error
     assert contents(core.store.file) == before
-    core.put_item("unknown", ItemWords("Steel kettle"))
+    put_item(core, "unknown", ItemWords("Steel kettle"))
     assert apply(core, [event("a", "u", "unknown")]) == ["applied"]
 
 
 def test_ids_are_read_without_white_space_as_in_a_log(core):
     apply(core, [event("a", " u ", " i00001 "), event("b", "u", "i00002", START + 5)])
-    assert core.describe_user("u").num_events == 2
+    assert describe_user(core, "u").num_events == 2
     assert not {"i00001", "i00002"} & set(ids(ranked(core, " u", k=40)))
 
 
@@ -209,27 +218,36 @@ def test_a_restart_continues_with_the_same_bytes(make_core, signals_run):
     history = walk("u", 30)
     apply(whole, history)
     apply(first, history[:17])
-    first.put_item("new", ItemWords("Steel kettle"))
-    first.retire_item("i00007")
+    put_item(first, "new", ItemWords("Steel kettle"))
+    retire_item(first, "i00007")
     first.store.close()
     second = make_core(signals_run, file="b.sqlite")
     apply(second, history[17:])
-    assert second.store.all_states(second.served.model.version) == whole.store.all_states(whole.served.model.version)
-    whole.put_item("new", ItemWords("Steel kettle"))
-    whole.retire_item("i00007")
+    assert second.store.states.all(second.served.model.version) == whole.store.states.all(whole.served.model.version)
+    put_item(whole, "new", ItemWords("Steel kettle"))
+    retire_item(whole, "i00007")
     assert ranked(second, k=40) == ranked(whole, k=40)
 
 
 def test_a_failed_commit_changes_nothing(core, monkeypatch):
     apply(core, walk("u", 3))
     before, answer = contents(core.store.file), ranked(core)
-    monkeypatch.setattr(core.store, "put_states", lambda *args: (_ for _ in ()).throw(sqlite3.OperationalError("disk full")))
+    monkeypatch.setattr(core.store.states, "put", lambda *args: (_ for _ in ()).throw(sqlite3.OperationalError("disk full")))
     with pytest.raises(ValueError, match="disk full"):
-        core.apply(walk("u", 1, start=3))
+        apply_events(core, walk("u", 1, start=3))
     monkeypatch.undo()
     assert contents(core.store.file) == before
     assert ranked(core) == answer
     assert apply(core, walk("u", 1, start=3)) == ["applied"]
+
+
+def test_a_logged_event_may_be_longer_than_one_that_is_sent(core):
+    long, body = "u" * 300, event_body(LoggedEvent("e" * 300, "u" * 300, "i00001", START, event="view" * 100))
+    with pytest.raises(msgspec.ValidationError, match="length <= 200"):
+        msgspec.json.decode(body, type=Event)
+    with core.store.transaction():
+        core.store.events.add([StoredEvent("e" * 300, long, 0, START, "i00001", body)])
+    assert core.served.users.load([long])[long].is_known
 
 
 # ---- lists
@@ -237,7 +255,7 @@ def test_a_failed_commit_changes_nothing(core, monkeypatch):
 
 def test_every_list_names_its_basis(core):
     apply(core, walk("u", 2))
-    lists = core.recommend([Question("u", 5), Question("nobody", 5), Question("nobody", 5, words="warm lamp")])
+    lists = recommend(core, [Question("u", 5), Question("nobody", 5), Question("nobody", 5, words="warm lamp")])
     assert [answer.basis for answer in lists] == ["state", "popular", "words"]
     counts = core.served.model.data.log.counts
     assert [item.score for item in lists[1].items] == sorted(counts.tolist(), reverse=True)[:5]
@@ -258,7 +276,7 @@ def test_a_run_of_ids_reads_no_words(make_core, ids_run):
     core = make_core(ids_run("transformer"))
     assert ranked(core, "nobody", words="warm lamp").basis == "popular"
     with pytest.raises(ValueError, match="ranks by ids alone"):
-        core.put_item("new", ItemWords("Steel kettle"))
+        put_item(core, "new", ItemWords("Steel kettle"))
 
 
 def test_history_is_excluded_as_in_the_evaluation(core):
@@ -268,12 +286,12 @@ def test_history_is_excluded_as_in_the_evaluation(core):
 
 
 def test_the_online_hit_rate_counts_events_after_a_list(core):
-    (result,) = core.apply([event("a", k=3)])
+    (result,) = apply_events(core, [event("a", k=3)])
     shown = ids(result.recommendations)
     apply(
         core, [event("b", item=shown[0], time=START + 1), event("c", item=shown[1], time=START + 2)]
     )  # the second had no list
-    core.apply([event("d", item=ITEMS[30], time=START + 3, k=1)])
+    apply_events(core, [event("d", item=ITEMS[30], time=START + 3, k=1)])
     other = next(item for item in core.served.model.items.ids if item not in {*shown, *ids(ranked(core, k=1))})
     apply(core, [event("e", item=other, time=START + 4)])
     hits = {h: core.metrics.registry.get_sample_value("interestlab_events_after_list_total", {"hit": h}) for h in ("yes", "no")}
@@ -314,7 +332,7 @@ def test_a_new_item_is_recommendable_by_its_words_at_once(core):
     apply(core, walk("u", 5))
     title = core.served.model.data.catalogue["title"][30]
     before = scores(ranked(core, k=40))
-    assert core.put_item("twin", ItemWords(f" <b>{title}</b>")).status == "added"
+    assert put_item(core, "twin", ItemWords(f" <b>{title}</b>")).status == "added"
     after = scores(ranked(core, k=60))
     assert {item: score for item, score in after.items() if item != "twin"} == before
     words = core.served.model.embed_item(ItemWords(title))
@@ -326,28 +344,28 @@ def test_a_new_item_is_recommendable_by_its_words_at_once(core):
 
 def test_an_item_is_put_once(core):
     kettle = ItemWords("Steel kettle", columns={})
-    assert [core.put_item("new", kettle).status for _ in range(2)] == ["added", "known"]
-    assert core.put_item("i00001", kettle).status == "known"
+    assert [put_item(core, "new", kettle).status for _ in range(2)] == ["added", "known"]
+    assert put_item(core, "i00001", kettle).status == "known"
     with pytest.raises(ConflictError, match="with other words"):
-        core.put_item("new", ItemWords("Copper kettle"))
+        put_item(core, "new", ItemWords("Copper kettle"))
     with pytest.raises(ValueError, match="can read nothing"):
-        core.put_item("empty", ItemWords(" <br> "))
+        put_item(core, "empty", ItemWords(" <br> "))
     with pytest.raises(ValueError, match="no column colour"):
-        core.put_item("red", ItemWords("Kettle", columns={"colour": "red"}))
+        put_item(core, "red", ItemWords("Kettle", columns={"colour": "red"}))
 
 
 def test_a_retired_item_leaves_every_answer(core):
     apply(core, walk("u", 3))
     best, popular = ids(ranked(core, k=1)), ids(ranked(core, "nobody", k=1))
     for item in {*best, *popular}:
-        assert core.retire_item(item).status == "retired"
+        assert retire_item(core, item).status == "retired"
     assert not {*best, *popular} & {*ids(ranked(core, k=60)), *ids(ranked(core, "nobody", k=60))}
     assert apply(core, [event("r", item=best[0], time=START + 10**6)]) == ["applied"]
     for item in {*best, *popular}:
-        assert core.put_item(item, ItemWords()).status == "restored"
+        assert put_item(core, item, ItemWords()).status == "restored"
     assert set(popular) <= set(ids(ranked(core, "nobody", k=60)))
     with pytest.raises(NotFoundError):
-        core.retire_item("unknown")
+        retire_item(core, "unknown")
 
 
 # ---- users
@@ -359,14 +377,14 @@ def test_an_erased_user_leaves_no_bytes(make_core, signals_run):
     ranked(core, "someone-secret")
     files = list(core.store.file.parent.glob("store.sqlite*"))
     assert any(b"someone-secret" in file.read_bytes() for file in files)
-    assert core.erase_user("someone-secret")
+    assert erase_user(core, "someone-secret")
     assert not any(b"someone-secret" in file.read_bytes() for file in files)
     assert ranked(core, "someone-secret").basis == "popular"
-    assert core.describe_user("other").num_events == 5
+    assert describe_user(core, "other").num_events == 5
     with pytest.raises(NotFoundError):
-        core.describe_user("someone-secret")
-    core.erase_user("someone-secret")  # the list above was logged
-    assert not core.erase_user("someone-secret")
+        describe_user(core, "someone-secret")
+    erase_user(core, "someone-secret")  # the list above was logged
+    assert not erase_user(core, "someone-secret")
     assert set(apply(core, walk("someone-secret", 5))) == {"applied"}
 
 
@@ -378,7 +396,7 @@ def test_what_if_is_never_written(core):
     apply(core, history[:6])
     before = contents(core.store.file), ranked(core)
     later = ImaginedEvent(history[6].item_id, history[6].timestamp, history[6].event, history[6].rating)
-    answer = core.what_if(WhatIf("u", add=[later], remove=[history[2].event_id]))
+    answer = what_if(core, WhatIf("u", add=[later], remove=[history[2].event_id]))
     assert (contents(core.store.file), ranked(core)) == before
     assert scores(answer.before) == pytest.approx(scores(before[1]), abs=1e-6)
     apply(
@@ -387,7 +405,7 @@ def test_what_if_is_never_written(core):
     )
     assert scores(answer.after) == pytest.approx(scores(ranked(core, "v")), abs=1e-6)
     with pytest.raises(NotFoundError, match="has no event other"):
-        core.what_if(WhatIf("u", remove=["other"]))
+        what_if(core, WhatIf("u", remove=["other"]))
     with pytest.raises(NotFoundError, match="no item unknown"):
-        core.what_if(WhatIf("u", add=[ImaginedEvent("unknown", START)]))
-    assert core.what_if(WhatIf("u", remove=[one.event_id for one in history[:6]])).after.basis == "popular"
+        what_if(core, WhatIf("u", add=[ImaginedEvent("unknown", START)]))
+    assert what_if(core, WhatIf("u", remove=[one.event_id for one in history[:6]])).after.basis == "popular"

@@ -61,8 +61,8 @@ def test_the_session_runs_as_printed(bert, tmp_path, start, capsys):
 def test_the_page_names_every_endpoint_and_status():
     from typing import get_args
 
-    from interestlab.serving.http.app import MAX_BODY
-    from interestlab.serving.http.routes import STATUS_CODES
+    from interestlab.serving.http.endpoints import STATUS_CODES
+    from interestlab.serving.http.reading import MAX_BODY
     from interestlab.serving.messages import MAX_EVENTS, Status
 
     rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", PAGE, re.MULTILINE))

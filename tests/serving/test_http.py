@@ -9,8 +9,9 @@ from serving_events import ITEMS, START
 
 from interestlab.errors import DataError
 from interestlab.serving.core_thread import CoreThread
-from interestlab.serving.http.app import MAX_BODY, App
-from interestlab.serving.http.routes import ROUTES
+from interestlab.serving.http.app import App
+from interestlab.serving.http.endpoints import ENDPOINTS
+from interestlab.serving.http.reading import MAX_BODY
 from interestlab.serving.http.tokens import Role, Tokens, read_tokens
 from interestlab.serving.service import Service
 
@@ -138,16 +139,16 @@ def test_what_cannot_be_read_is_refused(requests, status, method, path, body, he
 
 
 def test_each_role_reaches_its_endpoints(requests):
-    paths = {route: re.sub(r"{\w+}", "u", route.path) for route in ROUTES if route.role}
+    paths = {endpoint: re.sub(r"{\w+}", "u", endpoint.path) for endpoint in ENDPOINTS if endpoint.role}
 
     async def work(client):
-        for route, path in paths.items():
-            body = {} if route.body is not None else None
-            assert (await client(route.method, path, body)).status == 401
-            assert (await client(route.method, path, body, token="unknown-token-0123")).status == 401
+        for endpoint, path in paths.items():
+            body = {} if endpoint.body is not None else None
+            assert (await client(endpoint.method, path, body)).status == 401
+            assert (await client(endpoint.method, path, body, token="unknown-token-0123")).status == 401
             for token, role in TOKENS.items():
-                status = (await client(route.method, path, body, token=token)).status
-                assert (status == 403) == (role < route.role), (route.path, role)
+                status = (await client(endpoint.method, path, body, token=token)).status
+                assert (status == 403) == (role < endpoint.role), (endpoint.path, role)
                 assert status != 401
         basic = await client("GET", "/v1/users/u", authorization="Basic read-token-0123456")
         assert (basic.status, basic.headers["www-authenticate"]) == (401, "Bearer")
@@ -159,7 +160,7 @@ def test_each_role_reaches_its_endpoints(requests):
 
 
 def test_a_busy_server_asks_to_try_again(requests, core):
-    core.apply = lambda events: (_ for _ in ()).throw(AssertionError)
+    core.served = None  # nothing is asked of the model
 
     async def work(client):
         thread = client.app.service.thread
@@ -172,7 +173,7 @@ def test_a_busy_server_asks_to_try_again(requests, core):
 
 
 def test_an_error_inside_tells_nothing_of_the_user(requests, core, caplog):
-    core.describe_user = lambda user: (_ for _ in ()).throw(RuntimeError(f"{user} is broken"))
+    core.served.users.load = lambda users: (_ for _ in ()).throw(RuntimeError(f"{users} are broken"))
     answer = requests(lambda client: client("GET", "/v1/users/someone-secret"))
     assert answer.status == 500
     assert "RuntimeError" in caplog.text
@@ -203,10 +204,10 @@ def test_metrics_name_no_user_and_no_item(requests):
         assert f'interestlab_stage_seconds_count{{stage="{stage}"}}' in text
 
 
-def test_the_openapi_document_describes_every_route(requests):
+def test_the_openapi_document_describes_every_endpoint(requests):
     document = requests(lambda client: client("GET", "/openapi.json")).json
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert described == {(route.method, route.path) for route in ROUTES}
+    assert described == {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
     references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert references <= document["components"]["schemas"].keys()
     event = document["components"]["schemas"]["Event"]

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from interestlab.serving.index import ExactIndex, InvertedFile, choose_index, measure_recall
+from interestlab.serving.index import ExactIndex
+from interestlab.serving.index_choice import choose_index, measure_recall
+from interestlab.serving.inverted_file import InvertedFile
 from interestlab.serving.items import ItemTable
 
 

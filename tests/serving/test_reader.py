@@ -84,6 +84,11 @@ def test_values_that_are_equal_in_python_are_kept_apart(reader):
         reader.embed(event("e", rating="1"), None)
 
 
+def test_a_value_beyond_float32_is_refused(reader):
+    with pytest.raises(DataError, match="event.rating is too large"):
+        reader.embed(event("e", rating=1e300), None)
+
+
 @pytest.mark.slow
 def test_a_run_that_encodes_texts_of_events_is_refused(fitted, bert):
     spec = {"class_path": "static", "init_args": {"model": bert, "fields": ["item.title", "event.text"]}}

@@ -12,15 +12,17 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+import msgspec
 import pytest
 from serving_events import ITEMS, START, event
 
 import interestlab
 from interestlab.cli.main import main
 from interestlab.errors import DataError
+from interestlab.serving.core.apply_events import apply_events
 from interestlab.serving.http.server import check_address
 from interestlab.serving.http.tokens import Role, Tokens
-from interestlab.serving.messages import EVENT_DECODER, event_body
+from interestlab.serving.messages import Event, event_body
 
 pytestmark = pytest.mark.skipif(find_spec("granian") is None, reason="needs granian")
 
@@ -69,11 +71,11 @@ def test_killed_under_load_it_loses_and_repeats_nothing(start, make_core, signal
     replay = make_core(signals_run)
     for worker in range(workers):
         for body in sent_events(worker, count):
-            assert replay.apply([EVENT_DECODER.decode(json.dumps(body))])[0].status == "applied"
+            assert apply_events(replay, [msgspec.convert(body, Event)])[0].status == "applied"
     killed = make_core(signals_run, file="killed.sqlite")
     version = replay.served.model.version
-    assert len(replay.store.all_states(version)) == workers * 5
-    assert killed.store.all_states(version) == replay.store.all_states(version)
+    assert len(replay.store.states.all(version)) == workers * 5
+    assert killed.store.states.all(version) == replay.store.states.all(version)
 
 
 @pytest.mark.slow
@@ -140,11 +142,11 @@ def test_no_request_that_the_schema_allows_or_forbids_breaks_it(start, signals_r
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::"])
 def test_other_machines_reach_it_with_tokens_alone(host):
     with pytest.raises(DataError, match="can be reached from other machines; give --tokens"):
-        check_address(host, Tokens({}))
-    check_address(host, Tokens({"0123456789abcdef": Role.admin}))
-    check_address("127.0.0.1", Tokens({}))
+        check_address(host, 8000, Tokens({}))
+    check_address(host, 8000, Tokens({"0123456789abcdef": Role.admin}))
+    check_address("127.0.0.1", 8000, Tokens({}))
     with pytest.raises(DataError, match="is not an IP address"):
-        check_address("localhost:80", Tokens({}))
+        check_address("localhost:80", 8000, Tokens({}))
 
 
 @pytest.mark.parametrize(

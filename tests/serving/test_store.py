@@ -5,8 +5,13 @@ import sqlite3
 import pytest
 
 from interestlab.errors import DataError
+from interestlab.serving.errors import StoreError
 from interestlab.serving.state_format import StateFormat
-from interestlab.serving.store import Store, StoredEvent, StoredState, StoreError, measure_commit, sole_user
+from interestlab.serving.store.commit_time import measure_commit
+from interestlab.serving.store.events import StoredEvent
+from interestlab.serving.store.lock import sole_user
+from interestlab.serving.store.states import StoredState
+from interestlab.serving.store.store import Store
 
 
 @pytest.fixture
@@ -21,26 +26,26 @@ def stored(event_id, user="u", number=0, time=10):
 def test_an_event_and_a_state_are_written_together_or_not_at_all(store):
     def write_twice():
         with store.transaction():
-            store.add_events([stored("a")])
-            store.put_states("1", {"u": StoredState(1, True, 10, b"x")})
-            store.add_events([stored("a", "v")])
+            store.events.add([stored("a")])
+            store.states.put("1", {"u": StoredState(1, True, 10, b"x")})
+            store.events.add([stored("a", "v")])
 
     with pytest.raises(StoreError, match="UNIQUE"):
         write_twice()
-    assert not store.has_events()
-    assert store.all_states("1") == {}
+    assert store.events.all_counts() == {}
+    assert store.states.all("1") == {}
     with store.transaction():
-        store.add_events([stored("a"), stored("b", "u", 1, 5)])
-        store.put_states("1", {"u": StoredState(2, True, 10, b"x")})
+        store.events.add([stored("a"), stored("b", "u", 1, 5)])
+        store.states.put("1", {"u": StoredState(2, True, 10, b"x")})
     again = Store(store.file)
-    assert [event.event_id for event in again.events_of("u")] == ["a", "b"]
-    assert again.states("1", ["u", "v"]) == {"u": StoredState(2, True, 10, b"x")}
-    assert (again.latest_before("u", 2), again.latest_before("u", 0)) == (10, None)
-    assert again.count_events(["u", "v"]) == {"u": 2}
+    assert [event.event_id for event in again.events.of_user("u")] == ["a", "b"]
+    assert again.states.find("1", ["u", "v"]) == {"u": StoredState(2, True, 10, b"x")}
+    assert (again.events.latest_before("u", 2), again.events.latest_before("u", 0)) == (10, None)
+    assert again.events.counts(["u", "v"]) == {"u": 2}
 
 
 def test_a_store_that_is_locked_reports_it(store, monkeypatch):
-    monkeypatch.setattr("interestlab.serving.store.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("interestlab.serving.store.database.BUSY_SECONDS", 0.01)
     other = Store(store.file)
     with store.transaction(), pytest.raises(StoreError, match="locked"), other.transaction():
         pass
@@ -69,8 +74,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 @pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
 def test_a_durable_store_waits_for_the_disk(tmp_path, durable, level):
     store = Store(tmp_path / "a.sqlite", durable=durable)
-    assert store._db.execute("PRAGMA synchronous").fetchone() == (level,)
-    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
+    assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_the_cost_of_a_commit_is_measured_in_a_scratch_file(tmp_path):
@@ -81,14 +86,14 @@ def test_the_cost_of_a_commit_is_measured_in_a_scratch_file(tmp_path):
 def test_states_of_the_last_two_models_are_kept(store):
     for version in ("1", "2", "1", "3"):
         with store.transaction():
-            store.serve_model(version, f"header {version}", "run")
-            store.put_states(version, {"u": StoredState(1, True, 10, version.encode())})
-            store.put_vector(version, "i", b"v")
-    assert [version for version in "123" if store.all_states(version)] == ["1", "3"]
-    assert [version for version in "123" if store.vectors(version)] == ["1", "3"]
+            store.states.begin_model(version, f"header {version}", "run")
+            store.states.put(version, {"u": StoredState(1, True, 10, version.encode())})
+            store.items.put_vector(version, "i", b"v")
+    assert [version for version in "123" if store.states.all(version)] == ["1", "3"]
+    assert [version for version in "123" if store.items.vectors(version)] == ["1", "3"]
     with store.transaction():
-        store.serve_model("1", "another header", "run")
-    assert store.all_states("1") == {}
+        store.states.begin_model("1", "another header", "run")
+    assert store.states.all("1") == {}
 
 
 def test_a_state_is_tensors_and_the_hash_of_its_header(store):
@@ -114,8 +119,10 @@ def test_a_state_is_tensors_and_the_hash_of_its_header(store):
 def test_the_database_contains_no_pickle(make_core, signals_run):
     from serving_events import walk
 
+    from interestlab.serving.core.apply_events import apply_events
+
     core = make_core(signals_run)
-    core.apply(walk("u", 1))
+    apply_events(core, walk("u", 1))
     with sqlite3.connect(core.store.file) as db:
         ((header,),) = db.execute("SELECT header FROM model")
         ((tensors,),) = db.execute("SELECT tensors FROM state")

@@ -1,5 +1,6 @@
-"""The OpenAPI document, made from the routes and their structs."""
+"""The OpenAPI document, made from the endpoints and their structs."""
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import msgspec
 
 from interestlab import __version__
-from interestlab.serving.http.routes import Route
+from interestlab.serving.http.endpoint import Endpoint
 from interestlab.serving.messages import Id, Problem
 
 REF = "#/components/schemas/{name}"
@@ -26,21 +27,21 @@ PROBLEMS = {
 }
 
 
-def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
+def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the document.
 
     Args:
-        routes: the endpoints.
+        endpoints: the endpoints.
     """
     types: list[Any] = [Id, Problem]
-    for route in routes:
-        types += [t for answer in route.answers.values() for t in answer]
-        types += [t for t in (route.body, route.query) if t is not None]
+    for endpoint in endpoints:
+        types += [t for answer in endpoint.answers.values() for t in answer]
+        types += [t for t in (endpoint.body, endpoint.query) if t is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     schema_of = {id(t): schema for t, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of, components)
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schema_of, components)
     return {
         "openapi": "3.1.0",
         "info": {"title": "interestlab serve", "version": __version__},
@@ -49,23 +50,23 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, schema_of: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, schema_of: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    answers: dict[int, tuple[Any, ...]] = dict.fromkeys(PROBLEMS, (Problem,)) | dict(route.answers)
+    answers: dict[int, tuple[Any, ...]] = dict.fromkeys(PROBLEMS, (Problem,)) | dict(endpoint.answers)
     for status, kinds in sorted(answers.items()):
         content = {"content": _json(schema_of, *kinds)} if kinds else {}
         responses[str(status)] = {"description": PROBLEMS.get(status, "The answer.")} | content
-    operation: dict[str, Any] = {"summary": route.summary, "responses": responses, "parameters": []}
-    for name in re.findall(r"{(\w+)}", route.path):
+    operation: dict[str, Any] = {"summary": inspect.getdoc(endpoint), "responses": responses, "parameters": []}
+    for name in re.findall(r"{(\w+)}", endpoint.path):
         operation["parameters"].append({"name": name, "in": "path", "required": True, "schema": schema_of[id(Id)]})
-    if route.query:
-        for name, schema in components[route.query.__name__]["properties"].items():
+    if endpoint.query:
+        for name, schema in components[endpoint.query.__name__]["properties"].items():
             operation["parameters"].append({"name": name, "in": "query", "required": False, "schema": schema})
-    if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": _json(schema_of, route.body)}
-    if route.role is not None:
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(schema_of, endpoint.body)}
+    if endpoint.role is not None:
         operation["security"] = [{"token": []}]
-        operation["description"] = f"With tokens, it needs the role {route.role.name}."
+        operation["description"] = f"With tokens, it needs the role {endpoint.role.name}."
     return operation
 
 

@@ -21,16 +21,19 @@ MAX_CONNECTIONS = 10_000
 """Number of open connections, of which most are idle. How much work waits is limited by the queue before the core."""
 
 
-def check_address(host: str, tokens: Tokens) -> None:
+def check_address(host: str, port: int, tokens: Tokens) -> None:
     """Check that a server which others can reach needs tokens.
 
     Args:
         host: the address.
+        port: the port.
         tokens: its tokens.
 
     Raises:
-        DataError: it is no IP address, or others can reach it without a token.
+        DataError: it is no IP address or no port, or others can reach it without a token.
     """
+    if not 0 < port < 65536:
+        raise DataError(f"--port={port} is not a port; give one from 1 to 65535.")
     try:
         is_local = ipaddress.ip_address(host).is_loopback
     except ValueError as err:

@@ -78,4 +78,4 @@ def read_tokens(file: Path) -> Tokens:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(token.encode()).digest()

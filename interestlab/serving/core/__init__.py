@@ -1,0 +1,1 @@
+"""The server without HTTP: events in, states moved and stored, lists out."""
