@@ -85,7 +85,7 @@ def test_values_that_are_equal_in_python_are_kept_apart(reader):
 
 
 def test_a_value_beyond_float32_is_refused(reader):
-    with pytest.raises(DataError, match="event.rating is too large"):
+    with pytest.raises(DataError, match=r"event\.rating is too large"):
         reader.embed(event("e", rating=1e300), None)
 
 
