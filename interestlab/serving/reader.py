@@ -113,10 +113,7 @@ class EventReader:
     @torch.no_grad()
     def _embed_value(self, stream: Stream, event: AnyEvent, time: int, since: int | None) -> Tensor | None:
         own = {column: getattr(event, column) for column in OWN_FIELDS}
-        vector = self.featurizer.embed_value(stream, {"timestamp": time} | own | event.columns, since)
-        if vector is not None and not vector.isfinite().all():
-            raise DataError(f"the value of {stream.field} is too large for the model; give a smaller one.")
-        return vector
+        return self.featurizer.embed_value(stream, {"timestamp": time} | own | event.columns, since)
 
 
 def compute_time_feature(name: str, time: int, since: int | None) -> int | None:

@@ -11,6 +11,7 @@ from interestlab.serving.core.apply_events import apply_events
 from interestlab.serving.core.core import Core
 from interestlab.serving.core_thread import CoreThread
 from interestlab.serving.errors import ConflictError
+from interestlab.serving.garbage import settle
 from interestlab.serving.messages import Event, EventResult, ModelInfo
 from interestlab.serving.swap import prepare_swap
 
@@ -88,4 +89,6 @@ class Service:
             except BaseException:
                 await self.thread.run(self.core.give_up_swap)
                 raise
+            del old, served
+            await asyncio.to_thread(settle)  # frees the old model
             return info

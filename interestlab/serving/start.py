@@ -7,6 +7,7 @@ from jsonargparse import Namespace
 
 from interestlab.errors import DataError
 from interestlab.serving.core.core import Core, Settings
+from interestlab.serving.garbage import settle
 from interestlab.serving.http.server import check_address, serve
 from interestlab.serving.http.tokens import Tokens, read_tokens
 from interestlab.serving.log_import import import_log
@@ -36,6 +37,7 @@ def start(options: Namespace) -> None:
     options.store = options.store or options["run"] / "serve.sqlite"
     with sole_user(options.store):
         core = open_core(options)
+        settle()
         print(f"serving on http://{options.host}:{options.port}, stop with Ctrl-C", flush=True)
         asyncio.run(serve(Service(core), tokens, options.host, options.port, options["run"]))
 
