@@ -89,6 +89,6 @@ class Service:
             except BaseException:
                 await self.thread.run(self.core.give_up_swap)
                 raise
-            del old, served
+            del old
             await asyncio.to_thread(settle)  # frees the old model
             return info
