@@ -5,8 +5,8 @@ for the ten best items after it. A share of the requests repeats an earlier one.
 
 - **open loop**: requests are sent at times that are drawn before (a Poisson process), whether or not earlier ones were
   answered, and the latency counts from the intended time. A closed loop waits for the server and so hides waiting.
-- **processor time**: of the server's process over a rate, divided by its requests. Unlike the latency it hardly depends on
-  what else the machine does.
+- **processor time**: of the server's process over a rate, divided by the requests that did not fail. Unlike the latency it
+  hardly depends on what else the machine does.
 - **peer**: FastAPI and uvicorn around ``Recommender.update`` and ``Recommender.recommend`` as a user would write it, with the
   states in a dict and no store, in the same run. It gets a lower rate (``--peer_rate``), which it can answer.
 

@@ -48,7 +48,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             if number:
                 row = {"server": server, "rate": rate, "requests": len(requests), "failed": failed}
                 row |= {f"p{q}": float(np.percentile(latencies, q)) for q in (50, 99, 99.9)}
-                results["rows"].append(row | {"cpu_per_request": used / len(requests)})
+                results["rows"].append(row | {"cpu_per_request": used / max(1, len(requests) - failed)})
 
     command = ["-m", "interestlab", "serve", str(run), f"--store={folder / 'serve.sqlite'}"]
     with server_process(command, "--port={}") as (process, port, printed):

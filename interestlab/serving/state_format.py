@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,41 +15,6 @@ from interestlab.errors import DataError
 DIGEST_BYTES = 8
 
 
-def header_text(version: str, dynamics: str, tensors: Sequence[Mapping[str, Any]]) -> str:
-    """Return the header of the states of one model. A store contains it once; each state starts with its hash.
-
-    Args:
-        version: version of the model.
-        dynamics: class of the dynamics.
-        tensors: dtype and shape of each tensor of one user's state, in order.
-    """
-    return json.dumps({"format": 1, "version": version, "dynamics": dynamics, "tensors": list(tensors)}, sort_keys=True)
-
-
-def header_digest(header: str) -> bytes:
-    """Return the bytes that every state with a header starts with.
-
-    Args:
-        header: the header.
-    """
-    return hashlib.sha256(header.encode()).digest()[:DIGEST_BYTES]
-
-
-def payload(digest: bytes, blob: bytes) -> bytes:
-    """Return the tensors of a state.
-
-    Args:
-        digest: hash of the expected header.
-        blob: the state.
-
-    Raises:
-        DataError: it is the state of another model.
-    """
-    if blob[:DIGEST_BYTES] != digest:
-        raise DataError("a state belongs to another model or another format; it must be rebuilt from the events.")
-    return blob[DIGEST_BYTES:]
-
-
 class StateFormat:
     """Packs states of constant size.
 
@@ -58,6 +22,10 @@ class StateFormat:
         example: state of at least one user.
         version: version of the model.
         dynamics: class of the dynamics.
+
+    Attributes:
+        header: version, dynamics, and dtype and shape of each tensor, as JSON. A store contains it once per model.
+        digest: its hash, with which each state starts.
     """
 
     def __init__(self, example: State, version: str, dynamics: str) -> None:
@@ -66,8 +34,9 @@ class StateFormat:
         self._dtypes = [leaf.dtype for leaf in leaves]
         self._bytes = [leaf[0].numel() * leaf.element_size() for leaf in leaves]
         tensors = [{"dtype": str(leaf.dtype).removeprefix("torch."), "shape": list(leaf.shape[1:])} for leaf in leaves]
-        self.header = header_text(version, dynamics, tensors)
-        self.digest = header_digest(self.header)
+        header = {"format": 1, "version": version, "dynamics": dynamics, "tensors": tensors}
+        self.header = json.dumps(header, sort_keys=True)
+        self.digest = hashlib.sha256(self.header.encode()).digest()[:DIGEST_BYTES]
 
     def pack(self, state: State, users: int) -> list[bytes]:
         """Return the state of each user as bytes.
@@ -88,9 +57,11 @@ class StateFormat:
         Raises:
             DataError: a state belongs to another model or format.
         """
-        joined = bytearray(b"".join(payload(self.digest, blob) for blob in blobs))  # writable, as torch wants it
-        rows = np.frombuffer(joined, np.uint8).reshape(len(blobs), sum(self._bytes))
-        leaves, first = [], 0
+        if any(not blob.startswith(self.digest) for blob in blobs):
+            raise DataError("a state belongs to another model or format; give another --store, or remove the rows of `state`.")
+        joined = bytearray(b"".join(blobs))  # writable, as torch wants it
+        rows = np.frombuffer(joined, np.uint8).reshape(len(blobs), DIGEST_BYTES + sum(self._bytes))
+        leaves, first = [], DIGEST_BYTES
         for shape, dtype, width in zip(self._shapes, self._dtypes, self._bytes, strict=True):
             part = torch.from_numpy(rows[:, first : first + width].copy())
             leaves.append(part.view(dtype).reshape(len(blobs), *shape))

@@ -9,9 +9,10 @@ from interestlab.serving.core.ranking import Question
 from interestlab.serving.core.recommend import recommend
 from interestlab.serving.errors import NotFoundError
 from interestlab.serving.messages import Event, EventResult, clean_id, event_body
+from interestlab.serving.replay import Step, follow
 from interestlab.serving.store.events import StoredEvent
 from interestlab.serving.store.states import StoredState
-from interestlab.serving.users import Step, User
+from interestlab.serving.users import User
 
 
 class Pending(NamedTuple):
@@ -110,9 +111,9 @@ def move_states(core: Core, pending: Mapping[str, Pending]) -> dict[str, EventRe
     Raises:
         StoreError: the store cannot be written; nothing was applied.
     """
-    model, users = core.served.model, core.served.users
+    model = core.served.model
     with core.metrics.time("step"):
-        after = dict(zip(pending, users.follow([one.step for one in pending.values()]), strict=True))
+        after = dict(zip(pending, follow(model, [one.step for one in pending.values()]), strict=True))
     with core.metrics.time("commit"), core.store.transaction():
         core.store.events.add(as_stored(user_id, one) for user_id, one in pending.items())
         if model.stepper.stores_states:

@@ -12,6 +12,7 @@ from interestlab.serving.messages import (
     WhatIfResult,
     clean_id,
 )
+from interestlab.serving.replay import replay, start_state
 from interestlab.serving.users import User
 
 
@@ -67,10 +68,9 @@ def imagine(core: Core, events: list[AnyEvent]) -> User:
         core: the core.
         events: all events of the user, in order.
     """
-    model, users = core.served.model, core.served.users
+    model = core.served.model
     first = model.stepper.first_event(len(events))
     latest = max((int(event.timestamp) for event in events[:first]), default=None)
-    start = users.start._replace(num_events=first, last_time=latest)
-    state = users.replay({"": (start, events[first:])})[""]
+    state = replay(model, {"": (start_state(model, first, latest), events[first:])})[""]
     positions = (model.items.find(event.item_id) for event in events)
     return User(state, {position for position in positions if position is not None})

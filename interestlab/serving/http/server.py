@@ -86,6 +86,8 @@ async def serve(service: Service, tokens: Tokens, host: str, port: int, run: Pat
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*swaps, return_exceptions=True)
+    if server.interrupt_children:  # granian returns as usual when its worker fails
+        raise RuntimeError("the HTTP worker ended by itself.")
 
 
 async def swap_and_report(service: Service, run: Path) -> None:
