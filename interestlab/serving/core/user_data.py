@@ -2,7 +2,7 @@
 
 from interestlab.serving.core.core import Core
 from interestlab.serving.errors import NotFoundError
-from interestlab.serving.messages import UserInfo, clean_id
+from interestlab.serving.messages import Basis, UserInfo, clean_id
 
 
 def describe_user(core: Core, user_id: str) -> UserInfo:
@@ -20,7 +20,7 @@ def describe_user(core: Core, user_id: str) -> UserInfo:
     user = core.served.users.load([user_id])[user_id]
     if not user.state.num_events:
         raise NotFoundError("there is no event of this user.")
-    basis = "state" if user.is_known else "popular"
+    basis: Basis = "state" if user.is_known else "popular"
     return UserInfo(user_id, user.state.num_events, user.state.last_time, basis, core.served.model.version)
 
 
