@@ -63,7 +63,8 @@ class Batcher:
         if self._task is not None:
             await self._task
         while self._waiting:
-            self._refuse(self._waiting.popleft(), "the server is stopping; send the event again.")
+            job = self._waiting.popleft()
+            self._finish(job, refusal(job, "the server is stopping; send the event again."))
 
     async def submit(self, events: Sequence[Event]) -> list[EventResult]:
         """Apply events, and return what became of each.
@@ -98,38 +99,52 @@ class Batcher:
 
     def _collect(self) -> list[Job]:
         """Take the next jobs of different users and ids; a user's second job waits, and so does what follows it."""
-        now, taken, blocked = time.monotonic(), list[Job](), set[tuple[str, str]]()
-        left: deque[Job] = deque()
+        taken, blocked, left = list[Job](), set[tuple[str, str]](), deque[Job]()
         while self._waiting and len(taken) < MAX_BATCH:
             job = self._waiting.popleft()
-            if job.deadline < now:
-                self._refuse(job, "the event waited too long and was not applied; send it again.")
-                continue
             (taken if blocked.isdisjoint(job.keys) else left).append(job)
             blocked.update(job.keys)
         self._waiting.extendleft(reversed(left))
         return taken
 
     async def _apply(self, jobs: list[Job]) -> None:
-        now = time.monotonic()
-        for job in jobs:
-            self.thread.metrics.stage.labels("queue").observe(now - job.arrived)
-        self.thread.leave(len(jobs))
         try:
-            results = await self.thread.run(lambda: self.apply([job.event for job in jobs]))
+            results = await self.thread.run(lambda: self._apply_in_time(jobs))
         except Exception as err:
             for job in jobs:
-                if not job.future.done():  # its request may have been cancelled
-                    job.future.set_exception(err)
+                self._finish(job, err)
             return
-        for job, result in zip(jobs, results, strict=True):
-            if not job.future.done():
-                job.future.set_result(result)
+        for job in jobs:
+            late = refusal(job, "the event waited too long and was not applied; send it again.")
+            self._finish(job, results.get(job.event.event_id, late))
 
-    def _refuse(self, job: Job, reason: str) -> None:
+    def _apply_in_time(self, jobs: list[Job]) -> dict[str, EventResult]:
+        """Apply the events whose deadline is not over, and return what became of each by its id; in the core's thread."""
+        now = time.monotonic()
+        in_time = [job for job in jobs if now <= job.deadline]
+        for job in in_time:
+            self.thread.metrics.stage.labels("queue").observe(now - job.arrived)
+        results = self.apply([job.event for job in in_time]) if in_time else []
+        return {job.event.event_id: result for job, result in zip(in_time, results, strict=True)}
+
+    def _finish(self, job: Job, result: EventResult | Exception) -> None:
         self.thread.leave()
-        if not job.future.done():
-            job.future.set_result(EventResult(job.event.event_id, "not_processed", reason))
+        if job.future.done():  # its request was cancelled
+            return
+        if isinstance(result, Exception):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+
+
+def refusal(job: Job, reason: str) -> EventResult:
+    """Return the answer to an event that was not applied.
+
+    Args:
+        job: the event.
+        reason: why.
+    """
+    return EventResult(job.event.event_id, "not_processed", reason)
 
 
 def batch_keys(event: Event) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -10,7 +10,7 @@ from interestlab.serving.errors import OverloadError
 from interestlab.serving.metrics import Metrics
 
 MAX_QUEUE = 256
-"""Number of waiting events and calls from which on further ones are refused."""
+"""Number of events and calls without an answer from which on further ones are refused."""
 
 DEADLINE_SECONDS = 2.0
 
@@ -22,7 +22,7 @@ class CoreThread:
 
     Args:
         metrics: where the queue is counted.
-        max_queue: number of waiting events and calls from which on further ones are refused.
+        max_queue: number of events and calls without an answer from which on further ones are refused.
         deadline: seconds after which a call that has not begun is not done.
     """
 
