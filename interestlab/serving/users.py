@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from interestlab.serving.following import replay, start_state
 from interestlab.serving.messages import EVENT_DECODER, LoggedEvent
-from interestlab.serving.replay import replay, start_state
 from interestlab.serving.served_model import ServedModel
 from interestlab.serving.store.database import PARAMETERS
 from interestlab.serving.store.states import StoredState

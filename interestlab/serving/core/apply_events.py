@@ -8,8 +8,8 @@ from interestlab.serving.core.core import Core
 from interestlab.serving.core.ranking import Question
 from interestlab.serving.core.recommend import recommend
 from interestlab.serving.errors import NotFoundError
+from interestlab.serving.following import Step, follow
 from interestlab.serving.messages import Event, EventResult, clean_id, event_body
-from interestlab.serving.replay import Step, follow
 from interestlab.serving.store.events import StoredEvent
 from interestlab.serving.store.states import StoredState
 from interestlab.serving.users import User

@@ -4,6 +4,7 @@ from interestlab.serving.core.core import Core
 from interestlab.serving.core.ranking import Question, rank
 from interestlab.serving.core.recommend import as_items
 from interestlab.serving.errors import NotFoundError
+from interestlab.serving.following import replay, start_state
 from interestlab.serving.messages import (
     EVENT_DECODER,
     AnyEvent,
@@ -12,7 +13,6 @@ from interestlab.serving.messages import (
     WhatIfResult,
     clean_id,
 )
-from interestlab.serving.replay import replay, start_state
 from interestlab.serving.users import User
 
 
