@@ -85,7 +85,7 @@ def read_ids(run: Path) -> tuple[list[str], list[str]]:
     Args:
         run: its folder.
     """
-    from interestlab.inference.load import load_data
+    from interestlab.training.open_run import load_data
 
     data = load_data(run / "config.yaml", [])
     return data.log.users.to_list(), data.catalogue["item_id"].to_list()

@@ -9,7 +9,6 @@ from torch import Tensor
 from interestlab.errors import DataError
 from interestlab.inference.extend import CHECKPOINT, check_reads_words
 from interestlab.inference.featurize import EventFeaturizer
-from interestlab.inference.load import open_run
 from interestlab.model.export import has_constant_state
 from interestlab.model.frozen import FrozenModel, embed_all_values
 from interestlab.serving.constant_states import ConstantStates
@@ -18,6 +17,7 @@ from interestlab.serving.items import ItemTable
 from interestlab.serving.messages import ItemWords
 from interestlab.serving.reader import EventReader, check_event_streams
 from interestlab.serving.stepper import Stepper, stack_streams
+from interestlab.training.open_run import open_run
 from interestlab.training.run_arguments import read_extensions
 from interestlab.utils import artifact_store
 
