@@ -87,7 +87,7 @@ test-core: .venv-core/.installed
 
 # The lowest declared versions.
 test-minimum: .venv-minimum/.installed
-	.venv-minimum/bin/python -m pytest -p no:cacheprovider $(PARTS)
+	.venv-minimum/bin/python -m pytest -p no:cacheprovider -n 2 --dist worksteal $(PARTS)
 
 .venv-minimum/.installed: pyproject.toml constraints.txt $(PLUGINS)
 	$(PYTHON) -m venv --clear .venv-minimum
@@ -102,7 +102,7 @@ test-minimum: .venv-minimum/.installed
 
 # The newest allowed versions.
 test-latest: .venv-latest/.installed
-	.venv-latest/bin/python -m pytest -p no:cacheprovider $(PARTS)
+	.venv-latest/bin/python -m pytest -p no:cacheprovider -n 2 --dist worksteal $(PARTS)
 
 .venv-latest/.installed: pyproject.toml constraints.txt $(PLUGINS)
 	$(PYTHON) -m venv --clear .venv-latest

@@ -152,7 +152,7 @@ def test_hints_name_packages_that_exist():
         package: ROOT / "plugins" / kind / "pyproject.toml" for kind, package in DISTRIBUTIONS.items()
     }
     assert all(file.exists() for file in pyprojects.values())
-    modules = {"sklearn": "scikit-learn", "ot": "POT", "PIL": "pillow"}
+    modules = {"sklearn": "scikit-learn", "ot": "POT", "PIL": "pillow", "prometheus_client": "prometheus-client"}
     for module, package in LIBRARIES.items():
         name, _, extra = package.partition("[")
         project = tomllib.loads(pyprojects[name].read_text("utf-8"))["project"]

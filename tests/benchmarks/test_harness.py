@@ -21,6 +21,7 @@ from benchmarks.leaderboard.options import parse_options as leaderboard_options
 from benchmarks.overhead.options import parse_options as overhead_options
 from benchmarks.overhead.revisions import MEASUREMENTS, compare_runs
 from benchmarks.pretraining.options import parse_options as pretraining_options
+from benchmarks.serving.options import parse_options as serving_options
 
 PARSERS = {
     "overhead": overhead_options,
@@ -31,6 +32,7 @@ PARSERS = {
     "drift_scale": drift_scale_options,
     "pretraining": pretraining_options,
     "leaderboard": leaderboard_options,
+    "serving": serving_options,
     "results_table": results_table.parse_options,
 }
 
