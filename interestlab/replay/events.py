@@ -35,12 +35,16 @@ class ReplayedEvents:
             data: a log that is split at two times.
 
         Raises:
-            DataError: it is split otherwise, or the test window has no target.
+            DataError: it is split otherwise, items were added to it, or the test window has no target.
         """
         if data.preparation.split != "global_time":
             raise DataError(
-                f"a replay needs a run with --data.split=global_time, not {data.preparation.split}: the model must not "
-                "have been trained on events that come after those that are replayed."
+                f"a replay needs a run with --data.split=global_time, not {data.preparation.split}, so that training has "
+                "read no event of the test window."
+            )
+        if data.added:
+            raise DataError(
+                "a replay ranks the items of the log; leave out --data.added_items, or give an extended run's parent."
             )
         log = data.log
         start = cut_times(log.time, data.preparation.split_quantiles)[1]

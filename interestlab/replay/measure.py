@@ -46,8 +46,6 @@ def measure(view: ModelView, events: ReplayedEvents, periods: Sequence[int], ks:
     """
     log = events.log
     popularity, cooccurrence = Popularity(log.counts), Cooccurrence(log)
-    for baseline in (popularity, cooccurrence):
-        baseline.num_added = view.data.num_added
     by_popularity = rank_by_baseline(view, events, popularity)
     ways: list[int | None] = [*periods, None]
     read = np.stack([events.last_rows_read(period) for period in ways])

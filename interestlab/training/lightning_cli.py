@@ -78,7 +78,10 @@ class InterestCLI(LightningCLI):
         )
         parser.add_argument(OPTION, type=str, default=AUTO, help=HELP)
         parser.add_argument(
-            "--from_run", type=str | None, default=None, help="Start from the options and the best weights of this run."
+            "--from_run",
+            type=str | None,
+            default=None,
+            help="Only for fit: start from the options and the best weights of this run.",
         )
         parser.add_argument("--test_after_fit", type=bool, default=True, help="Test the best checkpoint at the end of fit.")
         parser.add_argument(
@@ -238,4 +241,6 @@ def default_name(config: Namespace, recipe: Recipe | None) -> str:
         recipe: recipe of the run.
     """
     files = [Path(str(file)) for file in config.get("config") or [] if file is not None]
+    if config.from_run is not None and len(files) == 1:  # the config of that run
+        return Path(config.from_run).name
     return files[-1].stem if files else recipe.name if recipe else "run"

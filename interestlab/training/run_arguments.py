@@ -57,7 +57,7 @@ def add_source(args: list[str], source: Path) -> list[str]:
         DataError: the folder contains no run, or an extended one.
     """
     if (source / EXTENSION_FILE).exists():
-        raise DataError(f"{source} is an extended run; give --from_run its parent, and the items in the log.")
+        raise DataError(f"{source} is an extended run; give --from_run its parent, and a log that contains the added items.")
     if not (source / "config.yaml").is_file():
         raise DataError(f"{source} has no config.yaml, so it is not a run; give --from_run the folder of a finished fit.")
     return [f"--config={source / 'config.yaml'}", *args]

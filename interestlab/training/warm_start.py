@@ -4,8 +4,9 @@ Tables with one row per value, such as those of item ids, are matched by the val
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import torch
@@ -38,7 +39,6 @@ def write_id_maps(backbone: InterestBackbone, run: Path) -> None:
             pl.DataFrame({"value": values_of(backbone, stream)}).write_parquet(file)
 
 
-@torch.no_grad()
 def warm_start(model: InterestModel, data: InterestData, run: Path) -> None:
     """Copy the weights of a run's best checkpoint into a new model.
 
@@ -51,30 +51,28 @@ def warm_start(model: InterestModel, data: InterestData, run: Path) -> None:
         run: folder of the run.
 
     Raises:
-        DataError: the run has no checkpoint or no id maps, or a weight has another shape.
+        DataError: the run has no checkpoint or no id maps, a weight has another shape, or a text model is another one.
     """
     checkpoint = run / "checkpoints" / "best.ckpt"
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint} does not exist; give --from_run the folder of a finished fit.")
-    if data.preparation.ties == "shuffle":
-        log.warning(
-            f"ties are shuffled differently in another log, so {run} may have been trained on targets that validation and test "
-            "rank here; use --data.ties=file in both runs to measure."
-        )
+    source, contents = load_model(checkpoint)
+    warn_of_leaks(contents.get("fingerprint", {}), data.fingerprint, run)
     model.attach(data)
-    source = load_model(checkpoint)[0].state_dict()
-    tables = {f"backbone.encoders.{s.encoder}.": match_rows(model.backbone, s, run) for s in table_streams(model.backbone)}
-    for name, target in model.state_dict().items():
-        if (old := source.get(name)) is None:
-            continue
-        rows = next((rows for prefix, rows in tables.items() if name.startswith(prefix)), None)
-        if rows is not None and (len(old), len(target)) == rows.sizes and old.shape[1:] == target.shape[1:]:
-            target[rows.new] = old[rows.old].to(target)
-        elif old.shape == target.shape:
-            target.copy_(old)
-        else:
-            shapes = f"{list(old.shape)} in {run} and {list(target.shape)} here"
-            raise DataError(f"--from_run: {name} is {shapes}; leave out the options that change the model.")
+    tables = {
+        f"backbone.encoders.{s.encoder}.": match_rows(source, model, s, run / FOLDER / f"{s.name}.parquet")
+        for s in table_streams(model.backbone)
+    }
+    own = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
+    weights = model.state_dict()
+    for name, old in source.state_dict().items():
+        if name in own:
+            rows = next((rows for prefix, rows in tables.items() if name.startswith(prefix)), None)
+            weights[name] = start_weight(name, old, own[name].detach(), rows, run)
+    try:
+        model.load_state_dict(weights, strict=False)  # an encoder checks that its pretrained model is the same
+    except RuntimeError as err:
+        raise DataError(f"--from_run={run}: {' '.join(str(err).split())}") from err
     log.info(f"the weights start from {checkpoint}")
 
 
@@ -92,8 +90,31 @@ class MatchedRows(NamedTuple):
     sizes: tuple[int, int]
 
 
+def start_weight(name: str, old: Tensor, new: Tensor, rows: MatchedRows | None, run: Path) -> Tensor:
+    """Return the weight that a training starts from.
+
+    Args:
+        name: its name.
+        old: the weight of the run.
+        new: the initial weight of the new model.
+        rows: the rows that two tables share; None if the weight belongs to an encoder without a table.
+        run: folder of the run.
+
+    Raises:
+        DataError: the shapes differ.
+    """
+    if rows and old.ndim and new.ndim and (len(old), len(new)) == rows.sizes and old.shape[1:] == new.shape[1:]:
+        weight = new.clone()
+        weight[rows.new] = old[rows.old].to(new)
+        return weight
+    if old.shape != new.shape:
+        shapes = f"{list(old.shape)} in {run} and {list(new.shape)} here"
+        raise DataError(f"--from_run: {name} is {shapes}; leave out the options that change the model.")
+    return old
+
+
 def table_streams(backbone: InterestBackbone) -> list[Stream]:
-    """Return the streams whose encoder has one row per value of its field.
+    """Return the streams whose encoder reads the indices of the values, and so has tables with one row per value.
 
     Args:
         backbone: the backbone.
@@ -111,23 +132,44 @@ def values_of(backbone: InterestBackbone, stream: Stream) -> pl.Series:
     return pl.read_parquet(backbone.features[stream.name].folder / "values.parquet", glob=False)["value"]
 
 
-def match_rows(backbone: InterestBackbone, stream: Stream, run: Path) -> MatchedRows:
+def match_rows(source: InterestModel, model: InterestModel, stream: Stream, id_map: Path) -> MatchedRows:
     """Match the rows of a table by their values.
 
     Args:
-        backbone: of the new model, with its fields attached.
+        source: the model of the run.
+        model: the new model, attached to its data.
         stream: the stream.
-        run: folder of the run.
+        id_map: file with the values of the run.
 
     Raises:
-        DataError: the run has no id map of the stream.
+        DataError: the run has no id map of the stream, or its encoder has tables of several fields.
     """
-    file = run / FOLDER / f"{stream.name}.parquet"
-    if not file.is_file():
-        raise DataError(f"{file} does not exist: the run has no stream {stream.name}, or an older version wrote it.")
-    known = pl.read_parquet(file, glob=False).with_row_index("old")
-    mine = values_of(backbone, stream).alias("value").to_frame().with_row_index("new")
+    if len(model.backbone.encoder_of(stream).fields) > 1:
+        raise DataError(f"--from_run cannot match the tables of encoder {stream.encoder}, which reads several fields.")
+    if not id_map.is_file():
+        raise DataError(f"{id_map} does not exist: the run has no stream {stream.name}, or an older version wrote it.")
+    known = pl.read_parquet(id_map, glob=False).with_row_index("old")
+    mine = values_of(model.backbone, stream).alias("value").to_frame().with_row_index("new")
     both = mine.join(known, on="value", how="inner", maintain_order="left")
-    log.info(f"{both.height:,} of {mine.height:,} values of {stream.field} are known from {run}")
+    log.info(f"{both.height:,} of {mine.height:,} values of {stream.field} are known from {id_map}")
     old, new = (torch.from_numpy(both[name].cast(pl.Int64).to_numpy()) for name in ("old", "new"))
-    return MatchedRows(old, new, (known.height, mine.height))
+    # A table may have more rows than the log has values: one of hours always has 24.
+    heights = [m.hparams["cardinalities"].get(stream.field) for m in (source, model)]
+    return MatchedRows(old, new, (heights[0] or known.height, heights[1] or mine.height))
+
+
+def warn_of_leaks(before: Mapping[str, Any], now: Mapping[str, Any], run: Path) -> None:
+    """Warn if a run may have been trained on events that validation and test rank now.
+
+    Args:
+        before: fingerprint of the run.
+        now: fingerprint of the new data.
+        run: folder of the run.
+    """
+    if before.get("split") != now["split"]:
+        reason = f"{run} has split={before.get('split')} and this run {now['split']}"
+    elif now["split"] == "leave_one_out" and "shuffle" in (before.get("ties"), now["ties"]):
+        reason = "ties are shuffled differently in another log (--data.ties=file keeps their order)"
+    else:
+        return
+    log.warning(f"{reason}, so {run} may have been trained on targets of validation and test; do not publish these metrics.")

@@ -110,7 +110,7 @@ def test_old_states_rank_as_the_history_that_they_have_read(replayed, dynamics, 
 
 
 def test_command(run_folder, capsys, tmp_path):
-    main(["replay", str(run_folder()), "--refresh_seconds=[0, 21600]", f"--out={tmp_path}"])
+    main(["replay", str(run_folder()), "--refresh_seconds=[21600, 21600]", f"--out={tmp_path}"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "every 6 hours" in printed
     content = json.loads((tmp_path / "replay.json").read_text("utf-8"))
@@ -119,6 +119,14 @@ def test_command(run_folder, capsys, tmp_path):
     assert first["ndcg@10"]["difference"] == 0
     for values in others:
         assert values["ndcg@10"]["difference"] == pytest.approx(values["ndcg@10"]["mean"] - first["ndcg@10"]["mean"])
+
+
+@pytest.mark.parametrize("option", ["--ks=[0]", "--ks=[]", "--refresh_seconds=[-1]"])
+def test_options_are_checked(run_folder, capsys, option):
+    with pytest.raises(SystemExit) as stopped:
+        main(["replay", str(run_folder()), option])
+    assert stopped.value.code == 2
+    assert option.partition("=")[0] in capsys.readouterr().err
 
 
 def test_another_split_is_refused(run_folder, capsys):
