@@ -11,7 +11,7 @@ from interestlab.serving.errors import OverloadError
 from interestlab.serving.messages import Event, EventResult
 from interestlab.serving.stepper import MAX_BATCH
 
-WAIT_SECONDS = 0.001
+WAIT_SECONDS = 0.003
 """Time that a batch waits for further events while it is not full."""
 
 
@@ -123,7 +123,7 @@ class Batcher:
         now = time.monotonic()
         in_time = [job for job in jobs if now <= job.deadline]
         for job in in_time:
-            self.thread.metrics.stage.labels("queue").observe(now - job.arrived)
+            self.thread.metrics.stage["queue"].observe(now - job.arrived)
         results = self.apply([job.event for job in in_time]) if in_time else []
         return {job.event.event_id: result for job, result in zip(in_time, results, strict=True)}
 

@@ -45,7 +45,7 @@ class ConstantStates(Stepper):
     def restarts_after(self, count: int) -> bool:
         return self.first_event(count) != self.first_event(count + 1)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self, moves: Sequence[Move]) -> list[bytes]:
         spare = MAX_BATCH - len(moves)
         state = self.format.unpack([move.state for move in moves] + [self.initial] * spare)
@@ -53,7 +53,7 @@ class ConstantStates(Stepper):
         state, _ = self.frozen.step(state, self.events.embed(moves), dt)
         return self.format.pack(state, len(moves))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def user_states(self, states: Sequence[bytes], days: Sequence[float]) -> Tensor:
         state: State = self.format.unpack(states)
         if self.frozen.advances and any(days):

@@ -40,7 +40,7 @@ class EventWindows(Stepper):
     def restarts_after(self, count: int) -> bool:
         return False  # a window drops its first event by itself
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self, moves: Sequence[Move]) -> list[bytes]:
         after = []
         for move, x in zip(moves, self.events.embed(moves).numpy(), strict=False):
@@ -51,7 +51,7 @@ class EventWindows(Stepper):
             after.append(window.tobytes())
         return after
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def user_states(self, states: Sequence[bytes], days: Sequence[float]) -> Tensor:
         windows = [np.frombuffer(state, self.record) for state in states]
         lengths = np.array([len(window) for window in windows])

@@ -21,7 +21,7 @@ USERS_PER_SEARCH = 64
 """Number of users whose lists are searched at once, since the scores of all items for each user need memory."""
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def choose_index(items: ItemTable, users: Tensor | None, exact_up_to: int = EXACT_UP_TO) -> tuple[Index, str]:
     """Return the index to use, and a sentence that says why.
 

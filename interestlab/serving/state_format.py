@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from interestlab.contract import State
@@ -30,13 +29,13 @@ class StateFormat:
 
     def __init__(self, example: State, version: str, dynamics: str) -> None:
         leaves, self._structure = pytree.tree_flatten(example)
-        self._shapes = [leaf.shape[1:] for leaf in leaves]
-        self._dtypes = [leaf.dtype for leaf in leaves]
-        self._bytes = [leaf[0].numel() * leaf.element_size() for leaf in leaves]
-        tensors = [{"dtype": str(leaf.dtype).removeprefix("torch."), "shape": list(leaf.shape[1:])} for leaf in leaves]
+        self._names = [str(i) for i in range(len(leaves))]
+        fields = [(name, leaf.numpy().dtype, tuple(leaf.shape[1:])) for name, leaf in zip(self._names, leaves, strict=True)]
+        tensors = [{"dtype": str(dtype), "shape": list(shape)} for _, dtype, shape in fields]
         header = {"format": 1, "version": version, "dynamics": dynamics, "tensors": tensors}
         self.header = json.dumps(header, sort_keys=True)
         self.digest = hashlib.sha256(self.header.encode()).digest()[:DIGEST_BYTES]
+        self._record = np.dtype([("digest", f"V{DIGEST_BYTES}"), *fields])
 
     def pack(self, state: State, users: int) -> list[bytes]:
         """Return the state of each user as bytes.
@@ -45,8 +44,12 @@ class StateFormat:
             state: state of at least as many users.
             users: number of users.
         """
-        rows = [_to_bytes(leaf[:users]) for leaf in pytree.tree_leaves(state)]
-        return [self.digest + row.tobytes() for row in np.concatenate(rows, axis=1)]
+        records = np.empty(users, self._record)
+        records["digest"] = np.void(self.digest)
+        for name, leaf in zip(self._names, pytree.tree_leaves(state), strict=True):
+            records[name] = leaf.numpy()[:users]
+        joined, size = records.tobytes(), self._record.itemsize
+        return [joined[first : first + size] for first in range(0, len(joined), size)]
 
     def unpack(self, blobs: Sequence[bytes]) -> State:
         """Return the state of all users at once.
@@ -59,16 +62,6 @@ class StateFormat:
         """
         if any(not blob.startswith(self.digest) for blob in blobs):
             raise DataError("a state belongs to another model or format; give another --store, or remove the rows of `state`.")
-        joined = bytearray(b"".join(blobs))  # writable, as torch wants it
-        rows = np.frombuffer(joined, np.uint8).reshape(len(blobs), DIGEST_BYTES + sum(self._bytes))
-        leaves, first = [], DIGEST_BYTES
-        for shape, dtype, width in zip(self._shapes, self._dtypes, self._bytes, strict=True):
-            part = torch.from_numpy(rows[:, first : first + width].copy())
-            leaves.append(part.view(dtype).reshape(len(blobs), *shape))
-            first += width
+        records = np.frombuffer(b"".join(blobs), self._record)
+        leaves = [torch.from_numpy(records[name].copy()) for name in self._names]
         return pytree.tree_unflatten(leaves, self._structure)
-
-
-def _to_bytes(leaf: Tensor) -> np.ndarray:
-    """Return ``[B, ...]`` as ``[B, bytes]``."""
-    return leaf.contiguous().reshape(len(leaf), -1).view(torch.uint8).numpy()

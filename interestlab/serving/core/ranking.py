@@ -49,7 +49,7 @@ class Ranking(NamedTuple):
     score: Callable[[int], float]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def rank(served: Served, asked: Sequence[tuple[Question, User]]) -> list[Ranking]:
     """Return the best items for each user.
 

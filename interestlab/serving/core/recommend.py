@@ -36,7 +36,7 @@ def recommend(core: Core, questions: Sequence[Question]) -> list[Recommendations
         items = explored(core, ranking, question.k, user) if core.settings.explore else as_items(core, ranking)
         user.shown = tuple(served.model.items.positions[item.item_id] for item in items)
         answers.append(Recommendations(question.user_id, ranking.basis, served.model.version, items))
-        core.metrics.lists.labels(ranking.basis).inc()
+        core.metrics.lists[ranking.basis].inc()
     if core.settings.log_exposure:
         with core.store.transaction():
             core.store.add_exposures(map(as_exposure, answers))
