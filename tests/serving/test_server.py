@@ -130,7 +130,13 @@ def test_no_request_that_the_schema_allows_or_forbids_breaks_it(start, signals_r
     server = start(signals_run, f"--store={tmp_path / 'a.sqlite'}")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
-    options = [f"http://127.0.0.1:{server.port}/openapi.json", f"--checks={checks}", "--max-examples=40", "--seed=1"]
+    options = [
+        f"http://127.0.0.1:{server.port}/openapi.json",
+        f"--checks={checks}",
+        "--max-examples=40",
+        "--seed=1",
+        "--request-timeout=60",
+    ]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert server.request("GET", "/readyz")[0] == 200
