@@ -114,10 +114,6 @@ def test_a_state_does_not_depend_on_the_batch(make_core, signals_run):
     check_bytes_in_any_batch(make_core, signals_run)
 
 
-def test_a_window_does_not_depend_on_the_batch(make_core, ids_run):
-    check_bytes_in_any_batch(make_core, ids_run("transformer"))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("dynamics", DYNAMICS.names())
 def test_each_dynamics_gives_the_same_bytes_in_any_batch(make_core, ids_run, dynamics):

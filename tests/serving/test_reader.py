@@ -34,11 +34,12 @@ def assert_equal_to_frames(reader, rows):
     for kind, rating, moment in rows:
         one = event("e", time=moment, event=kind, rating=rating)
         fast = reader.embed(one, since)
+        frame = reader.featurizer._make_frame("event", [as_mapping(one) | {"timestamp": moment}], since)
         for stream, vector in zip(reader.streams, fast, strict=True):
-            slow = reader.featurizer.embed_value(stream, as_mapping(one) | {"timestamp": moment}, since)
-            assert (vector is None) == (slow is None), stream
-            if slow is not None:
-                assert torch.equal(vector, slow), stream
+            slow, present = reader.featurizer._embed_stream(stream, frame)
+            assert (vector is not None) == present[0], stream
+            if vector is not None:
+                assert torch.equal(vector, slow[0]), stream
         since = moment if since is None else max(since, moment)
 
 
