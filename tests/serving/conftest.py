@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # the helper modules of this fol
 
 from server_process import ServerProcess
 
+from interestlab import load
+from interestlab.inference.recommender import Recommender
 from interestlab.serving.core.core import Core, Settings
 from interestlab.serving.items import ItemTable
 from interestlab.serving.log_import import import_log
@@ -83,6 +85,19 @@ def model(run_cache) -> Callable[[Path], ServedModel]:
         return loaded
 
     return get_model
+
+
+@pytest.fixture
+def recommender(run_cache) -> Callable[[Path], Recommender]:
+    """Return a function that returns the recommender of a run; it is loaded once per session."""
+    recommenders = run_cache[0]
+
+    def get_recommender(folder: Path) -> Recommender:
+        if (folder, "recommender") not in recommenders:
+            recommenders[folder, "recommender"] = load(folder)
+        return recommenders[folder, "recommender"]
+
+    return get_recommender
 
 
 @pytest.fixture

@@ -63,11 +63,11 @@ def assert_agrees(core, recommender, history, user="u", at=None):
 # ---- states
 
 
-def test_a_state_equals_that_of_the_recommender(core, signals_run):
-    recommender, history = load(signals_run), walk("u", 8)
+def test_a_state_equals_that_of_the_recommender(core, recommender, signals_run):
+    history = walk("u", 8)
     for n, one in enumerate(history, 1):
         assert apply(core, [one]) == ["applied"]
-        assert_agrees(core, recommender, history[:n])
+        assert_agrees(core, recommender(signals_run), history[:n])
 
 
 @pytest.mark.slow
@@ -259,9 +259,8 @@ def test_every_list_names_its_basis(core):
     assert ids(lists[2]) != ids(lists[1])
 
 
-def test_words_rank_as_an_event_of_such_an_item_does(core, signals_run):
-    recommender = load(signals_run)
-    expected = recommender.recommend([{"words": "warm lamp"}], k=40)
+def test_words_rank_as_an_event_of_such_an_item_does(core, recommender, signals_run):
+    expected = recommender(signals_run).recommend([{"words": "warm lamp"}], k=40)
     answer = ranked(core, "nobody", k=40, words="warm lamp")
     # The recommender reads the default type of an event without one; the server knows of no event.
     assert [item.score for item in answer.items] == sorted((item.score for item in answer.items), reverse=True)
