@@ -90,6 +90,26 @@ def fit(tmp_path):
     return run_fit
 
 
+@pytest.fixture(scope="session")
+def run_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[tuple[str, ...], Path], Path]:
+    """Return the runs of :func:`fitted` by their options, and the folder for new ones."""
+    return {}, tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def fitted(fit: Callable[..., InterestCLI], run_cache: tuple[dict[tuple[str, ...], Path], Path]) -> Callable[..., Path]:
+    """Return a function that returns the folder of a run with the given options, which is fitted once per session."""
+    runs, root = run_cache
+
+    def get_folder(*options: str) -> Path:
+        if options not in runs:
+            runs[options] = root / str(len(runs))
+            fit(*options, "--test_after_fit=false", steps=2, folder=str(runs[options]))
+        return runs[options]
+
+    return get_folder
+
+
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str], Path], str]:
     """Return a function that runs a command in a new virtual environment: ``environment(["pip", "install", ...], cwd)``.

@@ -76,13 +76,13 @@ def measure(options: argparse.Namespace, folder: Path, progress: Progress) -> di
         elif refresh_seconds:
             sides[side]["once_seconds"] += refresh_seconds
         sides[side] |= {"batch_seconds": batch_seconds, "epoch_seconds": epoch_seconds}
+    tokens_refresh = count_refresh_tokens(titles, options) if options.refresh == "epoch" else 0
     settings = {"dim": DIM, "max_history": MAX_HISTORY}
     return {
         "log": {k: data.log.meta[k] for k in ("source", "users", "items", "events")} | {"titles": titles.size},
         "settings": settings | {k: getattr(options, k) for k in SETTINGS},
         "epoch": {k: int(v.sum()) for k, v in epoch_counts.items()}
-        | {"steps": len(epoch), "tokens_refresh": count_refresh_tokens(titles, options) * (options.refresh == "epoch")}
-        | {"share": options.share},
+        | {"steps": len(epoch), "tokens_refresh": tokens_refresh, "share": options.share},
         "measured": {k: v.tolist() for k, v in counts.items()},
         "loss_difference": differences,
         "sides": sides,

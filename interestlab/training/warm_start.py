@@ -36,7 +36,7 @@ def write_id_maps(backbone: InterestBackbone, run: Path) -> None:
     for stream in table_streams(backbone):
         (run / FOLDER).mkdir(exist_ok=True)
         with atomic_write(run / FOLDER / f"{stream.name}.parquet", "wb") as file:
-            pl.DataFrame({"value": values_of(backbone, stream)}).write_parquet(file)
+            file.write(values_file(backbone, stream).read_bytes())
 
 
 def warm_start(model: InterestModel, data: InterestData, run: Path) -> None:
@@ -122,14 +122,14 @@ def table_streams(backbone: InterestBackbone) -> list[Stream]:
     return [s for s in backbone.streams if backbone.encoder_of(s).preprocess_key is None]
 
 
-def values_of(backbone: InterestBackbone, stream: Stream) -> pl.Series:
-    """Return the values of a stream, in the order of the rows.
+def values_file(backbone: InterestBackbone, stream: Stream) -> Path:
+    """Return the file with the column ``value``, the values of a stream in the order of the rows.
 
     Args:
         backbone: with its fields attached.
         stream: the stream.
     """
-    return pl.read_parquet(backbone.features[stream.name].folder / "values.parquet", glob=False)["value"]
+    return backbone.features[stream.name].folder / "values.parquet"
 
 
 def match_rows(source: InterestModel, model: InterestModel, stream: Stream, id_map: Path) -> MatchedRows:
@@ -149,7 +149,7 @@ def match_rows(source: InterestModel, model: InterestModel, stream: Stream, id_m
     if not id_map.is_file():
         raise DataError(f"{id_map} does not exist: the run has no stream {stream.name}, or an older version wrote it.")
     known = pl.read_parquet(id_map, glob=False).with_row_index("old")
-    mine = values_of(model.backbone, stream).alias("value").to_frame().with_row_index("new")
+    mine = pl.read_parquet(values_file(model.backbone, stream), glob=False).with_row_index("new")
     both = mine.join(known, on="value", how="inner", maintain_order="left")
     log.info(f"{both.height:,} of {mine.height:,} values of {stream.field} are known from {id_map}")
     old, new = (torch.from_numpy(both[name].cast(pl.Int64).to_numpy()) for name in ("old", "new"))

@@ -14,35 +14,20 @@ Events = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def run_cache(tmp_path_factory):
-    """Return the runs by their options, and the folder for new runs."""
-    return {}, tmp_path_factory.mktemp("runs")
+def recommenders() -> dict[Path, Recommender]:
+    """Return the loaded runs."""
+    return {}
 
 
 @pytest.fixture
-def fitted(fit, run_cache) -> Callable[..., Path]:
-    """Return a function that returns the folder of a run with the given options; it fits and predicts on first use."""
-    runs, root = run_cache
-
-    def get_folder(*options: str) -> Path:
-        if options not in runs:
-            folder = root / str(len(runs))
-            cli = fit(*options, "--test_after_fit=false", steps=2, folder=str(folder))
-            # As `interestlab predict`, without the cost of another parser.
-            cli.trainer.predict(cli.model, datamodule=cli.datamodule, ckpt_path="best", weights_only=True)
-            runs[options] = folder, load(folder)
-        return runs[options][0]
-
-    return get_folder
-
-
-@pytest.fixture
-def loaded(fitted, run_cache) -> Callable[..., Recommender]:
+def loaded(fitted, recommenders) -> Callable[..., Recommender]:
     """Return a function that returns the recommender of a run with the given options."""
 
     def get_recommender(*options: str) -> Recommender:
-        fitted(*options)
-        return run_cache[0][options][1]
+        folder = fitted(*options)
+        if folder not in recommenders:
+            recommenders[folder] = load(folder)
+        return recommenders[folder]
 
     return get_recommender
 

@@ -15,6 +15,7 @@ def assert_equals_predictions(histories):
     """Return a function that asserts that recommending for the history of every user equals the predictions of a run."""
 
     def check(folder, recommender):
+        run(["predict", f"--run_dir={folder}", "--trainer.enable_progress_bar=false"])
         predictions = pl.read_parquet(folder / "predictions.parquet").partition_by("user_id", as_dict=True)
         user_histories = histories(recommender)
         assert len(user_histories) == len(predictions)
@@ -47,9 +48,7 @@ def test_every_dynamics(fitted, loaded, assert_equals_predictions, dynamics):
     "inputs", [*(pytest.param(r, marks=pytest.mark.slow) for r in ("frozen", "lora")), "id_and_words", "events"]
 )
 def test_words_and_events(fitted, recommender_for, model_options, assert_equals_predictions, inputs):
-    folder = fitted(*model_options[inputs])
-    run(["predict", f"--run_dir={folder}", "--trainer.enable_progress_bar=false"])
-    assert_equals_predictions(folder, recommender_for(inputs))
+    assert_equals_predictions(fitted(*model_options[inputs]), recommender_for(inputs))
 
 
 def test_items_of_the_history_are_excluded_as_in_evaluation(recommender_for, histories):

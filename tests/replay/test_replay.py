@@ -21,24 +21,10 @@ ROOT = Path(__file__).parents[2]
 HOUR, DAY = 3_600, 86_400
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    return {}, tmp_path_factory.mktemp("replay")
-
-
 @pytest.fixture
-def run_folder(fit, runs):
+def run_folder(fitted):
     """Return a function that returns the folder of a run of a dynamics."""
-
-    def get_folder(dynamics="ewma", *options):
-        cache, root = runs
-        if (dynamics, *options) not in cache:
-            folder = root / str(len(cache))
-            fit(f"--model.dynamics={dynamics}", *OPTIONS, *options, "--test_after_fit=false", steps=3, folder=str(folder))
-            cache[dynamics, *options] = folder
-        return cache[dynamics, *options]
-
-    return get_folder
+    return lambda dynamics="ewma", *options: fitted(f"--model.dynamics={dynamics}", *OPTIONS, *options)
 
 
 @pytest.fixture

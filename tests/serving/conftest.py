@@ -27,30 +27,17 @@ from interestlab.serving.log_import import import_log
 from interestlab.serving.served_model import ServedModel, make_stepper
 from interestlab.serving.store.store import Store
 
+DIM = "--model.dim=16"
+
 
 def part(name: str, **arguments: Any) -> dict[str, Any]:
     return {"class_path": name, "init_args": arguments}
 
 
 @pytest.fixture(scope="session")
-def run_cache(tmp_path_factory):
-    """Return the runs and their models by their options, and the folder for new runs."""
-    return {}, tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture
-def fitted(fit, run_cache) -> Callable[..., Path]:
-    """Return a function that returns the folder of a run with the given options."""
-    runs, root = run_cache
-
-    def get_folder(*options: str) -> Path:
-        if options not in runs:
-            folder = root / str(len(runs))
-            fit(*options, "--model.dim=16", "--test_after_fit=false", steps=4, folder=str(folder))
-            runs[options] = folder
-        return runs[options]
-
-    return get_folder
+def loaded_once() -> dict[Any, Any]:
+    """Return what was loaded of each run."""
+    return {}
 
 
 @pytest.fixture
@@ -61,24 +48,23 @@ def signals_run(fitted, bert) -> Path:
         "title": part("static", model=bert, whiten=True),
         **{name: part("behaviour", field=f"event.{name}") for name in ("event", "rating", "elapsed", "hour", "weekday")},
     }
-    return fitted(f"--model.encoder={json.dumps(encoders)}", "--model.fusion=gated", "--model.dynamics=momentum")
+    return fitted(f"--model.encoder={json.dumps(encoders)}", "--model.fusion=gated", "--model.dynamics=momentum", DIM)
 
 
 @pytest.fixture
 def ids_run(fitted) -> Callable[[str], Path]:
     """Return a function that returns a run over ids with the given dynamics."""
-    return lambda dynamics: fitted("--model.encoder=id", f"--model.dynamics={dynamics}")
+    return lambda dynamics: fitted("--model.encoder=id", f"--model.dynamics={dynamics}", DIM)
 
 
 @pytest.fixture
-def model(run_cache) -> Callable[[Path], ServedModel]:
+def model(loaded_once) -> Callable[[Path], ServedModel]:
     """Return a function that returns the model of a run, with items of its own; the run is loaded once per session."""
-    models = run_cache[0]
 
     def get_model(folder: Path) -> ServedModel:
-        if folder not in models:
-            models[folder] = ServedModel(folder)
-        loaded = copy.copy(models[folder])
+        if folder not in loaded_once:
+            loaded_once[folder] = ServedModel(folder)
+        loaded = copy.copy(loaded_once[folder])
         frozen, data = loaded.frozen, loaded.data
         loaded.items = ItemTable(data.catalogue["item_id"].to_list(), frozen.items, frozen.catalogue, data.log.counts)
         loaded.stepper = make_stepper(frozen, loaded.items, loaded.version, data.max_history)
@@ -88,14 +74,13 @@ def model(run_cache) -> Callable[[Path], ServedModel]:
 
 
 @pytest.fixture
-def recommender(run_cache) -> Callable[[Path], Recommender]:
+def recommender(loaded_once) -> Callable[[Path], Recommender]:
     """Return a function that returns the recommender of a run; it is loaded once per session."""
-    recommenders = run_cache[0]
 
     def get_recommender(folder: Path) -> Recommender:
-        if (folder, "recommender") not in recommenders:
-            recommenders[folder, "recommender"] = load(folder)
-        return recommenders[folder, "recommender"]
+        if (folder, "recommender") not in loaded_once:
+            loaded_once[folder, "recommender"] = load(folder)
+        return loaded_once[folder, "recommender"]
 
     return get_recommender
 

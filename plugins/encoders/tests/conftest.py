@@ -1,5 +1,8 @@
 """Small text models with random weights in local folders, and every fine-tuning method."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -13,6 +16,8 @@ from interestlab_encoders.lora import Lora
 from interestlab_encoders.peft_by_name import Peft
 from interestlab_encoders.side import Side
 from interestlab_encoders.text import Frozen, Full
+
+sys.path.insert(0, str(Path(__file__).parent))  # the helper module of this folder
 
 CORPUS = ["strings for a guitar", "a lipstick of deep red", "wireless headphones", "it was fine at first", "红色连衣裙"]
 
