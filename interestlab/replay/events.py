@@ -13,7 +13,7 @@ from interestlab.errors import DataError
 
 @dataclass(frozen=True)
 class ReplayedEvents:
-    """The target events of the test window. Training has read none of them, and no event after the validation window began.
+    """The target events of the test window. Training reads no event at or after the start of the validation window.
 
     Attributes:
         log: the event store.

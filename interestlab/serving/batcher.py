@@ -67,7 +67,7 @@ class Batcher:
             self._finish(job, refusal(job, "the server is stopping; send the event again."))
 
     async def submit(self, events: Sequence[Event]) -> list[EventResult]:
-        """Apply events, and return what became of each.
+        """Apply events, and return the result of each.
 
         Args:
             events: events in order.
@@ -81,7 +81,7 @@ class Batcher:
         jobs = [Job(event, batch_keys(event), loop.create_future(), now, deadline) for event in events]
         self._waiting.extend(jobs)
         self._arrival.set()
-        # Each job has its own result, so that one error does not hide what became of the others.
+        # Each job has its own result, so that one error does not hide the results of the others.
         return list(await asyncio.gather(*(job.future for job in jobs)))
 
     async def _run(self) -> None:
@@ -119,7 +119,7 @@ class Batcher:
             self._finish(job, results.get(job.event.event_id, late))
 
     def _apply_in_time(self, jobs: list[Job]) -> dict[str, EventResult]:
-        """Apply the events whose deadline is not over, and return what became of each by its id; in the core's thread."""
+        """Apply the events whose deadline is not over, and return the result of each by its id; in the core's thread."""
         now = time.monotonic()
         in_time = [job for job in jobs if now <= job.deadline]
         for job in in_time:

@@ -46,7 +46,7 @@ class CoreThread:
         return time.monotonic() + self.deadline
 
     def leave(self, entries: int = 1) -> None:
-        """Count entries as waiting no more.
+        """Remove entries from the number that wait.
 
         Args:
             entries: number of events or calls.

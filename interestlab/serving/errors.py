@@ -1,14 +1,14 @@
-"""What a request cannot get, by the reason; the HTTP part gives each its status."""
+"""Why a request is refused; the HTTP layer maps each error to a status."""
 
 from interestlab.errors import DataError
 
 
 class ConflictError(DataError):
-    """Something of this id exists already, and differs."""
+    """Something else with this id already exists."""
 
 
 class NotFoundError(DataError):
-    """There is nothing of this id."""
+    """Nothing has this id."""
 
 
 class StoreError(DataError):

@@ -1,4 +1,4 @@
-"""Put random items into lists now and then, with the probability of each choice, for off-policy evaluation."""
+"""Insert random items into lists, with the probability of each choice, for off-policy evaluation."""
 
 import random
 from collections.abc import Callable

@@ -55,7 +55,7 @@ def replay(model: ServedModel, histories: Mapping[str, tuple[StoredState, Sequen
 
 
 def read_logged(model: ServedModel, event: AnyEvent, state: StoredState) -> Step:
-    """Read an event of the log. What the model cannot read of it is left out, since the event did happen.
+    """Read an event of the log, and leave out what the model cannot read, since the event did happen.
 
     Args:
         model: the model.

@@ -1,4 +1,4 @@
-"""Search among many items: a faiss inverted file, of which exact scores choose."""
+"""Search many items with a faiss inverted file, and rank what it finds by exact scores."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -16,7 +16,7 @@ OVER_FETCH = 2
 
 
 class InvertedFile(Index):
-    """A faiss inverted file (IVF) over the items; the exact scores of what it finds decide.
+    """A faiss inverted file (IVF) over the items. What it finds is ranked by exact scores.
 
     Args:
         items: the items.

@@ -84,7 +84,7 @@ class Recommendations(Struct):
 
 
 class EventResult(Struct, omit_defaults=True):
-    """What became of one event.
+    """The result of one event.
 
     Attributes:
         status: ``applied``; ``late`` (applied, though older than the user's last event); ``duplicate`` (applied before);
@@ -99,7 +99,7 @@ class EventResult(Struct, omit_defaults=True):
 
 
 class EventResults(Struct):
-    """What became of a list of events, in its order."""
+    """The results of a list of events, in the same order."""
 
     results: list[EventResult]
 
@@ -130,7 +130,7 @@ class ItemWords(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class ItemResult(Struct):
-    """What became of an item.
+    """The result of a change of an item.
 
     Attributes:
         status: ``added`` (it can be recommended now), ``known`` (nothing changed; words of an item of the run are not read

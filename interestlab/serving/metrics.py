@@ -25,7 +25,7 @@ class Metrics:
         request_seconds: seconds from the first byte of a request to the last of its answer.
         batch_size: events that were followed at once.
         queue: events and calls without an answer.
-        events: events by what became of them; duplicates and late ones are among these.
+        events: events by their status; duplicates and late ones are among these.
         lists: lists by their basis; the cold share is that of ``words`` and ``popular``.
         hits: events after a list, by whether it contained their item (the online hit rate).
         index_recall: measured recall of the index against exact search; NaN if nothing was measured.

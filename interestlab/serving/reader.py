@@ -31,7 +31,7 @@ StreamVectors = tuple[Tensor | None, ...]
 
 
 def check_event_streams(backbone: InterestBackbone, schema: Mapping[str, pl.DataType]) -> None:
-    """Check that a model encodes no texts of events, but categories and numbers alone.
+    """Check that a model reads only categories and numbers from events, and no texts.
 
     Args:
         backbone: the model.

@@ -104,7 +104,7 @@ class ServedModel:
 
 
 def make_stepper(frozen: FrozenModel, items: ItemTable, version: str, max_history: int) -> Stepper:
-    """Return what moves the states of a dynamics.
+    """Return the stepper of a dynamics.
 
     Args:
         frozen: the model in float32.

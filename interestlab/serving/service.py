@@ -48,7 +48,7 @@ class Service:
         self.core.store.close()
 
     async def apply(self, events: Sequence[Event]) -> list[EventResult]:
-        """Apply events, and return what became of each.
+        """Apply events, and return the result of each.
 
         Args:
             events: events in order.

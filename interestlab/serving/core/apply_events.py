@@ -32,7 +32,7 @@ class Pending(NamedTuple):
 
 
 def apply_events(core: Core, events: Sequence[Event]) -> list[EventResult]:
-    """Apply events, and return what became of each.
+    """Apply events, and return the result of each.
 
     Args:
         core: the core.
@@ -68,7 +68,7 @@ def apply_events(core: Core, events: Sequence[Event]) -> list[EventResult]:
 
 
 def repeated(event_id: str, is_same: bool) -> EventResult:
-    """Return what becomes of an event whose id is in the log.
+    """Return the result for an event whose id is already in the log.
 
     Args:
         event_id: its id.
@@ -102,7 +102,7 @@ def read(core: Core, event: Event, user_id: str, user: User) -> Step:
 
 
 def move_states(core: Core, pending: Mapping[str, Pending]) -> dict[str, EventResult]:
-    """Move the states of users, commit them together with their events, and return what became of each event, by its id.
+    """Move the states of users, commit them together with their events, and return the result of each event, by its id.
 
     Args:
         core: the core.
@@ -163,7 +163,7 @@ def answer_with_lists(core: Core, events: Sequence[Event], results: Mapping[str,
     Args:
         core: the core.
         events: the events.
-        results: what became of each, by its id.
+        results: the result of each, by its id.
     """
     asking = [event for event in events if event.k and results[event.event_id].status in ("applied", "late", "duplicate")]
     questions = [Question(event.user_id.strip(), event.k or 0) for event in asking]

@@ -1,4 +1,4 @@
-"""Items that come after training, and items that go."""
+"""Add items after training, and retire items."""
 
 from interestlab.serving.core.core import Core
 from interestlab.serving.errors import ConflictError, NotFoundError
@@ -53,7 +53,7 @@ def add_item(core: Core, item_id: str, words: ItemWords) -> ItemResult:
 
 
 def retire_item(core: Core, item_id: str) -> ItemResult:
-    """Recommend an item no more; events of it still move states.
+    """Stop recommending an item; its events still move states.
 
     Args:
         core: the core.

@@ -68,7 +68,7 @@ class Core:
         return self.served._replace(item_index=ExactIndex(self.served.model.items.copy()))
 
     def give_up_swap(self) -> None:
-        """End what :meth:`begin_swap` began without another model."""
+        """Abandon the swap that :meth:`begin_swap` began."""
         self._changed = None
 
     def switch_to(self, served: Served) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a user, and its erasure."""
+"""Describe and erase users."""
 
 from interestlab.serving.core.core import Core
 from interestlab.serving.errors import NotFoundError

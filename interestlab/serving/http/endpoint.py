@@ -1,4 +1,4 @@
-"""What an endpoint is, and what it reads and answers."""
+"""The interface of an endpoint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

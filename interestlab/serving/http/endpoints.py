@@ -130,7 +130,7 @@ class PutItem(Endpoint):
 
 
 class DeleteItem(Endpoint):
-    """Recommend an item no more."""
+    """Stop recommending an item."""
 
     method, path, role = "DELETE", "/v1/items/{item_id}", Role.write
     answers: ClassVar = {200: (ItemResult,)}

@@ -1,4 +1,4 @@
-"""What a commit costs on this disk."""
+"""Measure the cost of a commit on this disk."""
 
 import tempfile
 import time

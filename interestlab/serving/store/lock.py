@@ -11,7 +11,7 @@ from interestlab.errors import DataError
 
 @contextmanager
 def sole_user(file: Path) -> Iterator[None]:
-    """Keep other servers from a store; the system ends this when the process ends, however it does.
+    """Keep other servers from a store; the system releases the lock when the process ends, however it ends.
 
     Args:
         file: the database.
